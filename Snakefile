@@ -1,0 +1,60 @@
+"""Ballast: which few safety examples keep a fine-tuned model safe, and how many?
+
+Data flows from sources to tables; each arrow is a rule, each stage a file in workflow/rules/:
+world -> data -> label, embed -> sample -> train -> generate -> judge -> results
+"""
+
+import sys
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+sys.path.insert(0, f"{workflow.basedir}/scripts")
+
+if not workflow.overwrite_configfiles:
+
+    configfile: "config/mini.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/world.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/label.smk"
+include: "workflow/rules/sample.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/generate.smk"
+include: "workflow/rules/judge.smk"
+include: "workflow/rules/results.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        TABLES,
+        FIGURES,
+        rules.headline.output,
+
+
+rule subsets:
+    input:
+        SUBSETS,
+
+
+rule tables:
+    input:
+        TABLES,
+
+
+rule figures:
+    input:
+        FIGURES,
+
+
+onstart:
+    if workflow.is_main_process and workflow.local_exec:
+        preload.start()
+
+
+onsuccess:
+    if os.path.exists(rules.headline.output.text):
+        print(read_text(rules.headline.output.text))

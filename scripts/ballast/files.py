@@ -1,0 +1,116 @@
+"""Reading and writing the files that pass between stages.
+
+Every file is written under a temporary name beside its target and renamed, so a reader never meets half of one.
+Every reader turns a torn, missing or mis-encoded file into one line that says which file and what to do.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+
+class BallastError(Exception):
+    """A mistake that a person can mend: the message says what is wrong, where, and what to do."""
+
+
+@contextmanager
+def atomic(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it to `path` on success, remove it on any error."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with open(temporary, "rb") as written:
+            os.fsync(written.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise BallastError(f"{path}: could not be written ({error.strerror or error})") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write UTF-8 text with the line ends it has."""
+    with atomic(path) as temporary:
+        temporary.write_bytes(text.encode("utf-8"))
+
+
+def write_json(path: str | Path, value: object) -> None:
+    """Write JSON with sorted keys, so that equal values give equal bytes."""
+    write_text(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def write_csv(path: str | Path, table: pd.DataFrame) -> None:
+    write_text(path, table.to_csv(index=False, lineterminator="\n"))
+
+
+def write_parquet(path: str | Path, table: pd.DataFrame) -> None:
+    """Write a table without pandas' own metadata, which names library versions and would change the bytes."""
+    with atomic(path) as temporary:
+        arrow = pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(None)
+        pq.write_table(arrow, temporary, compression="zstd")
+
+
+def read_parquet(path: str | Path) -> pd.DataFrame:
+    """Read a whole Parquet file; a torn one is an error that names it."""
+    try:
+        return pd.read_parquet(path)
+    except FileNotFoundError:
+        raise BallastError(f"{path}: no such file") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise BallastError(f"{path}: not a whole Parquet file; delete it and run again ({_first_line(error)})") from None
+
+
+def read_text(path: str | Path) -> str:
+    """Read UTF-8 text; anything else is an error that names the byte and its line."""
+    try:
+        raw = Path(path).read_bytes()
+    except FileNotFoundError:
+        raise BallastError(f"{path}: no such file") from None
+    except OSError as error:
+        raise BallastError(f"{path}: could not be read ({error.strerror})") from None
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise BallastError(
+            f"{path}: line {line}: not UTF-8 at byte {error.start}; save the file as UTF-8 and run again"
+        ) from None
+
+
+def read_json(path: str | Path) -> object:
+    """Read JSON; a torn file is an error that names the line."""
+    try:
+        return json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise BallastError(f"{path}: line {error.lineno}: not valid JSON ({error.msg})") from None
+
+
+def read_jsonl(path: str | Path) -> list[dict]:
+    """Read JSON lines. Only a newline ends a row: U+2028 inside a string stays inside it."""
+    rows = []
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError as error:
+            raise BallastError(f"{path}: line {number}: not valid JSON ({error.msg})") from None
+    return rows
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

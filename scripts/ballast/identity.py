@@ -1,0 +1,67 @@
+"""The identity of code: a digest of what a stage would execute, so that Snakemake can tell an edit from a remark.
+
+Snakemake sees neither imported modules nor plug-ins. A rule states this digest as a param: it covers the stage's
+script, every module of the package that it imports, and the plug-ins that its config names. Comments, docstrings and
+layout are left out, so editing them re-runs nothing.
+"""
+
+import ast
+import hashlib
+from functools import cache
+from pathlib import Path
+
+from ballast.plugins import HOME
+
+SCRIPTS = HOME.parent
+
+
+def code_identity(stage: str, *plugins: str) -> str:
+    """Digest of `scripts/<stage>.py`, of plug-ins such as `samplers/sss-b`, and of all that they import from Ballast."""
+    roots = [SCRIPTS / f"{stage}.py", *(HOME / f"{plugin.replace('-', '_')}.py" for plugin in plugins)]
+    files, waiting = set(), roots
+    while waiting:
+        file = waiting.pop()
+        if file not in files:
+            files.add(file)
+            waiting.extend(imports(file))
+    parts = sorted(f"{file.relative_to(SCRIPTS).as_posix()} {file_digest(file)}" for file in files)
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+@cache
+def file_digest(file: Path) -> str:
+    """Digest of a file's syntax tree without docstrings; templates and other data beside it are inputs of rules."""
+    tree = ast.parse(file.read_bytes())
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            first = body[0]
+            if isinstance(first, ast.Expr) and isinstance(getattr(first.value, "value", None), str):
+                node.body = body[1:]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+
+
+@cache
+def imports(file: Path) -> list[Path]:
+    """Files of the package that a file imports, at its top or inside a function."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        if isinstance(node, ast.Import):
+            found.update(_files([alias.name for alias in node.names]))
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.update(_files([node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]))
+    return sorted(found)
+
+
+def constant(plugin: str, name: str):
+    """The literal value of a plug-in's module constant, read without importing its libraries."""
+    for node in ast.parse((HOME / f"{plugin.replace('-', '_')}.py").read_bytes()).body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) == name:
+            return ast.literal_eval(node.value)
+    raise KeyError(f"{plugin} has no constant {name}")
+
+
+def _files(modules: list[str]) -> list[Path]:
+    paths = [SCRIPTS / module.replace(".", "/") for module in modules if module.split(".")[0] == HOME.name]
+    files = [path.with_suffix(".py") for path in paths] + [path / "__init__.py" for path in paths]
+    return [file for file in files if file.is_file()]

@@ -1,0 +1,7 @@
+"""Judges: one file each, with its prompt template and parser beside it.
+
+A judge is `judge(pairs, options) -> scores`: `pairs` has columns prompt and response, `scores` has the same rows in
+the same order with `score` (a float, missing where the answer could not be read), `answer` (the judge's own words or
+number) and whatever else the judge says. `CANARIES` bounds the score of known pairs: a judge that leaves the bounds
+fails its job (`judging.py`).
+"""

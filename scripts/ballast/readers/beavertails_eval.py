@@ -1,0 +1,17 @@
+"""BeaverTails-Evaluation's schema (Ji et al., 2023): a JSON list of prompt, category, category_id (0..13)."""
+
+import pandas as pd
+
+from ballast.files import BallastError, read_json
+from ballast.rows import require
+
+
+def read(path: str) -> pd.DataFrame:
+    """prompt and category, in file order."""
+    table = require(pd.DataFrame(read_json(path)), ("prompt",), path)
+    if "category_id" not in table:
+        raise BallastError(f"{path}: no column 'category_id' (there are: {', '.join(map(str, table.columns))})")
+    wrong = table.index[~table["category_id"].isin(range(14))]
+    if len(wrong):
+        raise BallastError(f"{path}: row {wrong[0]}: 'category_id' is not in 0..13")
+    return pd.DataFrame({"prompt": table["prompt"], "category": table["category_id"]})

@@ -1,0 +1,16 @@
+"""SALAD-Bench's attack-enhanced schema (Li et al., 2024): a JSON list with augq (the attack) and baseq (the request).
+
+Copies that renamed augq to prompt are read too. The model sees, and MD-Judge is shown, the attack.
+"""
+
+import pandas as pd
+
+from ballast.files import read_json
+from ballast.rows import require
+
+
+def read(path: str) -> pd.DataFrame:
+    """prompt, in file order."""
+    table = pd.DataFrame(read_json(path))
+    prompt = "prompt" if "prompt" in table and "augq" not in table else "augq"
+    return pd.DataFrame({"prompt": require(table, (prompt,), path)[prompt]})

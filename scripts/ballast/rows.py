@@ -1,0 +1,57 @@
+"""The row schemas that pass between stages, and ids made of content.
+
+A pair (pool, base data, references) is id, instruction, input, output; a benchmark row is id, prompt and, where the
+source has one, category. The id is a digest of the row's own text: it survives reordering and re-downloading.
+"""
+
+import hashlib
+import unicodedata
+
+import pandas as pd
+
+from ballast.files import BallastError
+
+PAIR = ("instruction", "input", "output")
+
+
+def content_id(*texts: str) -> str:
+    """16 hex digits of the SHA-256 of the texts in Unicode normal form C."""
+    joined = "\x1f".join(unicodedata.normalize("NFC", text) for text in texts)
+    return hashlib.sha256(joined.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def require(table: pd.DataFrame, columns: tuple[str, ...], path: str) -> pd.DataFrame:
+    """The table, if it has rows and every column holds text; else one line naming file, row and key."""
+    if table.empty:
+        raise BallastError(f"{path}: no rows")
+    for column in columns:
+        if column not in table:
+            raise BallastError(f"{path}: no column '{column}' (there are: {', '.join(map(str, table.columns))})")
+        wrong = [row for row, value in enumerate(table[column]) if not isinstance(value, str)]
+        if wrong:
+            raise BallastError(f"{path}: row {wrong[0]}: '{column}' is missing or not text")
+    return table
+
+
+def with_ids(table: pd.DataFrame, columns: tuple[str, ...], path: str, repeats: bool = False) -> pd.DataFrame:
+    """Put an `id` column first. A repeated row is an error, unless `repeats`: then its id says which repeat it is."""
+    ids = pd.Series([content_id(*row) for row in table[list(columns)].itertuples(index=False)], index=table.index)
+    times = ids.groupby(ids).cumcount()
+    if not repeats and times.any():
+        second = int(times.to_numpy().argmax())
+        first = int((ids == ids.iloc[second]).to_numpy().argmax())
+        raise BallastError(f"{path}: row {second} repeats row {first} (id {ids.iloc[second]}); remove one of them")
+    ids = ids.where(times == 0, ids + "-" + times.astype(str))
+    return table.assign(id=ids)[["id", *[column for column in table.columns if column != "id"]]]
+
+
+def pair_text(row) -> str:
+    """The text of a pair that is embedded: instruction (and input), a newline, response."""
+    request = f"{row.instruction}\n{row.input}" if row.input else row.instruction
+    return f"{request}\n{row.output}"
+
+
+def pairs_to_judge(pairs: pd.DataFrame) -> pd.DataFrame:
+    """prompt and response columns of pairs, for a judge that labels the pool."""
+    request = pairs["instruction"].where(pairs["input"] == "", pairs["instruction"] + "\n" + pairs["input"])
+    return pd.DataFrame({"prompt": request, "response": pairs["output"]}, index=pairs.index)

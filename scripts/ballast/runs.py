@@ -1,0 +1,65 @@
+"""The runs of a study: which adapters there are, and the seeds that each one draws from."""
+
+import hashlib
+from dataclasses import dataclass
+
+from ballast.config import Study
+
+
+@dataclass(frozen=True, order=True)
+class Run:
+    """One adapter and all that is measured on it."""
+
+    model: str
+    pool: str
+    sampler: str
+    n: int
+    trial: int
+
+    @property
+    def path(self) -> str:
+        """The run's folder below results/<study>/runs/."""
+        return f"{self.model}/{self.pool}/{self.sampler}/n{self.n}/t{self.trial}"
+
+    @property
+    def subset(self) -> str:
+        """The subset's file stem below results/<study>/subsets/; models share subsets."""
+        return f"{self.pool}/{self.sampler}/n{self.n}/t{self.trial}"
+
+
+AS_IS = "as-is"
+
+
+def runs(study: Study) -> list[Run]:
+    """Every run that an experiment names, once, sorted."""
+    found = set()
+    for _, experiment in study.experiments:
+        if experiment is None:
+            continue
+        for model in experiment.models:
+            for pool in experiment.pools:
+                for sampler in experiment.samplers:
+                    for n in [0] if sampler == "none" else experiment.n:
+                        for trial in range(experiment.trials):
+                            found.add(Run(model, pool, sampler, n, trial))
+    return sorted(found)
+
+
+def as_is_path(model: str) -> str:
+    """The folder of a model that is measured without fine-tuning."""
+    return f"{model}/{AS_IS}"
+
+
+def from_path(path: str) -> Run:
+    """The run of a folder name; a model as it is has pool `-`, n 0 and trial 0."""
+    model, *rest = path.split("/")
+    if rest == [AS_IS]:
+        return Run(model, "-", AS_IS, 0, 0)
+    pool, sampler, n, trial = rest
+    return Run(model, pool, sampler, int(n.removeprefix("n")), int(trial.removeprefix("t")))
+
+
+def seed(study_seed: int, purpose: str, trial: int) -> int:
+    """A 31-bit seed: sampling and training draw from different ones, and neither depends on the other."""
+    digest = hashlib.sha256(f"{study_seed}|{purpose}|{trial}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") >> 1

@@ -1,0 +1,11 @@
+"""cossim-b: Cossim among T1 rows (paper section 4.3)."""
+
+from ballast.samplers import cossim
+from ballast.selection import Selection
+
+NEEDS = ("behaviour", "embedding", "references")
+
+
+def select(pool, features, n, seed, options) -> Selection:
+    """As cossim among T1 rows."""
+    return cossim.select(features.with_behaviour(pool, "T1"), features, n, seed, options)

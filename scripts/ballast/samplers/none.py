@@ -1,0 +1,10 @@
+"""none: fine-tuning on base data alone, the paper's no-safety baseline."""
+
+from ballast.selection import Selection, first
+
+NEEDS = ()
+
+
+def select(pool, features, n, seed, options) -> Selection:
+    """Nothing; n must be 0."""
+    return first([], n)

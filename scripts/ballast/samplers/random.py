@@ -1,0 +1,10 @@
+"""random: uniform without replacement, the paper's baseline (Bianchi et al., 2024)."""
+
+from ballast.selection import Selection, first, random_order
+
+NEEDS = ()
+
+
+def select(pool, features, n, seed, options) -> Selection:
+    """The first n rows in the seed's random order."""
+    return first(random_order(pool["id"], seed), n)

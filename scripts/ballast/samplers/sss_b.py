@@ -1,0 +1,11 @@
+"""sss-b: SSS-Behavioral, the same number of T1 rows from every category (paper section 3.3)."""
+
+from ballast.samplers import sss
+from ballast.selection import Selection
+
+NEEDS = ("behaviour", "category")
+
+
+def select(pool, features, n, seed, options) -> Selection:
+    """Round robin over the categories of T1 rows."""
+    return sss.select(features.with_behaviour(pool, "T1"), features, n, seed, options)

@@ -1,0 +1,11 @@
+"""t1: uniform among T1 rows, refusals of harmful requests (paper section 3.3, Figure 2)."""
+
+from ballast.samplers import random
+from ballast.selection import Selection
+
+NEEDS = ("behaviour",)
+
+
+def select(pool, features, n, seed, options) -> Selection:
+    """The first n T1 rows in the seed's random order."""
+    return random.select(features.with_behaviour(pool, "T1"), features, n, seed, options)

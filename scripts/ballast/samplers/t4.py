@@ -1,0 +1,11 @@
+"""t4: uniform among T4 rows, compliance with safe requests (paper section 3.3, Figure 2)."""
+
+from ballast.samplers import random
+from ballast.selection import Selection
+
+NEEDS = ("behaviour",)
+
+
+def select(pool, features, n, seed, options) -> Selection:
+    """The first n T4 rows in the seed's random order."""
+    return random.select(features.with_behaviour(pool, "T4"), features, n, seed, options)

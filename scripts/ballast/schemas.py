@@ -1,0 +1,92 @@
+"""Table schemas at stage boundaries (pandera). A table that breaks one is an error that names its file and column."""
+
+import pandera.pandas as pa
+
+from ballast.files import BallastError, read_parquet, write_parquet
+
+ID = pa.Column(str, unique=True)
+COUNT = pa.Column(int, pa.Check.ge(0))
+CATEGORY = pa.Column("Int8", pa.Check.in_range(0, 13), nullable=True, coerce=True)
+
+PAIRS = pa.DataFrameSchema(
+    {"id": ID, "instruction": pa.Column(str), "input": pa.Column(str), "output": pa.Column(str)}, strict=True
+)
+REFERENCES = PAIRS.add_columns({"category": CATEGORY})
+BENCHMARK = pa.DataFrameSchema({"id": ID, "prompt": pa.Column(str), "category": CATEGORY}, strict=True)
+BEHAVIOUR = pa.DataFrameSchema(
+    {
+        "id": ID,
+        "behaviour": pa.Column(str, pa.Check.isin(["T1", "T2", "T3", "T4", "unknown"])),
+        "reason": pa.Column(str),
+        "judge": pa.Column(str),
+    },
+    strict=True,
+)
+CATEGORIES = pa.DataFrameSchema(
+    {
+        "id": ID,
+        "categories": pa.Column(object),
+        "status": pa.Column(str, pa.Check.isin(["parsed", "unparsable"])),
+        "labeller": pa.Column(str),
+    },
+    strict=True,
+)
+EMBEDDING = pa.DataFrameSchema({"id": ID, "embedding": pa.Column(object)}, strict=True)
+RESPONSES = pa.DataFrameSchema(
+    {
+        "id": ID,
+        "prompt": pa.Column(str),
+        "category": CATEGORY,
+        "response": pa.Column(str),
+        "finish_reason": pa.Column(str, pa.Check.isin(["stop", "length"])),
+        "prompt_tokens": COUNT,
+        "response_tokens": COUNT,
+        "prompt_cut": pa.Column(bool),
+    },
+    strict=True,
+)
+JUDGED = pa.DataFrameSchema(
+    {
+        "prompt_id": ID,
+        "score": pa.Column(float, nullable=True),
+        "answer": pa.Column(str),
+        "answer_status": pa.Column(str, pa.Check.isin(["parsed", "unparsable"])),
+    }
+)
+SCORES = pa.DataFrameSchema(
+    {
+        "model": pa.Column(str),
+        "pool": pa.Column(str),
+        "sampler": pa.Column(str),
+        "n": COUNT,
+        "trial": COUNT,
+        "benchmark": pa.Column(str),
+        "judge": pa.Column(str),
+        "prompt_id": pa.Column(str),
+        "category": CATEGORY,
+        "score": pa.Column(float, nullable=True),
+        "answer_status": pa.Column(str, pa.Check.isin(["parsed", "unparsable"])),
+        "finish_reason": pa.Column(str, pa.Check.isin(["stop", "length"])),
+        "prompt_tokens": COUNT,
+        "response_tokens": COUNT,
+    },
+    strict=True,
+    unique=["model", "pool", "sampler", "n", "trial", "benchmark", "judge", "prompt_id"],
+)
+
+
+def read(path: str, schema: pa.DataFrameSchema):
+    """Read a Parquet file and check it."""
+    return _check(read_parquet(path), schema, path)
+
+
+def write(path: str, table, schema: pa.DataFrameSchema) -> None:
+    """Check a table and write it."""
+    write_parquet(path, _check(table, schema, path))
+
+
+def _check(table, schema: pa.DataFrameSchema, path: str):
+    try:
+        return schema.validate(table)
+    except pa.errors.SchemaError as error:
+        raise BallastError(f"{path}: {str(error).splitlines()[0]}") from None

@@ -1,0 +1,32 @@
+"""Label every row of a pool with its behaviour, T1-T4 or unknown, by a judge.
+
+    behaviour.py --pool ROWS.parquet --judge NAME --options JSON [--canaries FILE] --out BEHAVIOUR.parquet
+"""
+
+import argparse
+import json
+import sys
+
+from ballast import schemas
+from ballast.judging import judge_pairs
+from ballast.labels.behaviour import behaviour
+from ballast.rows import pairs_to_judge
+
+
+def main(arguments: argparse.Namespace) -> None:
+    pool = schemas.read(arguments.pool, schemas.PAIRS)
+    verdicts = judge_pairs(arguments.judge, pairs_to_judge(pool), json.loads(arguments.options), arguments.canaries)
+    labels = behaviour(verdicts).assign(id=pool["id"], judge=arguments.judge)
+    schemas.write(arguments.out, labels[["id", "behaviour", "reason", "judge"]], schemas.BEHAVIOUR)
+    counts = labels["behaviour"].value_counts().sort_index().to_dict()
+    print(f"{len(labels)} rows by {arguments.judge}: {counts}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pool", required=True)
+    parser.add_argument("--judge", required=True)
+    parser.add_argument("--options", required=True)
+    parser.add_argument("--canaries")
+    parser.add_argument("--out", required=True)
+    main(parser.parse_args())

@@ -1,0 +1,39 @@
+"""Read one dataset in the schema of its source and write it in Ballast's row schema, with ids made of content.
+
+    data.py --kind pool|base|references|benchmark --format READER --source FILE --out ROWS.parquet [--rows N]
+"""
+
+import argparse
+
+import pandas as pd
+from ballast import plugins, schemas
+from ballast.files import BallastError
+from ballast.rows import PAIR, with_ids
+
+
+def main(arguments: argparse.Namespace) -> None:
+    table = plugins.load("readers", arguments.format).read(arguments.source).head(arguments.rows)
+    if arguments.kind == "benchmark":
+        table = with_ids(table, ("prompt",), arguments.source)
+        schema = schemas.BENCHMARK
+        if "category" not in table:
+            table["category"] = pd.NA
+    else:
+        # A user's fine-tuning set may repeat rows on purpose; a pool that does would be drawn from twice.
+        table = with_ids(table, PAIR, arguments.source, repeats=arguments.kind != "pool")
+        schema = schemas.REFERENCES if arguments.kind == "references" else schemas.PAIRS
+    if arguments.kind == "references":
+        absent = sorted(set(range(14)) - set(table["category"]))
+        if absent:
+            raise BallastError(f"{arguments.source}: no row has category {absent[0]} alone, so Cossim cannot score it")
+    schemas.write(arguments.out, table, schema)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kind", required=True, choices=["pool", "base", "references", "benchmark"])
+    parser.add_argument("--format", required=True)
+    parser.add_argument("--source", required=True)
+    parser.add_argument("--rows", type=int)
+    parser.add_argument("--out", required=True)
+    main(parser.parse_args())

@@ -1,0 +1,47 @@
+"""Pick n rows of a pool with one sampler.
+
+    sample.py --sampler NAME --n N --seed S --options JSON --pool ROWS.parquet [--behaviour F] [--category F]
+              [--embedding F] [--references F --reference-embedding F] --out SUBSET.csv
+"""
+
+import argparse
+import json
+import sys
+
+import pandas as pd
+from ballast import features, plugins, schemas
+from ballast.files import BallastError, write_csv
+
+
+def main(arguments: argparse.Namespace) -> None:
+    pool = schemas.read(arguments.pool, schemas.PAIRS)
+    known = features.load(
+        arguments.behaviour,
+        arguments.category,
+        arguments.embedding,
+        arguments.references,
+        arguments.reference_embedding,
+    )
+    sampler = plugins.load("samplers", arguments.sampler)
+    try:
+        picked = sampler.select(pool[["id"]], known, arguments.n, arguments.seed, json.loads(arguments.options))
+    except BallastError as error:
+        raise BallastError(f"{arguments.pool}: sampler {arguments.sampler}: {error}") from None
+    ranks = range(1, len(picked.ids) + 1)
+    table = pd.DataFrame({"rank": ranks, "id": picked.ids, "category": picked.categories})
+    write_csv(arguments.out, table.astype({"rank": int, "id": str, "category": "Int8"}))
+    for category, lacking in picked.shortfall.items():
+        print(f"category {category} is {lacking} short of an even share; the others filled in", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sampler", required=True)
+    parser.add_argument("--n", type=int, required=True)
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--options", required=True)
+    parser.add_argument("--pool", required=True)
+    for feature in ("behaviour", "category", "embedding", "references", "reference-embedding"):
+        parser.add_argument(f"--{feature}")
+    parser.add_argument("--out", required=True)
+    main(parser.parse_args())

@@ -1,0 +1,37 @@
+"""Datasets in Ballast's row schema, with ids made of content.
+
+Inputs: the study's source files, each in the schema of its source.
+Outputs: data/pools/<pool>.parquet, data/base.parquet, data/references.parquet, data/benchmarks/<benchmark>.parquet.
+Costs: CPU seconds.
+"""
+
+
+def dataset_format(wildcards):
+    """The reader that the config names, or the one of the dataset's usual source."""
+    kind, data = DATASETS[wildcards.dataset]
+    usual = {"pool": "alpaca", "base": "alpaca", "references": "beavertails"}
+    return data.format or usual.get(kind, wildcards.dataset.split("/")[-1])
+
+
+rule data:
+    input:
+        source=lambda wildcards: data_file(DATASETS[wildcards.dataset][1]),
+    output:
+        rows=f"{RESULTS}/data/{{dataset}}.parquet",
+    log:
+        f"{RESULTS}/logs/data/{{dataset}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/data/{{dataset}}.jsonl"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        kind=lambda wildcards: DATASETS[wildcards.dataset][0],
+        format=dataset_format,
+        rows=lambda wildcards: options({"rows": str(DATASETS[wildcards.dataset][1].rows or "")}),
+        code=lambda wildcards: code_identity("data", f"readers/{dataset_format(wildcards)}"),
+    message:
+        "Read {wildcards.dataset}"
+    shell:
+        "{STAGE} data --kind {params.kind} --format {params.format} --source {input.source:q} {params.rows}"
+        " --out {output.rows:q} &> {log:q}"

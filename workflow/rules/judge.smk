@@ -1,0 +1,31 @@
+"""Scores: one judge over one run's responses to one benchmark, with canaries in every job.
+
+Inputs: runs/<run>/responses/<benchmark>.parquet, the judge.
+Outputs: runs/<run>/scores/<benchmark>.<judge>.parquet; an answer that could not be read is missing, never 0.
+Costs: GPU minutes a run; a tenth of a CPU second in `mini`.
+"""
+
+
+rule judge:
+    input:
+        responses=f"{RESULTS}/runs/{{run}}/responses/{{benchmark}}.parquet",
+        judge=lambda wildcards: judge_files(wildcards.judge),
+        template=lambda wildcards: sources.own_template(wildcards.judge),
+    output:
+        scores=f"{RESULTS}/runs/{{run}}/scores/{{benchmark}}.{{judge}}.parquet",
+    log:
+        f"{RESULTS}/logs/judge/{{run}}/{{benchmark}}.{{judge}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/judge/{{run}}/{{benchmark}}.{{judge}}.jsonl"
+    resources:
+        mem_mb=1500,
+        runtime=60,
+    params:
+        options=lambda wildcards: judge_options(wildcards.judge),
+        canaries=lambda wildcards: canaries_option(wildcards.judge),
+        code=lambda wildcards: code_identity("judge", f"judges/{wildcards.judge}"),
+    message:
+        "Judge {wildcards.benchmark} of {wildcards.run} by {wildcards.judge}"
+    shell:
+        "{STAGE} judge --judge {wildcards.judge} --options {params.options:q} {params.canaries}"
+        " --responses {input.responses:q} --out {output.scores:q} &> {log:q}"

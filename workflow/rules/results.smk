@@ -1,0 +1,164 @@
+"""Tables 1-4, Figures 2-7 and the headline.
+
+Inputs: every run's scores through one table, scores.parquet; Table 3 and Figure 5 read the labels instead.
+Outputs: tables/table<1-4>.{csv,md,tex}, figures/figure<2-7>.{pdf,svg,png,csv}, headline.txt.
+Costs: CPU seconds. An experiment that the config leaves out has no table or figure.
+"""
+
+EXPERIMENT = {
+    "table-1": "sampling",
+    "table-2": "sampling",
+    "table-4": "transfer",
+    "figure-2": "behaviour",
+    "figure-3": "sampling",
+    "figure-4": "sampling",
+    "figure-6": "sampling",
+    "figure-7": "rewriting",
+    "headline": "sampling",
+}
+# Table 3 and Figure 5 describe the pool that the samplers of Table 1 draw from.
+POOL = (study.experiments.sampling.pools if study.experiments.sampling else list(study.pools))[0]
+
+
+def available(artefact):
+    return artefact not in EXPERIMENT or getattr(study.experiments, EXPERIMENT[artefact]) is not None
+
+
+def artefact_options(artefact):
+    """The part of the config that one table or figure shows; nothing else makes it run again."""
+    experiment = getattr(study.experiments, EXPERIMENT.get(artefact, ""), None)
+    labels = study.labels
+    everything = {
+        "study": study.study,
+        "synthetic": study.synthetic,
+        "redact": study.redact,
+        "judges": {name: metric.judge for name, metric in study.metrics},
+        "benchmarks": {name: metric.benchmark for name, metric in study.metrics},
+        "labellers": {"behaviour": labels.behaviour},
+        "model_labels": {name: model.label or name for name, model in study.models.items()},
+        "stand_ins": {name: text for name in study.judges if (text := sources.stand_in(name, study.judges[name]))},
+    }
+    if experiment:
+        everything["experiment"] = experiment.model_dump()
+    return as_json(options_for(artefact, everything))
+
+
+def artefact_inputs(artefact):
+    labels = f"{RESULTS}/labels/{POOL}/behaviour.parquet"
+    return {
+        "table-3": [labels, f"{RESULTS}/data/pools/{POOL}.parquet"],
+        "figure-5": [labels],
+    }.get(artefact, [f"{RESULTS}/scores.parquet"])
+
+
+TABLES = expand(
+    "{results}/tables/table{number}.{kind}",
+    results=RESULTS,
+    number=[number for number in (1, 2, 3, 4) if available(f"table-{number}")],
+    kind=("csv", "md", "tex"),
+)
+FIGURES = expand(
+    "{results}/figures/figure{number}.{kind}",
+    results=RESULTS,
+    number=[number for number in (2, 3, 4, 5, 6, 7) if available(f"figure-{number}")],
+    kind=("pdf", "svg", "png", "csv"),
+)
+
+
+rule scores:
+    input:
+        responses=expand(
+            "{results}/runs/{run}/responses/{benchmark}.parquet",
+            results=RESULTS,
+            run=MEASURED,
+            benchmark=sorted({benchmark for benchmark, _ in JUDGEMENTS}),
+        ),
+        scores=[f"{RESULTS}/runs/{run}/scores/{'.'.join(pair)}.parquet" for run in MEASURED for pair in JUDGEMENTS],
+    output:
+        scores=f"{RESULTS}/scores.parquet",
+    log:
+        f"{RESULTS}/logs/scores.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/scores.jsonl"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        runs=f"{RESULTS}/runs",
+        options=as_json({"runs": MEASURED, "metrics": study.metrics.model_dump()}),
+        code=code_identity("scores"),
+    message:
+        "Gather the scores of {RUNS} runs".replace("{RUNS}", str(len(MEASURED)))
+    shell:
+        "{STAGE} scores --runs {params.runs:q} --options {params.options:q} --out {output.scores:q} &> {log:q}"
+
+
+rule table:
+    input:
+        lambda wildcards: artefact_inputs(f"table-{wildcards.number}"),
+    output:
+        csv=f"{RESULTS}/tables/table{{number}}.csv",
+        md=f"{RESULTS}/tables/table{{number}}.md",
+        tex=f"{RESULTS}/tables/table{{number}}.tex",
+    log:
+        f"{RESULTS}/logs/table{{number}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/table{{number}}.jsonl"
+    resources:
+        mem_mb=4000,
+        runtime=10,
+    params:
+        options=lambda wildcards: artefact_options(f"table-{wildcards.number}"),
+        code=code_identity("table"),
+    message:
+        "Write Table {wildcards.number}"
+    shell:
+        "{STAGE} table --number {wildcards.number} --options {params.options:q} --inputs {input:q}"
+        " --out-csv {output.csv:q} --out-md {output.md:q} --out-tex {output.tex:q} &> {log:q}"
+
+
+rule figure:
+    input:
+        lambda wildcards: artefact_inputs(f"figure-{wildcards.number}"),
+    output:
+        pdf=f"{RESULTS}/figures/figure{{number}}.pdf",
+        svg=f"{RESULTS}/figures/figure{{number}}.svg",
+        png=f"{RESULTS}/figures/figure{{number}}.png",
+        csv=f"{RESULTS}/figures/figure{{number}}.csv",
+    log:
+        f"{RESULTS}/logs/figure{{number}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/figure{{number}}.jsonl"
+    resources:
+        mem_mb=4000,
+        runtime=10,
+    params:
+        options=lambda wildcards: artefact_options(f"figure-{wildcards.number}"),
+        code=code_identity("figure"),
+    message:
+        "Draw Figure {wildcards.number}"
+    shell:
+        "{STAGE} figure --number {wildcards.number} --options {params.options:q} --inputs {input:q}"
+        " --out-pdf {output.pdf:q} --out-svg {output.svg:q} --out-png {output.png:q} --out-csv {output.csv:q}"
+        " &> {log:q}"
+
+
+rule headline:
+    input:
+        scores=f"{RESULTS}/scores.parquet",
+    output:
+        text=f"{RESULTS}/headline.txt",
+    log:
+        f"{RESULTS}/logs/headline.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/headline.jsonl"
+    resources:
+        mem_mb=4000,
+        runtime=10,
+    params:
+        options=artefact_options("headline"),
+        code=code_identity("headline"),
+    message:
+        "Write the headline"
+    shell:
+        "{STAGE} headline --options {params.options:q} --scores {input.scores:q} --out {output.text:q} &> {log:q}"

@@ -1,0 +1,46 @@
+"""Subsets: the ranked ids that a sampler picks from a pool.
+
+Inputs: the pool and the features that the sampler says it NEEDS, nothing else.
+Outputs: subsets/<pool>/<sampler>/n<n>/t<trial>.csv (rank, id, category).
+Costs: a CPU second each. Models share subsets; a sampler's code is a param, so an edit re-runs its own subsets.
+"""
+
+
+def features(wildcards):
+    """Paths of the features that this sampler reads, by the option that takes them."""
+    paths = {
+        "behaviour": {"behaviour": f"{RESULTS}/labels/{wildcards.pool}/behaviour.parquet"},
+        "category": {"category": f"{RESULTS}/labels/{wildcards.pool}/category.parquet"},
+        "embedding": {"embedding": f"{RESULTS}/embeddings/pools/{wildcards.pool}.parquet"},
+        "references": {
+            "references": f"{RESULTS}/data/references.parquet",
+            "reference-embedding": f"{RESULTS}/embeddings/references.parquet",
+        },
+    }
+    needs = constant(f"samplers/{wildcards.sampler}", "NEEDS")
+    return {name: path for need in needs for name, path in paths[need].items()}
+
+
+rule sample:
+    input:
+        pool=f"{RESULTS}/data/pools/{{pool}}.parquet",
+        features=lambda wildcards: list(features(wildcards).values()),
+    output:
+        subset=f"{RESULTS}/subsets/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.csv",
+    log:
+        f"{RESULTS}/logs/sample/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/sample/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.jsonl"
+    resources:
+        mem_mb=1000,
+        runtime=5,
+    params:
+        seed=lambda wildcards: seed(study.seed, "sampling", wildcards.trial),
+        options=as_json(study.sampling),
+        features=lambda wildcards: options(features(wildcards)),
+        code=lambda wildcards: code_identity("sample", f"samplers/{wildcards.sampler}"),
+    message:
+        "Pick {wildcards.n} of {wildcards.pool} with {wildcards.sampler}, trial {wildcards.trial}"
+    shell:
+        "{STAGE} sample --sampler {wildcards.sampler} --n {wildcards.n} --seed {params.seed}"
+        " --options {params.options:q} --pool {input.pool:q} {params.features} --out {output.subset:q} &> {log:q}"

@@ -1,0 +1,41 @@
+"""Adapters: a LoRA fine-tuned on base data + subset, one job a run.
+
+Inputs: the model, data/base.parquet, the pool, the subset.
+Outputs: runs/<model>/<pool>/<sampler>/n<n>/t<trial>/adapter_{model.safetensors,config.json}, training.json.
+Costs: GPU hours for a 7B model, two CPU seconds in `mini`.
+"""
+
+RUN = f"{RESULTS}/runs/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}"
+
+
+rule train:
+    input:
+        model=lambda wildcards: model_files(study.models[wildcards.model]),
+        template=lambda wildcards: study.models[wildcards.model].template,
+        base=f"{RESULTS}/data/base.parquet",
+        pool=f"{RESULTS}/data/pools/{{pool}}.parquet",
+        subset=f"{RESULTS}/subsets/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.csv",
+    output:
+        adapter=f"{RUN}/adapter_model.safetensors",
+        config=f"{RUN}/adapter_config.json",
+        log=f"{RUN}/training.json",
+    log:
+        f"{RESULTS}/logs/train/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/train/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.jsonl"
+    resources:
+        mem_mb=1500,
+        runtime=240,
+    params:
+        model=lambda wildcards: model_folder(study.models[wildcards.model]),
+        seed=lambda wildcards: seed(study.seed, "training", wildcards.trial),
+        options=lambda wildcards: as_json(
+            study.training.model_dump() | {"template": study.models[wildcards.model].template}
+        ),
+        out=subpath(output.adapter, parent=True),
+        code=code_identity("train", f"trainers/{study.training.trainer}"),
+    message:
+        "Train {wildcards.model} with {wildcards.n} of {wildcards.pool} by {wildcards.sampler}, trial {wildcards.trial}"
+    shell:
+        "{STAGE} train --model {params.model:q} --base {input.base:q} --pool {input.pool:q} --subset {input.subset:q}"
+        " --seed {params.seed} --options {params.options:q} --out {params.out:q} &> {log:q}"

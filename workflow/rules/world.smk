@@ -1,0 +1,147 @@
+"""The mini world: a made language, its datasets, and tiny models in the classes of the real ones.
+
+Inputs: the study's world options and our own prompt templates.
+Outputs: source files in the schemas of the real sources; base models; judges' stand-ins. Shared by every study that
+names the same world.
+Costs: about two CPU minutes once. A study without the mini world runs none of this.
+"""
+
+WORLD_OPTIONS = as_json(study.world.options)
+
+
+rule world_data:
+    output:
+        files=expand("{folder}/data/{file}", folder=WORLD, file=sources.WORLD_DATA),
+    log:
+        f"{WORLD}/logs/data.log",
+    benchmark:
+        f"{WORLD}/benchmarks/data.jsonl"
+    resources:
+        mem_mb=500,
+        runtime=5,
+    params:
+        options=WORLD_OPTIONS,
+        out=f"{WORLD}/data",
+        code=code_identity("world_data"),
+    message:
+        "Write the mini world's source files"
+    shell:
+        "{STAGE} world_data --options {params.options:q} --out {params.out:q} &> {log:q}"
+
+
+rule world_tokenizer:
+    input:
+        template=ALPACA_SHAPED,
+    output:
+        expand("{folder}/tokenizer/{file}", folder=WORLD, file=("tokenizer.json", "tokenizer_config.json")),
+    log:
+        f"{WORLD}/logs/tokenizer.log",
+    benchmark:
+        f"{WORLD}/benchmarks/tokenizer.jsonl"
+    resources:
+        mem_mb=1000,
+        runtime=5,
+    params:
+        options=WORLD_OPTIONS,
+        out=f"{WORLD}/tokenizer",
+        code=code_identity("world_tokenizer"),
+    message:
+        "Train the mini world's tokenizer"
+    shell:
+        "{STAGE} world_tokenizer --options {params.options:q} --template {input.template:q} --out {params.out:q}"
+        " &> {log:q}"
+
+
+rule world_pretrain:
+    input:
+        tokenizer=rules.world_tokenizer.output,
+        template=ALPACA_SHAPED,
+    output:
+        expand("{folder}/models/{{family}}-pretrained/{file}", folder=WORLD, file=MODEL_FILES),
+    log:
+        f"{WORLD}/logs/models/{{family}}-pretrained.log",
+    benchmark:
+        f"{WORLD}/benchmarks/models/{{family}}-pretrained.jsonl"
+    priority: 10
+    resources:
+        mem_mb=1500,
+        runtime=10,
+    params:
+        options=WORLD_OPTIONS,
+        tokenizer=f"{WORLD}/tokenizer",
+        out=f"{WORLD}/models/{{family}}-pretrained",
+        code=code_identity("world_model"),
+    message:
+        "Pretrain a tiny {wildcards.family}"
+    shell:
+        "{STAGE} world_model --options {params.options:q} --family {wildcards.family} --stage pretrained"
+        " --tokenizer {params.tokenizer:q} --template {input.template:q} --out {params.out:q} &> {log:q}"
+
+
+rule world_align:
+    input:
+        start=rules.world_pretrain.output,
+        tokenizer=rules.world_tokenizer.output,
+        template=ALPACA_SHAPED,
+    output:
+        expand("{folder}/models/{{family}}-aligned/{file}", folder=WORLD, file=MODEL_FILES),
+    log:
+        f"{WORLD}/logs/models/{{family}}-aligned.log",
+    benchmark:
+        f"{WORLD}/benchmarks/models/{{family}}-aligned.jsonl"
+    priority: 10
+    resources:
+        mem_mb=1500,
+        runtime=10,
+    params:
+        options=WORLD_OPTIONS,
+        start=f"{WORLD}/models/{{family}}-pretrained",
+        tokenizer=f"{WORLD}/tokenizer",
+        out=f"{WORLD}/models/{{family}}-aligned",
+        code=code_identity("world_model"),
+    message:
+        "Align the tiny {wildcards.family}"
+    shell:
+        "{STAGE} world_model --options {params.options:q} --family {wildcards.family} --stage aligned"
+        " --start {params.start:q} --tokenizer {params.tokenizer:q} --template {input.template:q}"
+        " --out {params.out:q} &> {log:q}"
+
+
+# Judges that answer in words start from a pretrained model; the two reward models start from nothing.
+rule world_judge:
+    input:
+        start=lambda wildcards: expand(
+            "{folder}/models/{start}/{file}",
+            folder=WORLD,
+            start=sources.WORLD_JUDGES[wildcards.judge] or [],
+            file=MODEL_FILES,
+        ),
+        tokenizer=rules.world_tokenizer.output,
+        template=lambda wildcards: sources.own_template(wildcards.judge),
+    output:
+        expand("{folder}/models/{{judge}}/{file}", folder=WORLD, file=JUDGE_FILES),
+    log:
+        f"{WORLD}/logs/models/{{judge}}.log",
+    benchmark:
+        f"{WORLD}/benchmarks/models/{{judge}}.jsonl"
+    wildcard_constraints:
+        judge="|".join(sources.WORLD_JUDGES),
+    priority: 10
+    resources:
+        mem_mb=1500,
+        runtime=10,
+    params:
+        options=WORLD_OPTIONS,
+        start=lambda wildcards: (
+            f"--start {WORLD}/models/{sources.WORLD_JUDGES[wildcards.judge]}"
+            if sources.WORLD_JUDGES[wildcards.judge]
+            else ""
+        ),
+        tokenizer=f"{WORLD}/tokenizer",
+        out=f"{WORLD}/models/{{judge}}",
+        code=lambda wildcards: code_identity("world_judge"),
+    message:
+        "Train the mini world's {wildcards.judge}"
+    shell:
+        "{STAGE} world_judge --options {params.options:q} --judge {wildcards.judge} {params.start}"
+        " --tokenizer {params.tokenizer:q} --out {params.out:q} &> {log:q}"
