@@ -17,6 +17,7 @@ if not workflow.overwrite_configfiles:
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/inputs.smk"
 include: "workflow/rules/world.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/label.smk"

@@ -1,6 +1,6 @@
 """Gather every run's scores in one table, the only fan-in of a study.
 
-    scores.py --runs RUNS_DIR --options JSON --out SCORES.parquet
+    scores.py --results DIR --options JSON --out SCORES.parquet
 
 `options`: runs (run paths) and metrics (name -> benchmark, judge). Tables and figures read nothing else of a run.
 """
@@ -16,7 +16,7 @@ from ballast.runs import from_path
 def main(arguments: argparse.Namespace) -> None:
     options = json.loads(arguments.options)
     parts = [
-        run_scores(arguments.runs, run, metric["benchmark"], metric["judge"])
+        run_scores(f"{arguments.results}/runs", run, metric["benchmark"], metric["judge"])
         for run in options["runs"]
         for metric in options["metrics"].values()
     ]
@@ -43,7 +43,7 @@ def run_scores(folder: str, run: str, benchmark: str, judge: str) -> pd.DataFram
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", required=True)
+    parser.add_argument("--results", required=True)
     parser.add_argument("--options", required=True)
     parser.add_argument("--out", required=True)
     main(parser.parse_args())

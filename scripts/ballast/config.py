@@ -65,8 +65,8 @@ class Model(Source):
     """A model to fine-tune."""
 
     label: str | None = Field(None, description="Name in tables and figures; the default is the model's key.")
-    template: str = Field(
-        "scripts/ballast/alpaca_shaped.json", description="Prompt template, a JSON file in Alpaca's shape."
+    template: str | None = Field(
+        None, description="Prompt template, a JSON file in Alpaca's shape; the default is Ballast's own."
     )
 
 
@@ -101,8 +101,8 @@ class Labels(Section):
         "llm", description="Labeller of categories: a causal LM, or the nearest reference set (cossim)."
     )
     category_model: Source | None = Field(None, description="Model of the llm labeller.")
-    category_template: str = Field(
-        "scripts/ballast/labels/category_llm.json", description="Prompt template of the llm labeller."
+    category_template: str | None = Field(
+        None, description="Prompt template of the llm labeller; the default is Ballast's own."
     )
     batch_size: PositiveInt = Field(64, description="Pairs at a time.")
 
@@ -306,15 +306,16 @@ def _section(section: type[BaseModel] | None, place: tuple) -> type[BaseModel] |
         field = section.model_fields.get(part) if section else None
         if field is None:
             continue  # the key of a dict-valued field: its class was found one step before
-        section = _model_class(field.annotation)
+        section = section_class(field.annotation)
     return section
 
 
-def _model_class(annotation) -> type[BaseModel] | None:
+def section_class(annotation) -> type[BaseModel] | None:
+    """The section that a field's type holds, directly, as an option or as the values of a mapping; None for a value."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     for argument in getattr(annotation, "__args__", ()):
-        found = _model_class(argument)
+        found = section_class(argument)
         if found:
             return found
     return None

@@ -1,5 +1,6 @@
 """Where datasets and models come from: the mini world, or this machine. Checked before any job starts."""
 
+import os
 from pathlib import Path
 
 from ballast.config import Judge, Model, Source, Study
@@ -30,10 +31,10 @@ WORLD_JUDGES = {
 }
 
 
-def own_template(judge: str) -> list[str]:
-    """The prompt template that Ballast carries for a judge or labeller, if it takes one."""
-    stem = judge.replace("-", "_")
-    return [str(path) for kind in ("judges", "labels") if (path := HOME / kind / f"{stem}.json").is_file()]
+def own_template(name: str) -> str | None:
+    """The prompt template that Ballast carries under a name, relative to where the study runs; None where it has none."""
+    found = sorted(HOME.glob(f"**/{name.replace('-', '_')}.json"))
+    return os.path.relpath(found[0]) if found else None
 
 
 def check(study: Study) -> None:

@@ -1,19 +1,15 @@
-"""The study's config, its paths, and the functions that rules ask for inputs and options."""
+"""The study's config, checked; its runs, datasets and paths."""
 
 import json
 import os
 import shlex
-from itertools import chain
-from pathlib import Path
-
-from snakemake.exceptions import WorkflowError
 
 from ballast import config as study_config
 from ballast import preload, sources
 from ballast.files import BallastError, read_text
 from ballast.identity import code_identity, constant
 from ballast.results.options import options_for
-from ballast.runs import AS_IS, Run, as_is_path, from_path, runs, seed
+from ballast.runs import AS_IS, as_is_path, from_path, runs, seed
 
 try:
     study = study_config.load(study_config.extended(config, workflow.configfiles))
@@ -24,8 +20,12 @@ except BallastError as error:
 
 RESULTS = f"results/{study.study}"
 WORLD = f"results/worlds/{study.world.name}"
+# `stage train ...` in a rule runs scripts/train.py; no path of this machine enters the rule.
 STAGE = shlex.join([sys.executable, f"{workflow.basedir}/scripts/stage.py"])
-ALPACA_SHAPED = f"{workflow.basedir}/scripts/ballast/alpaca_shaped.json"
+shell.prefix(f'stage() {{{{ {STAGE} "$@"; }}}}; ')
+
+ALPACA_SHAPED = sources.own_template("alpaca-shaped")
+CATEGORY_TEMPLATE = study.labels.category_template or sources.own_template("category-llm")
 
 RUNS = runs(study)
 MEASURED = [run.path for run in RUNS] + [as_is_path(model) for model in study.as_is]
@@ -50,54 +50,8 @@ wildcard_constraints:
     sampler="[a-z0-9-]+",
     n=r"\d+",
     trial=r"\d+",
-    run="|".join(MEASURED),
+    run=r"[^/]+/(as-is|[^/]+/[^/]+/n\d+/t\d+)",
     benchmark="|".join(study.benchmarks),
     judge="[a-z0-9-]+",
     family="llama|qwen2|mistral",
     number=r"\d",
-
-
-def as_json(section):
-    """Options as one stable JSON text: equal options are equal params, whatever the order of keys in the config."""
-    return json.dumps(section if isinstance(section, dict) else section.model_dump(), sort_keys=True)
-
-
-def data_file(data):
-    return f"{WORLD}/data/{data.world}" if data.world else data.path
-
-
-def model_folder(source):
-    return f"{WORLD}/models/{source.world}" if source.world else source.path
-
-
-def model_files(source):
-    """Every file that defines a model, so that another model under the same name is another input."""
-    if source.world:
-        names = JUDGE_FILES if source.world in sources.WORLD_JUDGES else MODEL_FILES
-        return [f"{WORLD}/models/{source.world}/{name}" for name in names]
-    return sources.model_files(source.path)
-
-
-def judge_files(name):
-    """A judge's model and canaries; none for a judge that is a rule."""
-    judge = study.judges[name]
-    files = model_files(judge) if judge.world or judge.path else []
-    return (
-        files + ([data_file(judge.canaries)] if judge.canaries else []) + ([judge.template] if judge.template else [])
-    )
-
-
-def judge_options(name):
-    judge = study.judges[name]
-    model = {"model": model_folder(judge)} if judge.world or judge.path else {}
-    return as_json(judge.model_dump(include={"template", "batch_size", "max_length"}) | model)
-
-
-def canaries_option(name):
-    canaries = study.judges[name].canaries
-    return f"--canaries {shlex.quote(data_file(canaries))}" if canaries else ""
-
-
-def options(arguments):
-    """`--name path` for each named file that there is."""
-    return " ".join(f"--{name} {shlex.quote(path)}" for name, path in arguments.items() if path)

@@ -6,13 +6,6 @@ Costs: CPU seconds.
 """
 
 
-def dataset_format(wildcards):
-    """The reader that the config names, or the one of the dataset's usual source."""
-    kind, data = DATASETS[wildcards.dataset]
-    usual = {"pool": "alpaca", "base": "alpaca", "references": "beavertails"}
-    return data.format or usual.get(kind, wildcards.dataset.split("/")[-1])
-
-
 rule data:
     input:
         source=lambda wildcards: data_file(DATASETS[wildcards.dataset][1]),
@@ -22,6 +15,8 @@ rule data:
         f"{RESULTS}/logs/data/{{dataset}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/data/{{dataset}}.jsonl"
+    conda:
+        "../../envs/ballast.yaml"
     resources:
         mem_mb=2000,
         runtime=10,
@@ -33,5 +28,5 @@ rule data:
     message:
         "Read {wildcards.dataset}"
     shell:
-        "{STAGE} data --kind {params.kind} --format {params.format} --source {input.source:q} {params.rows}"
+        "stage data --kind {params.kind} --format {params.format} --source {input.source:q} {params.rows}"
         " --out {output.rows:q} &> {log:q}"

@@ -6,22 +6,10 @@ Costs: GPU minutes a run with vLLM; half a CPU second in `mini`.
 """
 
 
-def adapter(wildcards):
-    """The run's adapter files; a model as it is has none."""
-    if from_path(wildcards.run).sampler == AS_IS:
-        return []
-    folder = f"{RESULTS}/runs/{wildcards.run}"
-    return [f"{folder}/adapter_model.safetensors", f"{folder}/adapter_config.json"]
-
-
-def run_model(wildcards):
-    return study.models[from_path(wildcards.run).model]
-
-
 rule generate:
     input:
         model=lambda wildcards: model_files(run_model(wildcards)),
-        template=lambda wildcards: run_model(wildcards).template,
+        template=lambda wildcards: model_template(run_model(wildcards)),
         adapter=adapter,
         benchmarks=expand("{results}/data/benchmarks/{benchmark}.parquet", results=RESULTS, benchmark=study.benchmarks),
     output:
@@ -32,6 +20,8 @@ rule generate:
         f"{RESULTS}/logs/generate/{{run}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/generate/{{run}}.jsonl"
+    conda:
+        "../../envs/ballast.yaml"
     resources:
         mem_mb=1500,
         runtime=120,
@@ -43,5 +33,5 @@ rule generate:
     message:
         "Generate with {wildcards.run}"
     shell:
-        "{STAGE} generate --model {params.model:q} {params.adapter} --template {input.template:q}"
+        "stage generate --model {params.model:q} {params.adapter} --template {input.template:q}"
         " --options {params.options:q} --benchmarks {input.benchmarks:q} --out {output.responses:q} &> {log:q}"

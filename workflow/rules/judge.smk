@@ -10,13 +10,14 @@ rule judge:
     input:
         responses=f"{RESULTS}/runs/{{run}}/responses/{{benchmark}}.parquet",
         judge=lambda wildcards: judge_files(wildcards.judge),
-        template=lambda wildcards: sources.own_template(wildcards.judge),
     output:
         scores=f"{RESULTS}/runs/{{run}}/scores/{{benchmark}}.{{judge}}.parquet",
     log:
         f"{RESULTS}/logs/judge/{{run}}/{{benchmark}}.{{judge}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/judge/{{run}}/{{benchmark}}.{{judge}}.jsonl"
+    conda:
+        "../../envs/ballast.yaml"
     resources:
         mem_mb=1500,
         runtime=60,
@@ -27,5 +28,5 @@ rule judge:
     message:
         "Judge {wildcards.benchmark} of {wildcards.run} by {wildcards.judge}"
     shell:
-        "{STAGE} judge --judge {wildcards.judge} --options {params.options:q} {params.canaries}"
+        "stage judge --judge {wildcards.judge} --options {params.options:q} {params.canaries}"
         " --responses {input.responses:q} --out {output.scores:q} &> {log:q}"

@@ -6,29 +6,6 @@ Costs: one pass of a 7B judge over the pool (GPU minutes for the paper's 2,483 r
 """
 
 
-def category_inputs(wildcards):
-    """What the category labeller reads: a model and its template, or the references and embeddings."""
-    if study.labels.category == "llm":
-        return {"model": model_files(study.labels.category_model), "template": study.labels.category_template}
-    return {
-        "embedding": f"{RESULTS}/embeddings/pools/{wildcards.pool}.parquet",
-        "references": f"{RESULTS}/data/references.parquet",
-        "reference_embedding": f"{RESULTS}/embeddings/references.parquet",
-    }
-
-
-def category_options(wildcards):
-    if study.labels.category == "llm":
-        model = {"model": model_folder(study.labels.category_model), "template": study.labels.category_template}
-        return as_json(model | {"batch_size": study.labels.batch_size, "max_length": 4096})
-    return "{}"
-
-
-def category_files(wildcards):
-    files = category_inputs(wildcards) if study.labels.category == "cossim" else {}
-    return options({name.replace("_", "-"): path for name, path in files.items()})
-
-
 rule behaviour:
     input:
         pool=f"{RESULTS}/data/pools/{{pool}}.parquet",
@@ -39,6 +16,8 @@ rule behaviour:
         f"{RESULTS}/logs/behaviour/{{pool}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/behaviour/{{pool}}.jsonl"
+    conda:
+        "../../envs/ballast.yaml"
     resources:
         mem_mb=2000,
         runtime=60,
@@ -50,7 +29,7 @@ rule behaviour:
     message:
         "Label the behaviour of pool {wildcards.pool}"
     shell:
-        "{STAGE} behaviour --pool {input.pool:q} --judge {params.judge} --options {params.options:q}"
+        "stage behaviour --pool {input.pool:q} --judge {params.judge} --options {params.options:q}"
         " {params.canaries} --out {output.labels:q} &> {log:q}"
 
 
@@ -64,6 +43,8 @@ rule category:
         f"{RESULTS}/logs/category/{{pool}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/category/{{pool}}.jsonl"
+    conda:
+        "../../envs/ballast.yaml"
     resources:
         mem_mb=2000,
         runtime=60,
@@ -75,7 +56,7 @@ rule category:
     message:
         "Label the categories of pool {wildcards.pool}"
     shell:
-        "{STAGE} category --labeller {params.labeller} --pool {input.pool:q} --options {params.options:q}"
+        "stage category --labeller {params.labeller} --pool {input.pool:q} --options {params.options:q}"
         " {params.files} --out {output.labels:q} &> {log:q}"
 
 
@@ -89,6 +70,8 @@ rule embed:
         f"{RESULTS}/logs/embed/{{dataset}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/embed/{{dataset}}.jsonl"
+    conda:
+        "../../envs/ballast.yaml"
     resources:
         mem_mb=2000,
         runtime=30,
@@ -99,5 +82,5 @@ rule embed:
     message:
         "Embed {wildcards.dataset}"
     shell:
-        "{STAGE} embed --pairs {input.pairs:q} --model {params.model:q} --batch-size {params.batch_size}"
+        "stage embed --pairs {input.pairs:q} --model {params.model:q} --batch-size {params.batch_size}"
         " --out {output.embedding:q} &> {log:q}"

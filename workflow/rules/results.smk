@@ -20,37 +20,6 @@ EXPERIMENT = {
 POOL = (study.experiments.sampling.pools if study.experiments.sampling else list(study.pools))[0]
 
 
-def available(artefact):
-    return artefact not in EXPERIMENT or getattr(study.experiments, EXPERIMENT[artefact]) is not None
-
-
-def artefact_options(artefact):
-    """The part of the config that one table or figure shows; nothing else makes it run again."""
-    experiment = getattr(study.experiments, EXPERIMENT.get(artefact, ""), None)
-    labels = study.labels
-    everything = {
-        "study": study.study,
-        "synthetic": study.synthetic,
-        "redact": study.redact,
-        "judges": {name: metric.judge for name, metric in study.metrics},
-        "benchmarks": {name: metric.benchmark for name, metric in study.metrics},
-        "labellers": {"behaviour": labels.behaviour},
-        "model_labels": {name: model.label or name for name, model in study.models.items()},
-        "stand_ins": {name: text for name in study.judges if (text := sources.stand_in(name, study.judges[name]))},
-    }
-    if experiment:
-        everything["experiment"] = experiment.model_dump()
-    return as_json(options_for(artefact, everything))
-
-
-def artefact_inputs(artefact):
-    labels = f"{RESULTS}/labels/{POOL}/behaviour.parquet"
-    return {
-        "table-3": [labels, f"{RESULTS}/data/pools/{POOL}.parquet"],
-        "figure-5": [labels],
-    }.get(artefact, [f"{RESULTS}/scores.parquet"])
-
-
 TABLES = expand(
     "{results}/tables/table{number}.{kind}",
     results=RESULTS,
@@ -80,17 +49,19 @@ rule scores:
         f"{RESULTS}/logs/scores.log",
     benchmark:
         f"{RESULTS}/benchmarks/scores.jsonl"
+    conda:
+        "../../envs/ballast.yaml"
     resources:
         mem_mb=4000,
         runtime=30,
     params:
-        runs=f"{RESULTS}/runs",
+        results=lambda wildcards, output: os.path.dirname(output.scores),
         options=as_json({"runs": MEASURED, "metrics": study.metrics.model_dump()}),
         code=code_identity("scores"),
     message:
         "Gather the scores of {RUNS} runs".replace("{RUNS}", str(len(MEASURED)))
     shell:
-        "{STAGE} scores --runs {params.runs:q} --options {params.options:q} --out {output.scores:q} &> {log:q}"
+        "stage scores --results {params.results:q} --options {params.options:q} --out {output.scores:q} &> {log:q}"
 
 
 rule table:
@@ -104,6 +75,8 @@ rule table:
         f"{RESULTS}/logs/table{{number}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/table{{number}}.jsonl"
+    conda:
+        "../../envs/ballast.yaml"
     resources:
         mem_mb=4000,
         runtime=10,
@@ -113,7 +86,7 @@ rule table:
     message:
         "Write Table {wildcards.number}"
     shell:
-        "{STAGE} table --number {wildcards.number} --options {params.options:q} --inputs {input:q}"
+        "stage table --number {wildcards.number} --options {params.options:q} --inputs {input:q}"
         " --out-csv {output.csv:q} --out-md {output.md:q} --out-tex {output.tex:q} &> {log:q}"
 
 
@@ -129,6 +102,8 @@ rule figure:
         f"{RESULTS}/logs/figure{{number}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/figure{{number}}.jsonl"
+    conda:
+        "../../envs/ballast.yaml"
     resources:
         mem_mb=4000,
         runtime=10,
@@ -138,7 +113,7 @@ rule figure:
     message:
         "Draw Figure {wildcards.number}"
     shell:
-        "{STAGE} figure --number {wildcards.number} --options {params.options:q} --inputs {input:q}"
+        "stage figure --number {wildcards.number} --options {params.options:q} --inputs {input:q}"
         " --out-pdf {output.pdf:q} --out-svg {output.svg:q} --out-png {output.png:q} --out-csv {output.csv:q}"
         " &> {log:q}"
 
@@ -152,6 +127,8 @@ rule headline:
         f"{RESULTS}/logs/headline.log",
     benchmark:
         f"{RESULTS}/benchmarks/headline.jsonl"
+    conda:
+        "../../envs/ballast.yaml"
     resources:
         mem_mb=4000,
         runtime=10,
@@ -161,4 +138,4 @@ rule headline:
     message:
         "Write the headline"
     shell:
-        "{STAGE} headline --options {params.options:q} --scores {input.scores:q} --out {output.text:q} &> {log:q}"
+        "stage headline --options {params.options:q} --scores {input.scores:q} --out {output.text:q} &> {log:q}"

@@ -6,21 +6,6 @@ Costs: a CPU second each. Models share subsets; a sampler's code is a param, so 
 """
 
 
-def features(wildcards):
-    """Paths of the features that this sampler reads, by the option that takes them."""
-    paths = {
-        "behaviour": {"behaviour": f"{RESULTS}/labels/{wildcards.pool}/behaviour.parquet"},
-        "category": {"category": f"{RESULTS}/labels/{wildcards.pool}/category.parquet"},
-        "embedding": {"embedding": f"{RESULTS}/embeddings/pools/{wildcards.pool}.parquet"},
-        "references": {
-            "references": f"{RESULTS}/data/references.parquet",
-            "reference-embedding": f"{RESULTS}/embeddings/references.parquet",
-        },
-    }
-    needs = constant(f"samplers/{wildcards.sampler}", "NEEDS")
-    return {name: path for need in needs for name, path in paths[need].items()}
-
-
 rule sample:
     input:
         pool=f"{RESULTS}/data/pools/{{pool}}.parquet",
@@ -31,6 +16,8 @@ rule sample:
         f"{RESULTS}/logs/sample/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/sample/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.jsonl"
+    conda:
+        "../../envs/ballast.yaml"
     resources:
         mem_mb=1000,
         runtime=5,
@@ -42,5 +29,5 @@ rule sample:
     message:
         "Pick {wildcards.n} of {wildcards.pool} with {wildcards.sampler}, trial {wildcards.trial}"
     shell:
-        "{STAGE} sample --sampler {wildcards.sampler} --n {wildcards.n} --seed {params.seed}"
+        "stage sample --sampler {wildcards.sampler} --n {wildcards.n} --seed {params.seed}"
         " --options {params.options:q} --pool {input.pool:q} {params.features} --out {output.subset:q} &> {log:q}"

@@ -11,7 +11,7 @@ RUN = f"{RESULTS}/runs/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}"
 rule train:
     input:
         model=lambda wildcards: model_files(study.models[wildcards.model]),
-        template=lambda wildcards: study.models[wildcards.model].template,
+        template=lambda wildcards: model_template(study.models[wildcards.model]),
         base=f"{RESULTS}/data/base.parquet",
         pool=f"{RESULTS}/data/pools/{{pool}}.parquet",
         subset=f"{RESULTS}/subsets/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.csv",
@@ -23,6 +23,8 @@ rule train:
         f"{RESULTS}/logs/train/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/train/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.jsonl"
+    conda:
+        "../../envs/ballast.yaml"
     resources:
         mem_mb=1500,
         runtime=240,
@@ -30,12 +32,12 @@ rule train:
         model=lambda wildcards: model_folder(study.models[wildcards.model]),
         seed=lambda wildcards: seed(study.seed, "training", wildcards.trial),
         options=lambda wildcards: as_json(
-            study.training.model_dump() | {"template": study.models[wildcards.model].template}
+            study.training.model_dump() | {"template": model_template(study.models[wildcards.model])}
         ),
         out=subpath(output.adapter, parent=True),
         code=code_identity("train", f"trainers/{study.training.trainer}"),
     message:
         "Train {wildcards.model} with {wildcards.n} of {wildcards.pool} by {wildcards.sampler}, trial {wildcards.trial}"
     shell:
-        "{STAGE} train --model {params.model:q} --base {input.base:q} --pool {input.pool:q} --subset {input.subset:q}"
+        "stage train --model {params.model:q} --base {input.base:q} --pool {input.pool:q} --subset {input.subset:q}"
         " --seed {params.seed} --options {params.options:q} --out {params.out:q} &> {log:q}"

@@ -16,17 +16,19 @@ rule world_data:
         f"{WORLD}/logs/data.log",
     benchmark:
         f"{WORLD}/benchmarks/data.jsonl"
+    conda:
+        "../../envs/ballast.yaml"
     resources:
         mem_mb=500,
         runtime=5,
     params:
         options=WORLD_OPTIONS,
-        out=f"{WORLD}/data",
+        out=lambda wildcards, output: os.path.dirname(output[0]),
         code=code_identity("world_data"),
     message:
         "Write the mini world's source files"
     shell:
-        "{STAGE} world_data --options {params.options:q} --out {params.out:q} &> {log:q}"
+        "stage world_data --options {params.options:q} --out {params.out:q} &> {log:q}"
 
 
 rule world_tokenizer:
@@ -38,17 +40,19 @@ rule world_tokenizer:
         f"{WORLD}/logs/tokenizer.log",
     benchmark:
         f"{WORLD}/benchmarks/tokenizer.jsonl"
+    conda:
+        "../../envs/ballast.yaml"
     resources:
         mem_mb=1000,
         runtime=5,
     params:
         options=WORLD_OPTIONS,
-        out=f"{WORLD}/tokenizer",
+        out=lambda wildcards, output: os.path.dirname(output[0]),
         code=code_identity("world_tokenizer"),
     message:
         "Train the mini world's tokenizer"
     shell:
-        "{STAGE} world_tokenizer --options {params.options:q} --template {input.template:q} --out {params.out:q}"
+        "stage world_tokenizer --options {params.options:q} --template {input.template:q} --out {params.out:q}"
         " &> {log:q}"
 
 
@@ -63,18 +67,20 @@ rule world_pretrain:
     benchmark:
         f"{WORLD}/benchmarks/models/{{family}}-pretrained.jsonl"
     priority: 10
+    conda:
+        "../../envs/ballast.yaml"
     resources:
         mem_mb=1500,
         runtime=10,
     params:
         options=WORLD_OPTIONS,
-        tokenizer=f"{WORLD}/tokenizer",
-        out=f"{WORLD}/models/{{family}}-pretrained",
+        tokenizer=lambda wildcards, input: os.path.dirname(input.tokenizer[0]),
+        out=lambda wildcards, output: os.path.dirname(output[0]),
         code=code_identity("world_model"),
     message:
         "Pretrain a tiny {wildcards.family}"
     shell:
-        "{STAGE} world_model --options {params.options:q} --family {wildcards.family} --stage pretrained"
+        "stage world_model --options {params.options:q} --family {wildcards.family} --stage pretrained"
         " --tokenizer {params.tokenizer:q} --template {input.template:q} --out {params.out:q} &> {log:q}"
 
 
@@ -90,19 +96,21 @@ rule world_align:
     benchmark:
         f"{WORLD}/benchmarks/models/{{family}}-aligned.jsonl"
     priority: 10
+    conda:
+        "../../envs/ballast.yaml"
     resources:
         mem_mb=1500,
         runtime=10,
     params:
         options=WORLD_OPTIONS,
-        start=f"{WORLD}/models/{{family}}-pretrained",
-        tokenizer=f"{WORLD}/tokenizer",
-        out=f"{WORLD}/models/{{family}}-aligned",
+        start=lambda wildcards, input: os.path.dirname(input.start[0]),
+        tokenizer=lambda wildcards, input: os.path.dirname(input.tokenizer[0]),
+        out=lambda wildcards, output: os.path.dirname(output[0]),
         code=code_identity("world_model"),
     message:
         "Align the tiny {wildcards.family}"
     shell:
-        "{STAGE} world_model --options {params.options:q} --family {wildcards.family} --stage aligned"
+        "stage world_model --options {params.options:q} --family {wildcards.family} --stage aligned"
         " --start {params.start:q} --tokenizer {params.tokenizer:q} --template {input.template:q}"
         " --out {params.out:q} &> {log:q}"
 
@@ -117,7 +125,7 @@ rule world_judge:
             file=MODEL_FILES,
         ),
         tokenizer=rules.world_tokenizer.output,
-        template=lambda wildcards: sources.own_template(wildcards.judge),
+        template=lambda wildcards: sources.own_template(wildcards.judge) or [],
     output:
         expand("{folder}/models/{{judge}}/{file}", folder=WORLD, file=JUDGE_FILES),
     log:
@@ -127,21 +135,19 @@ rule world_judge:
     wildcard_constraints:
         judge="|".join(sources.WORLD_JUDGES),
     priority: 10
+    conda:
+        "../../envs/ballast.yaml"
     resources:
         mem_mb=1500,
         runtime=10,
     params:
         options=WORLD_OPTIONS,
-        start=lambda wildcards: (
-            f"--start {WORLD}/models/{sources.WORLD_JUDGES[wildcards.judge]}"
-            if sources.WORLD_JUDGES[wildcards.judge]
-            else ""
-        ),
-        tokenizer=f"{WORLD}/tokenizer",
-        out=f"{WORLD}/models/{{judge}}",
-        code=lambda wildcards: code_identity("world_judge"),
+        start=lambda wildcards, input: options({"start": input.start and os.path.dirname(input.start[0])}),
+        tokenizer=lambda wildcards, input: os.path.dirname(input.tokenizer[0]),
+        out=lambda wildcards, output: os.path.dirname(output[0]),
+        code=code_identity("world_judge"),
     message:
         "Train the mini world's {wildcards.judge}"
     shell:
-        "{STAGE} world_judge --options {params.options:q} --judge {wildcards.judge} {params.start}"
+        "stage world_judge --options {params.options:q} --judge {wildcards.judge} {params.start}"
         " --tokenizer {params.tokenizer:q} --out {params.out:q} &> {log:q}"

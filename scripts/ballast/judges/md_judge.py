@@ -31,7 +31,7 @@ def parse(answer: str) -> int | None:
 
 def judge(pairs: pd.DataFrame, options: dict) -> pd.DataFrame:
     """Score pairs; `options`: model (folder), template (file), batch_size, max_length (tokens of the whole input)."""
-    template = load_template(options.get("template") or TEMPLATE)
+    template = load_template(options["template"])
     texts = [
         render(template, prompt.strip(), response.strip()).strip()
         for prompt, response in zip(pairs["prompt"], pairs["response"], strict=True)

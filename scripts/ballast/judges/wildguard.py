@@ -55,7 +55,7 @@ def parse(answer: str) -> dict[str, bool | None] | None:
 
 def judge(pairs: pd.DataFrame, options: dict) -> pd.DataFrame:
     """Score pairs; `options`: model (folder), template (file), batch_size, max_length (tokens of the whole input)."""
-    template = load_template(options.get("template") or TEMPLATE)
+    template = load_template(options["template"])
     texts = [render(template, prompt, response) for prompt, response in zip(pairs["prompt"], pairs["response"])]
     answers = backend.answer(options["model"], texts, options["batch_size"], options["max_length"], MAX_NEW_TOKENS)
     unread = {"harmful_request": None, "refusal": None, "harmful_response": None}

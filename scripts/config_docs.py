@@ -1,0 +1,87 @@
+"""Write config/README.md and config/schema.json from the types in ballast/config.py: `python scripts/config_docs.py`."""
+
+import json
+from pathlib import Path
+
+from ballast.config import Section, Study, section_class
+from ballast.files import write_text
+from pydantic_core import PydanticUndefined
+
+CONFIG = Path(__file__).parents[1] / "config"
+WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false"}
+HEAD = """# Every key of a config
+
+Generated from `scripts/ballast/config.py` by `python scripts/config_docs.py`; a test keeps the two alike.
+
+A study is one YAML file here: `mini.yaml` is the default, another is chosen with
+`snakemake --configfile config/<study>.yaml`. A file that begins with `extends: mini.yaml` holds only what differs.
+Editors that know `schema.json` complete the keys. A mistake stops before any job, in one line that names the key and
+the nearest valid word. Keys of a section's own are below its heading; `<name>` stands for a name of your choice.
+"""
+
+
+def schema() -> str:
+    """The JSON schema; `extends` is resolved before the types are checked, so it is added here."""
+    described = Study.model_json_schema()
+    described["properties"]["extends"] = {"type": "string", "description": "A config file that this one is laid over."}
+    described.pop("required")  # a file that extends another may leave anything out
+    return json.dumps(described, indent=1, sort_keys=True) + "\n"
+
+
+def reference() -> str:
+    """The Markdown page: a table of keys for each section."""
+    parts = [HEAD, *_tables(Study, "")]
+    return "\n".join(parts)
+
+
+def _tables(section: type[Section], place: str) -> list[str]:
+    doc = (section.__doc__ or "").split("\n")[0]
+    title = f"## `{place}`" if place else "## Top level"
+    lines = [title, "", *([doc, ""] if place and doc else []), "| key | type | default | what it does |", "|---|---|---|---|"]
+    inner = []
+    for name, field in section.model_fields.items():
+        kind = section_class(field.annotation)
+        many = str(field.annotation).startswith("dict") and kind is not None
+        shown = "section" if kind else _type(field.annotation)
+        lines.append(f"| `{name}` | {shown} | {_default(field, kind)} | {field.description or ''} |")
+        if kind:
+            inner.append((kind, f"{place}.{name}".lstrip(".") + (".<name>" if many else "")))
+    lines.append("")
+    seen = []
+    for kind, where in inner:
+        if kind in [other for other, _ in seen]:
+            continue  # the four experiments and the four metrics have one shape each
+        seen.append((kind, where))
+        lines += _tables(kind, where)
+    return lines
+
+
+def _type(annotation) -> str:
+    arguments = getattr(annotation, "__args__", ())
+    origin = getattr(annotation, "__origin__", None)
+    if str(annotation).startswith("typing.Literal"):
+        return ", ".join(f"`{choice}`" for choice in arguments)
+    if origin is list:
+        return f"list of {_type(arguments[0])}"
+    if origin is dict:
+        return f"{_type(arguments[0])} to {_type(arguments[1])}"
+    if hasattr(annotation, "__metadata__"):
+        return _type(annotation.__origin__)
+    if arguments and (origin is None or "Union" in str(origin)):
+        return " or ".join(_type(one) for one in arguments if one is not type(None))
+    return WORDS[annotation]
+
+
+def _default(field, kind) -> str:
+    if field.is_required():
+        return "required"
+    if kind or field.default is PydanticUndefined:
+        return ""
+    if field.default is None:
+        return "none"
+    return f"`{json.dumps(field.default)}`"
+
+
+if __name__ == "__main__":
+    write_text(CONFIG / "schema.json", schema())
+    write_text(CONFIG / "README.md", reference())

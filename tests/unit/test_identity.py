@@ -1,0 +1,55 @@
+"""Code identity: edits count, remarks do not."""
+
+import pytest
+from ballast import identity
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    """A copy of the package's shape: a stage, a plug-in, and a module that both import."""
+    home = tmp_path / "ballast"
+    (home / "samplers").mkdir(parents=True)
+    (home / "__init__.py").write_text("")
+    (home / "samplers/__init__.py").write_text("")
+    (home / "shared.py").write_text('"""Shared."""\nVALUE = 1\n')
+    (home / "lonely.py").write_text("VALUE = 1\n")
+    (home / "samplers/one.py").write_text('NEEDS = ("behaviour",)\n\n\ndef select():\n    from ballast import shared\n')
+    (home / "samplers/two.py").write_text("NEEDS = ()\n")
+    (tmp_path / "sample.py").write_text("import ballast.shared\n")
+    monkeypatch.setattr(identity, "SCRIPTS", tmp_path)
+    monkeypatch.setattr(identity, "HOME", home)
+    return tmp_path
+
+
+def digest(*plugins):
+    identity.file_digest.cache_clear()
+    identity.imports.cache_clear()
+    return identity.code_identity("sample", *plugins)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "changes"),
+    [
+        ("ballast/shared.py", '"""Other words."""\n# a remark\nVALUE   =   1\n', False),
+        ("ballast/shared.py", "VALUE = 2\n", True),
+        ("ballast/lonely.py", "VALUE = 2\n", False),
+        ("ballast/samplers/two.py", "NEEDS = (1,)\n", False),
+        ("ballast/samplers/one.py", "NEEDS = ()\n", True),
+        ("sample.py", "import ballast.shared\nprint()\n", True),
+    ],
+)
+def test_an_edit_of_what_is_reached_changes_the_identity(tree, file, text, changes):
+    before = digest("samplers/one")
+    (tree / file).write_text(text)
+    assert (digest("samplers/one") != before) is changes
+
+
+def test_a_module_that_only_a_plugin_imports_counts(tree):
+    (tree / "sample.py").write_text("print()\n")
+    with_plugin, without = digest("samplers/one"), digest()
+    (tree / "ballast/shared.py").write_text("VALUE = 2\n")
+    assert digest("samplers/one") != with_plugin and digest() == without
+
+
+def test_a_constant_is_read_without_importing(tree):
+    assert identity.constant("samplers/one", "NEEDS") == ("behaviour",)

@@ -1,0 +1,82 @@
+"""The preloaded process: same script, same output, same status, and no orphan."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+STAGE = [sys.executable, str(ROOT / "scripts/stage.py")]
+
+
+@pytest.fixture(scope="module")
+def preloaded():
+    """The environment of a job beside a preloaded process."""
+    code = (
+        f"import sys, os; sys.path.insert(0, {str(ROOT / 'scripts')!r}); from ballast import preload;"
+        "preload.start(); print(os.environ[preload.ADDRESS], flush=True); sys.stdin.read()"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    address = parent.stdout.readline().strip()
+    yield os.environ | {"BALLAST_PRELOAD": address}
+    parent.kill()
+    parent.wait()
+    deadline = time.monotonic() + 10
+    while os.path.exists(address) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not os.path.exists(address), "the preloaded process outlived the one that it serves"
+
+
+def data_stage(tmp_path, rows, env):
+    (tmp_path / "i.json").write_text(rows)
+    arguments = ["--kind", "benchmark", "--format", "i-alpaca", "--source", "i.json", "--out", "out.parquet"]
+    return subprocess.run([*STAGE, "data", *arguments], cwd=tmp_path, env=env, capture_output=True, text=True)
+
+
+def test_a_forked_stage_writes_the_same_bytes(tmp_path, preloaded):
+    alone = {key: value for key, value in preloaded.items() if key != "BALLAST_PRELOAD"}
+    outputs = []
+    for env in (alone, preloaded):
+        done = data_stage(tmp_path, '{"instructions": ["a", "b"]}', env)
+        assert done.returncode == 0, done.stderr
+        outputs.append((tmp_path / "out.parquet").read_bytes())
+    assert outputs[0] == outputs[1]
+
+
+def test_a_failure_keeps_its_line_and_status(tmp_path, preloaded):
+    done = data_stage(tmp_path, '{"instructions": []}', preloaded)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[0] == "data: i.json: no rows"
+    assert not (tmp_path / "out.parquet").exists()
+
+
+def test_a_killed_job_takes_its_child_along(tmp_path, preloaded):
+    (tmp_path / "slow.json").write_text("{}")
+    os.mkfifo(tmp_path / "never.json")  # reading it blocks for ever
+    arguments = ["--kind", "pool", "--format", "alpaca", "--source", "never.json", "--out", "out.parquet"]
+    job = subprocess.Popen([*STAGE, "data", *arguments], cwd=tmp_path, env=preloaded)
+
+    def children():
+        found = []
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                if entry.joinpath("cwd").resolve() == tmp_path and int(entry.name) != job.pid:
+                    found.append(int(entry.name))
+            except (OSError, PermissionError):
+                continue
+        return found
+
+    deadline = time.monotonic() + 60
+    while not children() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert children()
+    job.send_signal(signal.SIGKILL)
+    job.wait()
+    deadline = time.monotonic() + 10
+    while children() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not children()

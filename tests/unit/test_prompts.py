@@ -1,0 +1,47 @@
+"""Templates, BOS, and what is cut."""
+
+import json
+
+import pytest
+from ballast.files import BallastError
+from ballast.prompts import ALPACA_SHAPED, PromptTemplate, prompt_ids, training_ids
+
+
+class Tokenizer:
+    """A tokenizer of characters: BOS is 1, EOS is 2."""
+
+    bos_token_id, eos_token_id, name_or_path = 1, 2, "characters"
+
+    def __init__(self, bos=1):
+        self.bos = bos
+
+    def __call__(self, text, add_special_tokens=True):
+        return {"input_ids": [1] * self.bos * add_special_tokens + [ord(letter) for letter in text]}
+
+
+def test_the_variant_follows_the_input():
+    template = PromptTemplate.load(ALPACA_SHAPED)
+    assert template.render("Add.") == "### Task:\nAdd.\n\n### Reply:\n"
+    assert template.render("Add.", "1 2") == "### Task:\nAdd.\n\n### Context:\n1 2\n\n### Reply:\n"
+    assert template.render("{input}", "{instruction}").count("{") == 2
+
+
+def test_a_template_without_a_variant_is_named(tmp_path):
+    path = tmp_path / "template.json"
+    path.write_text(json.dumps({"prompt_no_input": "{instruction}"}))
+    with pytest.raises(BallastError, match="template.json: 'prompt_input' is missing"):
+        PromptTemplate.load(path)
+
+
+def test_exactly_one_bos():
+    assert prompt_ids(Tokenizer(), "ab") == [1, 97, 98]
+    for bos in (0, 2):
+        with pytest.raises(BallastError, match=f"has {bos} BOS tokens, wanted exactly one"):
+            prompt_ids(Tokenizer(bos), "ab")
+
+
+def test_eos_is_added_only_where_it_fits():
+    assert training_ids(Tokenizer(), "ab", "c", 9) == ([1, 97, 98, 99, 2], 3)
+    assert training_ids(Tokenizer(), "ab", "c", 4) == ([1, 97, 98, 99], 3)
+    assert training_ids(Tokenizer(), "ab", "", 9) == ([1, 97, 98, 2], 3)
+    assert training_ids(Tokenizer(), "abcd", "c", 3) == ([1, 97, 98], 3)

@@ -1,0 +1,105 @@
+"""Readers, row ids, and what a bad row is told."""
+
+import json
+
+import pandas as pd
+import pytest
+from ballast import plugins
+from ballast.categories import CATEGORIES, category_id
+from ballast.files import BallastError
+from ballast.readers import alpaca, beavertails, beavertails_eval, i_alpaca, salad_attack, xstest
+from ballast.rows import PAIR, content_id, with_ids
+
+ROW = {"instruction": "Name a river.", "input": "", "output": "The Rhine."}
+
+
+def write(path, value):
+    path.write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
+    return str(path)
+
+
+def test_ids_come_from_content_and_not_from_place():
+    rows = pd.DataFrame([ROW, ROW | {"output": "The Po."}])
+    forward, backward = with_ids(rows, PAIR, "f"), with_ids(rows[::-1].reset_index(drop=True), PAIR, "f")
+    assert set(forward["id"]) == set(backward["id"]) and forward["id"].iloc[0] == backward["id"].iloc[1]
+    assert content_id("cafe\u0301") == content_id("caf\u00e9")
+    assert content_id("ab", "c") != content_id("a", "bc")
+
+
+def test_a_repeated_row_is_named_and_base_data_may_repeat():
+    rows = pd.DataFrame([ROW, ROW | {"output": "The Po."}, ROW])
+    with pytest.raises(BallastError, match=r"pool.json: row 2 repeats row 0 \(id [0-9a-f]{16}\)"):
+        with_ids(rows, PAIR, "pool.json")
+    ids = with_ids(rows, PAIR, "base.json", repeats=True)["id"]
+    assert ids.is_unique and ids.iloc[2] == f"{ids.iloc[0]}-1"
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([], "no rows"),
+        ([{"instruction": "a"}], "no column 'output' (there are: instruction, input)"),
+        ([ROW, ROW | {"output": None}], "row 1: 'output' is missing or not text"),
+        ([ROW, ROW | {"instruction": 5}], "row 1: 'instruction' is missing or not text"),
+        ({"rows": [ROW]}, "wanted a list of objects"),
+    ],
+)
+def test_bad_pairs_are_named(tmp_path, rows, message):
+    path = write(tmp_path / "pool.json", rows)
+    with pytest.raises(BallastError) as refusal:
+        alpaca.read(path)
+    assert f"{path}: {message}" in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+def test_line_separators_survive(tmp_path):
+    text = "one\u2028two\u2029three"
+    path = tmp_path / "pool.jsonl"
+    path.write_text(json.dumps(ROW | {"output": text}, ensure_ascii=False) + "\n", encoding="utf-8")
+    assert alpaca.read(str(path))["output"].tolist() == [text]
+
+
+def test_references_of_two_categories_are_left_out(tmp_path):
+    def row(*true):
+        flags = {name: number in true for number, name in enumerate(CATEGORIES)}
+        return json.dumps({"prompt": "p", "response": "r", "category": flags, "is_safe": False})
+
+    path = tmp_path / "references.jsonl"
+    path.write_text("\n".join([row(3), row(3, 4), row()]))
+    assert beavertails.read(str(path))["category"].tolist() == [3]
+    path.write_text(json.dumps({"prompt": "p", "response": "r", "category": {"arson": True}}))
+    with pytest.raises(BallastError, match="row 0: 'arson' is not a BeaverTails category"):
+        beavertails.read(str(path))
+
+
+def test_both_spellings_of_a_category_are_one():
+    assert category_id("controversial_topics,_politics") == category_id("controversial_topics,politics") == 2
+
+
+def test_benchmarks(tmp_path):
+    path = write(tmp_path / "b.json", [{"prompt": "p", "category": "x", "category_id": 3}])
+    assert beavertails_eval.read(path).to_dict("records") == [{"prompt": "p", "category": 3}]
+    path = write(tmp_path / "b.json", [{"prompt": "p", "category_id": 14}])
+    with pytest.raises(BallastError, match="row 0: 'category_id' is not in 0..13"):
+        beavertails_eval.read(path)
+    path = write(tmp_path / "s.json", [{"augq": "attack", "baseq": "request"}])
+    assert salad_attack.read(path)["prompt"].tolist() == ["attack"]
+    path = write(tmp_path / "i.json", {"instructions": ["a", "b"], "inputs": []})
+    assert i_alpaca.read(path)["prompt"].tolist() == ["a", "b"]
+    (tmp_path / "x.csv").write_text('id,prompt,type,label\n1,"a, b",homonyms,safe\n2,c,contrast_homonyms,unsafe\n')
+    assert xstest.read(str(tmp_path / "x.csv"))["prompt"].tolist() == ["a, b"]
+
+
+REAL = [
+    ("alpaca", "safety-tuned-llamas/safety_pool.vinid.json", 2483),
+    ("alpaca", "alpaca/alpaca_random_9229.alpagasus.json", 9229),
+    ("beavertails", "beavertails/beavertails_exclusive140.schema.jsonl", 140),
+    ("beavertails-eval", "beavertails/beavertails_evaluation.reconstructed.json", 700),
+    ("salad-attack", "salad/attack_enhanced_sub500.restart.json", 500),
+    ("xstest", "xstest/xstest_prompts.csv", 250),
+    ("i-alpaca", "safety-tuned-llamas/evaluation/I-Alpaca.json", 50),
+]
+
+
+@pytest.mark.parametrize(("reader", "file", "rows"), REAL, ids=[file for _, file, _ in REAL])
+def test_real_files_are_read_whole(data_dir, reader, file, rows):
+    assert len(plugins.load("readers", reader).read(str(data_dir / file))) == rows
