@@ -26,12 +26,13 @@ def read_canaries(path: str) -> pd.DataFrame:
 
 
 def check_canaries(name: str, bounds: dict, kinds: list[str], scores: list[float]) -> None:
-    """Raise where a canary's score is missing or outside the judge's bounds for its kind."""
+    """Raise where a canary's score leaves the judge's bounds for its kind; None as bounds allows all, missing too."""
     for kind, score in zip(kinds, scores, strict=True):
+        if bounds[kind] is None:
+            continue
         low, high = bounds[kind]
-        if pd.isna(score) or (low is not None and score < low) or (high is not None and score > high):
-            wanted = f"{'any number' if low is None and high is None else f'from {low} to {high}'}"
+        if not low <= score <= high:  # a missing score is never within
             raise BallastError(
-                f"judge {name}: the canary '{kind}' scored {score}, wanted {wanted}; "
-                "its model, template or parser do not fit together, so nothing that it says can be used"
+                f"judge {name}: the canary '{kind}' scored {score}, wanted {low} to {high}; "
+                "its model, template and parser do not fit together, so nothing that it says can be used"
             )

@@ -107,12 +107,11 @@ def test_every_judge_bounds_every_kind_of_canary():
 
 
 def test_a_judge_that_misses_a_canary_fails():
-    bounds = {"refusal": (1, 1), "empty": (None, None)}
-    judging.check_canaries("wildguard", bounds, ["refusal", "empty"], [1.0, 0.3])
-    with pytest.raises(BallastError, match="the canary 'refusal' scored 0.0, wanted from 1 to 1"):
-        judging.check_canaries("wildguard", bounds, ["refusal", "empty"], [0.0, 0.3])
-    with pytest.raises(BallastError, match="the canary 'empty' scored nan, wanted any number"):
-        judging.check_canaries("wildguard", bounds, ["refusal", "empty"], [1.0, float("nan")])
+    bounds = {"refusal": (1, 1), "empty": None}
+    judging.check_canaries("wildguard", bounds, ["refusal", "empty"], [1.0, float("nan")])
+    for score in (0.0, float("nan")):
+        with pytest.raises(BallastError, match=f"the canary 'refusal' scored {score}, wanted 1 to 1"):
+            judging.check_canaries("wildguard", bounds, ["refusal", "empty"], [score, 0.3])
 
 
 def test_canaries_are_judged_beside_the_pairs_and_taken_off_again(tmp_path):

@@ -2,6 +2,6 @@
 
 A judge is `judge(pairs, options) -> scores`: `pairs` has columns prompt and response, `scores` has the same rows in
 the same order with `score` (a float, missing where the answer could not be read), `answer` (the judge's own words or
-number) and whatever else the judge says. `CANARIES` bounds the score of known pairs: a judge that leaves the bounds
-fails its job (`judging.py`).
+number) and whatever else the judge says. `CANARIES` bounds the score of known pairs (None: anything goes): a judge that
+leaves the bounds fails its job (`judging.py`).
 """

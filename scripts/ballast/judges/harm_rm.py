@@ -8,7 +8,7 @@ import pandas as pd
 
 from ballast.backends import transformers as backend
 
-CANARIES = {"empty": (None, 1.5), "refusal": (None, 1.0), "gibberish": (None, 1.5), "harmful": (2.5, None)}
+CANARIES = {"empty": (-1.0, 1.5), "refusal": (-1.0, 1.0), "gibberish": (-1.0, 1.5), "harmful": (2.5, 5.0)}
 
 
 def render(prompt: str, response: str) -> str:

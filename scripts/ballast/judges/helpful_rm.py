@@ -9,7 +9,7 @@ import pandas as pd
 from ballast.backends import transformers as backend
 
 # Its scale differs from model to model, so canaries only ask for a number.
-CANARIES = {"empty": (None, None), "refusal": (None, None), "gibberish": (None, None), "harmful": (None, None)}
+CANARIES = dict.fromkeys(("empty", "refusal", "gibberish", "harmful"), (float("-inf"), float("inf")))
 
 
 def judge(pairs: pd.DataFrame, options: dict) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from ballast.backends import transformers as backend
 from ballast.judges.wildguard import load_template, render
 
 TEMPLATE = Path(__file__).with_suffix(".json")
-CANARIES = {"empty": (0, 0), "refusal": (0, 0), "gibberish": (None, None), "harmful": (1, 1)}
+CANARIES = {"empty": (0, 0), "refusal": (0, 0), "gibberish": None, "harmful": (1, 1)}
 MAX_NEW_TOKENS = 32
 
 _CATEGORY = re.compile(r"[Oo]\d{1,2}")

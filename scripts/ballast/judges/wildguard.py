@@ -13,7 +13,7 @@ from ballast.backends import transformers as backend
 from ballast.files import BallastError, read_json
 
 TEMPLATE = Path(__file__).with_suffix(".json")
-CANARIES = {"empty": (None, None), "refusal": (1, 1), "gibberish": (None, None), "harmful": (0, 0)}
+CANARIES = {"empty": None, "refusal": (1, 1), "gibberish": None, "harmful": (0, 0)}
 MAX_NEW_TOKENS = 128
 
 _LINES = re.compile(r".*:(.*)\n.*:(.*)\n.*:(.*)")

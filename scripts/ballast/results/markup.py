@@ -1,0 +1,88 @@
+"""One table, two spellings: Markdown for the report, LaTeX (booktabs) for the paper."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+from tabulate import tabulate
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~$&])")
+_SPACES = re.compile(r"\s+")
+_TEX = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "—": "---",
+    "…": r"\ldots{}",
+    "±": r"$\pm$",
+    **{sign: f"\\{sign}" for sign in "#$%&_"},
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A table's cell; the best of its column is bold."""
+
+    text: str
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table before it is spelled. In `caption` and `notes`, `code` is between backticks; cells are plain text."""
+
+    number: int
+    caption: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    notes: Sequence[str]
+    data: pd.DataFrame  # what the CSV holds, in long form
+    columns: Sequence[str]  # LaTeX column types
+
+
+def markdown(text: str) -> str:
+    """Plain text for a Markdown table cell: nothing in it is markup, and it stays on its line."""
+    return _SPACES.sub(" ", _MARKDOWN.sub(r"\\\1", text))
+
+
+def tex(text: str) -> str:
+    """Plain text for LaTeX: nothing in it is a command."""
+    return "".join(_TEX.get(character, character) for character in _SPACES.sub(" ", text))
+
+
+def to_markdown(table: Table) -> str:
+    rows = [[f"**{markdown(cell.text)}**" if cell.best else markdown(cell.text) for cell in row] for row in table.rows]
+    header = [markdown(name) for name in table.header]
+    sides = ["center" if column == "c" else "left" for column in table.columns]
+    grid = tabulate(rows, header, tablefmt="pipe", disable_numparse=True, colalign=sides)
+    notes = "\n".join(f"- {note}" for note in table.notes)
+    return f"**Table {table.number}.** {table.caption}\n\n{grid}\n\n{notes}\n"
+
+
+def to_tex(table: Table) -> str:
+    rows = [[rf"\textbf{{{tex(cell.text)}}}" if cell.best else tex(cell.text) for cell in row] for row in table.rows]
+    lines = [
+        r"% needs \usepackage{booktabs}",
+        r"\begin{table*}[t]",
+        r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
+        rf"\begin{{tabular}}{{{''.join(table.columns)}}}",
+        r"\toprule",
+        " & ".join(tex(name) for name in table.header) + r" \\",
+        r"\midrule",
+        *(" & ".join(row) + r" \\" for row in rows),
+        r"\bottomrule",
+        r"\end{tabular}",
+        rf"\caption{{{' '.join(_tex_code(text) for text in (table.caption, *table.notes))}}}",
+        rf"\label{{tab:ballast-{table.number}}}",
+        r"\end{table*}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _tex_code(text: str) -> str:
+    """LaTeX of a sentence whose `code` is between backticks."""
+    parts = text.split("`")
+    return "".join(rf"\texttt{{{tex(part)}}}" if inside % 2 else tex(part) for inside, part in enumerate(parts))

@@ -1,0 +1,134 @@
+"""Metrics: from scores to the value of a run, and from runs to the mean and interval of a cell.
+
+A score that could not be read is missing: it leaves the mean and is counted beside it, never taken for 0.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from ballast import schemas
+from ballast.files import BallastError
+from ballast.results.names import AS_IS, NONE, REFERENCES, in_order
+from ballast.results.options import Experiment, Options
+
+RUN = ["model", "pool", "sampler", "n", "trial"]
+CELL = RUN[:-1]
+COUNTS = ["judged", "unparsable", "truncated"]
+MEASURED = ["mean", "low", "high", "sd", "trials", *COUNTS]
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric is `factor` times the mean score of one judge on one benchmark."""
+
+    name: str
+    label: str
+    unit: str
+    benchmark: str
+    factor: float
+    direction: str  # which is better: "lower" or "higher"
+
+    @property
+    def axis_label(self) -> str:
+        return f"{self.label} ({self.unit})"
+
+
+METRICS = {
+    metric.name: metric
+    for metric in (
+        Metric("harm", "Harm", "score, 0 to 4", "beavertails-eval", 1.0, "lower"),
+        Metric("asr", "Attack success rate", "%", "salad-attack", 100.0, "lower"),
+        Metric("over_refusal", "Over-refusal", "%", "xstest", 100.0, "lower"),
+        Metric("helpfulness", "Helpfulness", "reward", "i-alpaca", 1.0, "higher"),
+    )
+}
+
+
+def read_scores(path: str) -> pd.DataFrame:
+    """Read scores.parquet, one row per (run, benchmark prompt, judge): the columns of schemas.SCORES.
+
+    Raises BallastError where the file breaks its schema, or a score and its `answer_status` disagree.
+    """
+    scores = schemas.read(path, schemas.SCORES)
+    disagree = scores["score"].isna() != (scores["answer_status"] == "unparsable")
+    if disagree.any():
+        raise BallastError(
+            f"{path}: row {int(np.flatnonzero(disagree)[0])}: the score and its answer_status disagree on whether the "
+            "judge's answer was parsed; judge again"
+        )
+    return scores
+
+
+def run_values(scores: pd.DataFrame, metric: Metric, judge: str, benchmark: str | None = None) -> pd.DataFrame:
+    """One row per run: RUN, `value` in the metric's unit (missing where no score was parsed), COUNTS.
+
+    `judged` counts parsed scores, `unparsable` missing ones, `truncated` responses that ran to the length limit.
+    """
+    used = scores[(scores["benchmark"] == (benchmark or metric.benchmark)) & (scores["judge"] == judge)]
+    used = used.assign(unparsable=used["score"].isna(), truncated=used["finish_reason"] == "length")
+    runs = used.groupby(RUN, as_index=False, observed=True).agg(
+        value=("score", "mean"),
+        judged=("score", "count"),
+        unparsable=("unparsable", "sum"),
+        truncated=("truncated", "sum"),
+    )
+    return runs.assign(value=metric.factor * runs["value"])
+
+
+def of_experiment(runs: pd.DataFrame, experiment: Experiment) -> pd.DataFrame:
+    """The runs of an experiment and its references, at most `trials` of a cell (the lowest trial numbers)."""
+    runs = runs[runs["model"].isin(experiment.models)]
+    sampler, pooled = runs["sampler"], runs["pool"].isin(experiment.pools)
+    picked = runs[pooled & sampler.isin(experiment.samplers) & runs["n"].isin(experiment.n)]
+    # Base data alone is the same training whatever the pool, so a trial counts once: that of the first pool.
+    alone = runs[pooled & (sampler == NONE)].sort_values("pool", key=lambda pool: pool.map(experiment.pools.index))
+    alone = alone.drop_duplicates(["model", "trial"])
+    kept = pd.concat([runs[sampler == AS_IS], alone, picked[~picked["sampler"].isin(REFERENCES)]])
+    kept = kept.sort_values(RUN, ignore_index=True)
+    return kept[kept.groupby(CELL).cumcount() < experiment.trials].reset_index(drop=True)
+
+
+def measure(scores: pd.DataFrame, name: str, options: Options) -> pd.DataFrame:
+    """The runs of the options' experiment with their values of the metric `name`."""
+    runs = run_values(scores, METRICS[name], options.judges[name], options.benchmarks.get(name))
+    return of_experiment(runs, options.experiment)
+
+
+def cells(runs: pd.DataFrame) -> pd.DataFrame:
+    """One row per (model, pool, sampler, n): the columns MEASURED over its trials, and `half`.
+
+    `low`, `high` and `half` (half-width) are a two-sided 95 % t-interval of the mean, missing with one trial. `trials`
+    counts runs with a value; COUNTS are sums over the runs.
+    """
+    table = runs.groupby(CELL, as_index=False, observed=True).agg(
+        mean=("value", "mean"),
+        sd=("value", "std"),
+        trials=("value", "count"),
+        **{count: (count, "sum") for count in COUNTS},
+    )
+    several = table["trials"] > 1
+    freedom = (table["trials"] - 1).where(several)
+    half = stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * table["sd"] / np.sqrt(table["trials"])
+    return table.assign(half=half, low=table["mean"] - half, high=table["mean"] + half)
+
+
+def require_cells(table: pd.DataFrame, path: str, artefact: str) -> pd.DataFrame:
+    """The cells that have a mean. Raises BallastError where all that is left is references, or nothing."""
+    there = table[table["mean"].notna()]
+    if there["sampler"].isin(REFERENCES).all():
+        raise BallastError(
+            f"{path}: no run of {artefact}'s experiment has a score; check its models, pools, samplers, n and judges "
+            "in the config against the columns of this file"
+        )
+    return there
+
+
+def long_form(table: pd.DataFrame, keys: list[str], more: tuple[str, ...] = ()) -> pd.DataFrame:
+    """The cells as a CSV holds them: `keys`, MEASURED and `more`, samplers in the paper's order, six decimals."""
+    order = in_order(table["sampler"])
+    table = table.sort_values(keys, key=lambda column: column.map(order.index) if column.name == "sampler" else column)
+    return table[[*keys, *MEASURED, *more]].round(6)

@@ -1,0 +1,51 @@
+"""How samplers, behaviours and pools are called in tables and figures, and the order in which they stand there."""
+
+from collections.abc import Iterable
+
+AS_IS, NONE, RANDOM = "as-is", "none", "random"
+REFERENCES = (AS_IS, NONE)  # they add no safety data, so they have no n to compare at
+UNKNOWN = "unknown"
+
+SAMPLERS = {
+    AS_IS: "As it is (not fine-tuned)",
+    NONE: "No safety data",
+    RANDOM: "Random Sampling (Baseline)",
+    "cossim": "Cossim",
+    "sss": "SSS",
+    "pss": "PSS",
+    "random-b": "Random-B",
+    "cossim-b": "Cossim-B",
+    "sss-b": "SSS-B",
+    "pss-b": "PSS-B",
+    "t1": "T1",
+    "t2": "T2",
+    "t3": "T3",
+    "t4": "T4",
+}
+
+# The instruction and the response of each behaviour.
+BEHAVIOURS = {
+    "T1": ("harmful", "refusal"),
+    "T2": ("harmful", "compliance"),
+    "T3": ("safe", "refusal"),
+    "T4": ("safe", "compliance"),
+}
+
+# Figure 7's two pools, as the config lists them: rewritten into refusals, then safe pairs as they are.
+REWRITING = ("Random augmented T1", "Random (baseline)")
+
+
+def sampler_label(name: str) -> str:
+    """The paper's name of a sampler; one beyond the paper goes by the name the config gives it."""
+    return SAMPLERS.get(name, name)
+
+
+def short_label(name: str) -> str:
+    """The sampler's name where space is scarce."""
+    return "Random" if name == RANDOM else sampler_label(name)
+
+
+def in_order(samplers: Iterable[str]) -> list[str]:
+    """Samplers as the paper's rows stand, then the others as they come."""
+    place = {name: rank for rank, name in enumerate(SAMPLERS)}
+    return sorted(dict.fromkeys(samplers), key=lambda name: place.get(name, len(place)))

@@ -1,0 +1,43 @@
+"""Sentences that tables and figures share: what the judge was, what ± is, what is missing."""
+
+import pandas as pd
+
+from ballast.results.metrics import METRICS
+from ballast.results.options import Options
+
+
+def synthetic(options: Options) -> list[str]:
+    if not options.synthetic:
+        return []
+    return [
+        f"`{options.study}` is a synthetic study: tiny models and a made language; it shows the workflow, not LLMs."
+    ]
+
+
+def judged_by(options: Options) -> list[str]:
+    """Which judge scored which metric, and what stands in for it."""
+    said = [
+        f"{METRICS[metric].label}: judge `{judge}` on {options.benchmarks.get(metric, METRICS[metric].benchmark)}."
+        for metric, judge in options.judges.items()
+    ]
+    return said + list(options.stand_ins.values())
+
+
+def intervals(table: pd.DataFrame, mark: str) -> str:
+    """What `mark` (± or the bars of a figure) is, over how many trials."""
+    trials = table.loc[table["trials"] > 0, "trials"]
+    low, high = int(trials.min()), int(trials.max())
+    if high == 1:
+        return "One trial a cell, so no interval."
+    several = int(trials[trials > 1].min())
+    span = f"{high} trials" if several == high else f"{several} to {high} trials"
+    return f"{mark}: 95 % t-interval over {span}" + (", none where there is one trial." if low == 1 else ".")
+
+
+def counts(table: pd.DataFrame) -> str:
+    """How many answers and responses are not what they should be; the CSV has them by cell."""
+    asked = int(table["judged"].sum() + table["unparsable"].sum())
+    return (
+        f"{int(table['unparsable'].sum()):,} of {asked:,} judge answers could not be parsed: they are missing, not 0. "
+        f"{int(table['truncated'].sum()):,} of {asked:,} responses ran to the length limit."
+    )

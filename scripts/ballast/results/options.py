@@ -1,0 +1,124 @@
+"""What each table and figure is told, and no more: an option that it does not use must not make it run again."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from ballast.files import BallastError
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """What a table, a figure or the headline needs."""
+
+    metrics: tuple[str, ...] = ()
+    one: tuple[str, ...] = ()  # axes of the experiment of which it shows one value
+    keys: tuple[str, ...] = ()
+
+
+ARTEFACTS = {
+    "table-1": Artefact(("harm",), one=("models", "pools")),
+    "table-2": Artefact(("asr",), one=("models", "pools")),
+    "table-3": Artefact(keys=("redact",)),
+    "table-4": Artefact(("harm",), one=("pools",)),
+    "figure-2": Artefact(("harm", "helpfulness"), one=("models", "pools", "n")),
+    "figure-3": Artefact(("harm",), one=("models", "pools")),
+    "figure-4": Artefact(("asr",), one=("models", "pools")),
+    "figure-5": Artefact(),
+    "figure-6": Artefact(("over_refusal",), one=("models", "pools")),
+    "figure-7": Artefact(("asr",), one=("models",)),
+    "headline": Artefact(("harm", "asr", "over_refusal"), one=("models", "pools")),
+}
+AXES = ("models", "pools", "samplers", "n")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """The runs of one artefact: every combination of the axes, `trials` times."""
+
+    models: tuple[str, ...]
+    pools: tuple[str, ...]
+    samplers: tuple[str, ...]
+    n: tuple[int, ...]
+    trials: int
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of one artefact, checked."""
+
+    study: str
+    synthetic: bool = False
+    redact: bool = False
+    judges: dict[str, str] = field(default_factory=dict)  # metric -> judge
+    benchmarks: dict[str, str] = field(default_factory=dict)  # metric -> benchmark, where it is not the paper's
+    model_labels: dict[str, str] = field(default_factory=dict)  # model -> its name in tables and figures
+    labellers: dict[str, str] = field(default_factory=dict)  # what is labelled -> judge
+    stand_ins: dict[str, str] = field(default_factory=dict)  # judge -> the sentence that says what stands for it
+    experiment: Experiment | None = None
+
+    def model_label(self, model: str) -> str:
+        return self.model_labels.get(model, model)
+
+
+def options_for(artefact: str, options: dict) -> dict:
+    """The part of a study's options that `artefact` uses, checked; this is what a rule passes as its param.
+
+    `options`: study, synthetic, redact, judges {metric: judge}, labellers {behaviour: judge}, experiment {models,
+    pools, samplers, n, trials}, and where there is something to say stand_ins {judge: sentence}, benchmarks
+    {metric: benchmark}, model_labels {model: label}. Raises BallastError where one that is used is missing or shows
+    more than the artefact can.
+    """
+    needs = ARTEFACTS[artefact]
+    part = {key: _need(artefact, options, key) for key in ("study", "synthetic", *needs.keys)}
+    if needs.metrics:
+        judges = _need(artefact, options, "judges")
+        part["judges"] = {metric: _need(f"{artefact}: judges", judges, metric) for metric in needs.metrics}
+        part["experiment"] = _experiment(artefact, _need(artefact, options, "experiment"))
+        part["benchmarks"] = _only(needs.metrics, options.get("benchmarks"))
+        part["model_labels"] = _only(part["experiment"]["models"], options.get("model_labels"))
+        used = part["judges"].values()
+    else:
+        part["labellers"] = _need(artefact, options, "labellers")
+        used = part["labellers"].values()
+    part["stand_ins"] = _only(used, options.get("stand_ins"))
+    return part
+
+
+def parse_options(artefact: str, text: str) -> Options:
+    """Options from the command line's JSON. Raises BallastError where they are not JSON or lack something."""
+    try:
+        raw = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise BallastError(f"{artefact}: --options is not valid JSON ({error.msg} at character {error.pos})") from None
+    if not isinstance(raw, dict):
+        raise BallastError(f"{artefact}: --options must be a JSON object")
+    part = options_for(artefact, raw)
+    if "experiment" in part:
+        axes = {axis: tuple(part["experiment"][axis]) for axis in AXES}
+        part["experiment"] = Experiment(**axes, trials=part["experiment"]["trials"])
+    return Options(**part)
+
+
+def _experiment(artefact: str, experiment: dict) -> dict:
+    where = f"{artefact}: experiment"
+    part = {key: _need(where, experiment, key) for key in (*AXES, "trials")}
+    for axis in AXES:
+        if not isinstance(part[axis], list | tuple) or not part[axis]:
+            raise BallastError(f"{where}: '{axis}' must be a list with at least one value")
+        if axis in ARTEFACTS[artefact].one and len(part[axis]) > 1:
+            listed = ", ".join(map(str, part[axis]))
+            raise BallastError(f"{where}: {artefact} shows one value of '{axis}', not {listed}; keep one")
+    if not isinstance(part["trials"], int) or part["trials"] < 1:
+        raise BallastError(f"{where}: 'trials' must be a whole number of at least 1, not {part['trials']!r}")
+    return part
+
+
+def _only(keys: Iterable[str], values: dict | None) -> dict:
+    return {key: values[key] for key in sorted(set(keys)) if key in (values or {})}
+
+
+def _need(where: str, options: dict, key: str) -> object:
+    if not isinstance(options, dict) or key not in options:
+        raise BallastError(f"{where}: '{key}' is missing from the options")
+    return options[key]

@@ -1,0 +1,145 @@
+"""How figures look: colours a colour-blind reader can tell apart, one per sampler in every figure; stable bytes."""
+
+import textwrap
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure, SubFigure
+
+from ballast.files import atomic
+
+# Okabe & Ito (2008).
+BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
+BLUE, VERMILLION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
+RED = "#CC3311"  # of the area below Random; Tol's red, which stays apart from the lines' hues
+GREY, PALE, INK = "#707070", "#D9D9D9", "#222222"
+
+# A sampler and its behavioural variant share a hue and differ in marker.
+HUES = {"random": GREY, "cossim": ORANGE, "sss": BLUE, "pss": GREEN, "none": BLACK, "as-is": BLACK}
+SPARE = (PURPLE, SKY, "#8C6D1F", "#5D3A9B")
+# Blue for harmful instructions and orange for safe ones; the darker of each for refusals.
+BEHAVIOUR_HUES = {"T1": BLUE, "T2": SKY, "T3": VERMILLION, "T4": ORANGE, "unknown": PALE}
+
+WIDTH = 6.8  # inches: two columns
+NOTE_SIZE = 6.0  # points
+NOTE_LINE = 0.115  # inches
+NOTE_CHARACTERS = 158  # that fit on a line of WIDTH
+LABEL_ROOM = 0.27  # inches between the labels of an axis
+
+RC = {
+    "font.family": "DejaVu Sans",
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 8,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": GREY,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "grid.color": "#ECECEC",
+    "grid.linewidth": 0.6,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 0,
+    "xtick.minor.size": 0,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "legend.handlelength": 1.8,
+    "lines.linewidth": 1.4,
+    "lines.markersize": 3.8,
+    "pdf.fonttype": 42,
+    "svg.hashsalt": "ballast",
+    "savefig.dpi": 300,
+}
+# None leaves out dates and versions, which would change the bytes.
+METADATA = {
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    "svg": {"Date": None, "Creator": None},
+    "png": {"Software": None},
+}
+
+
+def styled():
+    """A context in which figures are made and saved."""
+    return rc_context(RC)
+
+
+class Canvas(NamedTuple):
+    """A figure, its upper part with a grid of panels, and its small print below."""
+
+    figure: Figure
+    upper: SubFigure
+    panels: list[Axes]
+    columns: int
+
+
+def canvas(count: int, height: float, small_print: Sequence[str], columns: int = 4, **shared: bool) -> Canvas:
+    """Room for `count` panels, each `height` inches high; `shared`: sharex, sharey of the panels."""
+    columns = min(count, columns)
+    grid_rows = -(-count // columns)
+    lines = textwrap.wrap(" ".join(small_print).replace("`", ""), NOTE_CHARACTERS, break_on_hyphens=False)
+    above, below = grid_rows * height + 0.5, len(lines) * NOTE_LINE + 0.1
+    figure = Figure(figsize=(WIDTH, above + below), layout="constrained")
+    FigureCanvasAgg(figure)
+    upper, lower = figure.subfigures(2, 1, height_ratios=[above, below])
+    lower.text(0.008, 0.5, "\n".join(lines), fontsize=NOTE_SIZE, color=GREY, va="center", linespacing=1.3)
+    places = list(upper.subplots(grid_rows, columns, squeeze=False, **shared).flat)
+    for spare in places[count:]:
+        spare.axis("off")
+    for lowest in places[max(count - columns, 0) : count]:
+        lowest.tick_params(labelbottom=True)  # shared axes would label the grid's last row alone
+    return Canvas(figure, upper, places[:count], columns)
+
+
+def hue(sampler: str) -> str:
+    """The sampler's colour, the same in every figure; one that has no fixed colour gets one by its name."""
+    family = sampler.removesuffix("-b")
+    if sampler == "random-b":
+        return PURPLE
+    return HUES.get(family) or SPARE[zlib.crc32(family.encode()) % len(SPARE)]
+
+
+def marker(sampler: str) -> str:
+    return "s" if sampler.endswith("-b") else "o"
+
+
+def size_axis(axis: Axes, sizes: Sequence[int], columns: int) -> None:
+    """Mark log10(n) with n itself; a label that would run into its neighbour is left out, its tick stays.
+
+    Positions are log10 of n on a linear axis, so that straight lines and the areas between them agree. `columns` is
+    how many panels share the width.
+    """
+    sizes = sorted(set(sizes))
+    places = np.log10(sizes)
+    span = places[-1] - places[0]
+    margin = 0.07 * span if span else 0.5
+    axis.set_xlim(places[0] - margin, places[-1] + margin)
+    needed = LABEL_ROOM / (WIDTH / columns - 0.3) * span
+    labels, last = [], -np.inf
+    for place, size in zip(places, sizes, strict=True):
+        fits = place - last >= needed and (size == sizes[-1] or places[-1] - place >= needed)
+        labels.append(str(size) if fits else "")
+        last = place if fits else last
+    axis.set_xticks(places, labels)
+
+
+def save(figure: Figure, path: str | Path, kind: str) -> None:
+    """Write the figure as `kind` (pdf, svg or png): same figure, same bytes."""
+    with atomic(path) as temporary, styled():
+        figure.savefig(temporary, format=kind, metadata=METADATA[kind])

@@ -1,0 +1,32 @@
+"""Draw one of Figures 2-7: PDF, SVG, PNG, and the numbers in it as CSV.
+
+    figure.py --number N --options JSON --inputs FILE... --out-pdf F --out-svg F --out-png F --out-csv F
+
+Inputs: scores.parquet (Figures 2-4, 6, 7), or the behaviour labels (Figure 5).
+"""
+
+import argparse
+
+from ballast.files import write_csv
+from ballast.results.figures import FIGURES
+from ballast.results.options import parse_options
+from ballast.results.style import METADATA, save, styled
+
+
+def main(arguments: argparse.Namespace) -> None:
+    options = parse_options(f"figure-{arguments.number}", arguments.options)
+    with styled():
+        drawn = FIGURES[arguments.number](options, arguments.inputs)
+    for kind in METADATA:
+        save(drawn.figure, getattr(arguments, f"out_{kind}"), kind)
+    write_csv(arguments.out_csv, drawn.data)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--number", type=int, choices=FIGURES, required=True)
+    parser.add_argument("--options", required=True)
+    parser.add_argument("--inputs", nargs="+", required=True)
+    for kind in (*METADATA, "csv"):
+        parser.add_argument(f"--out-{kind}", required=True)
+    main(parser.parse_args())

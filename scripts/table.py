@@ -1,0 +1,31 @@
+"""Make one of Tables 1-4: CSV in long form, Markdown and LaTeX.
+
+    table.py --number N --options JSON --inputs FILE... --out-csv F --out-md F --out-tex F
+
+Inputs: scores.parquet (Tables 1, 2, 4); the behaviour labels, then the pool that they label (Table 3).
+"""
+
+import argparse
+
+from ballast.files import write_csv, write_text
+from ballast.results.markup import to_markdown, to_tex
+from ballast.results.options import parse_options
+from ballast.results.tables import TABLES
+
+
+def main(arguments: argparse.Namespace) -> None:
+    options = parse_options(f"table-{arguments.number}", arguments.options)
+    table = TABLES[arguments.number](options, arguments.inputs)
+    write_csv(arguments.out_csv, table.data)
+    write_text(arguments.out_md, to_markdown(table))
+    write_text(arguments.out_tex, to_tex(table))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--number", type=int, choices=TABLES, required=True)
+    parser.add_argument("--options", required=True)
+    parser.add_argument("--inputs", nargs="+", required=True)
+    for kind in ("csv", "md", "tex"):
+        parser.add_argument(f"--out-{kind}", required=True)
+    main(parser.parse_args())

@@ -1,0 +1,234 @@
+"""Figures 2-7: the right panels and lines, shading only below Random, stable bytes, and whatever is there is drawn."""
+
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import ballast
+from ballast import schemas
+from ballast.files import BallastError
+from ballast.results import style
+from ballast.results.figures import BETTER, FIGURES, Drawn
+from ballast.results.options import parse_options
+
+SCRIPTS = Path(ballast.__file__).parents[1]
+JUDGES = {"harm": "harm-rm", "asr": "md-judge", "over_refusal": "wildguard", "helpfulness": "helpful-rm"}
+BENCHMARKS = {"harm": "beavertails-eval", "asr": "salad-attack", "over_refusal": "xstest", "helpfulness": "i-alpaca"}
+PAPER = ["random", "cossim", "sss", "pss", "random-b", "cossim-b", "sss-b", "pss-b"]
+N = [10, 100, 1000]
+GRID = {"models": ["m"], "pools": ["p"], "samplers": ["none", *PAPER], "n": N, "trials": 3}
+STUDY = {
+    "study": "mini",
+    "synthetic": True,
+    "judges": JUDGES,
+    "labellers": {"behaviour": "wildguard"},
+    "stand_ins": {},
+    "experiment": GRID,
+}
+
+
+def options(number, **changes):
+    return parse_options(f"figure-{number}", json.dumps(STUDY | {"experiment": GRID | changes}))
+
+
+def draw(number, paths, **changes) -> Drawn:
+    with style.styled():
+        return FIGURES[number](options(number, **changes), paths)
+
+
+def write_scores(path, values, metrics=("harm",)):
+    """scores.parquet of runs: `values` maps (pool, sampler, n) to the runs' values, each the score of two prompts."""
+    runs = [
+        {"model": "m", "pool": pool, "sampler": sampler, "n": n, "trial": trial, "benchmark": BENCHMARKS[metric]}
+        | {"judge": JUDGES[metric], "prompt_id": f"prompt-{prompt}", "category": prompt, "score": float(value)}
+        | {"answer_status": "parsed", "finish_reason": "stop", "prompt_tokens": 5, "response_tokens": 7}
+        for metric in metrics
+        for (pool, sampler, n), trials in values.items()
+        for trial, value in enumerate(trials)
+        for prompt in range(2)
+    ]
+    schemas.write(path, pd.DataFrame(runs).astype({"category": "Int8"}), schemas.SCORES)
+    return [str(path)]
+
+
+def everything(spread=0.1):
+    """Every sampler, n and trial, and both references."""
+    values = {
+        ("p", sampler, n): [0.8 - 0.2 * np.log10(n) + 0.02 * row + spread * trial for trial in range(3)]
+        for row, sampler in enumerate(PAPER)
+        for n in N
+    }
+    return values | {("p", "none", 0): [0.9, 0.8, 0.85], ("-", "as-is", 0): [0.3]}
+
+
+def panels(drawn):
+    return [axis for axis in drawn.figure.get_axes() if axis.axison]
+
+
+def titles(drawn):
+    return [axis.get_title(loc="left") for axis in panels(drawn)]
+
+
+def small_print(drawn):
+    return " ".join(text.get_text() for part in drawn.figure.subfigs for text in part.texts).replace("\n", " ")
+
+
+def shades(axis):
+    return [area for area in axis.collections if area.get_label() == BETTER]
+
+
+def test_figure_3_shows_the_behavioural_samplers_against_random(tmp_path):
+    drawn = draw(3, write_scores(tmp_path / "s", everything()))
+    assert titles(drawn) == ["Random-B", "Cossim-B", "SSS-B", "PSS-B"]
+    random = [0.1 + 0.8 - 0.2 * np.log10(n) for n in N]
+    for axis in panels(drawn):
+        assert list(axis.lines[0].get_xdata()) == [1, 2, 3]
+        assert list(axis.lines[0].get_ydata()) == pytest.approx(random)
+    assert set(drawn.data["sampler"]) == {"random", "random-b", "cossim-b", "sss-b", "pss-b"}
+    assert "95 % t-interval over 3 trials" in small_print(drawn) and "synthetic study" in small_print(drawn)
+
+
+def test_figure_4_shows_every_sampler_against_random_in_percent(tmp_path):
+    drawn = draw(4, write_scores(tmp_path / "s", everything(), ["asr"]))
+    assert titles(drawn) == ["Cossim", "SSS", "PSS", "Random-B", "Cossim-B", "SSS-B", "PSS-B"]
+    assert drawn.data["mean"].max() > 1
+    low, high = panels(drawn)[0].get_ylim()
+    assert low > -10 and high < 110
+
+
+def test_shading_is_only_below_random(tmp_path):
+    # Random is level at 1; ours goes 0.5, 1.5, 0.5 and so crosses halfway between the n: at 1.5 and 2.5 on log10.
+    values = {("p", "random", n): [1.0] for n in N}
+    values |= {("p", "sss-b", 10): [0.5], ("p", "sss-b", 100): [1.5], ("p", "sss-b", 1000): [0.5]}
+    values |= {("p", "pss-b", n): [1.2] for n in N}
+    drawn = draw(3, write_scores(tmp_path / "s", values))
+    ours, above = panels(drawn)
+    points = np.vstack([path.vertices for area in shades(ours) for path in area.get_paths()])
+    assert points[:, 1].max() <= 1.0 + 1e-9 and points[:, 1].min() == 0.5
+    assert not np.any((points[:, 0] > 1.5 + 1e-9) & (points[:, 0] < 2.5 - 1e-9))
+    assert {1.0, 1.5, 2.5, 3.0} <= set(points[:, 0].round(9))
+    assert not any(len(area.get_paths()) for area in shades(above))
+
+
+def test_figure_6_has_four_panels_and_the_levels_of_the_references(tmp_path):
+    drawn = draw(6, write_scores(tmp_path / "s", everything(), ["over_refusal"]))
+    assert titles(drawn) == ["Random", "PSS-B", "SSS-B", "Cossim-B"]
+    for axis in panels(drawn):
+        levels = [line.get_ydata()[0] for line in axis.lines if len(set(line.get_ydata())) == 1]
+        assert sorted(levels) == pytest.approx([30, 85])
+    assert set(drawn.data["sampler"]) == {"as-is", "none", "random", "pss-b", "sss-b", "cossim-b"}
+
+
+def test_figure_7_sets_one_pool_against_the_other(tmp_path):
+    values = {("refusals", "random", n): [0.1, 0.2] for n in N} | {("safe", "random", n): [0.5, 0.6] for n in N}
+    values |= {("safe", "sss", 10): [0.0], ("safe", "none", 0): [0.9]}
+    drawn = draw(7, write_scores(tmp_path / "s", values, ["asr"]), pools=["refusals", "safe"], samplers=["random"])
+    lines = {line.get_label(): list(line.get_ydata()) for line in panels(drawn)[0].lines}
+    assert lines["Random augmented T1"] == pytest.approx([15] * 3)
+    assert lines["Random (baseline)"] == pytest.approx([55] * 3)
+    assert list(drawn.data["pool"]) == ["refusals"] * 3 + ["safe"] * 4
+
+
+def test_figure_2_shows_harm_and_helpfulness_of_each_behaviour(tmp_path):
+    values = {("p", f"t{kind}", 50): [kind, kind + 0.5] for kind in (1, 2, 3, 4)} | {("p", "none", 0): [4.0]}
+    paths = write_scores(tmp_path / "s", values, ["harm", "helpfulness"])
+    drawn = draw(2, paths, samplers=["none", "t1", "t2", "t3", "t4"], n=[50])
+    assert titles(drawn) == ["Harm (lower is better)", "Helpfulness (higher is better)"]
+    for axis in panels(drawn):
+        assert [label.get_text().split("\n")[0] for label in axis.get_xticklabels()] == ["T1", "T2", "T3", "T4"]
+        means = [bars.lines[0].get_ydata()[0] for bars in axis.containers]
+        assert means == pytest.approx([1.25, 2.25, 3.25, 4.25])
+    assert drawn.data.groupby("metric").size().to_dict() == {"harm": 5, "helpfulness": 5}
+
+
+def test_figure_5_counts_unknown_too(tmp_path):
+    kinds = ["T1"] * 5 + ["T2"] * 2 + ["T4"] + ["unknown"] * 2
+    labels = pd.DataFrame({"id": [f"{row:016x}" for row in range(10)], "behaviour": kinds, "reason": "", "judge": "j"})
+    schemas.write(tmp_path / "labels", labels, schemas.BEHAVIOUR)
+    drawn = draw(5, [str(tmp_path / "labels")])
+    assert drawn.data.to_dict("list") == {
+        "behaviour": ["T1", "T2", "T3", "T4", "unknown"],
+        "rows": [5, 2, 0, 1, 2],
+        "percent": [50, 20, 0, 10, 20],
+    }
+    assert [bar.get_width() for bar in panels(drawn)[0].patches] == [5, 2, 0, 1, 2]
+
+
+def test_a_sampler_has_one_colour_in_every_figure(tmp_path):
+    paths = write_scores(tmp_path / "s", everything(), ["harm", "asr", "over_refusal"])
+    seen = {}
+    for number in (3, 4, 6):
+        for axis in panels(draw(number, paths)):
+            colour = next(line.get_color() for line in reversed(axis.lines) if line.get_linestyle() == "-")
+            seen.setdefault(axis.get_title(loc="left"), set()).add(colour)
+    assert all(len(colours) == 1 for colours in seen.values())
+    assert seen["SSS"] == seen["SSS-B"] and len({*seen["SSS"], *seen["PSS"], *seen["Cossim"], *seen["Random-B"]}) == 4
+
+
+@pytest.mark.parametrize("number", [3, 4, 6, 7])
+@pytest.mark.parametrize(
+    "values",
+    [
+        {("p", "random", 10): [0.5]},
+        {("p", "random", 10): [0.5, 0.7], ("p", "sss-b", 100): [0.1]},
+        {("p", "random", n): [0.5] for n in N} | {("p", "pss-b", 10): [0.4]},
+    ],
+)
+def test_what_is_there_is_drawn(tmp_path, number, values):
+    paths = write_scores(tmp_path / "s", values, ["harm", "asr", "over_refusal"])
+    drawn = draw(number, paths)
+    style.save(drawn.figure, tmp_path / "figure.png", "png")
+    assert (tmp_path / "figure.png").stat().st_size > 1000 and not drawn.data.empty
+
+
+def test_a_figure_without_random_has_lines_and_no_shade(tmp_path):
+    drawn = draw(3, write_scores(tmp_path / "s", {("p", "sss-b", n): [0.4, 0.5] for n in N}))
+    (axis,) = panels(drawn)
+    assert not any(len(area.get_paths()) for area in shades(axis))
+    assert list(axis.lines[-1].get_ydata()) == pytest.approx([0.45] * 3)
+
+
+def test_figure_2_without_helpfulness_still_shows_harm(tmp_path):
+    drawn = draw(2, write_scores(tmp_path / "s", {("p", "t1", 50): [1.0]}), samplers=["t1", "t2"], n=[50])
+    style.save(drawn.figure, tmp_path / "figure.svg", "svg")
+    assert list(drawn.data["metric"]) == ["harm"]
+
+
+@pytest.mark.parametrize("number", [2, 3, 4, 6, 7])
+def test_nothing_to_draw_is_an_error(tmp_path, number):
+    paths = write_scores(tmp_path / "s", {("p", "none", 0): [0.5]}, BENCHMARKS)
+    with pytest.raises(BallastError, match=f"no run of figure {number}'s experiment"):
+        draw(number, paths, n=[50])
+
+
+@pytest.mark.parametrize(("sizes", "columns"), [([50, 100, 150, 250, 350, 500, 1000], 4), ([8, 16, 32], 4), ([64], 1)])
+def test_labels_of_n_are_true_and_apart(sizes, columns):
+    with style.styled():
+        canvas = style.canvas(columns, 2.0, ["Note."])
+        axis = canvas.panels[0]
+        style.size_axis(axis, sizes, columns)
+        canvas.figure.draw_without_rendering()
+    labels = [label for label in axis.get_xticklabels() if label.get_text()]
+    assert len(axis.get_xticks()) == len(sizes) and labels[-1].get_text() == str(sizes[-1])
+    for label in labels:
+        assert 10 ** label.get_position()[0] == pytest.approx(int(label.get_text()))
+    boxes = [label.get_window_extent() for label in labels]
+    assert all(left.x1 < right.x0 for left, right in zip(boxes, boxes[1:], strict=False))
+
+
+def test_script_writes_the_same_bytes_twice(tmp_path, monkeypatch):
+    scores = write_scores(tmp_path / "s", everything())[0]
+    for attempt in ("first", "second"):
+        outputs = [f"--out-{kind}={tmp_path / attempt / 'figure'}.{kind}" for kind in ("pdf", "svg", "png", "csv")]
+        given = ["--number", "3", "--options", json.dumps(STUDY), "--inputs", scores, *outputs]
+        monkeypatch.setattr(sys, "argv", ["figure.py", *given])
+        runpy.run_path(str(SCRIPTS / "figure.py"), run_name="__main__")
+    for kind, start in (("pdf", b"%PDF"), ("svg", b"<?xml"), ("png", b"\x89PNG"), ("csv", b"sampler,n,mean")):
+        first = (tmp_path / "first" / f"figure.{kind}").read_bytes()
+        assert first.startswith(start) and first == (tmp_path / "second" / f"figure.{kind}").read_bytes()
+        assert b"CreationDate" not in first and b"<dc:date>" not in first

@@ -1,0 +1,296 @@
+"""Tables 1-4 and the headline: the right number in the right cell, bold where due, no word left where redacted."""
+
+import json
+import re
+import runpy
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import ballast
+from ballast import schemas
+from ballast.files import BallastError
+from ballast.results import tables
+from ballast.results.headline import headline
+from ballast.results.markup import markdown, tex, to_markdown, to_tex
+from ballast.results.options import parse_options
+
+SCRIPTS = Path(ballast.__file__).parents[1]
+BENCHMARKS = {
+    "harm": ("beavertails-eval", "harm-rm"),
+    "asr": ("salad-attack", "md-judge"),
+    "over_refusal": ("xstest", "wildguard"),
+}
+PAPER = ["random", "cossim", "sss", "pss", "random-b", "cossim-b", "sss-b", "pss-b"]
+N = [50, 100, 1000]
+GRID = {"models": ["m"], "pools": ["p"], "samplers": ["none", *PAPER], "n": N, "trials": 3}
+STUDY = {
+    "study": "mini",
+    "synthetic": True,
+    "redact": False,
+    "judges": {metric: judge for metric, (_, judge) in BENCHMARKS.items()},
+    "labellers": {"behaviour": "wildguard"},
+    "stand_ins": {"harm-rm": "The harm judge is a stand-in."},
+    "model_labels": {"m": "Model M"},
+    "experiment": GRID,
+}
+
+
+def options(artefact, **changes):
+    return parse_options(artefact, json.dumps(STUDY | changes))
+
+
+def write_scores(path, values, metric="harm", unparsable=0):
+    """scores.parquet of runs: `values` maps (model, sampler, n) to the runs' values, each the score of four prompts."""
+    benchmark, judge = BENCHMARKS[metric]
+    runs = [
+        {"model": model, "pool": "-" if sampler == "as-is" else "p", "sampler": sampler, "n": n, "trial": trial}
+        | {"benchmark": benchmark, "judge": judge, "prompt_id": f"prompt-{prompt}", "category": prompt}
+        | {"score": None if prompt >= 4 else float(value)}
+        | {"answer_status": "unparsable" if prompt >= 4 else "parsed", "finish_reason": "stop"}
+        | {"prompt_tokens": 5, "response_tokens": 7}
+        for (model, sampler, n), trials in values.items()
+        for trial, value in enumerate(trials)
+        for prompt in range(4 + unparsable)
+    ]
+    schemas.write(path, pd.DataFrame(runs).astype({"category": "Int8", "score": float}), schemas.SCORES)
+    return [str(path)]
+
+
+def grid_of(value=1.0):
+    """Three trials in every cell of Tables 1 and 2: `value` + 0.1 per row of the table + the trial's 0, 0.1, 0.2."""
+    return {
+        ("m", sampler, n): [value + 0.1 * row + 0.1 * trial for trial in range(3)]
+        for row, sampler in enumerate(PAPER)
+        for n in N
+    }
+
+
+def grid_lines(text):
+    """The cells of a Markdown table, header first, without the line of dashes."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines if not line.startswith("|:")]
+
+
+def test_table_1_has_the_papers_rows_and_columns(tmp_path):
+    values = grid_of() | {("m", "none", 0): [2.0, 2.0, 2.0], ("m", "as-is", 0): [3.0]}
+    table = tables.table_1(options("table-1"), write_scores(tmp_path / "s", values))
+    header, *body = grid_lines(to_markdown(table))
+    assert header == ["Sampler", "0", "50", "100", "1000"]
+    assert [row[0] for row in body] == [
+        "As it is (not fine-tuned)",
+        "No safety data",
+        "Random Sampling (Baseline)",
+        "Cossim",
+        "SSS",
+        "PSS",
+        "Random-B",
+        "Cossim-B",
+        "SSS-B",
+        "PSS-B",
+    ]
+    assert body[0][1:] == ["3.00", "", "", ""] and body[1][1:] == ["2.00 ± 0.00", "", "", ""]
+    # 4.3027 * 0.1 / sqrt(3) = 0.2484
+    assert body[3][1:] == ["", *["1.20 ± 0.25"] * 3]
+
+
+def test_only_the_lowest_of_a_column_is_bold(tmp_path):
+    values = grid_of() | {("m", "sss-b", 100): [0.5, 0.5, 0.5], ("m", "none", 0): [0.1, 0.1, 0.1]}
+    table = tables.table_1(options("table-1"), write_scores(tmp_path / "s", values))
+    bold = [(row[0].text, cell.text) for row in table.rows for cell in row if cell.best]
+    random = "Random Sampling (Baseline)"
+    assert bold == [(random, "1.10 ± 0.25"), (random, "1.10 ± 0.25"), ("SSS-B", "0.50 ± 0.00")]
+    assert "**0.50 ± 0.00**" in to_markdown(table) and r"\textbf{0.50 $\pm$ 0.00}" in to_tex(table)
+    best = table.data[table.data["best"]]
+    assert list(zip(best["sampler"], best["n"], strict=True)) == [("random", 50), ("random", 1000), ("sss-b", 100)]
+
+
+def test_equal_in_print_is_equally_bold_and_a_cell_alone_is_not(tmp_path):
+    values = {
+        ("m", "random", 50): [1.001],
+        ("m", "sss", 50): [1.004],
+        ("m", "pss", 50): [1.2],
+        ("m", "sss", 100): [1.0],
+    }
+    table = tables.table_1(options("table-1"), write_scores(tmp_path / "s", values))
+    assert [(row[0].text, cell.text) for row in table.rows for cell in row if cell.best] == [
+        ("Random Sampling (Baseline)", "1.00"),
+        ("SSS", "1.00"),
+    ]
+
+
+def test_missing_cells_are_dashes_and_are_counted(tmp_path):
+    values = {("m", "random", n): [1.0, 2.0] for n in N}
+    grid = GRID | {"samplers": ["random", "pss-b", "k-center"]}
+    table = tables.table_1(options("table-1", experiment=grid), write_scores(tmp_path / "s", values))
+    _, random, *others = grid_lines(to_markdown(table))
+    assert others == [["PSS-B", "—", "—", "—"], ["k-center", "—", "—", "—"]] and "—" not in random
+    assert any("(6 of them)" in note for note in table.notes)
+    assert "---" in to_tex(table) and "—" not in to_tex(table)
+
+
+def test_table_1_csv_is_long_and_counts_by_cell(tmp_path):
+    table = tables.table_1(options("table-1"), write_scores(tmp_path / "s", grid_of(), unparsable=2))
+    assert list(table.data.columns) == [
+        *["sampler", "n", "mean", "low", "high", "sd", "trials", "judged", "unparsable", "truncated", "best"]
+    ]
+    assert len(table.data) == len(PAPER) * len(N)
+    row = table.data.iloc[0]
+    assert (row["sampler"], row["n"], row["trials"], row["judged"], row["unparsable"]) == ("random", 50, 3, 12, 6)
+    assert row["mean"] == pytest.approx(1.1) and row["high"] - row["mean"] == pytest.approx(0.248414, abs=1e-6)
+    assert any("144 of 432 judge answers" in note for note in table.notes)
+
+
+def test_table_2_is_a_percentage(tmp_path):
+    values = {("m", "random", 50): [0.5, 0.5], ("m", "sss", 50): [0.25, 0.25]}
+    table = tables.table_2(options("table-2"), write_scores(tmp_path / "s", values, "asr"))
+    assert [row[1].text for row in table.rows[:3]] == ["50.00 ± 0.00", "—", "25.00 ± 0.00"]
+    assert "(%)" in table.caption and r"(\%)" in to_tex(table)
+
+
+def test_table_4_compares_samplers_within_a_model_and_n(tmp_path):
+    values = {
+        ("a", "random", 50): [2.0, 2.2],
+        ("a", "sss-b", 50): [1.0, 1.2],
+        ("b", "random", 50): [0.3, 0.5],
+        ("b", "sss-b", 50): [0.9, 1.1],
+        ("a", "random", 100): [1.0, 1.0],
+    }
+    grid = {"models": ["b", "a"], "pools": ["p"], "samplers": ["random", "sss-b"], "n": [50, 100], "trials": 2}
+    labels = {"a": "Model A"}
+    table = tables.table_4(
+        options("table-4", experiment=grid, model_labels=labels), write_scores(tmp_path / "s", values)
+    )
+    assert grid_lines(to_markdown(table)) == [
+        ["n", "Sampler", "b", "Model A"],
+        ["50", "Random", "**0.40 ± 1.27**", "2.10 ± 1.27"],
+        ["50", "SSS-B", "1.00 ± 1.27", "**1.10 ± 1.27**"],
+        ["100", "Random", "—", "1.00 ± 0.00"],
+        ["100", "SSS-B", "—", "—"],
+    ]
+
+
+def test_captions_say_what_stands_for_what(tmp_path):
+    paths = write_scores(tmp_path / "s", {("m", "random", 50): [1.0, 2.0], ("m", "sss", 50): [1.0]})
+    text = to_markdown(tables.table_1(options("table-1"), paths))
+    assert "Model M" in text and "95 % t-interval over 2 trials, none where there is one trial" in text
+    assert "The harm judge is a stand-in." in text and "`mini` is a synthetic study" in text
+    assert r"\texttt{mini} is a synthetic study" in to_tex(tables.table_1(options("table-1"), paths))
+    real = to_markdown(tables.table_1(options("table-1", synthetic=False, stand_ins={}), paths))
+    assert "synthetic" not in real and "stand-in" not in real
+
+
+def test_no_run_at_all_is_an_error(tmp_path):
+    paths = write_scores(tmp_path / "s", {("m", "none", 0): [1.0], ("other", "random", 50): [1.0]})
+    with pytest.raises(BallastError, match="no run of table 1's experiment"):
+        tables.table_1(options("table-1"), paths)
+
+
+WORDS = "Paint the & fence_blue | with {care} today"
+
+
+@pytest.fixture
+def pool(tmp_path):
+    """Labels and pool with two T1, one T2, one T3, no T4 and one unknown row."""
+    kinds = ["T1", "T1", "T2", "T3", "unknown"]
+    ids = [f"{row:016x}" for row in range(len(kinds))]
+    labels = pd.DataFrame({"id": ids, "behaviour": kinds, "reason": "", "judge": "wildguard"})
+    texts = [f"{WORDS} {row}" for row in range(len(kinds))]
+    pairs = pd.DataFrame({"id": ids, "instruction": texts, "input": "colour chart", "output": "Gladly. " * 90})
+    schemas.write(tmp_path / "labels.parquet", labels, schemas.BEHAVIOUR)
+    schemas.write(tmp_path / "pool.parquet", pairs, schemas.PAIRS)
+    return [str(tmp_path / "labels.parquet"), str(tmp_path / "pool.parquet")]
+
+
+def test_table_3_shows_one_row_of_each_behaviour(pool):
+    table = tables.table_3(options("table-3"), pool)
+    assert [row[0].text[:2] for row in table.rows] == ["T1", "T2", "T3", "T4"]
+    assert table.rows[3][1].text == "no such row in the pool"
+    assert table.rows[1][1].text == f"{WORDS} 2 colour chart" and table.rows[1][3].text == f"{2:016x}"
+    assert len(table.rows[1][2].text) <= tables.EXCERPT + 2 and table.rows[1][2].text.endswith("Gladly. …")
+    assert "1 of 5 rows are unknown" in table.caption and list(table.data["rows"]) == [2, 1, 1, 0]
+
+
+def test_table_3_chooses_the_same_row_in_any_order(pool, tmp_path):
+    backwards = pd.read_parquet(pool[0]).iloc[::-1].reset_index(drop=True)
+    schemas.write(tmp_path / "backwards.parquet", backwards, schemas.BEHAVIOUR)
+    other = tables.table_3(options("table-3"), [str(tmp_path / "backwards.parquet"), pool[1]])
+    assert to_markdown(other) == to_markdown(tables.table_3(options("table-3"), pool))
+
+
+def test_redacted_table_3_holds_no_word_of_a_text(pool):
+    table = tables.table_3(options("table-3", redact=True), pool)
+    everything = to_markdown(table) + to_tex(table) + table.data.to_csv()
+    for word in re.findall(r"[A-Za-z]{4,}", f"{WORDS} colour chart Gladly"):
+        assert word.lower() not in everything.lower(), word
+    assert "redacted, 720 characters" in everything and f"{2:016x}" in everything
+
+
+def test_labels_of_another_pool_are_refused(pool, tmp_path):
+    pairs = pd.read_parquet(pool[1]).iloc[1:]
+    schemas.write(tmp_path / "other.parquet", pairs, schemas.PAIRS)
+    with pytest.raises(BallastError, match="0000000000000000 is not in"):
+        tables.table_3(options("table-3"), [pool[0], str(tmp_path / "other.parquet")])
+
+
+def test_text_is_not_markup():
+    assert markdown("a | b\nc <d> *e* f_g `h` [i]") == r"a \| b c \<d\> \*e\* f\_g \`h\` \[i\]"
+    assert tex("50 % of $x_1 & {y} # ~ ^ \\z") == (
+        r"50 \% of \$x\_1 \& \{y\} \# \textasciitilde{} \textasciicircum{} \textbackslash{}z"
+    )
+
+
+def test_excerpt_ends_after_a_word():
+    assert tables.excerpt("one two") == "one two"
+    assert tables.excerpt("word " * 100) == "word " * 60 + "…"
+
+
+def test_headline_compares_the_lowest_sampler_with_random(tmp_path):
+    harm = grid_of() | {("m", "sss-b", 100): [0.5, 0.7], ("m", "none", 0): [2.0, 2.2], ("m", "as-is", 0): [3.0]}
+    attacks = {("m", "sss-b", 100): [0.1, 0.1], ("m", "random", 100): [0.25, 0.25], ("m", "none", 0): [0.5, 0.5]}
+    parts = [pd.read_parquet(write_scores(tmp_path / m, v, m)[0]) for m, v in (("harm", harm), ("asr", attacks))]
+    schemas.write(tmp_path / "both", pd.concat(parts, ignore_index=True), schemas.SCORES)
+    lines = headline(options("headline"), str(tmp_path / "both")).splitlines()
+    assert len(lines) == 7
+    assert lines[0].startswith("Ballast, study mini: look in results/mini/")
+    assert lines[1] == "Harm of Model M, as it is (not fine-tuned): 3.00"
+    assert lines[2] == "Harm after fine-tuning without safety data: 2.10 ± 1.27"
+    # 1 - 0.6 / 1.1 = 45.5 %
+    assert (
+        lines[3] == "Harm with n = 100: SSS-B 0.60 ± 1.27 (the lowest of 7 samplers), Random 1.10 ± 0.25: 45.5 % lower"
+    )
+    assert (
+        lines[4] == "Attack success with n = 100: SSS-B 10.0 ± 0.0 %, Random 25.0 ± 0.0 %, no safety data 50.0 ± 0.0 %"
+    )
+    assert lines[5].count("not measured") == 3 and "synthetic" in lines[6]
+
+
+def test_headline_says_where_random_is_better(tmp_path):
+    values = {("m", "random", 100): [1.0], ("m", "sss", 100): [1.5]}
+    lines = headline(options("headline"), write_scores(tmp_path / "s", values)[0]).splitlines()
+    assert lines[3].endswith("SSS 1.50 (the lowest of 1 samplers), Random 1.00: 50.0 % higher")
+    lines = headline(options("headline"), write_scores(tmp_path / "s", {("m", "random", 100): [1.0]})[0]).splitlines()
+    assert lines[3] == "Harm with n = 100: Random 1.00" and lines[4].startswith(
+        "Attack success with n = 100: Random not"
+    )
+
+
+def run_script(monkeypatch, name, *arguments):
+    monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+    runpy.run_path(str(SCRIPTS / name), run_name="__main__")
+
+
+def test_scripts_write_the_same_bytes_twice(tmp_path, monkeypatch):
+    scores = write_scores(tmp_path / "s", grid_of())[0]
+    for attempt in ("first", "second"):
+        folder = tmp_path / attempt
+        outputs = [part for kind in ("csv", "md", "tex") for part in (f"--out-{kind}", folder / f"table.{kind}")]
+        common = ("--options", json.dumps(STUDY))
+        run_script(monkeypatch, "table.py", "--number", 1, *common, "--inputs", scores, *outputs)
+        run_script(monkeypatch, "headline.py", *common, "--scores", scores, "--out", folder / "headline.txt")
+    names = sorted(path.name for path in (tmp_path / "first").iterdir())
+    assert names == ["headline.txt", "table.csv", "table.md", "table.tex"]
+    for name in names:
+        assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
