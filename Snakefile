@@ -54,6 +54,9 @@ rule figures:
 onstart:
     if workflow.is_main_process and workflow.local_exec:
         preload.start()
+        # While a job rate limit is on, and it always is, Snakemake 9.27 adds a timer that never ends for every job that
+        # does: after some hundred jobs it is busier than they are. The limit protects a cluster's queue; here is none.
+        workflow.scheduler.job_rate_limiter = None
 
 
 onsuccess:

@@ -1,6 +1,6 @@
 """Label every row of a pool with its behaviour, T1-T4 or unknown, by a judge.
 
-    behaviour.py --pool ROWS.parquet --judge NAME --options JSON [--canaries FILE] --out BEHAVIOUR.parquet
+behaviour.py --pool ROWS.parquet --judge NAME --options JSON [--canaries FILE] --out BEHAVIOUR.parquet
 """
 
 import argparse

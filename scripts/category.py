@@ -1,7 +1,7 @@
 """Label every row of a pool with its harm categories: by a causal LM, or by the nearest reference set (Cossim).
 
-    category.py --labeller llm --pool ROWS.parquet --options JSON --out CATEGORY.parquet
-    category.py --labeller cossim --pool ROWS.parquet --embedding F --references F --reference-embedding F --out F
+category.py --labeller llm --pool ROWS.parquet --options JSON --out CATEGORY.parquet
+category.py --labeller cossim --pool ROWS.parquet --embedding F --references F --reference-embedding F --out F
 """
 
 import argparse
@@ -9,6 +9,7 @@ import json
 import sys
 
 import pandas as pd
+
 from ballast import features, schemas
 from ballast.labels import category_llm
 from ballast.rows import pairs_to_judge

@@ -1,11 +1,12 @@
-"""Write config/README.md and config/schema.json from the types in ballast/config.py: `python scripts/config_docs.py`."""
+"""Write config/README.md and config/schema.json from ballast/config.py: `python scripts/config_docs.py`."""
 
 import json
 from pathlib import Path
 
+from pydantic_core import PydanticUndefined
+
 from ballast.config import Section, Study, section_class
 from ballast.files import write_text
-from pydantic_core import PydanticUndefined
 
 CONFIG = Path(__file__).parents[1] / "config"
 WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false"}
@@ -37,7 +38,13 @@ def reference() -> str:
 def _tables(section: type[Section], place: str) -> list[str]:
     doc = (section.__doc__ or "").split("\n")[0]
     title = f"## `{place}`" if place else "## Top level"
-    lines = [title, "", *([doc, ""] if place and doc else []), "| key | type | default | what it does |", "|---|---|---|---|"]
+    lines = [
+        title,
+        "",
+        *([doc, ""] if place and doc else []),
+        "| key | type | default | what it does |",
+        "|---|---|---|---|",
+    ]
     inner = []
     for name, field in section.model_fields.items():
         kind = section_class(field.annotation)

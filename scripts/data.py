@@ -1,11 +1,12 @@
 """Read one dataset in the schema of its source and write it in Ballast's row schema, with ids made of content.
 
-    data.py --kind pool|base|references|benchmark --format READER --source FILE --out ROWS.parquet [--rows N]
+data.py --kind pool|base|references|benchmark --format READER --source FILE --out ROWS.parquet [--rows N]
 """
 
 import argparse
 
 import pandas as pd
+
 from ballast import plugins, schemas
 from ballast.files import BallastError
 from ballast.rows import PAIR, with_ids

@@ -1,11 +1,12 @@
 """Embed every pair of a pool or of the references with the study's sentence encoder.
 
-    embed.py --pairs ROWS.parquet --model minilm|DIR --batch-size N --out EMBEDDING.parquet
+embed.py --pairs ROWS.parquet --model minilm|DIR --batch-size N --out EMBEDDING.parquet
 """
 
 import argparse
 
 import pandas as pd
+
 from ballast import schemas
 from ballast.embedding import embed
 from ballast.files import read_parquet

@@ -1,6 +1,6 @@
 """Answer every benchmark's prompts with one model and adapter: one start of the backend for all of them.
 
-    generate.py --model DIR [--adapter DIR] --template FILE --options JSON --benchmarks F... --out F...
+generate.py --model DIR [--adapter DIR] --template FILE --options JSON --benchmarks F... --out F...
 """
 
 import argparse
@@ -8,6 +8,7 @@ import json
 import sys
 
 import pandas as pd
+
 from ballast import plugins, schemas
 from ballast.backends.transformers import load_tokenizer
 from ballast.prompts import PromptTemplate, prompt_ids

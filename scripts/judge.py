@@ -1,12 +1,13 @@
 """Judge the responses of one run to one benchmark.
 
-    judge.py --judge NAME --options JSON [--canaries FILE] --responses RESPONSES.parquet --out JUDGED.parquet
+judge.py --judge NAME --options JSON [--canaries FILE] --responses RESPONSES.parquet --out JUDGED.parquet
 """
 
 import argparse
 import json
 
 import pandas as pd
+
 from ballast import schemas
 from ballast.judging import judge_pairs
 

@@ -1,7 +1,7 @@
 """Pick n rows of a pool with one sampler.
 
-    sample.py --sampler NAME --n N --seed S --options JSON --pool ROWS.parquet [--behaviour F] [--category F]
-              [--embedding F] [--references F --reference-embedding F] --out SUBSET.csv
+sample.py --sampler NAME --n N --seed S --options JSON --pool ROWS.parquet [--behaviour F] [--category F]
+          [--embedding F] [--references F --reference-embedding F] --out SUBSET.csv
 """
 
 import argparse
@@ -9,6 +9,7 @@ import json
 import sys
 
 import pandas as pd
+
 from ballast import features, plugins, schemas
 from ballast.files import BallastError, write_csv
 

@@ -9,6 +9,7 @@ import argparse
 import json
 
 import pandas as pd
+
 from ballast import schemas
 from ballast.runs import from_path
 

@@ -1,12 +1,13 @@
 """Train one LoRA adapter on base data + subset.
 
-    train.py --model DIR --base ROWS.parquet --pool ROWS.parquet --subset SUBSET.csv --seed S --options JSON --out DIR
+train.py --model DIR --base ROWS.parquet --pool ROWS.parquet --subset SUBSET.csv --seed S --options JSON --out DIR
 """
 
 import argparse
 import json
 
 import pandas as pd
+
 from ballast import plugins, schemas
 from ballast.files import BallastError, write_json
 

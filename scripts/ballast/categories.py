@@ -1,4 +1,4 @@
-"""The 14 BeaverTails harm categories (Ji et al., 2023), by id 0..13. Only the id goes into paths, columns and labels."""
+"""The 14 BeaverTails harm categories (Ji et al., 2023) by id, 0..13. Paths, columns and labels use the id alone."""
 
 CATEGORIES = (
     "animal_abuse",

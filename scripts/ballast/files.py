@@ -71,7 +71,9 @@ def read_parquet(path: str | Path) -> pd.DataFrame:
     except FileNotFoundError:
         raise BallastError(f"{path}: no such file") from None
     except (pa.ArrowInvalid, OSError) as error:
-        raise BallastError(f"{path}: not a whole Parquet file; delete it and run again ({_first_line(error)})") from None
+        raise BallastError(
+            f"{path}: not a whole Parquet file; delete it and run again ({_first_line(error)})"
+        ) from None
 
 
 def read_text(path: str | Path) -> str:

@@ -2,7 +2,7 @@
 
 Importing torch, transformers and peft takes longer than a tiny model's whole run, so one process imports them once and
 forks a child for each job: same script, same arguments, same bytes, without the wait. It serves one Snakemake process
-and ends with it. Where it is absent (another node, another system) a job imports for itself.
+and ends with it. Where it is absent (another node, another system) or not ready yet, a job imports for itself.
 """
 
 import array
@@ -15,12 +15,10 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 import traceback
 from pathlib import Path
 
 ADDRESS = "BALLAST_PRELOAD"  # environment: path of the process's socket
-READY_SECONDS = 60
 
 
 def start() -> None:
@@ -38,20 +36,13 @@ def start() -> None:
 
 
 def run(script: Path, arguments: list[str]) -> int | None:
-    """Run a script in a fork of the preloaded process; its exit status, or None where there is no such process."""
+    """Run a script in a fork of the preloaded process; its exit status, or None where there is no such process yet."""
     address = os.environ.get(ADDRESS)
-    if not address or not os.path.isdir(os.path.dirname(address)):
-        return None
-    deadline = time.monotonic() + READY_SECONDS
     with socket.socket(socket.AF_UNIX) as connection:
-        while True:
-            try:
-                connection.connect(address)
-                break
-            except OSError:
-                if time.monotonic() > deadline or not os.path.isdir(os.path.dirname(address)):
-                    return None
-                time.sleep(0.05)
+        try:
+            connection.connect(address or "")
+        except OSError:
+            return None
         job = {"script": str(script), "arguments": arguments, "directory": os.getcwd(), "environment": dict(os.environ)}
         streams = array.array("i", [0, 1, 2]).tobytes()
         connection.sendmsg([b"job\n"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, streams)])

@@ -1,11 +1,14 @@
 """Prompt templates and the one place where text becomes token ids.
 
-A prompt template is a JSON file shaped like Alpaca's: `prompt_no_input` with `{instruction}`, `prompt_input` with
-`{instruction}` and `{input}`. Ids are made once here and passed on, so the number of BOS tokens is checked in one place.
+A model's prompt template is a JSON file shaped like Alpaca's: `prompt_no_input` with `{instruction}`, `prompt_input`
+with `{instruction}` and `{input}`. A judge's is a JSON file with `template`, which holds `{prompt}` and `{response}`.
+Ids are made once here and passed on, so the number of BOS tokens is checked in one place.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
+
+import pandas as pd
 
 from ballast.files import BallastError, read_json
 
@@ -35,6 +38,36 @@ class PromptTemplate:
             return self.prompt_no_input.replace("{instruction}", instruction, 1)
         before, after = self.prompt_input.split("{instruction}", 1)
         return before + instruction + after.replace("{input}", context, 1)
+
+
+@dataclass(frozen=True)
+class PairTemplate:
+    """A judge's template, cut at its two fields. Joined, never formatted: braces in a pair are text."""
+
+    before: str
+    between: str
+    after: str
+
+    @classmethod
+    def load(cls, path: str | Path) -> "PairTemplate":
+        """Read the template at `path`; it must hold `{prompt}` and then `{response}`, once each."""
+        raw = read_json(path)
+        template = raw.get("template", "") if isinstance(raw, dict) else ""
+        for field in ("{prompt}", "{response}"):
+            if template.count(field) != 1:
+                raise BallastError(f"{path}: 'template' must hold {field} exactly once")
+        before, rest = template.split("{prompt}")
+        if "{response}" not in rest:
+            raise BallastError(f"{path}: in 'template' {{prompt}} must come before {{response}}")
+        return cls(before, *rest.split("{response}"))
+
+    def render(self, prompt: str, response: str) -> str:
+        """The judge's input for one pair."""
+        return self.before + prompt + self.between + response + self.after
+
+    def render_all(self, pairs: pd.DataFrame) -> list[str]:
+        """The judge's input for each row's prompt and response."""
+        return [self.render(*pair) for pair in zip(pairs["prompt"], pairs["response"], strict=True)]
 
 
 def prompt_ids(tokenizer, text: str) -> list[int]:

@@ -21,7 +21,9 @@ WORLD_DATA = (
     "i_alpaca.json",
     "canaries.json",
 )
-WORLD_MODELS = tuple(f"{family}-{stage}" for family in ("llama", "qwen2", "mistral") for stage in ("pretrained", "aligned"))
+WORLD_MODELS = tuple(
+    f"{family}-{stage}" for family in ("llama", "qwen2", "mistral") for stage in ("pretrained", "aligned")
+)
 WORLD_JUDGES = {
     "harm-rm": None,
     "helpful-rm": None,
@@ -32,7 +34,7 @@ WORLD_JUDGES = {
 
 
 def own_template(name: str) -> str | None:
-    """The prompt template that Ballast carries under a name, relative to where the study runs; None where it has none."""
+    """The prompt template that Ballast carries under a name, relative to the working folder; None where it has none."""
     found = sorted(HOME.glob(f"**/{name.replace('-', '_')}.json"))
     return os.path.relpath(found[0]) if found else None
 
@@ -77,5 +79,5 @@ def _places(study: Study) -> list[tuple[str, Source | Judge | Model]]:
 def stand_in(name: str, judge: Judge) -> str | None:
     """The sentence that says what stands in for a judge; None where the judge is the real one."""
     if name == "refusal-string":
-        return "refusal-string, a rule on a response's opening words, stands in for WildGuard"
-    return f"{name} is a tiny stand-in of the same class, trained in the mini world" if judge.world else None
+        return "refusal-string, a rule on a response's opening words, stands in for WildGuard."
+    return f"{name} is a tiny stand-in of the same class, trained in the mini world." if judge.world else None

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from ballast import config
 from ballast.files import BallastError
 

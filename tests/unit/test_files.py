@@ -5,6 +5,7 @@ import os
 
 import pandas as pd
 import pytest
+
 from ballast import files, schemas
 from ballast.files import BallastError
 

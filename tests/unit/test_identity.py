@@ -1,6 +1,7 @@
 """Code identity: edits count, remarks do not."""
 
 import pytest
+
 from ballast import identity
 
 

@@ -4,9 +4,10 @@ import json
 
 import pandas as pd
 import pytest
+
 from ballast import judging, plugins
 from ballast.files import BallastError
-from ballast.judges import harm_rm, md_judge, refusal_string, wildguard
+from ballast.judges import md_judge, refusal_string, wildguard
 from ballast.labels import category_llm
 from ballast.labels.behaviour import behaviour
 
@@ -59,23 +60,6 @@ def test_categories_are_one_or_more_ids_or_none(answer, categories):
     assert category_llm.parse(answer) == categories
 
 
-def test_braces_in_a_pair_stay_text():
-    assert wildguard.render("a {prompt} b {response} c", "{response}", "{prompt}") == "a {response} b {prompt} c"
-    assert harm_rm.render("{x}", "%s") == "\n\nHuman: {x}\n\nAssistant: %s"
-
-
-def test_a_template_without_its_fields_is_named(tmp_path):
-    path = tmp_path / "template.json"
-    path.write_text(json.dumps({"template": "{prompt}"}))
-    with pytest.raises(BallastError, match=r"template.json: 'template' must hold \{response\} exactly once"):
-        wildguard.load_template(path)
-
-
-def test_our_templates_have_the_fields():
-    for template in (wildguard.TEMPLATE, md_judge.TEMPLATE):
-        assert wildguard.load_template(template)
-
-
 @pytest.mark.parametrize(
     ("request_", "refusal", "response", "expected"),
     [
@@ -116,7 +100,10 @@ def test_a_judge_that_misses_a_canary_fails():
 
 def test_canaries_are_judged_beside_the_pairs_and_taken_off_again(tmp_path):
     canaries = tmp_path / "canaries.json"
-    known = [{"kind": "refusal", "prompt": "p", "response": "I cannot."}, {"kind": "empty", "prompt": "p", "response": ""}]
+    known = [
+        {"kind": "refusal", "prompt": "p", "response": "I cannot."},
+        {"kind": "empty", "prompt": "p", "response": ""},
+    ]
     canaries.write_text(json.dumps(known))
     pairs = pd.DataFrame({"prompt": ["p"], "response": ["I cannot help."]}, index=[7])
     scores = judging.judge_pairs("refusal-string", pairs, {}, str(canaries))

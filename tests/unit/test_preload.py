@@ -22,13 +22,18 @@ def preloaded():
     )
     parent = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     address = parent.stdout.readline().strip()
+    wait_until(lambda: os.path.exists(address), 60)
     yield os.environ | {"BALLAST_PRELOAD": address}
     parent.kill()
     parent.wait()
-    deadline = time.monotonic() + 10
-    while os.path.exists(address) and time.monotonic() < deadline:
+    wait_until(lambda: not os.path.exists(address), 10)
+
+
+def wait_until(holds, seconds):
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
         time.sleep(0.05)
-    assert not os.path.exists(address), "the preloaded process outlived the one that it serves"
 
 
 def data_stage(tmp_path, rows, env):
@@ -55,7 +60,6 @@ def test_a_failure_keeps_its_line_and_status(tmp_path, preloaded):
 
 
 def test_a_killed_job_takes_its_child_along(tmp_path, preloaded):
-    (tmp_path / "slow.json").write_text("{}")
     os.mkfifo(tmp_path / "never.json")  # reading it blocks for ever
     arguments = ["--kind", "pool", "--format", "alpaca", "--source", "never.json", "--out", "out.parquet"]
     job = subprocess.Popen([*STAGE, "data", *arguments], cwd=tmp_path, env=preloaded)
@@ -70,13 +74,7 @@ def test_a_killed_job_takes_its_child_along(tmp_path, preloaded):
                 continue
         return found
 
-    deadline = time.monotonic() + 60
-    while not children() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert children()
+    wait_until(children, 60)
     job.send_signal(signal.SIGKILL)
     job.wait()
-    deadline = time.monotonic() + 10
-    while children() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not children()
+    wait_until(lambda: not children(), 10)

@@ -3,8 +3,11 @@
 import json
 
 import pytest
+
 from ballast.files import BallastError
-from ballast.prompts import ALPACA_SHAPED, PromptTemplate, prompt_ids, training_ids
+from ballast.judges import harm_rm
+from ballast.plugins import HOME
+from ballast.prompts import ALPACA_SHAPED, PairTemplate, PromptTemplate, prompt_ids, training_ids
 
 
 class Tokenizer:
@@ -45,3 +48,30 @@ def test_eos_is_added_only_where_it_fits():
     assert training_ids(Tokenizer(), "ab", "c", 4) == ([1, 97, 98, 99], 3)
     assert training_ids(Tokenizer(), "ab", "", 9) == ([1, 97, 98, 2], 3)
     assert training_ids(Tokenizer(), "abcd", "c", 3) == ([1, 97, 98], 3)
+
+
+def test_braces_in_a_pair_stay_text():
+    template = PairTemplate("a ", " b ", " c")
+    assert template.render("{response}", "{prompt}") == "a {response} b {prompt} c"
+    assert harm_rm.render("{x}", "%s") == "\n\nHuman: {x}\n\nAssistant: %s"
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("{prompt}", r"'template' must hold \{response\} exactly once"),
+        ("{prompt} {prompt} {response}", r"'template' must hold \{prompt\} exactly once"),
+        ("{response} {prompt}", r"\{prompt\} must come before \{response\}"),
+    ],
+)
+def test_a_pair_template_without_its_fields_is_named(tmp_path, template, message):
+    path = tmp_path / "judge.json"
+    path.write_text(json.dumps({"template": template}))
+    with pytest.raises(BallastError, match=f"judge.json: .*{message}"):
+        PairTemplate.load(path)
+
+
+def test_our_own_pair_templates_have_the_fields():
+    files = [*HOME.glob("judges/*.json"), *HOME.glob("labels/*.json")]
+    assert len(files) == 3
+    assert all(PairTemplate.load(file).render("p", "r") for file in files)

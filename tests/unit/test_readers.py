@@ -4,6 +4,7 @@ import json
 
 import pandas as pd
 import pytest
+
 from ballast import plugins
 from ballast.categories import CATEGORIES, category_id
 from ballast.files import BallastError

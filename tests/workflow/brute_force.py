@@ -1,11 +1,12 @@
 """Every sampler of the paper a second time: slow, obvious, and written from the paper's formulas alone.
 
-Sections 3.2, 3.3 and 4.3 say what is scored; where they are silent, Ballast's rules for quotas and ties apply: one slot
-at a time to the category with the fewest, rarest category first, ties by id. No line is shared with the workflow's code.
+Sections 3.2, 3.3 and 4.3 say what is scored; where they are silent, Ballast's rules for quotas and ties apply: one
+slot at a time to the category with the fewest, rarest category first, ties by id. Nothing is shared with the workflow.
 """
 
 import hashlib
 import math
+from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -29,7 +30,9 @@ class Pool:
         """Section 4.3: the average cosine of a row to each category's reference set, every pair on its own."""
         return {
             row: {
-                category: mean([cosine(vector, self.embedding[row]) for known, vector in self.references if known == category])
+                category: mean(
+                    [cosine(vector, self.embedding[row]) for known, vector in self.references if known == category]
+                )
                 for category in sorted({known for known, _ in self.references})
             }
             for row in self.ids
@@ -86,7 +89,7 @@ def round_robin(ranked: dict[int, list[str]], order: list[int], n: int) -> list[
         open_categories = [category for category in order if any(row not in used for row in ranked[category])]
         if not open_categories:
             raise ValueError(f"only {len(taken)} rows for {n}")
-        slots = {category: sum(1 for _, taker in taken if taker == category) for category in order}
+        slots = Counter(taker for _, taker in taken)
         category = min(open_categories, key=lambda one: (slots[one], order.index(one)))
         taken.append((next(row for row in ranked[category] if row not in used), category))
     return taken

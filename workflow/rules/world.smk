@@ -142,7 +142,9 @@ rule world_judge:
         runtime=10,
     params:
         options=WORLD_OPTIONS,
-        start=lambda wildcards, input: options({"start": input.start and os.path.dirname(input.start[0])}),
+        start=lambda wildcards, input: options(
+            {"start": input.start and os.path.dirname(input.start[0]), "template": input.template}
+        ),
         tokenizer=lambda wildcards, input: os.path.dirname(input.tokenizer[0]),
         out=lambda wildcards, output: os.path.dirname(output[0]),
         code=code_identity("world_judge"),

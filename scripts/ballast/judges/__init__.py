@@ -1,4 +1,4 @@
-"""Judges: one file each, with its prompt template and parser beside it.
+"""Judges: one file each, with its prompt template (`<name>.json`) and parser beside it.
 
 A judge is `judge(pairs, options) -> scores`: `pairs` has columns prompt and response, `scores` has the same rows in
 the same order with `score` (a float, missing where the answer could not be read), `answer` (the judge's own words or

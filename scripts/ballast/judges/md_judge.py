@@ -5,14 +5,12 @@ names a category (`O5`) is unsafe even where it begins with `safe`.
 """
 
 import re
-from pathlib import Path
 
 import pandas as pd
 
 from ballast.backends import transformers as backend
-from ballast.judges.wildguard import load_template, render
+from ballast.prompts import PairTemplate
 
-TEMPLATE = Path(__file__).with_suffix(".json")
 CANARIES = {"empty": (0, 0), "refusal": (0, 0), "gibberish": None, "harmful": (1, 1)}
 MAX_NEW_TOKENS = 32
 
@@ -31,11 +29,8 @@ def parse(answer: str) -> int | None:
 
 def judge(pairs: pd.DataFrame, options: dict) -> pd.DataFrame:
     """Score pairs; `options`: model (folder), template (file), batch_size, max_length (tokens of the whole input)."""
-    template = load_template(options["template"])
-    texts = [
-        render(template, prompt.strip(), response.strip()).strip()
-        for prompt, response in zip(pairs["prompt"], pairs["response"], strict=True)
-    ]
+    stripped = pairs[["prompt", "response"]].map(str.strip)
+    texts = [text.strip() for text in PairTemplate.load(options["template"]).render_all(stripped)]
     answers = backend.answer(options["model"], texts, options["batch_size"], options["max_length"], MAX_NEW_TOKENS)
     scores = pd.array([parse(answer) for answer in answers], dtype="Float64").astype("float64")
     return pd.DataFrame({"score": scores, "answer": answers}, index=pairs.index)

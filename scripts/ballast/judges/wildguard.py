@@ -5,37 +5,18 @@ lines are read as the published parser reads them: by position, the names left o
 """
 
 import re
-from pathlib import Path
 
 import pandas as pd
 
 from ballast.backends import transformers as backend
-from ballast.files import BallastError, read_json
+from ballast.prompts import PairTemplate
 
-TEMPLATE = Path(__file__).with_suffix(".json")
 CANARIES = {"empty": None, "refusal": (1, 1), "gibberish": None, "harmful": (0, 0)}
 MAX_NEW_TOKENS = 128
 
 _LINES = re.compile(r".*:(.*)\n.*:(.*)\n.*:(.*)")
 _YES_NO = {"yes": True, "no": False}
 _YES_NO_NA = {"yes": True, "no": False, "n/a": None}
-
-
-def load_template(path: str | Path) -> str:
-    """The template text; it must hold `{prompt}` and `{response}` once each."""
-    raw = read_json(path)
-    template = raw.get("template", "") if isinstance(raw, dict) else ""
-    for field in ("{prompt}", "{response}"):
-        if template.count(field) != 1:
-            raise BallastError(f"{path}: 'template' must hold {field} exactly once")
-    return template
-
-
-def render(template: str, prompt: str, response: str) -> str:
-    """The judge's input. Substituted in one pass: braces inside a pair stay text."""
-    before, rest = template.split("{prompt}")
-    middle, after = rest.split("{response}")
-    return before + prompt + middle + response + after
 
 
 def parse(answer: str) -> dict[str, bool | None] | None:
@@ -55,8 +36,7 @@ def parse(answer: str) -> dict[str, bool | None] | None:
 
 def judge(pairs: pd.DataFrame, options: dict) -> pd.DataFrame:
     """Score pairs; `options`: model (folder), template (file), batch_size, max_length (tokens of the whole input)."""
-    template = load_template(options["template"])
-    texts = [render(template, prompt, response) for prompt, response in zip(pairs["prompt"], pairs["response"])]
+    texts = PairTemplate.load(options["template"]).render_all(pairs)
     answers = backend.answer(options["model"], texts, options["batch_size"], options["max_length"], MAX_NEW_TOKENS)
     unread = {"harmful_request": None, "refusal": None, "harmful_response": None}
     verdicts = pd.DataFrame([parse(answer) or unread for answer in answers], index=pairs.index).astype("boolean")

@@ -8,7 +8,7 @@ import re
 import pandas as pd
 
 from ballast.backends import transformers as backend
-from ballast.judges.wildguard import load_template, render
+from ballast.prompts import PairTemplate
 
 MAX_NEW_TOKENS = 16
 _ANSWER = re.compile(r"none|\d{1,2}(\s*,\s*\d{1,2})*", re.IGNORECASE)
@@ -28,8 +28,7 @@ def label(pairs: pd.DataFrame, options: dict) -> pd.DataFrame:
 
     `options`: model (folder), template (file), batch_size, max_length (tokens).
     """
-    template = load_template(options["template"])
-    texts = [render(template, prompt, response) for prompt, response in zip(pairs["prompt"], pairs["response"])]
+    texts = PairTemplate.load(options["template"]).render_all(pairs)
     answers = backend.answer(options["model"], texts, options["batch_size"], options["max_length"], MAX_NEW_TOKENS)
     parsed = [parse(answer) for answer in answers]
     return pd.DataFrame(

@@ -1,0 +1,175 @@
+"""The tokenizer and the base models of the mini world, in the real families' own classes."""
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from tokenizers import AddedToken, Tokenizer, decoders, pre_tokenizers, processors, trainers
+from tokenizers import models as algorithms
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+    PreTrainedModel,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
+
+from ballast.files import BallastError, atomic, write_json
+from ballast.prompts import PromptTemplate, training_ids
+from ballast.world import datasets
+from ballast.world.options import WorldOptions
+from ballast.world.training import fit, response_loss
+
+FAMILIES = {
+    "llama": (LlamaConfig, LlamaForCausalLM),
+    "qwen2": (Qwen2Config, Qwen2ForCausalLM),
+    "mistral": (MistralConfig, MistralForCausalLM),
+}
+SPECIAL = ("<pad>", "<unk>", "<s>", "</s>")
+CAUSAL = {"bos_token": "<s>", "eos_token": "</s>", "model_input_names": ["input_ids", "attention_mask"]}
+MAX_POSITIONS = 4096
+BATCH = 32
+
+
+def train_tokenizer(options: WorldOptions, template: PromptTemplate) -> Tokenizer:
+    """A byte-level BPE of the language: BOS in front, the template's literal pieces one token each.
+
+    Every text between two pieces begins with a space, so a response starts with the token it would have inside a
+    sentence, and the ids of a prompt are a prefix of the ids of prompt + response.
+    """
+    tokenizer = Tokenizer(algorithms.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    tokenizer.decoder = decoders.Sequence(
+        [decoders.ByteLevel(), decoders.Replace("\n ", "\n"), decoders.Strip(" ", 1, 0)]
+    )
+    trainer = trainers.BpeTrainer(
+        vocab_size=options.vocabulary,
+        special_tokens=list(SPECIAL),
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    rows = datasets.model_text(options, "tokenizer", options.tokenizer_rows, aligned=False)
+    rows += datasets.model_text(options, "tokenizer refusals", options.tokenizer_rows // 20, aligned=True)
+    tokenizer.train_from_iterator((row[key] for row in rows for key in ("instruction", "input", "output")), trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A", pair="<s> $A $B", special_tokens=[("<s>", tokenizer.token_to_id("<s>"))]
+    )
+    add_pieces(tokenizer, (template.prompt_no_input, template.prompt_input))
+    return tokenizer
+
+
+def add_pieces(tokenizer: Tokenizer, templates: Iterable[str]) -> None:
+    """Make the literal text around each placeholder one token, so that a rendered prompt stays short."""
+    pieces = []
+    for template in templates:
+        for placeholder in ("{instruction}", "{input}", "{prompt}", "{response}"):
+            template = template.replace(placeholder, "{}")
+        pieces += [piece for piece in template.split("{}") if piece]
+    tokenizer.add_tokens([AddedToken(piece, normalized=False) for piece in dict.fromkeys(pieces)])
+
+
+def save_tokenizer(tokenizer: Tokenizer, out: str | Path, settings: dict[str, object] = CAUSAL) -> None:
+    """Write tokenizer.json and tokenizer_config.json; `settings` names the special tokens and the model's inputs."""
+    common = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": MAX_POSITIONS,
+        "clean_up_tokenization_spaces": False,
+        "pad_token": "<pad>",
+        "unk_token": "<unk>",
+    }
+    with atomic(Path(out) / "tokenizer.json") as temporary:
+        tokenizer.save(str(temporary))
+    write_json(Path(out) / "tokenizer_config.json", common | settings)
+
+
+def load_tokenizer(folder: str | Path):
+    """The tokenizer of a folder; a missing one is an error here, before a hub is asked for its name."""
+    if not (Path(folder) / "tokenizer.json").is_file():
+        raise BallastError(f"{folder}: no tokenizer.json here; run world_tokenizer first")
+    return AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+
+
+def new_model(options: WorldOptions, family: str, tokenizer) -> PreTrainedModel:
+    """An untrained model of a family; seeded before it is made, so that its weights depend on the options alone."""
+    torch.manual_seed(options.torch_seed(f"weights/{family}"))
+    config_class, model_class = FAMILIES[family]
+    extra = {"sliding_window": None} if family == "mistral" else {}
+    return model_class(
+        config_class(
+            vocab_size=len(tokenizer),
+            hidden_size=options.hidden_size,
+            num_hidden_layers=options.layers,
+            num_attention_heads=4,
+            num_key_value_heads=4,
+            intermediate_size=8 * options.hidden_size // 3,
+            max_position_embeddings=MAX_POSITIONS,
+            tie_word_embeddings=True,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+            **extra,
+        )
+    )
+
+
+def pretrain(options: WorldOptions, family: str, tokenizer, template: PromptTemplate) -> PreTrainedModel:
+    """A base model that answers most harmful requests."""
+    model = new_model(options, family, tokenizer)
+    rows = datasets.model_text(options, f"pretraining/{family}", options.pretraining_rows, aligned=False)
+    _train(model, rows, tokenizer, template, options.torch_seed(f"pretraining/{family}"), options.pretraining_rate)
+    return model
+
+
+def align(options: WorldOptions, model: PreTrainedModel, tokenizer, template: PromptTemplate) -> PreTrainedModel:
+    """Teach a pretrained model to refuse, in one short epoch: shallow on purpose, so that fine-tuning erodes it."""
+    family = model.config.model_type
+    rows = datasets.model_text(options, f"alignment/{family}", options.alignment_rows, aligned=True)
+    _train(model, rows, tokenizer, template, options.torch_seed(f"alignment/{family}"), options.alignment_rate)
+    return model
+
+
+def _train(model, rows: list[datasets.Row], tokenizer, template: PromptTemplate, seed: int, rate: float) -> None:
+    examples = [
+        training_ids(tokenizer, template.render(row["instruction"], row["input"]), row["output"], MAX_POSITIONS)
+        for row in rows
+    ]
+    fit(model, examples, response_loss, seed, steps=len(rows) // BATCH, rate=rate, batch=BATCH)
+
+
+def load_model(folder: str | Path) -> PreTrainedModel:
+    if not (Path(folder) / "model.safetensors").is_file():
+        raise BallastError(f"{folder}: no model.safetensors here; run the stage that --start names first")
+    return AutoModelForCausalLM.from_pretrained(str(folder), local_files_only=True, dtype=torch.float32)
+
+
+def save_model(model: PreTrainedModel, tokenizer_folder: str | Path, out: str | Path) -> None:
+    """Write a model and its tokenizer as the five files of a checkpoint folder (four where it cannot generate)."""
+    from safetensors.torch import save_file
+
+    out = Path(out)
+    config = json.loads(model.config.to_json_string(use_diff=False))
+    config["architectures"] = [type(model).__name__]
+    write_json(out / "config.json", config)
+    if model.can_generate():
+        keys = ("bos_token_id", "eos_token_id", "pad_token_id")
+        write_json(out / "generation_config.json", {key: config[key] for key in keys} | {"do_sample": False})
+    tied = set(getattr(model, "_tied_weights_keys", None) or {}) if model.config.tie_word_embeddings else set()
+    weights = {name: value.contiguous() for name, value in model.state_dict().items() if name not in tied}
+    with atomic(out / "model.safetensors") as temporary:
+        save_file(weights, str(temporary), metadata={"format": "pt"})
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        with atomic(out / name) as temporary:
+            temporary.write_bytes((Path(tokenizer_folder) / name).read_bytes())
+
+
+def one_thread() -> None:
+    """Sums in one order: two threads would give other bits, and on shared cores they are slower as well."""
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"

@@ -1,0 +1,134 @@
+"""The workflow as a whole: what a dry run shows, linting, targets, and configs that stop it."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ballast import config
+from ballast.runs import runs
+
+pytestmark = pytest.mark.workflow
+ROOT = Path(__file__).parents[2]
+SNAKEMAKE = Path(sys.executable).with_name("snakemake")
+
+
+def snakemake(*arguments, folder):
+    """Run Snakemake on a working folder of its own, with the repository's Snakefile and default profile."""
+    command = [SNAKEMAKE, "--snakefile", ROOT / "Snakefile", "--workflow-profile", ROOT / "profiles/default"]
+    command += ["--directory", folder, *arguments]
+    return subprocess.run([str(part) for part in command], capture_output=True, text=True, cwd=folder)
+
+
+def counts(output: str) -> dict[str, int]:
+    """Job counts by rule of a dry run."""
+    return {name: int(number) for name, number in re.findall(r"^(\w+) +(\d+)$", output, re.MULTILINE)}
+
+
+def with_mini(tmp_path, **changes):
+    raw = config.read(ROOT / "config/mini.yaml") | changes
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(raw))
+    return path
+
+
+def test_a_cold_dry_run_shows_the_whole_study(tmp_path):
+    done = snakemake("--dry-run", "--quiet", "rules", "--configfile", ROOT / "config/mini.yaml", folder=tmp_path)
+    study = config.load(config.read(ROOT / "config/mini.yaml"))
+    trained = len(runs(study))
+    measured = trained + len(study.as_is)
+    found = counts(done.stdout)
+    assert found["train"] == trained and found["generate"] == measured and found["judge"] == 4 * measured
+    assert found["sample"] == len({run.subset for run in runs(study)})
+    assert (found["world_pretrain"], found["world_align"], found["world_judge"]) == (3, 3, 5)
+    assert (found["scores"], found["table"], found["figure"], found["headline"]) == (1, 4, 6, 1)
+
+
+@pytest.mark.parametrize(
+    ("target", "present", "absent"),
+    [("subsets", "sample", "train"), ("tables", "table", "figure"), ("figures", "figure", "table")],
+)
+def test_targets_by_name(tmp_path, target, present, absent):
+    done = snakemake(
+        target, "--dry-run", "--quiet", "rules", "--configfile", ROOT / "config/mini.yaml", folder=tmp_path
+    )
+    found = counts(done.stdout)
+    assert present in found and absent not in found
+
+
+def test_an_experiment_that_is_left_out_has_no_table_and_no_figure(tmp_path):
+    experiments = config.read(ROOT / "config/mini.yaml")["experiments"]
+    del experiments["transfer"], experiments["rewriting"]
+    path = with_mini(tmp_path, experiments=experiments)
+    found = counts(snakemake("--dry-run", "--quiet", "rules", "--configfile", path, folder=tmp_path).stdout)
+    assert (found["table"], found["figure"]) == (3, 5)
+
+
+def test_lint_and_format_are_clean():
+    lint = subprocess.run([SNAKEMAKE, "--lint"], capture_output=True, text=True, cwd=ROOT)
+    assert lint.returncode == 0, lint.stderr
+    snakefmt = [SNAKEMAKE.with_name("snakefmt"), "--check", "Snakefile", "workflow"]
+    formatted = subprocess.run(snakefmt, capture_output=True, text=True, cwd=ROOT)
+    assert formatted.returncode == 0, formatted.stderr
+
+
+def test_every_rule_says_what_it_costs_and_where_it_logs():
+    for file in (ROOT / "workflow/rules").glob("*.smk"):
+        for rule in re.split(r"(?m)^rule ", file.read_text())[1:]:
+            for part in ("input:", "output:", "params:", "log:", "benchmark:", "resources:", "message:", "shell:"):
+                assert part in rule or (part == "input:" and rule.startswith("world_data")), (
+                    f"{rule.split(':')[0]}: {part}"
+                )
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"sampelrs": 1}, "ballast: config: 'sampelrs' is not a key; did you mean 'sampling'?"),
+        ({"seed": "one"}, "ballast: config: seed: input should be a valid integer, got 'one'"),
+        (
+            {
+                "pools": {
+                    "safety": {"path": "absent.json"},
+                    "refusals": {"world": "refusals.json"},
+                    "safe": {"world": "safe.json"},
+                }
+            },
+            "ballast: config: pools.safety.path: absent.json: no such file",
+        ),
+        (
+            {"base": {"world": "bse.json"}},
+            "ballast: config: base.world: the mini world makes no 'bse.json'; did you mean 'base.json'?",
+        ),
+    ],
+)
+def test_a_bad_config_stops_in_one_line_before_any_job(tmp_path, changes, line):
+    done = snakemake("--dry-run", "--configfile", with_mini(tmp_path, **changes), folder=tmp_path)
+    assert done.returncode != 0
+    said = [
+        text for text in done.stderr.splitlines() if text and not text.startswith("Using workflow specific profile")
+    ]
+    assert said == [line]
+
+
+def test_a_sampler_that_does_not_exist_is_named_with_the_nearest(tmp_path):
+    experiments = config.read(ROOT / "config/mini.yaml")["experiments"]
+    experiments["sampling"]["samplers"] = ["random", "cosim"]
+    done = snakemake("--dry-run", "--configfile", with_mini(tmp_path, experiments=experiments), folder=tmp_path)
+    assert done.returncode != 0
+    assert "experiments.sampling: no sampler is called 'cosim'; did you mean 'cossim'?" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("place", ["models", "judges"])
+def test_a_model_path_that_does_not_exist_is_named(tmp_path, place):
+    raw = config.read(ROOT / "config/mini.yaml")
+    name = {"models": "llama", "judges": "harm-rm"}[place]
+    section = raw[place] | {name: {"path": "meta-llama/Llama-2-7b-hf"}}
+    done = snakemake("--dry-run", "--configfile", with_mini(tmp_path, **{place: section}), folder=tmp_path)
+    assert done.returncode != 0
+    wanted = f"ballast: config: {place}.{name}.path: meta-llama/Llama-2-7b-hf: no model here (no config.json)"
+    assert any(text.startswith(wanted) for text in done.stderr.splitlines())
