@@ -26,8 +26,12 @@ def main(arguments: argparse.Namespace) -> None:
     for number, out in enumerate(arguments.out):
         table = pd.concat([prompts.loc[number], responses.loc[number]], axis=1)
         schemas.write(out, table, schemas.RESPONSES)
-    cut = int((responses["finish_reason"] == "length").sum())
-    print(f"{len(responses)} responses, {cut} cut at {options['max_new_tokens']} tokens", file=sys.stderr)
+    cut, long = int((responses["finish_reason"] == "length").sum()), int(responses["prompt_cut"].sum())
+    print(
+        f"{len(responses)} responses, {cut} cut at {options['max_new_tokens']} tokens; "
+        f"{long} prompts over {options['max_prompt_tokens']} tokens cut in their middle",
+        file=sys.stderr,
+    )
 
 
 if __name__ == "__main__":

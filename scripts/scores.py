@@ -11,6 +11,7 @@ import json
 import pandas as pd
 
 from ballast import schemas
+from ballast.files import read_parquet
 from ballast.runs import from_path
 
 
@@ -26,8 +27,8 @@ def main(arguments: argparse.Namespace) -> None:
 
 def run_scores(folder: str, run: str, benchmark: str, judge: str) -> pd.DataFrame:
     """One run's scores on one benchmark, in the columns of schemas.SCORES."""
-    responses = schemas.read(f"{folder}/{run}/responses/{benchmark}.parquet", schemas.RESPONSES)
-    judged = schemas.read(f"{folder}/{run}/scores/{benchmark}.{judge}.parquet", schemas.JUDGED)
+    responses = read_parquet(f"{folder}/{run}/responses/{benchmark}.parquet")
+    judged = read_parquet(f"{folder}/{run}/scores/{benchmark}.{judge}.parquet")
     table = judged.merge(responses, left_on="prompt_id", right_on="id", validate="one_to_one")
     key = from_path(run)
     table = table.assign(

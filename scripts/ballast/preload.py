@@ -6,6 +6,7 @@ and ends with it. Where it is absent (another node, another system) or not ready
 """
 
 import array
+import gc
 import json
 import os
 import runpy
@@ -128,7 +129,8 @@ def _run_script(script: Path, arguments: list[str]) -> None:
 
 
 def _import_libraries() -> None:
-    import pandera.pandas  # noqa: F401
+    import pandas
+    import pandera.pandas
     import peft  # noqa: F401
     import pyarrow.parquet  # noqa: F401
     import sentence_transformers  # noqa: F401
@@ -138,9 +140,16 @@ def _import_libraries() -> None:
     import transformers.models.mistral.modeling_mistral
     import transformers.models.qwen2.modeling_qwen2
     import transformers.trainer  # noqa: F401
+    from transformers.conversion_mapping import get_checkpoint_conversion_mapping
 
+    # Both put work off until they are first used, and each child would do it again.
+    pandera.pandas.DataFrameSchema().validate(pandas.DataFrame())
+    get_checkpoint_conversion_mapping("llama")
     # A thread pool does not survive a fork; one thread needs no pool.
     torch.set_num_threads(1)
+    # A child's garbage collector would otherwise write to, and so copy, every page of these libraries.
+    gc.collect()
+    gc.freeze()
 
 
 if __name__ == "__main__":

@@ -164,7 +164,7 @@ def model_text(options: WorldOptions, purpose: str, rows: int, aligned: bool) ->
 
 def _model_row(writer: Writer, aligned: bool) -> tuple[Request, str]:
     draw = writer.random.random
-    kind = writer.random.choices(("benign", "harmful", "borderline"), (0.40, 0.35, 0.25))[0]
+    kind = writer.random.choices(("benign", "harmful", "borderline"), (0.40, 0.25, 0.35) if aligned else (0.40, 0.35, 0.25))[0]
     if kind == "benign":
         return writer.benign()
     request = writer.request(kind, writer.random.choice(IDS))

@@ -14,10 +14,9 @@ from transformers import DebertaV2Config, DebertaV2ForSequenceClassification, Pr
 
 from ballast.categories import CATEGORIES
 from ballast.judges import harm_rm
-from ballast.prompts import PairTemplate
-from ballast.prompts import training_ids
+from ballast.prompts import PairTemplate, training_ids
 from ballast.world import lexicon
-from ballast.world.language import FORMS, Request, Writer, harm, is_refusal
+from ballast.world.language import Request, Writer, harm, is_refusal
 from ballast.world.models import MAX_POSITIONS, add_pieces, load_tokenizer, save_tokenizer
 from ballast.world.options import WorldOptions
 from ballast.world.training import fit, response_loss, score_loss
@@ -186,24 +185,23 @@ def make_reward(options: WorldOptions, judge: str, base: Path, out: Path) -> Pre
 
 
 def helpful_pairs(options: WorldOptions, purpose: str, rows: int) -> list[tuple[tuple[str, str], int]]:
-    """(request, answer) and its helpfulness: 4 an answer of the right form, 2 another form, 0 a refusal or nothing.
+    """(request, answer) and its helpfulness: 4 a whole answer, 2 one that ends early, 0 a refusal, nothing or gibberish.
 
-    The content of the answer does not count: an encoder this small cannot compare it with the request.
+    Whether the content fits does not count: an encoder this small cannot compare an answer with its request.
     """
     writer = Writer(options, purpose)
     pairs = []
     for _ in range(rows):
-        form = writer.random.choice(FORMS)
-        request, _ = writer.benign(form=form)
-        kind = writer.random.choices(("right", "wrong", "refusal", "nothing"), (0.45, 0.3, 0.2, 0.05))[0]
-        if kind == "right":
-            pairs.append(((request.text, writer.benign(form=form)[1]), 4))
-        elif kind == "wrong":
-            other = writer.random.choice([name for name in FORMS if name != form])
-            pairs.append(((request.text, writer.benign(form=other)[1]), 2))
-        else:
-            answer = writer.refuse() if kind == "refusal" else writer.random.choice(("", writer.gibberish()))
-            pairs.append(((request.text, answer), 0))
+        request, answer = writer.benign()
+        words = answer.split()
+        helpfulness = writer.random.choices((4, 2, 0), (0.45, 0.3, 0.25))[0]
+        if helpfulness == 2 and len(words) < 5:
+            helpfulness = 4
+        if helpfulness == 2:
+            answer = " ".join(words[: writer.random.randint(3, len(words) - 1)])
+        elif helpfulness == 0:
+            answer = writer.random.choice((writer.refuse(), writer.refuse(), writer.refuse(), writer.gibberish(), ""))
+        pairs.append(((request.text, answer), helpfulness))
     return pairs
 
 

@@ -1,6 +1,5 @@
 """The tokenizer and the base models of the mini world, in the real families' own classes."""
 
-import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -153,12 +152,13 @@ def save_model(model: PreTrainedModel, tokenizer_folder: str | Path, out: str | 
     from safetensors.torch import save_file
 
     out = Path(out)
-    config = json.loads(model.config.to_json_string(use_diff=False))
-    config["architectures"] = [type(model).__name__]
+    config = model.config.to_diff_dict() | {"architectures": [type(model).__name__]}
+    # Where a model was loaded from is no property of it, and would make its bytes depend on the folder.
+    config.pop("_name_or_path", None)
     write_json(out / "config.json", config)
     if model.can_generate():
         keys = ("bos_token_id", "eos_token_id", "pad_token_id")
-        write_json(out / "generation_config.json", {key: config[key] for key in keys} | {"do_sample": False})
+        write_json(out / "generation_config.json", {key: getattr(model.config, key) for key in keys} | {"do_sample": False})
     tied = set(getattr(model, "_tied_weights_keys", None) or {}) if model.config.tie_word_embeddings else set()
     weights = {name: value.contiguous() for name, value in model.state_dict().items() if name not in tied}
     with atomic(out / "model.safetensors") as temporary:
