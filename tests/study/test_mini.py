@@ -3,6 +3,8 @@
 `make test-study` runs the study first (minutes), or finds it done.
 """
 
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +15,7 @@ from scipy import stats
 
 from ballast import config
 from ballast.files import read_parquet
+from ballast.runs import runs
 
 pytestmark = pytest.mark.study
 ROOT = Path(__file__).parents[2]
@@ -122,3 +125,45 @@ def test_categories_help_at_small_n_over_ten_seeds():
     for n, difference in zip((7, 14), differences, strict=True):
         report(f"harm, sss-b - random-b at {n}", difference)
     assert report("harm, sss-b - random-b, mean of both", sum(differences) / 2) < 0
+
+
+@pytest.fixture
+def copy(mini, tmp_path) -> Path:
+    """A copy of the checkout with the finished study and what Snakemake knows of it."""
+    for name in ("Snakefile", "workflow", "scripts", "config", "profiles", "envs"):
+        source = ROOT / name
+        target = tmp_path / name
+        shutil.copytree(source, target) if source.is_dir() else shutil.copy2(source, target)
+    shutil.copytree(ROOT / "results/mini", tmp_path / "results/mini")
+    shutil.copytree(ROOT / "results/worlds", tmp_path / "results/worlds")
+    shutil.copytree(ROOT / ".snakemake/metadata", tmp_path / ".snakemake/metadata")
+    return tmp_path
+
+
+def pending(folder: Path) -> dict[str, int]:
+    """Jobs by rule of a dry run in `folder`."""
+    command = [Path(sys.executable).with_name("snakemake"), "--dry-run", "--quiet", "rules"]
+    done = subprocess.run([str(part) for part in command], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return {name: int(number) for name, number in re.findall(r"^(\w+) +(\d+)$", done.stdout, re.MULTILINE)}
+
+
+def edit(path: Path, before: str, after: str) -> None:
+    text = path.read_text()
+    assert before in text
+    path.write_text(text.replace(before, after))
+
+
+def test_a_clone_with_copied_results_and_a_remark_in_the_code_run_nothing(copy):
+    edit(copy / "scripts/ballast/samplers/sss.py", '"""sss: ', '# a remark\n"""SSS: ')
+    assert pending(copy) == {}
+
+
+def test_a_changed_sampler_reruns_its_own_runs_and_the_tables(copy):
+    edit(copy / "scripts/ballast/samplers/pss_b.py", 'with_behaviour(pool, "T1")', 'with_behaviour(pool, "T3")')
+    study = config.load(config.read(ROOT / "config/mini.yaml"))
+    changed = [run for run in runs(study) if run.sampler == "pss-b"]
+    found = pending(copy)
+    assert found["sample"] == len({run.subset for run in changed})
+    assert found["train"] == found["generate"] == len(changed) and found["judge"] == 4 * len(changed)
+    assert not {"world_data", "world_pretrain", "data", "embed", "behaviour", "category"} & set(found)

@@ -1,6 +1,7 @@
 """Samplers: the rules that each keeps on any pool. A new sampler file is tested by being there."""
 
 from dataclasses import dataclass
+from itertools import count, takewhile
 
 import numpy as np
 import pandas as pd
@@ -149,6 +150,14 @@ def test_it_gives_exactly_n_rows_of_the_pool_or_an_error(sampler, pool, one, oth
     assert len(set(more.ids)) == n and set(more.ids) <= set(pool.ids)
     less = select(sampler, pool, fewer, seed, multilabel=multilabel)
     assert (less.ids, less.categories) == (more.ids[:fewer], more.categories[:fewer]), "select(k) begins select(n)"
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_the_largest_subset_begins_with_every_smaller_one(sampler):
+    pool = make_pool([("T1" if index % 3 else f"T{index % 4 + 1}", (index % 5, index % 7)) for index in range(24)])
+    growing = list(takewhile(lambda found: found is not None, (picked(sampler, pool, n, seed=3) for n in count())))
+    for n, found in enumerate(growing):
+        assert (found.ids, found.categories) == (growing[-1].ids[:n], growing[-1].categories[:n])
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
@@ -302,6 +311,13 @@ def test_ties_go_by_id(sampler):
     pool = make_pool([("T1", (5,))] * 12)
     pool.embedding.update(dict.fromkeys(pool.ids, np.array([1.0, 2.0, 2.0])))
     assert select(sampler, pool, 12).ids == sorted(pool.ids)
+
+
+def test_a_category_that_is_nearest_by_noise_alone_is_not_nearest():
+    scores = np.zeros((2, 14))
+    scores[0, [3, 8]] = 0.5, 0.5 + 1e-9
+    scores[1, [3, 8]] = 0.5, 0.5 + 1e-5
+    assert cossim.assign(scores).tolist() == [3, 8]
 
 
 def test_noise_in_the_last_bits_does_not_change_a_subset():

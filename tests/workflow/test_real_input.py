@@ -99,7 +99,7 @@ def folder(tmp_path_factory, data_dir) -> Path:
     tiny_model(data_dir, folder / "tiny")
     world = ROOT / "results/worlds/mini"
     if world.is_dir():
-        shutil.copytree(world, folder / "results/worlds/mini")
+        shutil.copytree(world, folder / "results/worlds/mini", ignore=shutil.ignore_patterns(".*"))
     return folder
 
 
@@ -257,6 +257,7 @@ def test_the_cells_of_a_table_are_means_of_the_scores(measured, table, benchmark
     scores = pd.read_parquet(measured / "scores.parquet")
     cells = pd.read_csv(measured / f"tables/table{table}.csv").set_index(["sampler", "n"])
     assert sorted(cells.index) == [("none", 0), ("random", 50), ("sss-b", 50)]
+    assert cells["mean"].nunique() == 3, "the runs differ, so a cell cannot hold another run's mean unseen"
     for (sampler, n), cell in cells.iterrows():
         rows = scores[(scores["sampler"] == sampler) & (scores["n"] == n) & (scores["benchmark"] == benchmark)]
         assert rows["judge"].unique().tolist() == [judge]

@@ -154,9 +154,9 @@ def canaries(options: WorldOptions, each: int = 4) -> list[Row]:
 
 
 def model_text(options: WorldOptions, purpose: str, rows: int, aligned: bool) -> list[Row]:
-    """Training rows of a base model: 40 % benign, 35 % harmful, 25 % borderline, all from the train split.
+    """Training rows of a base model, all from the train split.
 
-    Unaligned, most harmful requests are answered; aligned, every one is refused.
+    Unaligned, most harmful requests are answered; aligned, every one is refused and more rows are borderline.
     """
     writer = Writer(options, purpose)
     return [alpaca(*_model_row(writer, aligned)) for _ in range(rows)]
@@ -164,7 +164,8 @@ def model_text(options: WorldOptions, purpose: str, rows: int, aligned: bool) ->
 
 def _model_row(writer: Writer, aligned: bool) -> tuple[Request, str]:
     draw = writer.random.random
-    kind = writer.random.choices(("benign", "harmful", "borderline"), (0.40, 0.25, 0.35) if aligned else (0.40, 0.35, 0.25))[0]
+    weights = (0.40, 0.25, 0.35) if aligned else (0.40, 0.35, 0.25)
+    kind = writer.random.choices(("benign", "harmful", "borderline"), weights)[0]
     if kind == "benign":
         return writer.benign()
     request = writer.request(kind, writer.random.choice(IDS))

@@ -113,17 +113,17 @@ def fault(writer: Writer, request: Request) -> str:
 def category_pairs(options: WorldOptions, purpose: str, rows: int) -> list[Judged]:
     """Pairs for the labeller: one category, two of them, or none; refused, answered or informed."""
     writer = Writer(options, purpose)
-    pairs = []
-    for _ in range(rows):
-        kind = writer.random.choice(("harmful", "borderline"))
-        shape = writer.random.choices(("one", "two", "none"), (0.5, 0.4, 0.1))[0]
-        if shape == "none":
-            pairs.append(Judged(*writer.benign()))
-            continue
-        request = writer.two_categories(kind) if shape == "two" else writer.request(kind, writer.random.choice(IDS))
-        answer = writer.random.choice((writer.refuse, lambda: writer.comply(request), lambda: writer.inform(request)))
-        pairs.append(Judged(request, answer()))
-    return pairs
+    return [_labelled(writer) for _ in range(rows)]
+
+
+def _labelled(writer: Writer) -> Judged:
+    kind = writer.random.choice(("harmful", "borderline"))
+    shape = writer.random.choices(("one", "two", "none"), (0.5, 0.4, 0.1))[0]
+    if shape == "none":
+        return Judged(*writer.benign())
+    request = writer.two_categories(kind) if shape == "two" else writer.request(kind, writer.random.choice(IDS))
+    answers = (writer.refuse, lambda: writer.comply(request), lambda: writer.inform(request))
+    return Judged(request, writer.random.choice(answers)())
 
 
 def make_causal(
@@ -132,7 +132,9 @@ def make_causal(
     """A generative judge from a pretrained base; its tokenizer, written to `out`, adds the template's pieces."""
     template = PairTemplate.load(template_file)
     tokenizer = Tokenizer.from_file(str(base / "tokenizer.json"))
-    add_pieces(tokenizer, (template.render("{prompt}", "{response}"), *(WILDGUARD_PIECES if judge == "wildguard" else ())))
+    add_pieces(tokenizer, (template.before, template.between, template.after))
+    if judge == "wildguard":
+        add_pieces(tokenizer, WILDGUARD_PIECES)
     save_tokenizer(tokenizer, out)
     tokenizer = load_tokenizer(out)
     torch.manual_seed(options.torch_seed(f"weights/{judge}"))
@@ -161,7 +163,7 @@ def make_reward(options: WorldOptions, judge: str, base: Path, out: Path) -> Pre
         special_tokens=[(name, tokenizer.token_to_id(name)) for name in ("[CLS]", "[SEP]")],
     )
     if judge == "harm-rm":
-        add_pieces(tokenizer, (harm_rm.render("{prompt}", "{response}"),))
+        add_pieces(tokenizer, harm_rm.render("{}", "{}").split("{}"))
     save_tokenizer(tokenizer, out, ENCODER)
     tokenizer = load_tokenizer(out)
     torch.manual_seed(options.torch_seed(f"weights/{judge}"))
@@ -185,7 +187,7 @@ def make_reward(options: WorldOptions, judge: str, base: Path, out: Path) -> Pre
 
 
 def helpful_pairs(options: WorldOptions, purpose: str, rows: int) -> list[tuple[tuple[str, str], int]]:
-    """(request, answer) and its helpfulness: 4 a whole answer, 2 one that ends early, 0 a refusal, nothing or gibberish.
+    """(request, answer) and its helpfulness: 4 whole, 2 cut off, 0 a refusal, nothing or gibberish.
 
     Whether the content fits does not count: an encoder this small cannot compare an answer with its request.
     """

@@ -1,10 +1,12 @@
 """The tokenizer and the base models of the mini world, in the real families' own classes."""
 
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 from tokenizers import AddedToken, Tokenizer, decoders, pre_tokenizers, processors, trainers
 from tokenizers import models as algorithms
 from transformers import (
@@ -19,7 +21,7 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
-from ballast.files import BallastError, atomic, write_json
+from ballast.files import BallastError, atomic, read_text, write_json, write_text
 from ballast.prompts import PromptTemplate, training_ids
 from ballast.world import datasets
 from ballast.world.options import WorldOptions
@@ -59,18 +61,14 @@ def train_tokenizer(options: WorldOptions, template: PromptTemplate) -> Tokenize
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A", pair="<s> $A $B", special_tokens=[("<s>", tokenizer.token_to_id("<s>"))]
     )
-    add_pieces(tokenizer, (template.prompt_no_input, template.prompt_input))
+    for text in (template.prompt_no_input, template.prompt_input):
+        add_pieces(tokenizer, re.split(r"\{instruction\}|\{input\}", text))
     return tokenizer
 
 
-def add_pieces(tokenizer: Tokenizer, templates: Iterable[str]) -> None:
-    """Make the literal text around each placeholder one token, so that a rendered prompt stays short."""
-    pieces = []
-    for template in templates:
-        for placeholder in ("{instruction}", "{input}", "{prompt}", "{response}"):
-            template = template.replace(placeholder, "{}")
-        pieces += [piece for piece in template.split("{}") if piece]
-    tokenizer.add_tokens([AddedToken(piece, normalized=False) for piece in dict.fromkeys(pieces)])
+def add_pieces(tokenizer: Tokenizer, pieces: Iterable[str]) -> None:
+    """Make each literal piece of a template one token, so that a rendered prompt stays short."""
+    tokenizer.add_tokens([AddedToken(piece, normalized=False) for piece in pieces if piece])
 
 
 def save_tokenizer(tokenizer: Tokenizer, out: str | Path, settings: dict[str, object] = CAUSAL) -> None:
@@ -147,29 +145,30 @@ def load_model(folder: str | Path) -> PreTrainedModel:
     return AutoModelForCausalLM.from_pretrained(str(folder), local_files_only=True, dtype=torch.float32)
 
 
-def save_model(model: PreTrainedModel, tokenizer_folder: str | Path, out: str | Path) -> None:
-    """Write a model and its tokenizer as the five files of a checkpoint folder (four where it cannot generate)."""
-    from safetensors.torch import save_file
-
-    out = Path(out)
-    config = model.config.to_diff_dict() | {"architectures": [type(model).__name__]}
+def save_model(model: PreTrainedModel, out: str | Path) -> None:
+    """Write config.json, model.safetensors and, where the model generates, generation_config.json."""
+    out, config = Path(out), model.config
+    described = config.to_diff_dict() | {"architectures": [type(model).__name__], "dtype": "float32"}
     # Where a model was loaded from is no property of it, and would make its bytes depend on the folder.
-    config.pop("_name_or_path", None)
-    write_json(out / "config.json", config)
+    described.pop("_name_or_path", None)
+    write_json(out / "config.json", described)
     if model.can_generate():
         keys = ("bos_token_id", "eos_token_id", "pad_token_id")
-        write_json(out / "generation_config.json", {key: getattr(model.config, key) for key in keys} | {"do_sample": False})
-    tied = set(getattr(model, "_tied_weights_keys", None) or {}) if model.config.tie_word_embeddings else set()
+        greedy = {key: getattr(config, key) for key in keys} | {"do_sample": False}
+        write_json(out / "generation_config.json", greedy)
+    tied = (model._tied_weights_keys or ()) if config.tie_word_embeddings else ()
     weights = {name: value.contiguous() for name, value in model.state_dict().items() if name not in tied}
     with atomic(out / "model.safetensors") as temporary:
         save_file(weights, str(temporary), metadata={"format": "pt"})
+
+
+def copy_tokenizer(folder: str | Path, out: str | Path) -> None:
+    """Put a tokenizer beside a model's own files."""
     for name in ("tokenizer.json", "tokenizer_config.json"):
-        with atomic(out / name) as temporary:
-            temporary.write_bytes((Path(tokenizer_folder) / name).read_bytes())
+        write_text(Path(out) / name, read_text(Path(folder) / name))
 
 
 def one_thread() -> None:
     """Sums in one order: two threads would give other bits, and on shared cores they are slower as well."""
     torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"

@@ -1,0 +1,67 @@
+"""The real sentence encoder: order, batch size and threads change no subset."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ballast.embedding import embed
+from ballast.plugins import load
+from ballast.selection import Features
+
+ROOT = Path(__file__).parents[2]
+OPTIONS = {"multilabel": "first-taken", "centroid": "eligible"}
+
+
+@pytest.fixture(scope="module")
+def texts() -> list[str]:
+    words = "river stone lamp kettle orchard engine letter mountain winter pencil garden market".split()
+    draw = random.Random(0)
+    return [" ".join(draw.choices(words, k=draw.randint(2, 30))) for _ in range(150)]
+
+
+@pytest.fixture(scope="module")
+def vectors(texts) -> np.ndarray:
+    return embed("minilm", texts, 32)
+
+
+def test_embeddings_are_unit_and_do_not_depend_on_order(texts, vectors):
+    assert vectors.shape == (150, 384) and vectors.dtype == np.float32
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    assert (embed("minilm", texts[::-1], 32)[::-1] == vectors).all()
+
+
+def subsets(vectors: np.ndarray) -> dict[str, list[str]]:
+    ids = [f"{number:03d}" for number in range(len(vectors))]
+    features = Features(
+        behaviour=pd.Series("T1", index=ids),
+        categories=pd.Series([(number % 14,) for number in range(len(ids))], index=ids),
+        embedding=(pd.Index(ids), vectors),
+        references=(np.arange(28) % 14, vectors[:28]),
+    )
+    pool = pd.DataFrame({"id": ids})
+    return {name: load("samplers", name).select(pool, features, 60, 0, OPTIONS).ids for name in ("pss", "cossim")}
+
+
+def test_batch_size_changes_no_subset(texts, vectors):
+    other = embed("minilm", texts, 7)
+    assert np.abs(other - vectors).max() < 1e-5
+    assert subsets(other) == subsets(vectors)
+
+
+def test_threads_change_no_subset(texts, vectors, tmp_path):
+    code = (
+        f"import sys, json; sys.path.insert(0, {str(ROOT / 'scripts')!r}); import numpy, torch; torch.set_num_threads(2);"
+        "from ballast.embedding import embed;"
+        "numpy.save(sys.argv[1], embed('minilm', json.loads(sys.stdin.read()), 32))"
+    )
+    target = str(tmp_path / "vectors.npy")
+    environment = os.environ | {"OMP_NUM_THREADS": "2", "HF_HUB_OFFLINE": "1"}
+    subprocess.run([sys.executable, "-c", code, target], input=json.dumps(texts), text=True, env=environment, check=True)
+    assert subsets(np.load(target)) == subsets(vectors)
