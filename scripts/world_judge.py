@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> None:
     else:
         start = models.load_model(arguments.start)
         model = judges.make_causal(options, judge, start, arguments.tokenizer, arguments.template, out)
-    models.save_model(model, out)
+    models.save_model(model, out, generation=False)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> None:
         if start.config.model_type != arguments.family or start.config.vocab_size != len(tokenizer):
             raise BallastError(f"{arguments.start}: not a {arguments.family} of this tokenizer; make it again")
         model = models.align(options, start, tokenizer, template)
-    models.save_model(model, arguments.out)
+    models.save_model(model, arguments.out, generation=True)
     models.copy_tokenizer(arguments.tokenizer, arguments.out)
 
 

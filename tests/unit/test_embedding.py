@@ -63,5 +63,7 @@ def test_threads_change_no_subset(texts, vectors, tmp_path):
     )
     target = str(tmp_path / "vectors.npy")
     environment = os.environ | {"OMP_NUM_THREADS": "2", "HF_HUB_OFFLINE": "1"}
-    subprocess.run([sys.executable, "-c", code, target], input=json.dumps(texts), text=True, env=environment, check=True)
+    subprocess.run(
+        [sys.executable, "-c", code, target], input=json.dumps(texts), text=True, env=environment, check=True
+    )
     assert subsets(np.load(target)) == subsets(vectors)

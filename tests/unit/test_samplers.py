@@ -23,7 +23,7 @@ MULTILABEL = ["first-taken", "primary-only"]
 CENTROIDS = ["eligible", "all"]
 CATEGORIES = range(14)
 
-any_of = settings(max_examples=25, deadline=None, derandomize=True, database=None)
+any_of = settings(max_examples=15, deadline=None, derandomize=True, database=None)
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,8 @@ def make_pool(rows: list[tuple[str, tuple[int, ...]]], seed: int = 0) -> Pool:
 def pools(draw) -> Pool:
     behaviour = st.sampled_from(["T1", "T1", "T1", "T2", "T3", "T4", "unknown"])
     categories = st.lists(st.sampled_from(CATEGORIES), max_size=3, unique=True).map(tuple)
-    rows = draw(st.lists(st.tuples(behaviour, categories), min_size=1, max_size=40))
+    size = draw(st.integers(1, 40))
+    rows = draw(st.lists(st.tuples(behaviour, categories), min_size=size, max_size=size))
     return make_pool(rows, draw(st.integers(0, 2**16)))
 
 
@@ -224,6 +225,15 @@ def test_slots_are_even_and_what_a_category_lacks_is_told(sampler, pool, n, seed
     assert all(counts[category] >= max(counts.values()) - 1 for category in left), "another got two slots more"
     assert found.shortfall == {one: n // 14 - count for one, count in counts.items() if count < n // 14}
     assert not left & set(found.shortfall), "short although rows are left"
+
+
+@pytest.mark.parametrize("sampler", ["sss", "sss-b", "pss", "pss-b"])
+def test_an_exhausted_category_leaves_its_slots_to_the_others(sampler):
+    pool = make_pool([("T1", (0,)), *[("T1", (category,)) for category in CATEGORIES[1:] for _ in range(4)]])
+    found = select(sampler, pool, 42)
+    assert found.shortfall == {0: 2}
+    counts = sorted(found.categories.count(category) for category in CATEGORIES)
+    assert counts == [1, *[3] * 11, *[4] * 2]
 
 
 @pytest.mark.parametrize("sampler", STRATIFIED)

@@ -145,14 +145,14 @@ def load_model(folder: str | Path) -> PreTrainedModel:
     return AutoModelForCausalLM.from_pretrained(str(folder), local_files_only=True, dtype=torch.float32)
 
 
-def save_model(model: PreTrainedModel, out: str | Path) -> None:
-    """Write config.json, model.safetensors and, where the model generates, generation_config.json."""
+def save_model(model: PreTrainedModel, out: str | Path, generation: bool) -> None:
+    """Write config.json, model.safetensors and, for a model that answers benchmarks, generation_config.json."""
     out, config = Path(out), model.config
     described = config.to_diff_dict() | {"architectures": [type(model).__name__], "dtype": "float32"}
     # Where a model was loaded from is no property of it, and would make its bytes depend on the folder.
     described.pop("_name_or_path", None)
     write_json(out / "config.json", described)
-    if model.can_generate():
+    if generation:
         keys = ("bos_token_id", "eos_token_id", "pad_token_id")
         greedy = {key: getattr(config, key) for key in keys} | {"do_sample": False}
         write_json(out / "generation_config.json", greedy)
