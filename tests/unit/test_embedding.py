@@ -21,7 +21,7 @@ OPTIONS = {"multilabel": "first-taken", "centroid": "eligible"}
 
 @pytest.fixture(scope="module")
 def texts() -> list[str]:
-    words = "river stone lamp kettle orchard engine letter mountain winter pencil garden market".split()
+    words = ("river", "stone", "lamp", "kettle", "orchard", "engine", "letter", "mountain", "winter", "pencil")
     draw = random.Random(0)
     return [" ".join(draw.choices(words, k=draw.randint(2, 30))) for _ in range(150)]
 
@@ -57,7 +57,8 @@ def test_batch_size_changes_no_subset(texts, vectors):
 
 def test_threads_change_no_subset(texts, vectors, tmp_path):
     code = (
-        f"import sys, json; sys.path.insert(0, {str(ROOT / 'scripts')!r}); import numpy, torch; torch.set_num_threads(2);"
+        f"import sys, json; sys.path.insert(0, {str(ROOT / 'scripts')!r});"
+        "import numpy, torch; torch.set_num_threads(2);"
         "from ballast.embedding import embed;"
         "numpy.save(sys.argv[1], embed('minilm', json.loads(sys.stdin.read()), 32))"
     )
