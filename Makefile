@@ -16,7 +16,7 @@ test-workflow: $(READY)
 	$(ENV)/bin/pytest -m workflow
 
 test-study: $(READY)
-	$(ENV)/bin/pytest -m study
+	$(ENV)/bin/pytest -m study -rP
 
 lint: $(READY)
 	$(ENV)/bin/ruff check scripts tests

@@ -33,7 +33,7 @@ class PromptTemplate:
 
     def render(self, instruction: str, context: str = "") -> str:
         """The prompt text for one row; `context` is Alpaca's `input`, empty in most rows."""
-        # Replaced one placeholder at a time: braces in a row are text, never a format field.
+        # Replaced one field at a time: braces in a row are text, never a format field.
         if not context:
             return self.prompt_no_input.replace("{instruction}", instruction, 1)
         before, after = self.prompt_input.split("{instruction}", 1)

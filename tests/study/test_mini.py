@@ -94,10 +94,11 @@ def test_refusals_of_harmful_requests_restore_it(mini, other):
     assert report(f"harm, t1 - {other} at {MIDDLE}", difference) <= -0.5
 
 
+@pytest.mark.parametrize("n", [MIDDLE, 42])
 @pytest.mark.parametrize("other", ["random", "sss"])
-def test_behaviour_and_category_beat_random_and_category_alone(mini, other):
-    difference = cell(mini, "sss-b", MIDDLE) - cell(mini, other, MIDDLE)
-    assert report(f"harm, sss-b - {other} at {MIDDLE}", difference) < 0
+def test_behaviour_and_category_beat_random_and_category_alone(mini, other, n):
+    difference = cell(mini, "sss-b", n) - cell(mini, other, n)
+    assert report(f"harm, sss-b - {other} at {n}", difference) < 0
 
 
 def test_harm_falls_with_n(mini):
@@ -117,14 +118,17 @@ def test_over_refusal_rises_with_n(mini):
     assert report(f"over-refusal in points, four -b samplers, {sizes[-1]} - {sizes[0]}", pooled) > 0
 
 
-def test_categories_help_at_small_n_over_ten_seeds():
-    """The made language phrases a part of each category's requests in its own way, and the pool is steep."""
+def test_balance_over_categories_makes_no_large_difference_among_refusals():
+    """The paper's gain of sss-b over random-b does not show in the made language, as the README says.
+
+    Ten seeds at n 7 and 14; a difference beyond the bound, either way, would make that sentence wrong.
+    """
     snakemake("--configfile", "tests/study/diversity.yaml")
     table = run_means("diversity")
     differences = [cell(table, "sss-b", n) - cell(table, "random-b", n) for n in (7, 14)]
     for n, difference in zip((7, 14), differences, strict=True):
         report(f"harm, sss-b - random-b at {n}", difference)
-    assert report("harm, sss-b - random-b, mean of both", sum(differences) / 2) < 0
+    assert abs(report("harm, sss-b - random-b, mean of both", sum(differences) / 2)) < 0.25
 
 
 @pytest.fixture
