@@ -33,7 +33,7 @@ def _here(script: Path, arguments: list[str]) -> int:
     finally:
         usage = resource.getrusage(resource.RUSAGE_SELF)
         print(
-            f"{script.stem}: {usage.ru_utime + usage.ru_stime:.2f} CPU seconds, "
+            f"{script.stem}: {usage.ru_utime:.2f} + {usage.ru_stime:.2f} CPU seconds (user + system), "
             f"{usage.ru_maxrss / 1024:.0f} MiB at most",
             file=sys.stderr,
         )
