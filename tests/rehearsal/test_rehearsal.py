@@ -88,6 +88,15 @@ def test_the_judges_answered_in_their_exact_templates(study, data_dir):
     assert shares["parsed"] > 0.95
 
 
+def test_responses_and_verdicts_differ_so_that_a_mix_up_would_show(study):
+    responses = pd.concat(pd.read_parquet(path) for path in RESULTS.glob("runs/**/responses.parquet"))
+    print(f"\n{responses['response'].nunique()} distinct responses of {len(responses):,}")
+    assert responses.groupby("benchmark")["response"].nunique().min() > 5
+    scores = pd.read_parquet(RESULTS / "scores.parquet")
+    by_run = scores[scores["model"] == "llama-2-7b"].groupby(["sampler", "n", "trial"])["score"].sum()
+    assert by_run.nunique() > 5 and (scores.groupby("judge")["score"].std() > 0.05).all()
+
+
 def test_every_behaviour_is_there_and_no_label_is_lost(study):
     labels = pd.read_parquet(RESULTS / "labels/safety/behaviour.parquet")
     counts = labels["behaviour"].value_counts()

@@ -53,7 +53,6 @@ MODELS = {
     "qwen2.5-7b-instruct": "qwen2",
     "mistral-7b": "mistral",
 }
-JUDGES = ("wildguard", "md-judge-v0.1", "qwen2.5-7b-instruct")
 CHAT = (
     "{{ bos_token }}{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
@@ -152,14 +151,22 @@ def causal(family: str, tokenizer, seed: int, layers: int):
     )
 
 
-def make_causal(name: str, family: str, rows: list[tuple[str, str]], tokenizer: Tokenizer, out: Path, steps: int):
+def make_causal(
+    name: str,
+    family: str,
+    rows: list[tuple[str, str]],
+    tokenizer: Tokenizer,
+    out: Path,
+    steps: int,
+    rate: float = 2.5e-3,
+):
     """A model that continues each prompt with its response, fitted for a few steps."""
     folder = out / name
     save_tokenizer(tokenizer, folder)
     loaded = AutoTokenizer.from_pretrained(folder)
-    model = causal(family, loaded, sum(name.encode()), layers=2 if name in JUDGES else 1)
+    model = causal(family, loaded, sum(name.encode()), layers=2)
     examples = [training_ids(loaded, prompt, response, 512) for prompt, response in rows]
-    fit(model, [one for one in examples if one[1] < len(one[0])], response_loss, 0, steps, 2.5e-3, 32)
+    fit(model, [one for one in examples if one[1] < len(one[0])], response_loss, 0, steps, rate, 32)
     model.save_pretrained(folder)
 
 
@@ -315,13 +322,18 @@ def main(data: Path, out: Path) -> None:
 
     save_tokenizer(tokenizer, out / "tokenizer")
     loaded = AutoTokenizer.from_pretrained(out / "tokenizer")
+    # Short answers and short refusals, so that responses differ between prompts and between runs, and end.
     short = [row for row in files.alpaca if 0 < len(row["output"]) < 120 and not row["input"]]
+    short += [row for row in files.pool[:1200] if len(row["output"]) < 160]
     plain = [(alpaca.render(row["instruction"]), row["output"]) for row in short]
     chat = [(chat_text(loaded, row["instruction"]), row["output"]) for row in short]
     labels = category_rows(files, loaded)
     for name, family in MODELS.items():
-        rows = labels * 3 + chat if name.startswith("qwen") else chat if "chat" in name or "instruct" in name else plain
-        make_causal(name, family, rows, tokenizer, out, 300 if name.startswith("qwen") else 100)
+        if name.startswith("qwen"):
+            make_causal(name, family, labels * 3 + chat * 3, tokenizer, out, 400)
+        else:
+            rows = chat if "chat" in name or "instruct" in name else plain
+            make_causal(name, family, rows, tokenizer, out, 300, 5e-3)
 
 
 if __name__ == "__main__":
