@@ -128,8 +128,8 @@ def save_tokenizer(tokenizer: Tokenizer, out: Path, encoder: bool = False) -> No
     fast.save_pretrained(out)
 
 
-def causal(family: str, tokenizer, seed: int, layers: int):
-    """An untrained model of a family, 64 wide."""
+def causal(family: str, tokenizer, seed: int):
+    """An untrained model of a family, two layers, 64 wide."""
     torch.manual_seed(seed)
     config_class, model_class = FAMILIES[family]
     extra = {"sliding_window": None} if family == "mistral" else {}
@@ -138,7 +138,7 @@ def causal(family: str, tokenizer, seed: int, layers: int):
             vocab_size=len(tokenizer),
             hidden_size=64,
             intermediate_size=128,
-            num_hidden_layers=layers,
+            num_hidden_layers=2,
             num_attention_heads=4,
             num_key_value_heads=4,
             max_position_embeddings=POSITIONS,
@@ -164,7 +164,7 @@ def make_causal(
     folder = out / name
     save_tokenizer(tokenizer, folder)
     loaded = AutoTokenizer.from_pretrained(folder)
-    model = causal(family, loaded, sum(name.encode()), layers=2)
+    model = causal(family, loaded, sum(name.encode()))
     examples = [training_ids(loaded, prompt, response, 512) for prompt, response in rows]
     fit(model, [one for one in examples if one[1] < len(one[0])], response_loss, 0, steps, rate, 32)
     model.save_pretrained(folder)
@@ -329,7 +329,7 @@ def main(data: Path, out: Path) -> None:
     chat = [(chat_text(loaded, row["instruction"]), row["output"]) for row in short]
     labels = category_rows(files, loaded)
     for name, family in MODELS.items():
-        if name.startswith("qwen"):
+        if name.startswith("qwen"):  # which labels and rewrites too
             make_causal(name, family, labels * 3 + chat * 3, tokenizer, out, 400)
         else:
             rows = chat if "chat" in name or "instruct" in name else plain
