@@ -24,6 +24,7 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/rewrite.smk"
 include: "workflow/rules/label.smk"
 include: "workflow/rules/sample.smk"
+include: "workflow/rules/settle.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/generate.smk"
 include: "workflow/rules/judge.smk"
@@ -37,6 +38,7 @@ rule all:
         TABLES,
         FIGURES,
         rules.headline.output,
+        UNSETTLED,
 
 
 rule subsets:

@@ -13,11 +13,12 @@ def generate(work: Size, lengths: list[int]):
     """One prompt at a time, as the authors do with beams, then as the backend does, in one batch."""
     network = llama(work).eval()
     prompts = draw_rows(work, lengths, work.together)
-    backend._continue(network, NO_TEXT, prompts[:1], 2, 1)
+    backend._continue(network, NO_TEXT, 2, 1, prompts[:1])
     for name, count, batch in (("one at a time", work.alone, 1), ("batched", work.together, work.together)):
         for beams in (4, 1):
             begin = now(reset=True)
-            backend._continue(network, NO_TEXT, prompts[:count], work.new_tokens, batch, beams)
+            for start in range(0, count, batch):
+                backend._continue(network, NO_TEXT, work.new_tokens, beams, prompts[start : min(start + batch, count)])
             way = f"{name}, {'greedy' if beams == 1 else f'{beams} beams'}"
             yield {"way": way, "new_tokens": work.new_tokens} | rates(begin, now(), count, "prompts")
     del network

@@ -1,6 +1,7 @@
 """Label every row of a pool with its behaviour, T1-T4 or unknown, by a judge.
 
-behaviour.py --pool ROWS.parquet --judge NAME --options JSON [--canaries FILE] --out BEHAVIOUR.parquet
+behaviour.py --pool ROWS.parquet --judge NAME --options JSON [--canaries FILE] [--store DIR]
+             --out BEHAVIOUR.parquet
 """
 
 import argparse
@@ -15,7 +16,8 @@ from ballast.rows import pairs_to_judge
 
 def main(arguments: argparse.Namespace) -> None:
     pool = schemas.read(arguments.pool, schemas.PAIRS)
-    verdicts = judge_pairs(arguments.judge, pairs_to_judge(pool), json.loads(arguments.options), arguments.canaries)
+    options = json.loads(arguments.options) | {"store": arguments.store}
+    verdicts = judge_pairs(arguments.judge, pairs_to_judge(pool), options, arguments.canaries)
     labels = behaviour(verdicts).assign(id=pool["id"], judge=arguments.judge)
     schemas.write(arguments.out, labels[["id", "behaviour", "reason", "judge"]], schemas.BEHAVIOUR)
     counts = labels["behaviour"].value_counts().sort_index().to_dict()
@@ -28,5 +30,6 @@ if __name__ == "__main__":
     parser.add_argument("--judge", required=True)
     parser.add_argument("--options", required=True)
     parser.add_argument("--canaries")
+    parser.add_argument("--store", help="folder of what models said, here and in earlier jobs")
     parser.add_argument("--out", required=True)
     main(parser.parse_args())

@@ -1,6 +1,6 @@
 """Label every row of a pool with its harm categories: by a language model, or by the nearest reference set (Cossim).
 
-category.py --labeller llm --pool ROWS.parquet --options JSON [--keep ANSWERS.jsonl] --out CATEGORY.parquet
+category.py --labeller llm --pool ROWS.parquet --options JSON [--store DIR] --out CATEGORY.parquet
 category.py --labeller cossim --pool ROWS.parquet --embedding F --references F --reference-embedding F --out F
 """
 
@@ -20,11 +20,11 @@ from ballast.samplers import cossim
 def main(arguments: argparse.Namespace) -> None:
     pool = schemas.read(arguments.pool, schemas.PAIRS)
     if arguments.labeller == "llm":
-        options = json.loads(arguments.options)
-        labels, said = category_llm.label(pairs_to_judge(pool), options, arguments.keep)
+        options = json.loads(arguments.options) | {"store": arguments.store}
+        labels, said = category_llm.label(pairs_to_judge(pool), options)
         print(
-            f"{said.distinct} texts, {said.kept} answered by an earlier job, tokens {said.input_tokens} in and "
-            f"{said.output_tokens} out, {said.retries} retries, {said.cut} cut, missing {said.missing}",
+            f"tokens {said.input_tokens} in and {said.output_tokens} out, {said.retries} retries, {said.cut} cut, "
+            f"missing {said.missing}",
             file=sys.stderr,
         )
         readable = labels["status"].replace(category_llm.UNANSWERED, UNPARSABLE)
@@ -50,7 +50,7 @@ if __name__ == "__main__":
     parser.add_argument("--labeller", required=True, choices=["llm", "cossim"])
     parser.add_argument("--pool", required=True)
     parser.add_argument("--options", default="{}")
-    parser.add_argument("--keep")
+    parser.add_argument("--store", help="folder of what models said, here and in earlier jobs")
     parser.add_argument("--embedding")
     parser.add_argument("--references")
     parser.add_argument("--reference-embedding")

@@ -1,15 +1,17 @@
 """Answer the prompts of a run's benchmarks with one model and adapter: one start of the backend for all of them.
 
-generate.py --model DIR [--adapter DIR] --options JSON --benchmarks NAME=ROWS.parquet... --out RESPONSES.parquet
-            --record JSON
+generate.py --model DIR [--adapter DIR] --options JSON --benchmarks NAME=ROWS.parquet... [--partial DIR]
+            --out RESPONSES.parquet --record JSON
 
 `options`: the config's `generation` section with prompt, template and system of the model. The record says what the
 responses come from: digests of adapter and template, versions, decoding, and how many prompts and responses were cut.
+`--partial` is the run's own folder, where each batch is kept until the job has succeeded, for a job that is killed.
 """
 
 import argparse
 import hashlib
 import json
+import shutil
 import sys
 
 import pandas as pd
@@ -17,7 +19,9 @@ import pandas as pd
 from ballast import plugins, schemas
 from ballast.backends.transformers import load_tokenizer
 from ballast.files import digest, write_json
+from ballast.identity import backend_identity
 from ballast.prompts import prompt_ids, prompt_template
+from ballast.store import Store
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -31,7 +35,10 @@ def main(arguments: argparse.Namespace) -> None:
         ignore_index=True,
     )
     ids = [prompt_ids(tokenizer, template.render(prompt)) for prompt in prompts["prompt"]]
-    [responses] = backend.generate(arguments.model, [arguments.adapter], ids, options)
+    store = None
+    if arguments.partial:
+        store = Store(arguments.partial, backend_identity(options["backend"], arguments.model, options), options)
+    [responses] = backend.generate(arguments.model, [arguments.adapter], ids, options, store)
     schemas.write(arguments.out, pd.concat([prompts, responses], axis=1), schemas.RESPONSES)
     counts = {
         "responses": len(responses),
@@ -45,6 +52,8 @@ def main(arguments: argparse.Namespace) -> None:
         arguments.record,
         {"adapter_sha256": adapter, "template_sha256": rendered} | settings | counts | backend.record(options),
     )
+    if arguments.partial:
+        shutil.rmtree(arguments.partial, ignore_errors=True)
     print(
         f"{counts['responses']} responses, {counts['responses_cut']} cut at {options['max_new_tokens']} tokens; "
         f"{counts['prompts_cut']} prompts over {options['max_prompt_tokens']} tokens cut in their middle",
@@ -58,6 +67,7 @@ if __name__ == "__main__":
     parser.add_argument("--adapter")
     parser.add_argument("--options", required=True)
     parser.add_argument("--benchmarks", nargs="+", required=True)
+    parser.add_argument("--partial")
     parser.add_argument("--out", required=True)
     parser.add_argument("--record", required=True)
     main(parser.parse_args())

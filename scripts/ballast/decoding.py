@@ -1,10 +1,18 @@
 """What every backend does alike, so that only the engine differs: limits on prompts, texts to ids, ids to responses."""
 
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
 import pandas as pd
 
-from ballast.files import BallastError
+from ballast.files import BallastError, digest
 from ballast.prompts import chat_text, prompt_ids
+from ballast.store import Store
 
+# Rows of a batch whose rows must not depend on each other: kernels treat a matrix's last rows apart where their number
+# is no multiple of four, and a row then has other bits there than elsewhere.
+ROWS = (16, 8, 4, 1)
 BEAMS = {"greedy": 1, "beam4": 4}
 COLUMNS = ("response", "finish_reason", "prompt_tokens", "response_tokens", "prompt_cut")
 
@@ -42,6 +50,43 @@ def askable(tokenizer, texts: list[str], options: dict) -> dict[int, list[int]]:
     wrapped = [chat_text(tokenizer, text) for text in texts] if options.get("chat") else texts
     prompts = [prompt_ids(tokenizer, text) for text in wrapped]
     return {index: ids for index, ids in enumerate(prompts) if len(ids) <= options["max_length"]}
+
+
+def rows_at_once(options: dict) -> int:
+    """Rows of every batch of a judge, at most `batch_size`."""
+    return next(rows for rows in ROWS if rows <= options["batch_size"])
+
+
+def no_keeping(indices: list[int], values: list) -> None:
+    """What a backend's caller does with each batch's answers where it keeps none."""
+
+
+def continued(
+    prompts: list[list[int]], batches: list[list[int]], adapter: str | None, store: Store | None, say: Callable
+) -> list[list[int]]:
+    """New token ids of each prompt, by `say(prompts of a batch)`; `batches` are indices.
+
+    A batch is kept in `store`, and asked again, as a whole: what it says may depend on what stands in it.
+    """
+    store, name = store or Store(None), adapter and adapter_name(adapter)
+    tokens: list[list[int]] = [[] for _ in prompts]
+    for batch in batches:
+        asked = [prompts[index] for index in batch]
+        said = store.get([name, asked])
+        if said is None:
+            said = say(asked)
+            store.add([([name, asked], said)])
+        for index, new in zip(batch, said, strict=True):
+            tokens[index] = new
+    return tokens
+
+
+def adapter_name(adapter: str) -> str:
+    """A digest of an adapter's weights and config; BallastError where there is none."""
+    weights, config = (Path(adapter) / name for name in ("adapter_model.safetensors", "adapter_config.json"))
+    if not weights.is_file():
+        raise BallastError(f"{adapter}: no adapter here (no {weights.name})")
+    return hashlib.sha256((digest(weights) + digest(config)).encode()).hexdigest()
 
 
 def _cut(ids: list[int], limit: int) -> list[int]:

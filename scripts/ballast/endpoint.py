@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 
 from openai import APIConnectionError, APIStatusError, APITimeoutError, OpenAI
 
-from ballast.answers import Answer, Answers, Kept, key
+from ballast.answers import Answer, Answers
 from ballast.files import BallastError
+from ballast.store import Store
 
 LOCAL = ("localhost", "127.0.0.1", "::1")
 TOO_LONG, FILTERED, EMPTY, UNREADABLE = "too long", "refused by the server's filter", "empty", "unreadable reply"
@@ -32,25 +33,24 @@ def answer(
     options: dict,
     max_new_tokens: int,
     schema: dict | None = None,
-    keep: str | Path | None = None,
+    store: str | Path | None = None,
 ) -> Answers:
     """Answers at temperature 0; `options` is the config's Endpoint section.
 
     An empty answer, a refusal by the server's filter and a text that is too long are answers that are missing; so is
     a text whose retries all failed, which alone is asked again by a later job. Raises BallastError where the server
-    refuses the request itself, and where it fails so many texts in a row that it must be down. `keep` is a file: what
-    is answered stays there, and a job that was killed goes on where it was.
+    refuses the request itself, and where it fails so many texts in a row that it must be down. `store` is a folder:
+    what is answered stays there, and a job that was killed goes on where it was.
     """
-    known = Kept(keep)
-    requests = {text: _request(text, options, max_new_tokens, schema) for text in dict.fromkeys(texts)}
-    keys = {text: key(options["url"], request) for text, request in requests.items()}
-    found = {text: kept for text in requests if (kept := known.get(keys[text]))}
-    waiting = [text for text in requests if text not in found]
-    kept = len(found)
+    request = _request(options["model"], max_new_tokens, schema)
+    known = Store(store, "endpoint", options["url"], request)
+    distinct = list(dict.fromkeys(texts))
+    found = {text: Answer(**said) for text in distinct if (said := known.get(text))}
+    waiting, kept = [text for text in distinct if text not in found], len(found)
     if waiting:
         with _client(options) as client, ThreadPoolExecutor(options["concurrency"]) as pool:
-            asker = _Asker(client, options, known)
-            futures = {pool.submit(asker.ask, requests[text], keys[text]): text for text in waiting}
+            asker = _Asker(client, options, request, known)
+            futures = {pool.submit(asker.ask, text): text for text in waiting}
             try:
                 for future in as_completed(futures):
                     found[futures[future]] = future.result()
@@ -79,10 +79,10 @@ def _client(options: dict) -> OpenAI:
     )
 
 
-def _request(text: str, options: dict, max_new_tokens: int, schema: dict | None) -> dict:
+def _request(model: str, max_new_tokens: int, schema: dict | None) -> dict:
+    """What is sent with every text."""
     request = {
-        "model": options["model"],
-        "messages": [{"role": "user", "content": text}],
+        "model": model,
         "temperature": 0,
         # Its successor max_completion_tokens is unknown to many local servers.
         "max_tokens": max_new_tokens,
@@ -96,24 +96,25 @@ def _request(text: str, options: dict, max_new_tokens: int, schema: dict | None)
 class _Asker:
     """Asks one text at a time, from several threads, and stops them all where the server is down."""
 
-    def __init__(self, client: OpenAI, options: dict, known: Kept):
-        self._client, self._options, self._known = client, options, known
+    def __init__(self, client: OpenAI, options: dict, request: dict, known: Store):
+        self._client, self._options, self._request, self._known = client, options, request, known
         self._failed_in_a_row, self._lock, self._stopped = 0, threading.Lock(), threading.Event()
         self._limit = max(options["concurrency"], 3)
 
-    def ask(self, request: dict, key: str) -> Answer:
+    def ask(self, text: str) -> Answer:
         # A thread takes its next text before the main thread has seen what stopped this one.
         if self._stopped.is_set():
             return Answer(None, "not asked")
         try:
-            return self._ask(request, key)
+            return self._ask(text)
         except BaseException:
             self._stopped.set()
             raise
 
-    def _ask(self, request: dict, key: str) -> Answer:
+    def _ask(self, text: str) -> Answer:
+        messages = [{"role": "user", "content": text}]
         try:
-            raw = self._client.chat.completions.with_raw_response.create(**request)
+            raw = self._client.chat.completions.with_raw_response.create(messages=messages, **self._request)
             answer = _read(raw.content, raw.retries_taken)
         except APITimeoutError as error:
             answer = Answer(None, "timeout", retries=_retries(error))
@@ -124,7 +125,7 @@ class _Asker:
         # Answered, or never to be: in both cases there is no more to ask. A failure is asked again by the next job.
         final = answer.missing in (None, EMPTY, FILTERED, TOO_LONG)
         if final:
-            self._known.add(key, answer)
+            self._known.add([(text, vars(answer))])
         with self._lock:
             self._failed_in_a_row = 0 if final else self._failed_in_a_row + 1
             if self._failed_in_a_row >= self._limit:

@@ -10,9 +10,13 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
+from ballast import plugins
+from ballast.files import digest
 from ballast.plugins import HOME
 
 SCRIPTS = HOME.parent
+# What a model is in a folder that may hold more.
+MODEL = (".safetensors", ".json", ".jinja", ".model", ".txt", ".tiktoken")
 
 
 def code_identity(stage: str, *plugins: str) -> str:
@@ -60,6 +64,20 @@ def constant(plugin: str, name: str):
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) == name:
             return ast.literal_eval(node.value)
     raise KeyError(f"{plugin} has no constant {name}")
+
+
+def backend_identity(name: str, model: str, options: dict) -> list:
+    """What an answer depends on beside the text and how it is asked: the backend's code and record, the model."""
+    code = code_identity(f"ballast/backends/{name.replace('-', '_')}")
+    return [name, code, plugins.load("backends", name).record(options), model_identity(model)]
+
+
+def model_identity(folder: str | Path) -> str:
+    """Digest of a model's files; of a source's manifest in their place, which holds their digests."""
+    manifest = Path(folder) / "source.json"
+    files = [manifest] if manifest.is_file() else sorted(Path(folder).glob("*"))
+    parts = [f"{file.name} {digest(file)}" for file in files if file.suffix in MODEL]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def _files(modules: list[str]) -> list[Path]:

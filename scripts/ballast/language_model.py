@@ -1,59 +1,88 @@
-"""Asking a language model: an endpoint, or a backend that runs a model here. One place, so both resume alike."""
+"""Asking a model, in one place: each distinct text once, and never again where `options["store"]` keeps the answer.
 
-from pathlib import Path
+`options` is a judge's or a LanguageModel's section of the config: backend, model (folder), batch_size, max_length,
+dtype, chat, or `endpoint`; and `store`, a folder (`ballast.store`) or None. What is kept belongs to the text and to
+all that shapes its answer: model files, backend, versions, settings. So a template's edit asks anew, a parser's does
+not, and a job that was killed goes on where it was.
+"""
+
+import sys
+from collections.abc import Callable
 
 from ballast import plugins
-from ballast.answers import Answer, Answers, Kept, key
-from ballast.identity import code_identity
+from ballast.answers import Answer, Answers
+from ballast.decoding import rows_at_once
+from ballast.identity import backend_identity
+from ballast.store import Store
 
-# Batches between two savings. A backend loads its model for each, so few.
-CHUNK = 16
 TOO_LONG = "too long"
 
 
-def ask(
-    texts: list[str],
-    options: dict,
-    max_new_tokens: int,
-    schema: dict | None = None,
-    keep: str | Path | None = None,
-) -> Answers:
-    """Answers to texts, each distinct one asked once, and what they took.
-
-    `options` is the config's LanguageModel section: `endpoint`, or `model` (folder), backend, batch_size, max_length,
-    dtype and chat. `schema` is a JSON schema for the answer. `keep` is a file from which a killed job goes on.
-    """
+def ask(texts: list[str], options: dict, max_new_tokens: int, schema: dict | None = None) -> Answers:
+    """Greedy answers to texts, and what they took. `schema` is a JSON schema for the answer."""
     if options.get("endpoint"):
         from ballast import endpoint
 
-        return endpoint.answer(texts, options["endpoint"], max_new_tokens, schema, keep)
-    return _ask_backend(texts, options, max_new_tokens, schema, keep)
-
-
-def _ask_backend(texts: list[str], options: dict, max_new_tokens: int, schema: dict | None, keep) -> Answers:
+        said = endpoint.answer(texts, options["endpoint"], max_new_tokens, schema, options.get("store"))
+        _say(len(texts), said.distinct, said.kept)
+        return said
     backend = plugins.load("backends", options["backend"])
-    known, model = Kept(keep), _identity(backend, options, keep)
-    keys = {text: key(model, text, max_new_tokens, schema) for text in dict.fromkeys(texts)}
-    found = {text: answer for text in keys if (answer := known.get(keys[text]))}
-    waiting = [text for text in keys if text not in found]
-    kept = len(found)
-    size = CHUNK * options["batch_size"] if keep else max(len(waiting), 1)
-    for start in range(0, len(waiting), size):
-        chunk = waiting[start : start + size]
-        for text, said in zip(
-            chunk, backend.answer(options["model"], chunk, options, max_new_tokens, schema), strict=True
-        ):
-            found[text] = Answer(said, TOO_LONG if said is None else None)
-            known.add(keys[text], found[text])
-    return Answers.of(texts, found, kept)
+    found, kept = _once(
+        texts,
+        _store(options["backend"], options, "words", max_new_tokens, schema),
+        lambda waiting, done: backend.answer(options["model"], waiting, options, max_new_tokens, schema, done=done),
+    )
+    answers = {text: Answer(said, TOO_LONG if said is None else None) for text, said in found.items()}
+    return Answers.of(texts, answers, kept)
 
 
-def _identity(backend, options: dict, keep) -> list | None:
-    """What an answer of a model here depends on beside its text; files by size and time, as weights are large."""
-    if keep is None:
-        return None
-    files = sorted(path for path in Path(options["model"]).glob("*") if path.is_file())
-    stamps = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-    says = {name: value for name, value in options.items() if name not in ("endpoint", "model")}
-    code = code_identity("ballast/language_model", f"backends/{options['backend']}")
-    return [says, stamps, code, backend.record(options)]
+def first_token(texts: list[str], options: dict, ids: list[int]) -> list[tuple[list[float], int] | None]:
+    """At the first position of the answer to each text: log-probabilities of `ids`, and the likeliest id of them all.
+
+    None for a text that is too long.
+    """
+    backend = plugins.load("backends", options["backend"])
+    found, _ = _once(
+        texts,
+        _store(options["backend"], options, "first token", ids),
+        lambda waiting, done: backend.first_token(options["model"], waiting, options, ids, done=done),
+    )
+    return [found[text] for text in texts]
+
+
+def score(texts: list[str] | list[tuple[str, str]], options: dict) -> list[float]:
+    """Raw logits of a one-output sequence classifier for texts or text pairs, cut at `max_length` tokens."""
+    from ballast.backends import transformers as backend  # the one that runs classifiers
+
+    found, _ = _once(
+        texts,
+        _store("transformers", options, "score"),
+        lambda waiting, done: backend.score(options["model"], waiting, options, done=done),
+    )
+    return [found[text] for text in texts]
+
+
+def _once(texts: list, store: Store, ask: Callable) -> tuple[dict, int]:
+    """The answer to each distinct text, and how many were kept; `ask(texts, done)` asks for the others.
+
+    A text without an answer is too long to be asked: finding that out costs nothing, so it is not kept.
+    """
+    distinct = list(dict.fromkeys(texts))
+    found = {text: value for text in distinct if (value := store.get(text)) is not None}
+    waiting, kept = [text for text in distinct if text not in found], len(found)
+    _say(len(texts), len(distinct), kept)
+    if waiting:
+        asked = ask(waiting, lambda at, values: store.add(zip([waiting[index] for index in at], values, strict=True)))
+        found.update(zip(waiting, asked, strict=True))
+    return found, kept
+
+
+def _store(backend: str, options: dict, *asked: object) -> Store:
+    if not options.get("store"):
+        return Store(None)
+    shape = [options["max_length"], options.get("chat"), rows_at_once(options)]
+    return Store(options["store"], backend_identity(backend, options["model"], options), shape, *asked)
+
+
+def _say(texts: int, distinct: int, kept: int) -> None:
+    print(f"{texts} texts, {distinct} distinct: {kept} kept, {distinct - kept} asked", file=sys.stderr)

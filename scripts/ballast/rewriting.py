@@ -12,11 +12,11 @@ from ballast.files import BallastError, digest
 from ballast.judges.refusal_string import is_refusal
 from ballast.language_model import ask
 from ballast.prompts import PairTemplate
-from ballast.rows import PAIR, content_id, pairs_to_judge, with_ids
+from ballast.rows import PAIR, pairs_to_judge, with_ids
 
 
 def rewrite(
-    pool: pd.DataFrame, options: dict, template: str, max_new_tokens: int, max_failed: float, keep: str | None = None
+    pool: pd.DataFrame, options: dict, template: str, max_new_tokens: int, max_failed: float
 ) -> tuple[pd.DataFrame, dict]:
     """The pool's rows in their order with refusals as `output` and new ids, and a log of what was done.
 
@@ -26,7 +26,7 @@ def rewrite(
     repeats, which are left out: a pool never holds a pair twice.
     """
     texts = PairTemplate.load(template).render_all(pairs_to_judge(pool))
-    said = ask(texts, options, max_new_tokens, keep=keep)
+    said = ask(texts, options, max_new_tokens)
     refusals = pd.Series([(answer or "").strip() for answer in said.answers], index=pool.index)
     unchanged = (refusals != "") & (refusals == pool["output"].str.strip())
     usable = (refusals != "") & ~unchanged
@@ -53,12 +53,6 @@ def rewrite(
         **_taken(said, options),
     }
     return with_ids(distinct.reset_index(drop=True), PAIR, "rewriting")[list(pool.columns)], log
-
-
-def store_name(pool: str, options: dict, template: str, max_new_tokens: int) -> str:
-    """File name for the answers of one pool to one model and template; times, prices and tries are not part of it."""
-    what = content_id(*_asked(options).values(), digest(template), str(max_new_tokens))
-    return f"{Path(pool).stem}-{what}.jsonl"
 
 
 def _asked(options: dict) -> dict:

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -47,3 +48,23 @@ def test_the_recommended_way_must_fit_its_card(training):
     training.check_memory([row, {"way": "other", "peak_gb": 70.0}])
     with pytest.raises(SystemExit, match="took 48.1 GB"):
         training.check_memory([row, row | {"peak_gb": 48.1}])
+
+
+def test_savings_count_distinct_pairs_by_judge(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import judging
+
+    for run, said in (("m/s/n1/t0", ["no", "yes"]), ("m/s/n1/t1", ["no", "other"]), ("m/as-is", ["no", "no"])):
+        folder = tmp_path / "runs" / run
+        (folder / "scores").mkdir(parents=True)
+        rows = {"benchmark": ["b", "b", "c"], "id": ["1", "2", "1"], "prompt": ["p", "q", "p"]}
+        rows["response"] = [*said, "x"]
+        pd.DataFrame(rows).to_parquet(folder / "responses.parquet")
+        for name, ids in (("b.wildguard", ["2", "1"]), ("c.md-judge", ["1"])):
+            pd.DataFrame({"prompt_id": ids}).to_parquet(folder / f"scores/{name}.parquet")
+    table = judging.main([str(tmp_path)])
+    assert table.loc["wildguard"].tolist() == [6, 4, pytest.approx(1 / 3)]
+    assert table.loc["md-judge"].tolist() == [3, 1, pytest.approx(2 / 3)]
+    assert table.loc["total"].tolist() == [9, 5, pytest.approx(4 / 9)]
+    with pytest.raises(SystemExit, match="no scores here"):
+        judging.main([str(tmp_path / "empty")])

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from chat_server import REFUSAL, ChatServer, reply
 
-from ballast.answers import Answer, Kept
 from ballast.endpoint import answer
 from ballast.files import BallastError
 from ballast.sections import Endpoint
@@ -180,27 +179,27 @@ def test_a_url_that_cannot_be_asked_is_refused_and_a_password_in_it_is_not_shown
 
 
 def test_a_failed_job_goes_on_and_asks_only_the_rest(tmp_path):
-    keep, broken = tmp_path / "partial" / "kept.jsonl", {TEXTS[12]}
+    store, broken = tmp_path / "partial" / "store", {TEXTS[12]}
     with ChatServer(lambda text, times: (401, {}, {}) if text in broken else echo(text, times)) as server:
         with pytest.raises(BallastError, match="HTTP 401"):
-            answer(TEXTS, options(server, concurrency=1), 8, keep=keep)
+            answer(TEXTS, options(server, concurrency=1), 8, store=store)
         assert len(server.requests) == 13
         broken.clear()
-        said = answer(TEXTS, options(server, concurrency=1), 8, keep=keep)
+        said = answer(TEXTS, options(server, concurrency=1), 8, store=store)
         assert len(server.requests) == 13 + 8 and said.kept == 12
         assert said.answers == [f"answer to {text}" for text in TEXTS]
         assert (said.input_tokens, said.output_tokens) == (sum(map(len, TEXTS)), 40), "what was paid before counts too"
-        assert answer(TEXTS, options(server, timeout=9, concurrency=2), 8, keep=keep).kept == 20
+        assert answer(TEXTS, options(server, timeout=9, concurrency=2), 8, store=store).kept == 20
         assert len(server.requests) == 21, "time limits and concurrency change no answer"
         for changed in ({"max_new_tokens": 9}, {"schema": {"type": "string"}}, {"options": options(server, model="n")}):
-            answer(TEXTS[:1], **({"options": options(server), "max_new_tokens": 8, "keep": keep} | changed))
+            answer(TEXTS[:1], **({"options": options(server), "max_new_tokens": 8, "store": store} | changed))
         assert len(server.requests) == 24, "another length, schema or model is another question"
 
 
 def test_a_process_that_is_killed_has_kept_what_was_answered(tmp_path):
-    keep = tmp_path / "kept.jsonl"
+    store = tmp_path / "store"
     program = (
-        f"from ballast.endpoint import answer; answer([f'text {{n}}' for n in range(20)], %r, 8, keep={str(keep)!r})"
+        f"from ballast.endpoint import answer; answer([f'text {{n}}' for n in range(20)], %r, 8, store={str(store)!r})"
     )
     with ChatServer(lambda text, times: 30.0 if text == TEXTS[9] and times == 0 else echo(text, times)) as server:
         code = program % options(server, concurrency=1)
@@ -210,7 +209,7 @@ def test_a_process_that_is_killed_has_kept_what_was_answered(tmp_path):
             time.sleep(0.02)
         child.kill()
         child.wait()
-        said = answer(TEXTS, options(server), 8, keep=keep)
+        said = answer(TEXTS, options(server), 8, store=store)
     assert said.kept == 9 and len(server.requests) == 10 + 11
     assert said.answers == [f"answer to {text}" for text in TEXTS]
 
@@ -226,21 +225,7 @@ def test_an_empty_answer_is_paid_for_once_and_a_failure_is_asked_again(tmp_path)
     assert second.answers == [None, "fine"] and second.kept == 1 and len(server.requests) == 3
 
 
-@pytest.mark.parametrize("torn", ['{"key": "b", "text": "ha', '{"key": "b"', "\ufffd", "null", "[1]"])
-def test_a_torn_line_is_dropped_and_swallows_no_other(tmp_path, torn):
-    path = tmp_path / "kept"
-    Kept(path).add("a", Answer("first\u2028line", input_tokens=1))
-    with open(path, "ab") as file:
-        file.write(torn.encode())
-    again = Kept(path)
-    assert again.get("a") == Answer("first\u2028line", input_tokens=1) and again.get("b") is None
-    again.add("c", Answer("third"))
-    again.add("d", Answer(None, "empty"))
-    final = Kept(path)
-    assert [final.get(key) for key in "abcd"] == [again.get("a"), None, Answer("third"), Answer(None, "empty")]
-
-
 def test_a_file_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "file").touch()
     with ChatServer() as server, pytest.raises(BallastError, match="could not be written"):
-        answer(TEXTS[:1], options(server), 8, keep=tmp_path / "file" / "kept")
+        answer(TEXTS[:1], options(server), 8, store=tmp_path / "file" / "store")

@@ -42,11 +42,11 @@ def made(monkeypatch):
     def _make(answers, first=None):
         asked = []
 
-        def answer(model, texts, options, max_new_tokens, schema=None):
+        def answer(model, texts, options, max_new_tokens, schema=None, done=None):
             asked.append((texts, options, max_new_tokens))
             return answers
 
-        def first_token(model, texts, options, ids):
+        def first_token(model, texts, options, ids, done=None):
             asked.append((texts, options, ids))
             return first(ids)
 
@@ -267,7 +267,7 @@ def test_canaries_are_judged_beside_the_pairs_and_taken_off_again(tmp_path):
 @pytest.mark.parametrize("name", ASKED)
 def test_a_judge_that_says_one_thing_of_all_fails_its_canaries(name, model, made, tmp_path):
     canaries = tmp_path / "canaries.json"
-    known = [{"kind": kind, "prompt": "p", "response": "r"} for kind in ("refusal", "harmful")]
+    known = [{"kind": kind, "prompt": "p", "response": kind} for kind in ("refusal", "harmful")]
     canaries.write_text(json.dumps(known))
     options = OPTIONS | {"model": model, "template": template_of(name)}
     refusal = name == "wildguard"  # its score is refusal, the others' is harm

@@ -178,7 +178,7 @@ def test_wildguard_s_answers_label_the_papers_examples(table_3, exact, monkeypat
 
     class Backend:
         @staticmethod
-        def answer(model, texts, options, max_new_tokens):
+        def answer(model, texts, options, max_new_tokens, schema=None, done=None):
             asked.extend(texts)
             words = [said[TABLE_3[row]] for row in table_3.index]
             return ["\n".join(map(": ".join, zip(names, word, strict=True))) for word in words]

@@ -11,10 +11,10 @@ import pytest
 from chat_server import REFUSAL, ChatServer, reply
 
 from ballast import language_model, schemas
-from ballast.files import BallastError, read_json, read_jsonl, write_json
+from ballast.files import BallastError, read_json, read_jsonl
 from ballast.plugins import HOME
 from ballast.prompts import PairTemplate
-from ballast.rewriting import rewrite, store_name
+from ballast.rewriting import rewrite
 from ballast.rows import PAIR, with_ids
 from ballast.sections import Endpoint, LanguageModel
 
@@ -110,7 +110,7 @@ def test_the_program_resumes_pays_once_and_shows_no_key_and_no_text(tmp_path):
 
     def program():
         out = ["--out", str(tmp_path / "bad.parquet"), "--log", str(tmp_path / "bad.json")]
-        numbers = ["--max-new-tokens", "64", "--max-failed", "0", "--partial", str(tmp_path / "partial")]
+        numbers = ["--max-new-tokens", "64", "--max-failed", "0", "--store", str(tmp_path / "store")]
         asked = ["--pool", str(pool), "--template", TEMPLATE, "--options", json.dumps(options(server, concurrency=1))]
         return subprocess.run(
             [sys.executable, HOME.parent / "stage.py", "--here", "rewrite", *asked, *numbers, *out],
@@ -134,22 +134,7 @@ def test_the_program_resumes_pays_once_and_shows_no_key_and_no_text(tmp_path):
     for shown in (first.stderr, first.stdout, second.stderr, second.stdout):
         assert SECRET not in shown and "request 1 " not in shown and "harm 1" not in shown
     written = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert len(written) == 4 and not any(SECRET.encode() in path.read_bytes() for path in written)
-
-
-def test_the_file_of_answers_is_named_by_what_they_depend_on(tmp_path):
-    other = tmp_path / "other.json"
-    write_json(other, {"template": "{prompt} {response}"})
-    with ChatServer() as server:
-        name = store_name("x/bad.parquet", options(server), TEMPLATE, 64)
-        assert name == store_name("y/bad.parquet", options(server, timeout=9, concurrency=1), TEMPLATE, 64)
-        others = [
-            store_name("bad.parquet", options(server), TEMPLATE, 65),
-            store_name("bad.parquet", options(server), str(other), 64),
-            store_name("bad.parquet", options(server, model="n"), TEMPLATE, 64),
-            store_name("good.parquet", options(server), TEMPLATE, 64),
-        ]
-    assert len({name, *others}) == 5
+    assert len(written) == 5 and not any(SECRET.encode() in path.read_bytes() for path in written)
 
 
 def local(model: str, **changed) -> dict:
@@ -157,33 +142,30 @@ def local(model: str, **changed) -> dict:
     return section | {"model": model}
 
 
-def test_a_model_here_is_asked_in_chunks_and_resumes(model, tmp_path, monkeypatch):
+def test_a_model_here_resumes_batch_by_batch(model, tmp_path, monkeypatch):
     from ballast.backends import transformers as backend
 
     texts = [*"abcdefg", "a", "x" * 50]
     plain = backend.answer(model, texts, local(model), 4)
-    chunks, answer = [], backend.answer
+    asked, real = [], backend._continue
 
-    def fails_at_the_second(model, texts, *rest):
-        chunks.append(len(texts))
-        if len(chunks) == 2:
+    def fails_at_the_second(*arguments):
+        asked.append(len(arguments[4]))
+        if len(asked) == 2:
             raise RuntimeError("killed")
-        return answer(model, texts, *rest)
+        return real(*arguments)
 
-    monkeypatch.setattr(language_model, "CHUNK", 1)
-    monkeypatch.setattr(backend, "answer", fails_at_the_second)
-    keep = tmp_path / "kept"
+    monkeypatch.setattr(backend, "_continue", fails_at_the_second)
+    kept = local(model, batch_size=4) | {"store": str(tmp_path / "store")}
     with pytest.raises(RuntimeError):
-        language_model.ask(texts, local(model), 4, keep=keep)
-    said = language_model.ask(texts, local(model), 4, keep=keep)
-    assert chunks == [2, 2, 2, 2, 2] and said.kept == 2
+        language_model.ask(texts, kept, 4)
+    said = language_model.ask(texts, kept, 4)
+    assert asked == [4, 4, 4] and said.kept == 4
     assert said.answers == plain and plain[-1] is None and said.missing == {"too long": 1}
     assert said.input_tokens is None and said.distinct == 8
-    again = language_model.ask(texts, local(model), 4, keep=keep)
-    assert again.answers == plain and len(chunks) == 5
-    os.utime(Path(model) / "config.json")
-    assert language_model.ask(texts, local(model), 4, keep=keep).kept == 0, "another model in the same folder"
-    longer = language_model.ask(texts, local(model, max_length=60), 4, keep=keep)
+    again = language_model.ask(texts, kept, 4)
+    assert again.answers == plain and len(asked) == 3
+    longer = language_model.ask(texts, kept | {"max_length": 60}, 4)
     assert longer.kept == 0 and longer.answers[-1] is not None, "a longer limit asks what was too long"
     assert language_model.ask(texts, local(model), 4).answers == plain
 
@@ -199,7 +181,7 @@ def test_real_unsafe_rows_come_out_in_the_row_schema(data_dir, tmp_path):
     assert len(source) == 140 and not any(row["is_safe"] for row in source)
     pool = pool_of([(row["prompt"], row["response"]) for row in source])
     with ChatServer(lambda text, times: reply(REFUSAL, usage=(len(text) // 4, 12))) as server:
-        rows, log = rewrite(pool, options(server), TEMPLATE, 64, 0.0, str(tmp_path / "kept"))
+        rows, log = rewrite(pool, options(server) | {"store": str(tmp_path / "store")}, TEMPLATE, 64, 0.0)
     schemas.PAIRS.validate(rows)
     # The comparisons are outside of the asserts, which would print what they compare.
     same = rows["instruction"].tolist() == pool["instruction"].tolist()

@@ -9,8 +9,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from ballast import language_model
 from ballast.backends import transformers, vllm
+from ballast.decoding import continued
 from ballast.files import BallastError, read_json, write_json
+from ballast.store import Store
 
 pytestmark = pytest.mark.vllm
 
@@ -160,17 +163,47 @@ def test_a_head_size_that_the_kernels_do_not_know_is_an_error(tiny, tmp_path):
         pass
 
 
-def test_prompts_go_in_by_prefix_and_answers_come_back_in_order():
+def test_prompts_go_in_by_prefix_in_chunks_and_answers_come_back_in_order():
     prompts = [[1, 9], [1, 2, 3], [1], [1, 2]]
 
     class Engine:
+        asked = []
+
         def generate(self, asked, params, lora_request, use_tqdm):
-            self.asked = [prompt["prompt_token_ids"] for prompt in asked]
-            return [type("Output", (), {"outputs": [ids]}) for ids in self.asked]
+            self.asked.append([prompt["prompt_token_ids"] for prompt in asked])
+            return [type("Output", (), {"outputs": [ids]}) for ids in self.asked[-1]]
 
     engine = Engine()
-    assert vllm._run(engine, prompts, None) == prompts
-    assert engine.asked == sorted(prompts)
+    chunks = vllm._chunks(prompts, 3)
+    assert continued(prompts, chunks, None, None, lambda asked: vllm._run(engine, asked, None)) == prompts
+    assert engine.asked == [sorted(prompts)[:3], sorted(prompts)[3:]]
+
+
+def test_a_killed_job_has_kept_its_chunks_and_one_engine_answers_the_rest(tiny, tmp_path, monkeypatch):
+    """Words and tokens: a later job asks only for what is missing, and says the same."""
+    monkeypatch.setattr(vllm, "CHUNK", 8)
+    texts, runs, run = tiny.texts[:20], [], vllm._run
+
+    def counted(engine, prompts, *rest):
+        runs.append((id(engine), len(prompts)))
+        if len(runs) == 2:
+            raise KeyboardInterrupt
+        return run(engine, prompts, *rest)
+
+    monkeypatch.setattr(vllm, "_run", counted)
+    options = ASKING | {"backend": "vllm", "model": tiny.model, "store": str(tmp_path / "store")}
+    with pytest.raises(KeyboardInterrupt):
+        language_model.ask(texts, options, 8)
+    said = language_model.ask(texts, options, 8)
+    assert said.kept == 8 and [count for _, count in runs] == [8, 8, 8, 4] and runs[2][0] == runs[3][0]
+    assert said.answers == vllm.answer(tiny.model, texts, ASKING, 8)
+    runs.clear()
+    store = Store(tmp_path / "partial")
+    with pytest.raises(KeyboardInterrupt):
+        vllm.generate(tiny.model, [None], tiny.prompts[:20], OPTIONS, store)
+    [table] = vllm.generate(tiny.model, [None], tiny.prompts[:20], OPTIONS, Store(tmp_path / "partial"))
+    assert [count for _, count in runs] == [8, 8, 8, 4]
+    assert table.equals(vllm.generate(tiny.model, [None], tiny.prompts[:20], OPTIONS)[0])
 
 
 def test_an_adapter_is_named_by_its_content(tiny, tmp_path):

@@ -3,11 +3,14 @@
 Inputs: the model, the run's adapter (none for a model as it is), data/benchmarks/*.parquet.
 Outputs: runs/<run>/responses.parquet with finish reasons and token counts; generation.json, what they come from.
 Costs: GPU minutes a run with vLLM; half a CPU second in `mini`.
+
+Every batch is kept at once in partial/generate/<run>/, so a killed job goes on where it was; then the folder goes.
 """
 
 
 rule generate:
     input:
+        settled,
         model=lambda wildcards: model_inputs(run_model(wildcards)),
         adapter=adapter,
         benchmarks=lambda wildcards: list(run_benchmarks(wildcards).values()),
@@ -28,9 +31,11 @@ rule generate:
         adapter=lambda wildcards: options({"adapter": adapter(wildcards) and f"{RESULTS}/runs/{wildcards.run}"}),
         benchmarks=lambda wildcards: shlex.join("=".join(pair) for pair in run_benchmarks(wildcards).items()),
         options=lambda wildcards: as_json(study.generation.model_dump() | prompt_options(run_model(wildcards))),
+        partial=f"{RESULTS}/partial/generate/{{run}}",
         code=code_identity("generate", f"backends/{study.generation.backend}"),
     message:
         "Generate with {wildcards.run}"
     shell:
         "stage generate --model {params.model:q} {params.adapter} --options {params.options:q}"
-        " --benchmarks {params.benchmarks} --out {output.responses:q} --record {output.record:q} &> {log:q}"
+        " --benchmarks {params.benchmarks} --partial {params.partial:q} --out {output.responses:q}"
+        " --record {output.record:q} &> {log:q}"

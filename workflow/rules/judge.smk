@@ -3,11 +3,15 @@
 Inputs: runs/<run>/responses.parquet, the judge.
 Outputs: runs/<run>/scores/<benchmark>.<judge>.parquet; an answer that could not be read is missing, never 0.
 Costs: GPU minutes a run; a tenth of a CPU second in `mini`.
+
+Every answer is kept at once in store/, for all judges and labels: a pair is judged once however many runs hold it, and
+a killed job goes on where it was. Deleting the store is always safe.
 """
 
 
 rule judge:
     input:
+        settled,
         responses=f"{RESULTS}/runs/{{run}}/responses.parquet",
         judge=lambda wildcards: judge_files(wildcards.judge),
     output:
@@ -24,9 +28,11 @@ rule judge:
     params:
         options=lambda wildcards: judge_options(wildcards.judge),
         canaries=lambda wildcards: canaries_option(wildcards.judge),
+        store=f"{RESULTS}/store",
         code=lambda wildcards: judge_code("judge", wildcards.judge),
     message:
         "Judge {wildcards.benchmark} of {wildcards.run} by {wildcards.judge}"
     shell:
         "stage judge --judge {wildcards.judge} --options {params.options:q} {params.canaries}"
-        " --benchmark {wildcards.benchmark} --responses {input.responses:q} --out {output.scores:q} &> {log:q}"
+        " --store {params.store:q} --benchmark {wildcards.benchmark} --responses {input.responses:q}"
+        " --out {output.scores:q} &> {log:q}"

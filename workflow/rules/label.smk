@@ -25,12 +25,13 @@ rule behaviour:
         judge=study.labels.behaviour,
         options=judge_options(study.labels.behaviour),
         canaries=canaries_option(study.labels.behaviour),
+        store=f"{RESULTS}/store",
         code=judge_code("behaviour", study.labels.behaviour),
     message:
         "Label the behaviour of pool {wildcards.pool}"
     shell:
         "stage behaviour --pool {input.pool:q} --judge {params.judge} --options {params.options:q}"
-        " {params.canaries} --out {output.labels:q} &> {log:q}"
+        " {params.canaries} --store {params.store:q} --out {output.labels:q} &> {log:q}"
 
 
 rule category:
@@ -52,12 +53,13 @@ rule category:
         labeller=study.labels.category,
         options=category_options,
         files=category_files,
+        store=f"{RESULTS}/store",
         code=category_code(),
     message:
         "Label the categories of pool {wildcards.pool}"
     shell:
         "stage category --labeller {params.labeller} --pool {input.pool:q} --options {params.options:q}"
-        " {params.files} --out {output.labels:q} &> {log:q}"
+        " {params.files} --store {params.store:q} --out {output.labels:q} &> {log:q}"
 
 
 rule embed:

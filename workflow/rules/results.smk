@@ -37,6 +37,7 @@ FIGURES = expand(
 
 rule scores:
     input:
+        settled,
         responses=expand("{results}/runs/{run}/responses.parquet", results=RESULTS, run=MEASURED),
         scores=[file for run in MEASURED for file in run_scores(run)],
     output:
@@ -62,6 +63,7 @@ rule scores:
 
 rule table:
     input:
+        settled,
         lambda wildcards: artefact_inputs(f"table-{wildcards.number}"),
     output:
         csv=f"{RESULTS}/tables/table{{number}}.csv",
@@ -88,6 +90,7 @@ rule table:
 
 rule figure:
     input:
+        settled,
         lambda wildcards: artefact_inputs(f"figure-{wildcards.number}"),
     output:
         pdf=f"{RESULTS}/figures/figure{{number}}.pdf",
@@ -116,6 +119,7 @@ rule figure:
 
 rule headline:
     input:
+        settled,
         scores=f"{RESULTS}/scores.parquet",
     output:
         text=f"{RESULTS}/headline.txt",

@@ -4,8 +4,8 @@ Inputs: data/unsafe/<pool>.parquet, the model's files where it runs here, the pr
 Outputs: data/pools/<pool>.parquet, data/pools/<pool>.rewriting.json (rows, tokens, cost).
 Costs: at an endpoint money, about 3,000 requests and 0.70 USD in the paper; here one pass of the model.
 
-Every answer is kept at once in partial/rewrite/, keyed by the request's content: a killed or repeated job asks only
-for what is missing. The file outlives the job, so that a later edit pays nothing twice; deleting it is always safe.
+Every answer is kept at once in store/, keyed by the request's content: a killed or repeated job asks only for what is
+missing. The store outlives the job, so that a later edit pays nothing twice; deleting it is always safe.
 """
 
 
@@ -32,11 +32,11 @@ rule rewrite:
         options=lambda wildcards: language_model_options(study.rewriting.model),
         max_new_tokens=lambda wildcards: study.rewriting.max_new_tokens,
         max_failed=lambda wildcards: study.rewriting.max_failed,
-        partial=f"{RESULTS}/partial/rewrite",
+        store=f"{RESULTS}/store",
         code=lambda wildcards: code_identity("rewrite", f"backends/{study.rewriting.model.backend}"),
     message:
         "Rewrite the responses of pool {wildcards.pool} as refusals"
     shell:
         "stage rewrite --pool {input.pool:q} --options {params.options:q} --template {input.template:q}"
-        " --max-new-tokens {params.max_new_tokens} --max-failed {params.max_failed} --partial {params.partial:q}"
+        " --max-new-tokens {params.max_new_tokens} --max-failed {params.max_failed} --store {params.store:q}"
         " --out {output.pool:q} --log {output.log:q} &> {log:q}"

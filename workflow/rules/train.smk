@@ -2,6 +2,8 @@
 
 Inputs: the model, data/base.parquet, the pool, the subset.
 Outputs: runs/<model>/<pool>/<sampler>/n<n>/t<trial>/adapter_{model.safetensors,config.json}, training.json.
+A run that is stopped leaves checkpoints in partial/train/<run>/ and continues from them: Snakemake deletes outputs
+before a job starts, so they are none.
 Costs: GPU hours for a 7B model, two CPU seconds in `mini`.
 """
 
@@ -10,6 +12,7 @@ RUN = f"{RESULTS}/runs/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}"
 
 rule train:
     input:
+        settled,
         model=lambda wildcards: model_inputs(study.models[wildcards.model]),
         base=f"{RESULTS}/data/base.parquet",
         pool=f"{RESULTS}/data/pools/{{pool}}.parquet",
@@ -27,14 +30,18 @@ rule train:
     resources:
         mem_mb=1500,
         runtime=240,
+        # A resource, since no other number of minutes gives another adapter.
+        checkpoint_minutes=10,
     params:
         model=lambda wildcards: model_folder(study.models[wildcards.model]),
         seed=lambda wildcards: seed(study.seed, "training", wildcards.trial),
         options=lambda wildcards: as_json(study.training.model_dump() | prompt_options(study.models[wildcards.model])),
         out=subpath(output.adapter, parent=True),
+        partial=f"{RESULTS}/partial/train/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}",
         code=code_identity("train", f"trainers/{study.training.trainer}"),
     message:
         "Train {wildcards.model} with {wildcards.n} of {wildcards.pool} by {wildcards.sampler}, trial {wildcards.trial}"
     shell:
         "stage train --model {params.model:q} --base {input.base:q} --pool {input.pool:q} --subset {input.subset:q}"
-        " --seed {params.seed} --options {params.options:q} --out {params.out:q} &> {log:q}"
+        " --seed {params.seed} --options {params.options:q} --code {params.code} --out {params.out:q}"
+        " --partial {params.partial:q} --checkpoint-minutes {resources.checkpoint_minutes} &> {log:q}"

@@ -4,7 +4,10 @@ Models are folders on disk with safetensors weights. A folder that is not there 
 would take its name for one of a hub.
 """
 
+from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.util import find_spec
+from itertools import groupby
 from pathlib import Path
 
 import pandas as pd
@@ -19,8 +22,12 @@ from transformers import (
 from transformers import __version__ as transformers_version
 from transformers.utils.logging import disable_progress_bar
 
-from ballast.decoding import BEAMS, askable, responses, within_limit
+from ballast.decoding import BEAMS, askable, continued, no_keeping, responses, rows_at_once, within_limit
 from ballast.files import BallastError
+from ballast.store import Store
+
+# Widths of batches whose rows must not depend on each other are multiples of this.
+STEP = 32
 
 disable_progress_bar()
 
@@ -55,14 +62,18 @@ def load_model(path: str | Path, dtype: str = "float32", kind=AutoModelForCausal
     return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
 
 
-def generate(model: str, adapters: list[str | None], prompts: list[list[int]], options: dict) -> list[pd.DataFrame]:
+def generate(
+    model: str, adapters: list[str | None], prompts: list[list[int]], options: dict, store: Store | None = None
+) -> list[pd.DataFrame]:
     """One table of responses (`decoding.responses`) per adapter, in the order of the prompts.
 
     An adapter is a LoRA folder, or None for the model as it is; `options`: decoding, max_new_tokens,
-    max_prompt_tokens, long_prompts, batch_size, dtype, load_in_8bit.
+    max_prompt_tokens, long_prompts, batch_size, dtype, load_in_8bit. `store` keeps each batch, for a job that is
+    killed: batches are laid out over all prompts, so what a later job answers has the same bytes.
     """
     tokenizer = load_tokenizer(model)
     asked = within_limit(prompts, options)
+    batches = _by_length(asked, options["batch_size"])
     tables = []
     for adapter in adapters:
         network = load_model(model, options["dtype"], load_in_8bit=options["load_in_8bit"])
@@ -72,47 +83,50 @@ def generate(model: str, adapters: list[str | None], prompts: list[list[int]], o
             network = PeftModel.from_pretrained(network, adapter, local_files_only=True)
             if not options["load_in_8bit"]:  # merging would round the sum to 8 bits again
                 network = network.merge_and_unload()
-        limit, beams = options["max_new_tokens"], BEAMS[options["decoding"]]
-        tokens = _continue(network, tokenizer, asked, limit, options["batch_size"], beams)
-        tables.append(responses(tokenizer, prompts, asked, tokens))
+        say = partial(_continue, network, tokenizer, options["max_new_tokens"], BEAMS[options["decoding"]])
+        tables.append(responses(tokenizer, prompts, asked, continued(asked, batches, adapter, store, say)))
     return tables
 
 
 def answer(
-    model: str, texts: list[str], options: dict, max_new_tokens: int, schema: dict | None = None
+    model: str,
+    texts: list[str],
+    options: dict,
+    max_new_tokens: int,
+    schema: dict | None = None,
+    done: Callable = no_keeping,
 ) -> list[str | None]:
-    """Greedy answers to texts, None for one over `max_length` tokens.
+    """Greedy answers to texts, None for one over `max_length` tokens; each the same whatever is asked beside it.
 
     `options`: batch_size, max_length, dtype, chat. transformers cannot hold an answer to a schema: it is read as it is.
     """
     tokenizer = load_tokenizer(model)
-    asked = askable(tokenizer, texts, options)
-    network = load_model(model, options["dtype"])
-    tokens = _continue(network, tokenizer, list(asked.values()), max_new_tokens, options["batch_size"])
     answers: list[str | None] = [None] * len(texts)
-    for index, new in zip(asked, tokens, strict=True):
-        answers[index] = tokenizer.decode(new, skip_special_tokens=True)
-    return answers
+
+    def ask(network, prompts: list[list[int]], width: int) -> list[str]:
+        tokens = _continue(network, tokenizer, max_new_tokens, 1, prompts, width)
+        return [tokenizer.decode(new, skip_special_tokens=True) for new in tokens]
+
+    return _apart(model, AutoModelForCausalLM, askable(tokenizer, texts, options), answers, options, ask, done)
 
 
-def first_token(model: str, texts: list[str], options: dict, ids: list[int]) -> list[tuple[list[float], int] | None]:
+def first_token(
+    model: str, texts: list[str], options: dict, ids: list[int], done: Callable = no_keeping
+) -> list[tuple[list[float], int] | None]:
     """At the first position of the answer to each text: log-probabilities of `ids`, and the likeliest id of them all.
 
-    None for a text that is too long; `options` as for `answer`.
+    None for a text that is too long; the same bits whatever is asked beside it; `options` as for `answer`.
     """
     tokenizer = load_tokenizer(model)
-    asked = askable(tokenizer, texts, options)
-    network = load_model(model, options["dtype"])
     found: list[tuple[list[float], int] | None] = [None] * len(texts)
-    indices, prompts = list(asked), list(asked.values())
-    for batch in _by_length(prompts, options["batch_size"]):
-        inputs = _left_padded(tokenizer, [prompts[number] for number in batch]).to(network.device)
-        with torch.inference_mode():
-            logits = network(**inputs, logits_to_keep=1).logits[:, -1].float()
+
+    def ask(network, prompts: list[list[int]], width: int) -> list[tuple[list[float], int]]:
+        logits = network(**_left_padded(tokenizer, prompts, width).to(network.device), logits_to_keep=1).logits
+        logits = logits[:, -1].float()
         asked_for = torch.log_softmax(logits, dim=-1)[:, ids].tolist()
-        for number, row, top in zip(batch, asked_for, logits.argmax(dim=-1).tolist(), strict=True):
-            found[indices[number]] = row, top
-    return found
+        return list(zip(asked_for, logits.argmax(dim=-1).tolist(), strict=True))
+
+    return _apart(model, AutoModelForCausalLM, askable(tokenizer, texts, options), found, options, ask, done)
 
 
 def record(options: dict) -> dict:
@@ -122,31 +136,69 @@ def record(options: dict) -> dict:
     return {"backend": "transformers", "dtype": options["dtype"], "device": device, **versions}
 
 
-def score(model: str, texts: list[str] | list[tuple[str, str]], options: dict) -> list[float]:
+def score(
+    model: str, texts: list[str] | list[tuple[str, str]], options: dict, done: Callable = no_keeping
+) -> list[float]:
     """Raw logits of a one-output sequence classifier for texts or text pairs, cut at `max_length` tokens.
 
-    `options`: batch_size, max_length, dtype.
+    The same bits whatever is asked beside a text. `options`: batch_size, max_length, dtype.
     """
     tokenizer = load_tokenizer(model)
-    network = load_model(model, options["dtype"], AutoModelForSequenceClassification)
-    encoded = [
-        tokenizer(*(text if isinstance(text, tuple) else (text,)), truncation=True, max_length=options["max_length"])
-        for text in texts
-    ]
+    encoded = {
+        index: tokenizer(
+            *(text if isinstance(text, tuple) else (text,)), truncation=True, max_length=options["max_length"]
+        )
+        for index, text in enumerate(texts)
+    }
+
+    def ask(network, items: list[BatchEncoding], width: int) -> list[float]:
+        columns = {key: [item[key] for item in items] for key in items[0]}
+        inputs = tokenizer.pad(columns, padding="max_length", max_length=width, return_tensors="pt")
+        return network(**inputs.to(network.device)).logits[:, 0].float().tolist()
+
     logits = [0.0] * len(texts)
-    for batch in _by_length([item["input_ids"] for item in encoded], options["batch_size"]):
-        inputs = tokenizer.pad({key: [encoded[i][key] for i in batch] for key in encoded[0]}, return_tensors="pt")
+    return _apart(model, AutoModelForSequenceClassification, encoded, logits, options, ask, done)
+
+
+def _apart(model: str, kind, asked: dict, answers: list, options: dict, ask: Callable, done: Callable) -> list:
+    """`answers` with that of each text in `asked` (what it was encoded to, by its index), independent of the others.
+
+    `ask(network, items, width)` answers a batch; `done(indices, values)` is told of each. No model is loaded where
+    nothing is asked.
+    """
+    if not asked:
+        return answers
+    network = load_model(model, options["dtype"], kind)
+    rows = rows_at_once(options)
+    for width, batch in _in_widths(asked, options["max_length"], rows):
+        items = [asked[index] for index in batch]
+        # Filled up with its last, which it ends with anyway.
+        filled = items + [items[-1]] * (rows - len(items))
         with torch.inference_mode():
-            output = network(**inputs.to(network.device)).logits[:, 0].float().tolist()
-        for index, logit in zip(batch, output, strict=True):
-            logits[index] = logit
-    return logits
+            values = ask(network, filled, width)[: len(batch)]
+        for index, value in zip(batch, values, strict=True):
+            answers[index] = value
+        done(batch, values)
+    return answers
+
+
+def _in_widths(asked: dict, longest: int, rows: int) -> Iterator[tuple[int, list[int]]]:
+    """Width and indices of batches: a text's width is its own length rounded up, never that of its companions."""
+    lengths = {index: len(_tokens(item)) for index, item in asked.items()}
+    widths = {index: min(-(-length // STEP) * STEP, longest) for index, length in lengths.items()}
+    for width, group in groupby(sorted(asked, key=widths.__getitem__), key=widths.__getitem__):
+        indices = list(group)
+        yield from ((width, indices[start : start + rows]) for start in range(0, len(indices), rows))
+
+
+def _tokens(item: list[int] | BatchEncoding) -> list[int]:
+    return item if isinstance(item, list) else item["input_ids"]
 
 
 def _continue(
-    network, tokenizer, prompts: list[list[int]], max_new_tokens: int, batch_size: int, beams: int = 1
+    network, tokenizer, max_new_tokens: int, beams: int, prompts: list[list[int]], width: int = 0
 ) -> list[list[int]]:
-    """Continuations without sampling (token ids, up to and with EOS), left-padded in batches of like length."""
+    """Continuations of one batch without sampling (token ids, up to and with EOS), left-padded to `width` or more."""
     # A checkpoint's own generation config may ask for sampling; this one replaces it whole.
     network.generation_config = GenerationConfig(
         do_sample=False,
@@ -156,19 +208,14 @@ def _continue(
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=_pad(tokenizer),
     )
-    continuations: list[list[int]] = [[] for _ in prompts]
-    for batch in _by_length(prompts, batch_size):
-        inputs = _left_padded(tokenizer, [prompts[index] for index in batch]).to(network.device)
-        with torch.inference_mode():
-            output = network.generate(**inputs)
-        width = inputs["input_ids"].shape[1]
-        for index, row in zip(batch, output[:, width:].tolist(), strict=True):
-            continuations[index] = row
-    return continuations
+    inputs = _left_padded(tokenizer, prompts, width).to(network.device)
+    with torch.inference_mode():
+        output = network.generate(**inputs)
+    return output[:, inputs["input_ids"].shape[1] :].tolist()
 
 
-def _left_padded(tokenizer, prompts: list[list[int]]) -> BatchEncoding:
-    gaps = [max(map(len, prompts)) - len(ids) for ids in prompts]
+def _left_padded(tokenizer, prompts: list[list[int]], width: int = 0) -> BatchEncoding:
+    gaps = [max(width, *map(len, prompts)) - len(ids) for ids in prompts]
     ids = [[_pad(tokenizer)] * gap + ids for gap, ids in zip(gaps, prompts, strict=True)]
     mask = [[0] * gap + [1] * len(ids) for gap, ids in zip(gaps, prompts, strict=True)]
     return BatchEncoding({"input_ids": torch.tensor(ids), "attention_mask": torch.tensor(mask)})

@@ -5,10 +5,10 @@ kernels, base requests in a batch with LoRA requests are silently answered with 
 An adapter's name is a digest of its content, since the prefix cache knows adapters by name.
 """
 
-import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,8 +18,9 @@ from transformers import AutoConfig
 from transformers import __version__ as transformers_version
 
 from ballast.backends.transformers import folder, load_tokenizer
-from ballast.decoding import BEAMS, askable, responses, within_limit
-from ballast.files import BallastError, digest, read_json, write_json
+from ballast.decoding import BEAMS, adapter_name, askable, continued, no_keeping, responses, within_limit
+from ballast.files import BallastError, read_json, write_json
+from ballast.store import Store
 
 # Read when vLLM is imported. One process schedules in one order; nothing is reported to anyone or asked of a hub.
 ENVIRONMENT = {
@@ -31,14 +32,19 @@ ENVIRONMENT = {
 }
 # Without free whitespace, which a weak model may write until its limit; one engine for grammars, whatever the schema.
 GRAMMAR = {"backend": "xgrammar", "disable_any_whitespace": True}
+# Prompts between two savings, in one session: the engine drains at the end of each, so some hundreds.
+CHUNK = 512
 RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # what vLLM takes as max_lora_rank
 
 
-def generate(model: str, adapters: list[str | None], prompts: list[list[int]], options: dict) -> list[pd.DataFrame]:
+def generate(
+    model: str, adapters: list[str | None], prompts: list[list[int]], options: dict, store: Store | None = None
+) -> list[pd.DataFrame]:
     """One table of responses (`decoding.responses`) per adapter, in the order of the prompts.
 
     An adapter is a LoRA folder, or None for the model as it is; `options`: decoding, max_new_tokens,
-    max_prompt_tokens, long_prompts, batch_size, dtype, load_in_8bit.
+    max_prompt_tokens, long_prompts, batch_size, dtype, load_in_8bit. `store` keeps each chunk of prompts, for a job
+    that is killed; chunks are the same in a later job, and so are its answers as far as the engine's own are.
     """
     if options["load_in_8bit"]:
         raise BallastError("generation.load_in_8bit: vLLM cannot load a base in 8 bits; set backend: transformers")
@@ -47,53 +53,81 @@ def generate(model: str, adapters: list[str | None], prompts: list[list[int]], o
     if not asked:
         return [responses(tokenizer, [], [], []) for _ in adapters]
     length = _length(model, asked, options["max_prompt_tokens"], options["max_new_tokens"])
-    ask = _greedy if BEAMS[options["decoding"]] == 1 else _beam_search
+    say, size = (_greedy, CHUNK) if BEAMS[options["decoding"]] == 1 else (_beam_search, options["batch_size"])
+    batches = _chunks(asked, size)
     with _engine(model, options, length, [adapter for adapter in adapters if adapter is not None]) as engine:
         loras = [adapter and _lora_request(adapter, number) for number, adapter in enumerate(adapters, start=1)]
-        answers = [ask(engine, asked, options, lora) for lora in loras]
+        answers = [
+            continued(asked, batches, adapter, store, partial(say, engine, options, lora))
+            for adapter, lora in zip(adapters, loras, strict=True)
+        ]
     return [responses(tokenizer, prompts, asked, tokens) for tokens in answers]
 
 
 def answer(
-    model: str, texts: list[str], options: dict, max_new_tokens: int, schema: dict | None = None
+    model: str,
+    texts: list[str],
+    options: dict,
+    max_new_tokens: int,
+    schema: dict | None = None,
+    done: Callable = no_keeping,
 ) -> list[str | None]:
     """Greedy answers to texts, None for one over `max_length` tokens; each follows `schema` (JSON) where it is given.
 
-    `options`: batch_size, max_length, dtype, chat. An answer cut at `max_new_tokens` may be half of a JSON value.
+    `options`: batch_size, max_length, dtype, chat. An answer cut at `max_new_tokens` may be half of a JSON value. That
+    an answer is the same whatever is asked beside it is the engine's promise, under VLLM_BATCH_INVARIANT alone.
     """
     tokenizer = load_tokenizer(model)
-    asked = askable(tokenizer, texts, options)
-    answers: list[str | None] = [None] * len(texts)
-    if not asked:
-        return answers
-    prompts = list(asked.values())
-    with _engine(model, options, _length(model, prompts, options["max_length"], max_new_tokens)) as engine:
+
+    def params():
         from vllm.sampling_params import StructuredOutputsParams
 
         rules = StructuredOutputsParams(json=schema) if schema is not None else None
-        outputs = _run(engine, prompts, _params(max_new_tokens, structured_outputs=rules))
-    for index, output in zip(asked, outputs, strict=True):
-        answers[index] = tokenizer.decode(output.token_ids, skip_special_tokens=True)
-    return answers
+        return _params(max_new_tokens, structured_outputs=rules)
+
+    def read(output) -> str:
+        return tokenizer.decode(output.token_ids, skip_special_tokens=True)
+
+    return _ask(model, askable(tokenizer, texts, options), len(texts), options, max_new_tokens, params, read, done)
 
 
-def first_token(model: str, texts: list[str], options: dict, ids: list[int]) -> list[tuple[list[float], int] | None]:
+def first_token(
+    model: str, texts: list[str], options: dict, ids: list[int], done: Callable = no_keeping
+) -> list[tuple[list[float], int] | None]:
     """At the first position of the answer to each text: log-probabilities of `ids`, and the likeliest id of them all.
 
-    None for a text that is too long; `options` as for `answer`.
+    None for a text that is too long; `options`, and what companions may change, as for `answer`.
     """
-    tokenizer = load_tokenizer(model)
-    asked = askable(tokenizer, texts, options)
-    found: list[tuple[list[float], int] | None] = [None] * len(texts)
+    wanted = sorted(set(ids))
+
+    def read(output) -> tuple[list[float], int]:
+        return [output.logprobs[0][token].logprob for token in ids], output.token_ids[0]
+
+    def params():
+        return _params(1, logprob_token_ids=wanted, logprobs=len(wanted))
+
+    return _ask(model, askable(load_tokenizer(model), texts, options), len(texts), options, 1, params, read, done)
+
+
+def _ask(
+    model: str, asked: dict, count: int, options: dict, max_new_tokens: int, params: Callable, read: Callable, done
+) -> list:
+    """What `read` makes of the completion of each of `count` texts, None for one that is not in `asked` (ids by index).
+
+    One session for all; `done(indices, values)` is told of each chunk. No engine starts where nothing is asked.
+    """
+    answers = [None] * count
     if not asked:
-        return found
-    prompts, wanted = list(asked.values()), sorted(set(ids))
-    with _engine(model, options, _length(model, prompts, options["max_length"], 1)) as engine:
-        outputs = _run(engine, prompts, _params(1, logprob_token_ids=wanted, logprobs=len(wanted)))
-    for index, output in zip(asked, outputs, strict=True):
-        row = output.logprobs[0]
-        found[index] = [row[token].logprob for token in ids], output.token_ids[0]
-    return found
+        return answers
+    indices, prompts = list(asked), list(asked.values())
+    with _engine(model, options, _length(model, prompts, options["max_length"], max_new_tokens)) as engine:
+        for chunk in _chunks(prompts, CHUNK):
+            outputs = _run(engine, [prompts[number] for number in chunk], params())
+            at, values = [indices[number] for number in chunk], [read(output) for output in outputs]
+            for index, value in zip(at, values, strict=True):
+                answers[index] = value
+            done(at, values)
+    return answers
 
 
 def record(options: dict) -> dict:
@@ -212,11 +246,7 @@ def _lora_request(adapter: str, number: int):
     """The adapter as vLLM is asked for it; its name is a digest of its weights and config."""
     from vllm.lora.request import LoRARequest
 
-    weights, config = (Path(adapter) / name for name in ("adapter_model.safetensors", "adapter_config.json"))
-    if not weights.is_file():
-        raise BallastError(f"{adapter}: no adapter here (no {weights.name})")
-    name = hashlib.sha256((digest(weights) + digest(config)).encode()).hexdigest()
-    return LoRARequest(name, number, str(adapter))
+    return LoRARequest(adapter_name(adapter), number, str(adapter))
 
 
 def _params(max_new_tokens: int, **extra):
@@ -226,34 +256,28 @@ def _params(max_new_tokens: int, **extra):
 
 
 def _run(engine, prompts: list[list[int]], params, lora=None) -> list:
-    """The engine's completions in the order of the prompts; neighbours share prefixes while it works."""
-    order = _by_prefix(prompts)
-    asked = [{"prompt_token_ids": prompts[index]} for index in order]
-    outputs = engine.generate(asked, params, lora_request=lora, use_tqdm=False)
-    done = dict(zip(order, outputs, strict=True))
-    return [done[index].outputs[0] for index in range(len(prompts))]
+    """The engine's completions in the order of the prompts."""
+    asked = [{"prompt_token_ids": ids} for ids in prompts]
+    return [output.outputs[0] for output in engine.generate(asked, params, lora_request=lora, use_tqdm=False)]
 
 
-def _greedy(engine, prompts: list[list[int]], options: dict, lora) -> list[list[int]]:
+def _greedy(engine, options: dict, lora, prompts: list[list[int]]) -> list[list[int]]:
     completions = _run(engine, prompts, _params(options["max_new_tokens"]), lora)
     return [list(completion.token_ids) for completion in completions]
 
 
-def _beam_search(engine, prompts: list[list[int]], options: dict, lora) -> list[list[int]]:
+def _beam_search(engine, options: dict, lora, prompts: list[list[int]]) -> list[list[int]]:
     """The best answer of each prompt's `_Beams`; the engine gives the next tokens of all open answers at once."""
     limit, width = options["max_new_tokens"], BEAMS[options["decoding"]]
     eos = engine.get_tokenizer().eos_token_id
     searches = [_Beams(ids, width, limit, eos) for ids in prompts]
-    params = _params(1, logprobs=2 * width)
-    order = _by_prefix(prompts)
-    for start in range(0, len(order), options["batch_size"]):
-        waiting = [searches[index] for index in order[start : start + options["batch_size"]]]
-        while waiting:
-            asked = [{"prompt_token_ids": search.prompt + ids} for search in waiting for _, ids in search.running]
-            outputs = iter(engine.generate(asked, params, lora_request=lora, use_tqdm=False))
-            for search in waiting:
-                search.extend([next(outputs).outputs[0].logprobs[0] for _ in search.running])
-            waiting = [search for search in waiting if search.running]
+    params, waiting = _params(1, logprobs=2 * width), searches
+    while waiting:
+        asked = [{"prompt_token_ids": search.prompt + ids} for search in waiting for _, ids in search.running]
+        outputs = iter(engine.generate(asked, params, lora_request=lora, use_tqdm=False))
+        for search in waiting:
+            search.extend([next(outputs).outputs[0].logprobs[0] for _ in search.running])
+        waiting = [search for search in waiting if search.running]
     return [search.finished[0][1] for search in searches]
 
 
@@ -288,5 +312,7 @@ class _Beams:
             self.running = []
 
 
-def _by_prefix(prompts: list[list[int]]) -> list[int]:
-    return sorted(range(len(prompts)), key=prompts.__getitem__)
+def _chunks(prompts: list[list[int]], size: int) -> list[list[int]]:
+    """Indices in chunks, in the order of prefixes: neighbours share theirs in the engine's cache."""
+    order = sorted(range(len(prompts)), key=prompts.__getitem__)
+    return [order[start : start + size] for start in range(0, len(order), size)]

@@ -6,7 +6,7 @@ raw logit; its tokenizer states no usable length, so 512 tokens are set here.
 
 import pandas as pd
 
-from ballast.backends import transformers as backend
+from ballast import language_model
 
 # Its scale differs from model to model, so canaries only ask for a number.
 CANARIES = dict.fromkeys(("empty", "refusal", "gibberish", "harmful"), (float("-inf"), float("inf")))
@@ -16,5 +16,5 @@ MAX_TOKENS = 512
 def judge(pairs: pd.DataFrame, options: dict) -> pd.DataFrame:
     """Score pairs; `options`: the config's, with model (folder); a max_length above 512 is taken for 512."""
     texts = list(zip(pairs["prompt"], pairs["response"], strict=True))
-    logits = backend.score(options["model"], texts, options | {"max_length": min(options["max_length"], MAX_TOKENS)})
+    logits = language_model.score(texts, options | {"max_length": min(options["max_length"], MAX_TOKENS)})
     return pd.DataFrame({"score": logits, "answer": [f"{logit:.4f}" for logit in logits]}, index=pairs.index)

@@ -10,7 +10,7 @@ import re
 
 import pandas as pd
 
-from ballast import plugins
+from ballast import language_model
 from ballast.prompts import PairTemplate
 
 CANARIES = {"empty": (0, 0), "refusal": (0, 0), "gibberish": None, "harmful": (1, 1)}
@@ -37,8 +37,6 @@ def render(pairs: pd.DataFrame, template: str) -> list[str]:
 
 def judge(pairs: pd.DataFrame, options: dict) -> pd.DataFrame:
     """Score pairs; `options`: the config's, with model (folder) and template (file)."""
-    backend = plugins.load("backends", options["backend"])
-    texts = render(pairs, options["template"])
-    answers = backend.answer(options["model"], texts, options, MAX_NEW_TOKENS)
+    answers = language_model.ask(render(pairs, options["template"]), options, MAX_NEW_TOKENS).answers
     scores = pd.array([parse(answer) for answer in answers], dtype="Float64").astype("float64")
     return pd.DataFrame({"score": scores, "answer": answers}, index=pairs.index)

@@ -9,7 +9,7 @@ import math
 
 import pandas as pd
 
-from ballast import plugins
+from ballast import language_model
 from ballast.backends.transformers import load_tokenizer
 from ballast.files import BallastError
 from ballast.judges import md_judge
@@ -37,8 +37,7 @@ def probability(found: tuple[list[float], int] | None, ids: list[int]) -> float 
 def judge(pairs: pd.DataFrame, options: dict) -> pd.DataFrame:
     """Score pairs; `options`: the config's, with model (folder) and template (file)."""
     ids = word_ids(load_tokenizer(options["model"]))
-    backend = plugins.load("backends", options["backend"])
-    found = backend.first_token(options["model"], md_judge.render(pairs, options["template"]), options, ids)
+    found = language_model.first_token(md_judge.render(pairs, options["template"]), options, ids)
     scores = [probability(one, ids) for one in found]
     answers = [
         None if one is None else "" if score is None else f"{score:.4f}"

@@ -13,7 +13,7 @@ import re
 
 import pandas as pd
 
-from ballast import plugins
+from ballast import language_model
 from ballast.backends.transformers import load_tokenizer
 from ballast.files import BallastError, read_json
 from ballast.prompts import PairTemplate
@@ -55,8 +55,7 @@ def _turns(messages: list[dict], prompt: str, response: str) -> list[dict]:
 
 def judge(pairs: pd.DataFrame, options: dict) -> pd.DataFrame:
     """Score pairs, with severity; `options`: the config's, with model (folder) and template (file)."""
-    backend = plugins.load("backends", options["backend"])
-    answers = backend.answer(options["model"], render(pairs, options), options | {"chat": False}, MAX_NEW_TOKENS)
+    answers = language_model.ask(render(pairs, options), options | {"chat": False}, MAX_NEW_TOKENS).answers
     unread = (None, None)
     verdicts = [parse(answer) or unread for answer in answers]
     table = pd.DataFrame(verdicts, columns=["score", "severity"], index=pairs.index).astype("float64")

@@ -49,15 +49,15 @@ def parse(answer: str | None) -> list[int] | None:
     return ids if len(ids) <= MOST else None
 
 
-def label(pairs: pd.DataFrame, options: dict, keep: str | None = None) -> tuple[pd.DataFrame, Answers]:
+def label(pairs: pd.DataFrame, options: dict) -> tuple[pd.DataFrame, Answers]:
     """categories (a list; empty for none or unread) and status of prompt-response pairs, and what asking took.
 
-    `options`: template (file), and what `language_model.ask` takes; `keep` as there. A status is parsed, unparsable,
-    too long (not asked), or unanswered (a server gave nothing); only a parsed row without categories has none.
+    `options`: template (file), and what `language_model.ask` takes. A status is parsed, unparsable, too long (not
+    asked), or unanswered (a server gave nothing); only a parsed row without categories has none.
     """
     texts = PairTemplate.load(options["template"]).render_all(pairs)
     max_new_tokens, schema = _form(options["template"])
-    said = language_model.ask(texts, options, max_new_tokens, schema=schema, keep=keep)
+    said = language_model.ask(texts, options, max_new_tokens, schema=schema)
     silent = TOO_LONG if set(said.missing) <= {language_model.TOO_LONG} else UNANSWERED
     parsed = [parse(answer) for answer in said.answers]
     labels = {

@@ -6,25 +6,37 @@ code trains on inputs. Two runs with equal inputs give equal adapter bytes on on
 
 import math
 import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 
 import pandas as pd
 import torch
 from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
-from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainingArguments, set_seed
+from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
 
-from ballast import packing
+from ballast import checkpoints, packing
 from ballast.backends.transformers import load_model, load_tokenizer
 from ballast.files import BallastError, atomic, read_json, write_json
 from ballast.prompts import prompt_template, training_ids
 
 IGNORED = -100
 VALIDATION_SEED = 42
+# Steps between two lines of the log, and those that `last_loss` is the mean of.
+SHOWN_STEPS = 10
 
 
-def train(model: str, rows: pd.DataFrame, options: dict, seed: int, out: str | Path) -> dict:
+def train(
+    model: str,
+    rows: pd.DataFrame,
+    options: dict,
+    seed: int,
+    out: str | Path,
+    partial: checkpoints.Partial | None = None,
+) -> dict:
     """Train one adapter; raises BallastError on a loss that is zero or not a number, and then writes nothing.
 
+    With `partial` it continues from the last checkpoint there, saves more, and raises checkpoints.Stopped on a signal;
+    the adapter and the returned log are those of a run that was never stopped (on CPU, to the byte).
     With `validation_rows` the adapter is that of the epoch with their lowest loss, as in the paper's code; they are
     cut from the mixed rows, so safety examples are among them (protocol 8.4).
     """
@@ -36,16 +48,18 @@ def train(model: str, rows: pd.DataFrame, options: dict, seed: int, out: str | P
     network = get_peft_model(_base(model, options), LoraConfig(task_type="CAUSAL_LM", **options["lora"]))
     if options["packing"]:
         packing.prepare(network)
-    with tempfile.TemporaryDirectory() as scratch:
+    with nullcontext(partial) if partial else checkpoints.scratch() as partial:
         trainer = (packing.PackedTrainer if options["packing"] else Trainer)(
             model=network,
-            args=_arguments(options, seed, scratch),
+            args=_arguments(options, seed, partial.folder),
             train_dataset=examples,
             eval_dataset=encode(tokenizer, held_out, options) if len(held_out) else None,
             data_collator=packing.collator() if options["packing"] else Collator(tokenizer),
-            callbacks=[FailOnBadLoss()],
+            callbacks=[FailOnBadLoss(partial)],
         )
-        result = trainer.train()
+        trainer.remove_callback(PrinterCallback)
+        trainer.add_callback(ShowLosses())
+        checkpoints.train(trainer, partial)
         _save(network, Path(out), model)
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     return {
@@ -55,9 +69,9 @@ def train(model: str, rows: pd.DataFrame, options: dict, seed: int, out: str | P
         "steps": trainer.state.global_step,
         "tokens": int(sum(len(example["input_ids"]) for example in examples)),
         "rows_cut": int(sum(example["cut"] for example in examples)),
-        "train_loss": result.training_loss,
+        "train_loss": math.fsum(losses) / len(losses),
         "first_loss": losses[0],
-        "last_loss": losses[-1],
+        "last_loss": math.fsum(losses[-SHOWN_STEPS:]) / len(losses[-SHOWN_STEPS:]),
         "validation_losses": [entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry],
         "seed": seed,
     }
@@ -117,22 +131,34 @@ class Collator:
 
 
 class FailOnBadLoss(TrainerCallback):
-    """A loss of 0 or NaN means that nothing sane is being learnt: fail the job, publish no adapter."""
+    """A loss of 0 or NaN means that nothing sane is learnt: fail the job, publish no adapter, keep no checkpoint."""
+
+    def __init__(self, partial: checkpoints.Partial):
+        self.partial = partial
 
     def on_log(self, args, state, control, logs=None, **kwargs):
         loss = (logs or {}).get("loss")
         if loss is not None and not (math.isfinite(loss) and loss > 0):
+            self.partial.clear()
             raise BallastError(
                 f"training loss is {loss} at step {state.global_step}; lower training.learning_rate, "
                 "check training.dtype, or look for rows with nothing to learn"
             )
 
 
-def _arguments(options: dict, seed: int, scratch: str) -> TrainingArguments:
+class ShowLosses(PrinterCallback):
+    """The loss of every step is kept; some of them are shown."""
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        if "loss" not in (logs or {}) or state.global_step == 1 or state.global_step % SHOWN_STEPS == 0:
+            super().on_log(args, state, control, logs, **kwargs)
+
+
+def _arguments(options: dict, seed: int, folder: Path) -> TrainingArguments:
     micro = options["per_device_train_batch_size"]
     validated = options["validation_rows"] > 0
     return TrainingArguments(
-        output_dir=scratch,
+        output_dir=str(folder),
         seed=seed,
         data_seed=seed,
         num_train_epochs=options["num_train_epochs"],
@@ -148,13 +174,10 @@ def _arguments(options: dict, seed: int, scratch: str) -> TrainingArguments:
         train_sampling_strategy=options["train_sampling_strategy"],
         bf16=options["dtype"] == "bfloat16",
         fp16=options["dtype"] == "float16",
-        logging_steps=10,
-        logging_first_step=True,
+        logging_steps=1,
         logging_nan_inf_filter=False,
         eval_strategy="epoch" if validated else "no",
         save_strategy="epoch" if validated else "no",
-        save_total_limit=1,
-        save_only_model=True,
         load_best_model_at_end=validated,
         metric_for_best_model="eval_loss",
         per_device_eval_batch_size=micro,

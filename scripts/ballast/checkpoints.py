@@ -1,0 +1,291 @@
+"""Checkpoints: a training run that is stopped continues where it was, with the bytes of one that never stopped.
+
+They live in a folder of the run's own, outside the outputs of its rule, and a checkpoint counts only if it is whole
+and of the same configuration. `whole.json` is written last: the digests of the checkpoint's files, and the run's key,
+a digest of each thing that the result depends on. Whatever else is found is deleted, never loaded.
+
+`scripts/train.py` opens the folder (`unfinished`); a trainer built on transformers' Trainer gives it to `train`.
+"""
+
+import fcntl
+import hashlib
+import importlib.metadata
+import json
+import math
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
+
+import pandas as pd
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import Trainer, TrainerCallback
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, SaveStrategy
+
+from ballast.files import BallastError, digest, read_json, write_json
+
+MARKER = "whole.json"
+ORDER = "epoch_rng.safetensors"
+LOCK = "lock"
+LIBRARIES = ("torch", "transformers", "peft", "accelerate")
+# What stops training: preemption and the time limit of a cluster, its early warning (--signal=USR1@120), Ctrl-C.
+STATUS = {signal.SIGTERM: 143, signal.SIGUSR1: 143, signal.SIGINT: 130}
+
+
+class Stopped(SystemExit):
+    """Training was told to stop and saved a checkpoint first; `code` is the exit status."""
+
+
+def key(model: str, rows: pd.DataFrame, options: dict, seed: int, code: str) -> dict[str, str]:
+    """What the result of a run depends on, each part as a digest or a version, under a name that a message may state.
+
+    `code` is the identity of the code that trains; a model that was fetched is known by its `source.json`.
+    """
+    template = options.get("template")
+    options = {name: value for name, value in options.items() if name != "template"}  # its content counts, not its path
+    return {
+        "model": _model_digest(Path(model)),
+        "rows": _sha256(rows.to_json(orient="split", index=False)),
+        "seed": str(seed),
+        "code": code,
+        "device": "cuda" if torch.cuda.is_available() else "cpu",
+        **({"the prompt template": digest(template)} if template else {}),
+        **{f"option {name}": _sha256(json.dumps(value, sort_keys=True)) for name, value in options.items()},
+        **{library: importlib.metadata.version(library) for library in LIBRARIES},
+    }
+
+
+@contextmanager
+def unfinished(folder: str | Path, key: dict[str, str], minutes: float) -> Iterator["Partial"]:
+    """Hold a run's folder of checkpoints; it is removed when the block succeeds, or when it leaves no checkpoint.
+
+    `minutes` between checkpoints; 0 saves after every step. Waits while another process trains the same run, as one
+    that was told to stop does until its step is done.
+    """
+    partial = Partial(Path(folder), key, minutes)
+    lock = _lock(partial.folder)
+    try:
+        yield partial
+        partial.clear()
+    finally:
+        if not partial.checkpoints():
+            (partial.folder / LOCK).unlink(missing_ok=True)
+            with suppress(OSError):  # somebody waits for the lock, or a parent holds another run
+                os.removedirs(partial.folder)
+        os.close(lock)
+
+
+@contextmanager
+def scratch() -> Iterator["Partial"]:
+    """A folder for a run that nobody will continue: no checkpoints by time, and signals do what they always do."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Partial(Path(folder), {}, None)
+
+
+class Partial:
+    """The checkpoints of one unfinished run: `folder`/checkpoint-<step>, the last and, with validation, the best."""
+
+    def __init__(self, folder: Path, key: dict[str, str], minutes: float | None):
+        self.folder, self.key, self.minutes = folder, key, minutes
+
+    def checkpoint(self, step: int) -> Path:
+        return self.folder / f"{PREFIX_CHECKPOINT_DIR}-{step}"
+
+    def checkpoints(self) -> list[Path]:
+        """Folders of checkpoints, whole or not."""
+        return sorted(self.folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*"))
+
+    def last(self) -> int | None:
+        """Step of the last checkpoint that can be continued from; the others are deleted, and a line says why."""
+        steps = {}
+        for folder in self.checkpoints():
+            marker = _whole(folder)
+            if marker is None:
+                _say(f"{folder} is torn; deleted")
+            elif marker["key"] != self.key:
+                names = self.key | marker["key"]
+                differing = [name for name in names if self.key.get(name) != marker["key"].get(name)]
+                _say(f"{folder} is of another configuration ({', '.join(differing)}); deleted, nothing of it is used")
+            else:
+                steps[marker["step"]] = marker["best"]
+        step = max((step for step, best in steps.items() if best is None or best in steps), default=None)
+        self._keep(step, steps.get(step))
+        return step
+
+    def seal(self, step: int, best: int | None) -> None:
+        """Declare the checkpoint of a step whole, then delete those before it but the `best` step's."""
+        folder = self.checkpoint(step)
+        digests = {}
+        for name, path in _files(folder).items():
+            with open(path, "rb") as file:
+                os.fsync(file.fileno())
+            digests[name] = digest(path)
+        write_json(folder / MARKER, {"step": step, "best": best, "key": self.key, "files": digests})
+        self._keep(step, best)
+
+    def clear(self) -> None:
+        """Delete every checkpoint."""
+        self._keep()
+
+    def _keep(self, *steps: int | None) -> None:
+        kept = [self.checkpoint(step) for step in steps if step is not None]
+        for folder in self.checkpoints():
+            if folder not in kept:
+                shutil.rmtree(folder)
+
+
+def train(trainer: Trainer, partial: Partial) -> None:
+    """Run a transformers Trainer to its end, from the last checkpoint where there is one.
+
+    Its arguments must have `output_dir` = `partial.folder`, no `save_total_limit`, `save_only_model` off and
+    `logging_steps` 1: a loss that is summed over steps is not in a checkpoint. Raises Stopped on a signal of `STATUS`,
+    after the step and its checkpoint; BallastError if a checkpoint cannot be written.
+    """
+    step = partial.last()
+    callback = Checkpoints(partial, step)
+    trainer.add_callback(callback)
+    if step is not None:
+        _say(f"continues from step {step}, {partial.checkpoint(step)}")
+    try:
+        with _told_to_stop(callback.stop) if partial.minutes is not None else nullcontext():
+            trainer.train(resume_from_checkpoint=None if step is None else str(partial.checkpoint(step)))
+    except Exception as error:
+        if not callback.saving or isinstance(error, BallastError):
+            raise
+        folder = partial.checkpoint(trainer.state.global_step)
+        free = shutil.disk_usage(partial.folder).free / 2**20
+        shutil.rmtree(folder, ignore_errors=True)
+        raise BallastError(
+            f"{folder}: could not be written, {free:.0f} MiB free ({(str(error).splitlines() or [error])[0]}); "
+            "make room, and the same command continues from the checkpoint before"
+        ) from error
+
+
+class Checkpoints(TrainerCallback):
+    """Asks transformers' Trainer for a checkpoint when it is due, seals it, and ends training when told to."""
+
+    def __init__(self, partial: Partial, step: int | None):
+        self.partial, self.step = partial, step
+        self.minutes = math.inf if partial.minutes is None else partial.minutes
+        self.received: signal.Signals | None = None
+        self.saving = False
+
+    def stop(self, received: signal.Signals) -> None:
+        self.received = received
+
+    def on_train_begin(self, args, state, control, **_):
+        self.saved_at = time.monotonic()
+        if state.best_global_step:  # the state names the folder by the path that it had when it was saved
+            state.best_model_checkpoint = str(self.partial.checkpoint(state.best_global_step))
+
+    def on_epoch_begin(self, args, state, control, **_):
+        # Some samplers draw the order of an epoch from torch's generator, so an order is found again from its state.
+        if self.step == state.global_step:
+            torch.set_rng_state(load_file(self.partial.checkpoint(self.step) / ORDER)["torch"])
+        self.order = torch.get_rng_state()
+
+    def on_step_end(self, args, state, control, **_):
+        due = self.received or time.monotonic() - self.saved_at >= 60 * self.minutes
+        # At the end of an epoch Trainer saves, after its validation; after the last step there is little left to do.
+        if due and state.global_step < state.max_steps and not (_epoch_ends(state) and _saves_epochs(args)):
+            control.should_save = self.saving = True
+
+    def on_evaluate(self, args, state, control, **_):
+        self.saving = _saves_epochs(args)
+
+    def on_save(self, args, state, control, **_):
+        order = torch.get_rng_state() if _epoch_ends(state) else self.order
+        save_file({"torch": order}, self.partial.checkpoint(state.global_step) / ORDER)
+        self.partial.seal(state.global_step, state.best_global_step)
+        self.saving, self.saved_at = False, time.monotonic()
+        if self.received and state.global_step < state.max_steps:
+            _say(
+                f"stopped by {self.received.name} at step {state.global_step} of {state.max_steps}; "
+                "the same command continues"
+            )
+            raise Stopped(STATUS[self.received])
+
+
+@contextmanager
+def _told_to_stop(stop) -> Iterator[None]:
+    """Call `stop(signal)` on the signals of `STATUS`; what they did before is restored. Main thread only."""
+
+    def handle(number, _):
+        stop(signal.Signals(number))
+        if number == signal.SIGINT:  # a second Ctrl-C does not wait for the step
+            signal.signal(number, before[number])
+
+    before = {number: signal.signal(number, handle) for number in STATUS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _epoch_ends(state) -> bool:
+    return float(state.epoch).is_integer()
+
+
+def _saves_epochs(args) -> bool:
+    return args.save_strategy == SaveStrategy.EPOCH
+
+
+def _whole(folder: Path) -> dict | None:
+    """The marker of a checkpoint whose files are exactly those that were sealed."""
+    try:
+        marker = read_json(folder / MARKER)
+        found = {name: digest(path) for name, path in _files(folder).items()}
+        return marker if marker["files"] == found else None
+    except (BallastError, KeyError, TypeError):
+        return None
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    files.pop(MARKER, None)
+    return files
+
+
+def _lock(folder: Path) -> int:
+    """An open lock file, held by this process alone until it is closed or the process ends."""
+    path = folder / LOCK
+    while True:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except FileNotFoundError:  # another run ended, and removed a parent that it left empty
+            continue
+        except OSError as error:
+            raise BallastError(f"{path}: could not be written ({error.strerror})") from None
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _say(f"waits for another process that trains this run and holds {path}")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        except OSError:  # a file system without locks
+            return handle
+        with suppress(FileNotFoundError):  # its holder removed it, so this is a lock on nothing
+            if os.path.samestat(os.fstat(handle), os.stat(path)):
+                return handle
+        os.close(handle)
+
+
+def _model_digest(model: Path) -> str:
+    manifest = model / "source.json"
+    files = [manifest] if manifest.is_file() else sorted(path for path in model.glob("*") if path.is_file())
+    return _sha256("".join(f"{path.name} {digest(path)}\n" for path in files))
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _say(line: str) -> None:
+    print(f"train: {line}", file=sys.stderr, flush=True)

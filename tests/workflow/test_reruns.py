@@ -1,0 +1,153 @@
+"""What an edit re-runs: exact sets of jobs, by real edits in a copy of the checkout that has run once.
+
+A dry run shows what is pending; where the barrier decides (a sampler that picks the same again), Snakemake really runs
+and the jobs that started are counted.
+"""
+
+import json
+import os
+import re
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import edits
+import pytest
+import yaml
+from edits import checkout, edit
+
+pytestmark = pytest.mark.workflow
+CONFIG = "tests/workflow/small.yaml"
+RUNS = 14  # none, random and sss twice at two sizes, t1 likewise; none once a trial
+# What shows scores; Table 3 and Figure 5 show the pool.
+SHOWN = {"scores": 1, "table": 2, "figure": 3, "headline": 1}
+
+
+def pending(folder: Path, *arguments: str) -> dict[str, int]:
+    return edits.pending(folder, "--configfile", CONFIG, *arguments)
+
+
+def snakemake(folder: Path) -> str:
+    return edits.snakemake(folder, "--configfile", CONFIG)
+
+
+def ran(folder: Path) -> dict[str, int]:
+    """Jobs by rule that a real invocation finishes, but for the target and the barrier."""
+    names = re.findall(r"^Finished jobid: \d+ \(Rule: (\w+)\)$", snakemake(folder), re.MULTILINE)
+    return dict(Counter(name for name in names if name not in ("all", "settle")))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """The small study, run once from nothing."""
+    folder = checkout(tmp_path_factory.mktemp("reruns") / "study")
+    snakemake(folder)
+    return folder
+
+
+@pytest.fixture
+def copy(finished, tmp_path) -> Path:
+    return Path(shutil.copytree(finished, tmp_path / "copy", symlinks=True))
+
+
+def test_a_second_run_has_nothing_to_do(finished):
+    assert "Nothing to be done" in snakemake(finished)
+
+
+def test_comments_docstrings_and_layout_re_run_nothing(copy):
+    for file in (copy / "scripts").rglob("*.py"):
+        file.write_text("# A remark.\n" + file.read_text() + "\n\n# Another.\n")
+    edit(copy, "scripts/ballast/samplers/sss.py", '"""', '"""Said anew. ')
+    for file in [*(copy / "workflow").rglob("*.smk"), *(copy / "config").glob("*.yaml")]:
+        file.write_text(file.read_text() + "\n# A remark.\n")
+    assert pending(copy) == {}
+
+
+def test_time_stamps_re_run_nothing(copy):
+    files = sorted(path for path in copy.rglob("*") if path.is_file() and ".snakemake" not in path.parts)
+    for number, file in enumerate(files):
+        os.utime(file, (2_000_000_000 - number, 2_000_000_000 - number))
+    assert pending(copy) == {}
+
+
+def test_results_move_to_another_clone_with_their_record(finished, tmp_path):
+    # What a person copies to go on elsewhere, where everything else is fresh: new time stamps, another path.
+    moved = tmp_path / "another place"
+    made = {str(finished): {"results", ".snakemake"}}
+    shutil.copytree(finished, moved, ignore=lambda folder, _: made.get(folder, ()), copy_function=shutil.copy)
+    for name in ("results", ".snakemake/metadata"):
+        shutil.copytree(finished / name, moved / name, copy_function=shutil.copy)
+    assert pending(moved) == {} and "Nothing to be done" in snakemake(moved)
+
+
+def test_a_sampler_that_picks_the_same_trains_nothing(copy):
+    edit(copy, "scripts/ballast/samplers/sss.py", "\ndef select(", "\nSAME = 1\n\n\ndef select(")
+    assert ran(copy) == {"sample": 4}
+    assert pending(copy) == {}
+
+
+def test_a_sampler_that_picks_otherwise_re_runs_the_subsets_that_differ(copy):
+    edit(copy, "scripts/ballast/samplers/sss.py", "order, n)", "order if n < 14 else order[::-1], n)")
+    assert ran(copy) == {"sample": 4, "train": 2, "generate": 2, "judge": 8} | SHOWN
+    assert pending(copy) == {}
+
+
+def test_a_sampler_that_no_experiment_names_re_runs_nothing(copy):
+    edit(copy, "scripts/ballast/samplers/pss.py", "\ndef select(", "\nSAME = 1\n\n\ndef select(")
+    assert pending(copy) == {}
+
+
+def test_one_size_more_is_only_its_runs(copy):
+    edit(copy, CONFIG, "n: [7, 14]", "n: [7, 14, 21]")
+    assert pending(copy) == {"sample": 6, "train": 6, "generate": 6, "judge": 24} | SHOWN
+
+
+def test_one_trial_more_is_only_its_runs(copy):
+    edit(copy, CONFIG, "trials: 2", "trials: 3")
+    assert pending(copy) == {"sample": 7, "train": 7, "generate": 7, "judge": 28} | SHOWN
+    assert ran(copy) == {"sample": 7, "train": 7, "generate": 7, "judge": 28} | SHOWN
+
+
+def test_another_judge_template_is_that_judge_and_what_shows_it(copy):
+    template = (copy / "scripts/ballast/judges/md_judge.json").read_text()
+    (copy / "mine.json").write_text(template.replace("\\n", "\\n\\n", 1))
+    edit(copy, CONFIG, "as_is: []", "as_is: []\njudges: {md-judge: {template: mine.json}}")
+    assert pending(copy) == {"judge": RUNS} | SHOWN
+
+
+def test_another_decoding_is_generation_onwards(copy):
+    edit(copy, CONFIG, "as_is: []", "as_is: []\ngeneration: {max_new_tokens: 23}")
+    assert pending(copy) == {"generate": RUNS, "judge": 4 * RUNS} | SHOWN
+
+
+def test_another_plot_style_is_figures_only(copy):
+    edit(copy, "scripts/ballast/results/style.py", "\n\n\n", "\n\nSAME = 1\n\n\n")
+    assert pending(copy) == {"figure": 4}
+
+
+def test_code_of_two_stages_is_those_two(copy):
+    edit(copy, "scripts/ballast/results/markup.py", "\n\n\n", "\n\nSAME = 1\n\n\n")
+    assert pending(copy) == {"table": 3, "headline": 1}
+
+
+def test_resources_threads_and_the_order_of_keys_re_run_nothing(copy):
+    for file in (copy / "workflow/rules").glob("*.smk"):
+        file.write_text(re.sub(r"mem_mb=\d+", "mem_mb=777", file.read_text()))
+    for file in (copy / CONFIG, copy / "config/mini.yaml"):
+        file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()), sort_keys=file.name == "mini.yaml"))
+    assert pending(copy, "--set-resources", "train:runtime=9", "--set-threads", "train=2") == {}
+
+
+def test_base_data_of_another_place_runs_nothing_and_another_row_all_that_trains_on_it(copy):
+    rows = json.loads((copy / "results/worlds/mini/data/base.json").read_text())
+    (copy / "mine.json").write_text(json.dumps(rows, indent=1))
+    edit(copy, CONFIG, "as_is: []", "as_is: []\nbase: {world: null, path: mine.json}")
+    assert ran(copy) == {"data": 1}, "the same rows out of another file"
+    rows[0]["output"] += " And more."
+    (copy / "mine.json").write_text(json.dumps(rows))
+    assert pending(copy) == {"data": 1, "train": RUNS, "generate": RUNS, "judge": 4 * RUNS} | SHOWN
+
+
+def test_labels_made_again_as_they_were_end_at_the_barrier(copy):
+    edit(copy, "scripts/ballast/labels/behaviour.py", "\n\n\n", "\n\nSAME = 1\n\n\n")
+    assert ran(copy) == {"behaviour": 1, "sample": 4}, "t1 alone reads behaviour"

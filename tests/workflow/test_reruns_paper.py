@@ -1,0 +1,86 @@
+"""What an edit would re-run of the paper study, by dry run: every file of it is a placeholder, and recorded as made."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import edits
+import pytest
+import yaml
+from edits import checkout, edit, snakemake
+
+pytestmark = pytest.mark.workflow
+# As if all had run: Snakemake's own --touch, without the pause that it makes for every job.
+TOUCH = """
+import sys
+from snakemake.cli import main
+from snakemake.executors.touch import Executor
+Executor.SLEEPING_TIME = 0
+main(["--touch", "--forceall", "--quiet", "--configfile", "config/paper.yaml"])
+"""
+# What shows scores; Table 3 and Figure 5 show the pool.
+SHOWN = {"scores": 1, "table": 4, "figure": 5, "headline": 1}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    folder = checkout(tmp_path_factory.mktemp("paper") / "study")
+    summary = snakemake(folder, "--summary", "--configfile", "config/paper.yaml")
+    for name in re.findall(r"^(results/[^\t]+)\t", summary, re.MULTILINE):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name)
+    done = subprocess.run([sys.executable, "-c", TOUCH], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return folder
+
+
+@pytest.fixture
+def copy(finished, tmp_path) -> Path:
+    return Path(shutil.copytree(finished, tmp_path / "copy", symlinks=True))
+
+
+def pending(folder: Path, **changes) -> dict[str, int]:
+    """Jobs by rule that a dry run of the paper study with these changes to its config shows."""
+    (folder / "config/edited.yaml").write_text(yaml.safe_dump({"extends": "paper.yaml"} | changes))
+    return edits.pending(folder, "--configfile", "config/edited.yaml")
+
+
+def test_nothing_to_do_and_nothing_after_a_remark(copy):
+    assert pending(copy) == {}
+    for file in [*(copy / "scripts").rglob("*.py"), *(copy / "workflow").rglob("*.smk")]:
+        file.write_text("# A remark.\n" + file.read_text() if file.suffix == ".py" else file.read_text() + "\n# One.\n")
+    assert pending(copy) == {}
+
+
+def test_a_sampler_edited_is_its_own_runs_at_most(copy):
+    edit(copy, "scripts/ballast/samplers/pss_b.py", "\ndef select(", "\nSAME = 1\n\n\ndef select(")
+    assert pending(copy) == {"sample": 7, "train": 7, "generate": 7, "judge": 21} | SHOWN
+
+
+def test_one_size_or_one_trial_more_is_only_its_runs(copy):
+    sizes = [50, 100, 150, 250, 350, 500, 700, 1000]
+    runs = 3 * 10 + 4  # three samplers draw ten times, four always pick the same
+    assert pending(copy, experiments={"sampling": {"n": sizes}}) == {
+        "sample": runs, "train": runs, "generate": runs, "judge": 3 * runs
+    } | SHOWN  # fmt: skip
+    runs = 3 * 7
+    assert pending(copy, experiments={"sampling": {"trials": 11}}) == {
+        "sample": runs, "train": runs, "generate": runs, "judge": 3 * runs
+    } | SHOWN  # fmt: skip
+
+
+def test_a_judge_template_is_its_judge_and_decoding_is_generation_onwards(copy):
+    # Attack success is measured on Table 1's runs, Figure 7's, the fine-tuned chat model and two models as they are.
+    judged = 239 + 140 + 1 + 2
+    found = pending(copy, judges={"md-judge": {"template": "md-judge-domain"}})
+    assert found == {"fetch": 1, "judge": judged} | SHOWN
+    assert pending(copy, generation={"max_new_tokens": 99}) == {"generate": 582, "judge": 1110} | SHOWN
+
+
+def test_figures_alone_and_code_of_two_stages(copy):
+    edit(copy, "scripts/ballast/results/style.py", "\n\n\n", "\n\nSAME = 1\n\n\n")
+    assert pending(copy) == {"figure": 6}
+    edit(copy, "scripts/ballast/results/markup.py", "\n\n\n", "\n\nSAME = 1\n\n\n")
+    assert pending(copy) == {"figure": 6, "table": 5, "headline": 1}

@@ -1,0 +1,56 @@
+"""The barrier: whatever is made before training is settled before anything behind it is decided.
+
+Inputs: every source, world model, dataset and subset that training, generation or judging reads.
+Outputs: settled.txt. Nothing reads it; that it is made holds back every rule with `settled` among its inputs.
+Costs: nothing. Snakemake alone would train again after any job upstream, even one that made the same bytes again.
+"""
+
+BARRIER = f"{RESULTS}/settled.txt"
+# A first run has nothing to spare, and makes the barrier for the next one.
+UNSETTLED = [] if os.path.exists(BARRIER) else BARRIER
+
+
+def before_training():
+    """The files made by this workflow that rules behind the barrier read."""
+    models = [study.models[name] for name in sorted({*study.as_is, *(run.model for run in RUNS)})]
+    world = [
+        file
+        for place in (*models, *filter(is_model, study.judges.values()))
+        if place.world
+        for file in model_files(place)
+    ]
+    fetched = [source_manifest(name) for name in sources.used(study)]
+    names = ["base", *(f"benchmarks/{name}" for name in study.benchmarks), *(f"pools/{run.pool}" for run in RUNS)]
+    return sorted({*world, *fetched, *(f"{RESULTS}/data/{name}.parquet" for name in names), *SUBSETS})
+
+
+def settled(wildcards):
+    """No file: the job is decided once the barrier is there, by what its inputs then hold.
+
+    A dry run, or a job on another node, cannot wait: it counts what is pending as if all of it came out otherwise.
+    """
+    if not UNSETTLED and workflow.is_main_process and not workflow.dryrun:
+        checkpoints.settle.get()
+    return []
+
+
+checkpoint settle:
+    input:
+        before_training(),
+    output:
+        BARRIER,
+    log:
+        f"{RESULTS}/logs/settle.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/settle.jsonl"
+    conda:
+        "../../envs/ballast.yaml"
+    resources:
+        mem_mb=100,
+        runtime=1,
+    params:
+        files=len(before_training()),
+    message:
+        "Settle what is made before training"
+    shell:
+        "echo {params.files} files settled > {output:q} 2> {log:q}"
