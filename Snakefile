@@ -30,6 +30,7 @@ include: "workflow/rules/generate.smk"
 include: "workflow/rules/judge.smk"
 include: "workflow/rules/results.smk"
 include: "workflow/rules/agreement.smk"
+include: "workflow/rules/verify.smk"
 
 
 rule all:

@@ -1,6 +1,8 @@
 """Run one stage: `python scripts/stage.py train --model ...` runs `scripts/train.py`.
 
 In a fork of the preloaded process where there is one, in this process otherwise; the stage's own errors are one line.
+A rule says what its job makes, and by which code: `stage.py train --record CODE FILE... -- --model ...`. Once the
+stage has succeeded, each of these files has a row in the manifest.
 """
 
 import os
@@ -29,9 +31,17 @@ def main(stage: str, *arguments: str) -> int:
 def _here(script: Path, arguments: list[str]) -> int:
     from ballast.files import BallastError
 
+    recorded = []
+    if arguments[:1] == ["--record"]:
+        end = arguments.index("--")
+        recorded, arguments = arguments[1:end], arguments[end + 1 :]
     sys.argv = [str(script), *arguments]
     try:
         runpy.run_path(str(script), run_name="__main__")
+        if recorded:
+            from ballast import manifest
+
+            manifest.record(recorded[1:], script.stem, recorded[0], arguments)
     except BallastError as error:
         print(f"{script.stem}: {error}", file=sys.stderr)
         return 1

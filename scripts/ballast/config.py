@@ -83,6 +83,8 @@ class Study(Section):
 
     @model_validator(mode="after")
     def _names_exist(self):
+        if self.study == "worlds":
+            raise ValueError("study: results/worlds/ holds the worlds that studies share; give the study another name")
         for place, experiment in self.experiments:
             for kind in ("models", "pools") if experiment else ():
                 for name in getattr(experiment, kind):

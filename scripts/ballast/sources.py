@@ -87,6 +87,11 @@ def used(study: Study) -> list[str]:
     return sorted((names | {study.embedding.model}) & set(study.sources))
 
 
+def in_world(study: Study) -> bool:
+    """Whether the study reads anything of the mini world."""
+    return any(found.world for _, found in _places(study))
+
+
 def local_path(name: str, text: str) -> str:
     """A source's `local` with `$NAME` read from the environment."""
     try:

@@ -49,6 +49,7 @@ def test_every_config_that_ships_is_valid(name):
         ("experiments.sampling.samplers", ["sss", "ssb"], ["no sampler is called 'ssb'", "did you mean 'sss-b'"]),
         ("experiments.sampling.models", ["lama"], ["'lama' is not defined", "did you mean 'llama'"]),
         ("experiments.rewriting.pools", ["refusal"], ["'refusal' is not defined", "did you mean 'refusals'"]),
+        ("study", "worlds", ["study: results/worlds/", "another name"]),
         ("metrics.harm.judge", "harm", ["metrics.harm.judge", "did you mean 'harm-rm'"]),
         ("labels.behaviour", "wildgard", ["labels.behaviour", "did you mean 'wildguard'"]),
         ("labels.category", "cosim", ["labels.category", "'cosim'"]),

@@ -14,10 +14,10 @@ from pathlib import Path
 import edits
 import pytest
 import yaml
-from edits import checkout, edit
+from edits import edit
 
 pytestmark = pytest.mark.workflow
-CONFIG = "tests/workflow/small.yaml"
+CONFIG = edits.SMALL
 RUNS = 14  # none, random and sss twice at two sizes, t1 likewise; none once a trial
 # What shows scores; Table 3 and Figure 5 show the pool.
 SHOWN = {"scores": 1, "table": 2, "figure": 3, "headline": 1}
@@ -35,14 +35,6 @@ def ran(folder: Path) -> dict[str, int]:
     """Jobs by rule that a real invocation finishes, but for the target and the barrier."""
     names = re.findall(r"^Finished jobid: \d+ \(Rule: (\w+)\)$", snakemake(folder), re.MULTILINE)
     return dict(Counter(name for name in names if name not in ("all", "settle")))
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory) -> Path:
-    """The small study, run once from nothing."""
-    folder = checkout(tmp_path_factory.mktemp("reruns") / "study")
-    snakemake(folder)
-    return folder
 
 
 @pytest.fixture

@@ -30,7 +30,8 @@ rule annotation_sheet:
     message:
         "Draw the sheet that people fill in"
     shell:
-        "stage annotation_sheet --pool {input.pool:q} --category {input.category:q} --behaviour {input.behaviour:q}"
+        "stage annotation_sheet --record {params.code} {output:q} --"
+        " --pool {input.pool:q} --category {input.category:q} --behaviour {input.behaviour:q}"
         " --rows {params.rows} --seed {params.seed} --out-sheet {output.sheet:q} --out-guide {output.guide:q} &> {log:q}"
 
 
@@ -56,5 +57,6 @@ rule agreement:
     message:
         "Say how far the labels of pool {POOL} agree".replace("{POOL}", POOL)
     shell:
-        "stage agreement {params.files} --options {params.options:q} --out-csv {output.csv:q} --out-md {output.md:q}"
+        "stage agreement --record {params.code} {output:q} --"
+        " {params.files} --options {params.options:q} --out-csv {output.csv:q} --out-md {output.md:q}"
         " &> {log:q}"

@@ -29,5 +29,6 @@ rule data:
     message:
         "Read {wildcards.dataset}"
     shell:
-        "stage data --kind {params.kind} --format {params.format} --source {params.source:q} {params.rows}"
+        "stage data --record {params.code} {output:q} --"
+        " --kind {params.kind} --format {params.format} --source {params.source:q} {params.rows}"
         " --out {output.rows:q} &> {log:q}"

@@ -36,6 +36,7 @@ rule generate:
     message:
         "Generate with {wildcards.run}"
     shell:
-        "stage generate --model {params.model:q} {params.adapter} --options {params.options:q}"
+        "stage generate --record {params.code} {output:q} --"
+        " --model {params.model:q} {params.adapter} --options {params.options:q}"
         " --benchmarks {params.benchmarks} --partial {params.partial:q} --out {output.responses:q}"
         " --record {output.record:q} &> {log:q}"

@@ -33,6 +33,7 @@ rule judge:
     message:
         "Judge {wildcards.benchmark} of {wildcards.run} by {wildcards.judge}"
     shell:
-        "stage judge --judge {wildcards.judge} --options {params.options:q} {params.canaries}"
+        "stage judge --record {params.code} {output:q} --"
+        " --judge {wildcards.judge} --options {params.options:q} {params.canaries}"
         " --store {params.store:q} --benchmark {wildcards.benchmark} --responses {input.responses:q}"
         " --out {output.scores:q} &> {log:q}"

@@ -30,7 +30,8 @@ rule behaviour:
     message:
         "Label the behaviour of pool {wildcards.pool}"
     shell:
-        "stage behaviour --pool {input.pool:q} --judge {params.judge} --options {params.options:q}"
+        "stage behaviour --record {params.code} {output:q} --"
+        " --pool {input.pool:q} --judge {params.judge} --options {params.options:q}"
         " {params.canaries} --store {params.store:q} --out {output.labels:q} &> {log:q}"
 
 
@@ -58,7 +59,8 @@ rule category:
     message:
         "Label the categories of pool {wildcards.pool}"
     shell:
-        "stage category --labeller {params.labeller} --pool {input.pool:q} --options {params.options:q}"
+        "stage category --record {params.code} {output:q} --"
+        " --labeller {params.labeller} --pool {input.pool:q} --options {params.options:q}"
         " {params.files} --store {params.store:q} --out {output.labels:q} &> {log:q}"
 
 
@@ -84,5 +86,6 @@ rule embed:
     message:
         "Embed {wildcards.dataset}"
     shell:
-        "stage embed --pairs {input.pairs:q} --model {params.model:q} --batch-size {params.batch_size}"
+        "stage embed --record {params.code} {output:q} --"
+        " --pairs {input.pairs:q} --model {params.model:q} --batch-size {params.batch_size}"
         " --out {output.embedding:q} &> {log:q}"

@@ -58,7 +58,8 @@ rule scores:
     message:
         "Gather the scores of {RUNS} runs".replace("{RUNS}", str(len(MEASURED)))
     shell:
-        "stage scores --results {params.results:q} --options {params.options:q} --out {output.scores:q} &> {log:q}"
+        "stage scores --record {params.code} {output:q} --"
+        " --results {params.results:q} --options {params.options:q} --out {output.scores:q} &> {log:q}"
 
 
 rule table:
@@ -84,7 +85,8 @@ rule table:
     message:
         "Write Table {wildcards.number}"
     shell:
-        "stage table --number {wildcards.number} --options {params.options:q} --inputs {input:q}"
+        "stage table --record {params.code} {output:q} --"
+        " --number {wildcards.number} --options {params.options:q} --inputs {input:q}"
         " --out-csv {output.csv:q} --out-md {output.md:q} --out-tex {output.tex:q} &> {log:q}"
 
 
@@ -112,7 +114,8 @@ rule figure:
     message:
         "Draw Figure {wildcards.number}"
     shell:
-        "stage figure --number {wildcards.number} --options {params.options:q} --inputs {input:q}"
+        "stage figure --record {params.code} {output:q} --"
+        " --number {wildcards.number} --options {params.options:q} --inputs {input:q}"
         " --out-pdf {output.pdf:q} --out-svg {output.svg:q} --out-png {output.png:q} --out-csv {output.csv:q}"
         " &> {log:q}"
 
@@ -138,4 +141,5 @@ rule headline:
     message:
         "Write the headline"
     shell:
-        "stage headline --options {params.options:q} --scores {input.scores:q} --out {output.text:q} &> {log:q}"
+        "stage headline --record {params.code} {output:q} --"
+        " --options {params.options:q} --scores {input.scores:q} --out {output.text:q} &> {log:q}"

@@ -37,6 +37,7 @@ rule rewrite:
     message:
         "Rewrite the responses of pool {wildcards.pool} as refusals"
     shell:
-        "stage rewrite --pool {input.pool:q} --options {params.options:q} --template {input.template:q}"
+        "stage rewrite --record {params.code} {output:q} --"
+        " --pool {input.pool:q} --options {params.options:q} --template {input.template:q}"
         " --max-new-tokens {params.max_new_tokens} --max-failed {params.max_failed} --store {params.store:q}"
         " --out {output.pool:q} --log {output.log:q} &> {log:q}"

@@ -29,5 +29,6 @@ rule sample:
     message:
         "Pick {wildcards.n} of {wildcards.pool} with {wildcards.sampler}, trial {wildcards.trial}"
     shell:
-        "stage sample --sampler {wildcards.sampler} --n {wildcards.n} --seed {params.seed}"
+        "stage sample --record {params.code} {output:q} --"
+        " --sampler {wildcards.sampler} --n {wildcards.n} --seed {params.seed}"
         " --options {params.options:q} --pool {input.pool:q} {params.features} --out {output.subset:q} &> {log:q}"

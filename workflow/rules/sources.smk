@@ -30,7 +30,8 @@ rule fetch:
     message:
         "Fetch {wildcards.source}"
     shell:
-        "stage fetch --name {wildcards.source} --source {params.source:q} {params.unpinned} --out {params.out:q}"
+        "stage fetch --record {params.code} {output:q} --"
+        " --name {wildcards.source} --source {params.source:q} {params.unpinned} --out {params.out:q}"
         " &> {log:q}"
 
 

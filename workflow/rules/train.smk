@@ -42,6 +42,7 @@ rule train:
     message:
         "Train {wildcards.model} with {wildcards.n} of {wildcards.pool} by {wildcards.sampler}, trial {wildcards.trial}"
     shell:
-        "stage train --model {params.model:q} --base {input.base:q} --pool {input.pool:q} --subset {input.subset:q}"
+        "stage train --record {params.code} {output:q} --"
+        " --model {params.model:q} --base {input.base:q} --pool {input.pool:q} --subset {input.subset:q}"
         " --seed {params.seed} --options {params.options:q} --code {params.code} --out {params.out:q}"
         " --partial {params.partial:q} --checkpoint-minutes {resources.checkpoint_minutes} &> {log:q}"

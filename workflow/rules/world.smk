@@ -9,6 +9,11 @@ Costs: about two CPU minutes once. A study without the mini world runs none of t
 WORLD_OPTIONS = as_json(study.world.options)
 
 
+def base_model(name):
+    """The files of a base model of the world; none where a model starts from nothing."""
+    return [f"{WORLD}/models/{name}/{file}" for file in MODEL_FILES] if name else []
+
+
 rule world_data:
     output:
         files=expand("{folder}/data/{file}", folder=WORLD, file=sources.WORLD_DATA),
@@ -28,7 +33,8 @@ rule world_data:
     message:
         "Write the mini world's source files"
     shell:
-        "stage world_data --options {params.options:q} --out {params.out:q} &> {log:q}"
+        "stage world_data --record {params.code} {output:q} --"
+        " --options {params.options:q} --out {params.out:q} &> {log:q}"
 
 
 rule world_tokenizer:
@@ -52,20 +58,24 @@ rule world_tokenizer:
     message:
         "Train the mini world's tokenizer"
     shell:
-        "stage world_tokenizer --options {params.options:q} --template {input.template:q} --out {params.out:q}"
+        "stage world_tokenizer --record {params.code} {output:q} --"
+        " --options {params.options:q} --template {input.template:q} --out {params.out:q}"
         " &> {log:q}"
 
 
-rule world_pretrain:
+rule world_model:
     input:
+        start=lambda wildcards: base_model(wildcards.stage == "aligned" and f"{wildcards.family}-pretrained"),
         tokenizer=rules.world_tokenizer.output,
         template=ALPACA_SHAPED,
     output:
-        expand("{folder}/models/{{family}}-pretrained/{file}", folder=WORLD, file=MODEL_FILES),
+        base_model("{family}-{stage}"),
     log:
-        f"{WORLD}/logs/models/{{family}}-pretrained.log",
+        f"{WORLD}/logs/models/{{family}}-{{stage}}.log",
     benchmark:
-        f"{WORLD}/benchmarks/models/{{family}}-pretrained.jsonl"
+        f"{WORLD}/benchmarks/models/{{family}}-{{stage}}.jsonl"
+    wildcard_constraints:
+        stage="pretrained|aligned",
     priority: 10
     conda:
         "../../envs/ballast.yaml"
@@ -74,56 +84,22 @@ rule world_pretrain:
         runtime=10,
     params:
         options=WORLD_OPTIONS,
+        start=lambda wildcards, input: options({"start": input.start and os.path.dirname(input.start[0])}),
         tokenizer=lambda wildcards, input: os.path.dirname(input.tokenizer[0]),
         out=lambda wildcards, output: os.path.dirname(output[0]),
         code=code_identity("world_model"),
     message:
-        "Pretrain a tiny {wildcards.family}"
+        "Make a tiny {wildcards.family}, {wildcards.stage}"
     shell:
-        "stage world_model --options {params.options:q} --family {wildcards.family} --stage pretrained"
+        "stage world_model --record {params.code} {output:q} --"
+        " --options {params.options:q} --family {wildcards.family} --stage {wildcards.stage} {params.start}"
         " --tokenizer {params.tokenizer:q} --template {input.template:q} --out {params.out:q} &> {log:q}"
-
-
-rule world_align:
-    input:
-        start=rules.world_pretrain.output,
-        tokenizer=rules.world_tokenizer.output,
-        template=ALPACA_SHAPED,
-    output:
-        expand("{folder}/models/{{family}}-aligned/{file}", folder=WORLD, file=MODEL_FILES),
-    log:
-        f"{WORLD}/logs/models/{{family}}-aligned.log",
-    benchmark:
-        f"{WORLD}/benchmarks/models/{{family}}-aligned.jsonl"
-    priority: 10
-    conda:
-        "../../envs/ballast.yaml"
-    resources:
-        mem_mb=1500,
-        runtime=10,
-    params:
-        options=WORLD_OPTIONS,
-        start=lambda wildcards, input: os.path.dirname(input.start[0]),
-        tokenizer=lambda wildcards, input: os.path.dirname(input.tokenizer[0]),
-        out=lambda wildcards, output: os.path.dirname(output[0]),
-        code=code_identity("world_model"),
-    message:
-        "Align the tiny {wildcards.family}"
-    shell:
-        "stage world_model --options {params.options:q} --family {wildcards.family} --stage aligned"
-        " --start {params.start:q} --tokenizer {params.tokenizer:q} --template {input.template:q}"
-        " --out {params.out:q} &> {log:q}"
 
 
 # Judges that answer in words start from a pretrained model; the two reward models start from nothing.
 rule world_judge:
     input:
-        start=lambda wildcards: expand(
-            "{folder}/models/{start}/{file}",
-            folder=WORLD,
-            start=sources.WORLD_JUDGES[wildcards.judge] or [],
-            file=MODEL_FILES,
-        ),
+        start=lambda wildcards: base_model(sources.WORLD_JUDGES[wildcards.judge]),
         tokenizer=rules.world_tokenizer.output,
         template=lambda wildcards: sources.own_template(wildcards.judge) or [],
     output:
@@ -151,5 +127,6 @@ rule world_judge:
     message:
         "Train the mini world's {wildcards.judge}"
     shell:
-        "stage world_judge --options {params.options:q} --judge {wildcards.judge} {params.start}"
+        "stage world_judge --record {params.code} {output:q} --"
+        " --options {params.options:q} --judge {wildcards.judge} {params.start}"
         " --tokenizer {params.tokenizer:q} --out {params.out:q} &> {log:q}"

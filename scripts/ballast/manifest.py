@@ -1,0 +1,198 @@
+"""The manifest: what every artefact held when its job ended, and what made it.
+
+One JSON row an artefact, in `results/<study>/manifest/`, or `results/worlds/<world>/manifest/`, under the artefact's
+own path: rows of concurrent jobs never meet, and a job that runs again replaces its own. `verify` hashes every artefact
+again. Files of a fetched source are listed in its `source.json`, and verified through it.
+"""
+
+import csv
+import importlib.metadata
+import json
+import os
+import platform
+import shlex
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pyarrow.parquet as pq
+from safetensors import safe_open
+
+from ballast.files import BallastError, digest, read_json, read_jsonl, read_text, write_json
+
+FOLDER = "manifest"
+# What jobs keep beside their artefacts; each may be deleted, and says nothing.
+OTHERS = ("logs", "benchmarks", "store", "partial", FOLDER, "settled.txt")
+LIBRARIES = (
+    "numpy",
+    "pandas",
+    "peft",
+    "pyarrow",
+    "sentence-transformers",
+    "tokenizers",
+    "torch",
+    "transformers",
+    "vllm",
+)
+SOURCE = "source.json"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """An artefact that is not what its row says: its path, what is wrong, the rule that makes it, the repair."""
+
+    artefact: str
+    wrong: str
+    rule: str
+    repair: str
+
+
+def row_of(artefact: str | Path) -> Path:
+    """Path of an artefact's row. Artefacts lie below `results/<study>/` or `results/worlds/<world>/`."""
+    parts = Path(artefact).parts
+    depth = 3 if parts[1:2] == ("worlds",) else 2
+    if parts[0] != "results" or len(parts) <= depth:
+        raise BallastError(f"{artefact}: not below results/<study>/, so no manifest can have a row of it")
+    return Path(*parts[:depth], FOLDER, *parts[depth:-1], f"{parts[-1]}.json")
+
+
+def record(artefacts: list[str], rule: str, code: str, arguments: list[str]) -> None:
+    """Write the rows of what a job made; its stage's `arguments` hold the slice of the config that it read."""
+    config = slice_of(arguments)
+    for artefact in artefacts:
+        described = {"sha256": digest(artefact), "bytes": os.path.getsize(artefact), **describe(artefact)}
+        made = {"artefact": artefact, "rule": rule, "code": code, "config": config, "versions": versions()}
+        write_json(row_of(artefact), described | made)
+
+
+def describe(path: str | Path) -> dict:
+    """`rows` and `schema` of a file by its kind: columns and their types, tensors by type; none of other files."""
+    kind = Path(path).suffix
+    if kind == ".parquet":
+        table = pq.ParquetFile(path)
+        columns = {field.name: str(field.type) for field in table.schema_arrow}
+        return {"rows": table.metadata.num_rows, "schema": columns}
+    if kind == ".csv":
+        header, *rows = csv.reader(read_text(path).splitlines(keepends=True))
+        return {"rows": len(rows), "schema": dict.fromkeys(header, "text")}
+    if kind == ".safetensors":
+        with safe_open(path, "np") as tensors:
+            names = tensors.keys()
+            types = Counter(tensors.get_slice(name).get_dtype() for name in names)
+        return {"rows": None, "schema": {name: f"{number} tensors" for name, number in sorted(types.items())}}
+    rows = read_jsonl(path) if kind == ".jsonl" else read_json(path) if kind == ".json" else None
+    return {"rows": len(rows) if isinstance(rows, list) else None, "schema": None}
+
+
+def slice_of(arguments: list[str]) -> dict:
+    """A stage's arguments by name; JSON is read, so that the row shows keys and values of the config."""
+    found: dict[str, list] = {}
+    name = ""
+    for argument in arguments:
+        if argument.startswith("--"):
+            name = argument.removeprefix("--")
+            found[name] = []
+        else:
+            found[name].append(json.loads(argument) if argument.startswith("{") else argument)
+    return {name: values[0] if len(values) == 1 else values or True for name, values in found.items()}
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Versions of Python and of the libraries whose release can change bytes, where they are installed."""
+    found = {"python": platform.python_version()}
+    for library in LIBRARIES:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            found[library] = importlib.metadata.version(library)
+    return found
+
+
+def verify(folders: list[str], command: str, rules: list[str]) -> tuple[list[Finding], int, int]:
+    """What is not as its row says below some `results/...` folders; how many artefacts were hashed, and their bytes.
+
+    `command` is how this study is run; a repair adds the artefact to it. `rules` are in the order of the data flow, and
+    so are the findings: what an artefact is made from is repaired before it.
+    """
+    checks = list(_checks(folders, command))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        findings = list(pool.map(lambda check: check.finding(), checks))
+    strays = list(_strays(folders, command, {check.artefact for check in checks}))
+    size = sum(check.size() for check in checks)
+    place = {rule: number for number, rule in enumerate(rules)}
+    found = sorted([*filter(None, findings), *strays], key=lambda one: (place.get(one.rule, len(place)), one.artefact))
+    return found, len(checks), size
+
+
+@dataclass(frozen=True)
+class Check:
+    """One file to hash. `size_wanted` is None where only its digest is known; `wrong` where the row itself is bad."""
+
+    artefact: str
+    sha256: str
+    size_wanted: int | None
+    rule: str
+    repair: str
+    wrong: str = ""
+
+    def size(self) -> int:
+        return os.path.getsize(self.artefact) if os.path.isfile(self.artefact) else 0
+
+    def finding(self) -> Finding | None:
+        wrong = self.wrong or self._wrong()
+        return Finding(self.artefact, wrong, self.rule, self.repair) if wrong else None
+
+    def _wrong(self) -> str:
+        if not os.path.isfile(self.artefact):
+            return "missing"
+        if self.size_wanted is not None and self.size() != self.size_wanted:
+            return f"torn: it has {self.size()} bytes, and had {self.size_wanted}"
+        try:
+            return "" if digest(self.artefact) == self.sha256 else "changed: other bytes than were written"
+        except BallastError as error:
+            return str(error)
+
+
+def _checks(folders: list[str], command: str) -> Iterator[Check]:
+    for folder in folders:
+        for path in sorted(Path(folder, FOLDER).rglob("*.json")):
+            artefact = Path(folder, path.relative_to(Path(folder, FOLDER)).with_suffix("")).as_posix()
+            repair = remake(command, artefact)
+            try:
+                row = read_json(path)
+                check = Check(artefact, row["sha256"], row["bytes"], row["rule"], repair)
+            except (BallastError, KeyError, TypeError):
+                yield Check(artefact, "", None, "unknown", repair, f"its manifest row is torn ({path})")
+                continue
+            yield check
+            if Path(artefact).name == SOURCE and not check.finding():
+                yield from _source_checks(Path(artefact), repair)
+
+
+def _source_checks(manifest: Path, repair: str) -> Iterator[Check]:
+    """The files of a fetched source; models are links to a cache, where a damaged file must go before it is fetched."""
+    for name, sha256 in read_json(manifest)["sha256"].items():
+        path = manifest.parent / name
+        cached = f"rm {shlex.quote(str(path.resolve()))} && " if path.is_symlink() and path.exists() else ""
+        yield Check(path.as_posix(), sha256, None, "fetch", cached + repair)
+
+
+def _strays(folders: list[str], command: str, known: set[str]) -> Iterator[Finding]:
+    """Files that no row knows: left by a killed job, or put there by hand."""
+    for folder in folders:
+        for path in sorted(Path(folder).rglob("*")):
+            artefact = path.as_posix()
+            if path.relative_to(folder).parts[0] in OTHERS or not path.is_file() or artefact in known:
+                continue
+            if path.name.startswith("."):
+                yield Finding(artefact, "left by a job that was killed", "none", f"rm {shlex.quote(artefact)}")
+            else:
+                yield Finding(artefact, "in no manifest row", "unknown", remake(command, artefact))
+
+
+def remake(command: str, artefact: str) -> str:
+    """Makes one artefact again, whatever Snakemake thinks of it; a plain run then follows with what reads it."""
+    return f"{command} --force {shlex.quote(artefact)}"

@@ -1,0 +1,200 @@
+"""The manifest: what a row says of each kind of file, and what verification finds."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.numpy import save_file
+
+from ballast import manifest
+from ballast.files import BallastError, digest, read_json, write_csv, write_json, write_parquet
+
+STAGE = Path(__file__).parents[2] / "scripts/stage.py"
+STUDY = "results/s"
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch) -> Path:
+    """A working folder with three artefacts of two rules, each with its row."""
+    monkeypatch.chdir(tmp_path)
+    write_parquet(f"{STUDY}/data/base.parquet", pd.DataFrame({"id": ["a", "b"], "score": [1.0, None]}))
+    write_csv(f"{STUDY}/tables/table1.csv", pd.DataFrame({"n": [7], "harm": ["a, b"]}))
+    Path("results/worlds/w/models").mkdir(parents=True)
+    save_file({"a": np.zeros((2, 2), "float32"), "b": np.zeros(3, "float32")}, "results/worlds/w/models/m.safetensors")
+    manifest.record([f"{STUDY}/data/base.parquet"], "data", "c0de", ["--kind", "base", "--rows", "2"])
+    manifest.record([f"{STUDY}/tables/table1.csv"], "table", "c0de", ["--options", '{"redact": true}', "--flag"])
+    manifest.record(["results/worlds/w/models/m.safetensors"], "world_model", "c0de", [])
+    return tmp_path
+
+
+def findings() -> dict[str, tuple[str, str, str]]:
+    found, _, _ = manifest.verify([STUDY, "results/worlds/w"], "snakemake", ["world_model", "data", "table"])
+    return {finding.artefact: (finding.wrong, finding.rule, finding.repair) for finding in found}
+
+
+def flip(path: str) -> None:
+    """Change one bit in the middle of a file, and leave its time stamp."""
+    times, content = os.stat(path), bytearray(Path(path).read_bytes())
+    content[len(content) // 2] ^= 1
+    Path(path).write_bytes(content)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def test_a_row_says_what_the_file_holds_and_what_made_it(study):
+    row = read_json(f"{STUDY}/manifest/data/base.parquet.json")
+    path = Path(f"{STUDY}/data/base.parquet")
+    assert (row["sha256"], row["bytes"]) == (digest(path), path.stat().st_size)
+    assert (row["rows"], row["schema"]) == (2, {"id": "large_string", "score": "double"})
+    assert (row["artefact"], row["rule"], row["code"]) == (str(path), "data", "c0de")
+    assert row["config"] == {"kind": "base", "rows": "2"}
+    assert row["versions"]["python"].startswith("3.11") and {"torch", "transformers", "peft"} <= row["versions"].keys()
+
+
+def test_a_row_of_each_kind_of_file(study):
+    table = read_json(f"{STUDY}/manifest/tables/table1.csv.json")
+    assert (table["rows"], table["schema"]) == (1, {"n": "text", "harm": "text"})
+    assert table["config"] == {"options": {"redact": True}, "flag": True}
+    model = read_json("results/worlds/w/manifest/models/m.safetensors.json")
+    assert (model["rows"], model["schema"]) == (None, {"F32": "2 tensors"})
+    for name, text, rows in (("a.jsonl", "{}\n{}\n", 2), ("a.json", "[1, 2, 3]", 3), ("b.json", "{}", None)):
+        Path(name).write_text(text)
+        assert manifest.describe(name) == {"rows": rows, "schema": None}
+    Path("c.csv").write_text('a,b\n"one\ntwo",3\n')
+    assert manifest.describe("c.csv")["rows"] == 1, "a line end inside a cell ends no row"
+    Path("figure.pdf").write_bytes(b"\xff")
+    assert manifest.describe("figure.pdf") == {"rows": None, "schema": None}
+
+
+def test_what_is_whole_is_not_found(study):
+    found, artefacts, size = manifest.verify([STUDY, "results/worlds/w"], "snakemake", [])
+    named = ("data/base.parquet", "tables/table1.csv", "../worlds/w/models/m.safetensors")
+    assert (found, artefacts) == ([], 3) and size == sum(os.path.getsize(f"{STUDY}/{name}") for name in named)
+
+
+def test_a_flipped_bit_is_found_though_size_and_time_stamp_are_the_same(study):
+    flip("results/worlds/w/models/m.safetensors")
+    assert findings() == {
+        "results/worlds/w/models/m.safetensors": (
+            "changed: other bytes than were written",
+            "world_model",
+            "snakemake --force results/worlds/w/models/m.safetensors",
+        )
+    }
+
+
+def test_a_truncated_file_and_a_missing_one_are_found_in_the_order_of_the_data_flow(study):
+    Path(f"{STUDY}/tables/table1.csv").unlink()
+    os.truncate(f"{STUDY}/data/base.parquet", 9)
+    size = read_json(f"{STUDY}/manifest/data/base.parquet.json")["bytes"]
+    found = findings()
+    assert list(found) == [f"{STUDY}/data/base.parquet", f"{STUDY}/tables/table1.csv"]
+    assert found[f"{STUDY}/data/base.parquet"][:2] == (f"torn: it has 9 bytes, and had {size}", "data")
+    assert found[f"{STUDY}/tables/table1.csv"][:2] == ("missing", "table")
+
+
+@pytest.mark.parametrize("text", ["", '{"sha256": "', "[]", "{}"])
+def test_a_torn_row_is_found_and_its_artefact_made_again(study, text):
+    row = f"{STUDY}/manifest/data/base.parquet.json"
+    Path(row).write_text(text)
+    repair = f"snakemake --force {STUDY}/data/base.parquet"
+    assert findings() == {f"{STUDY}/data/base.parquet": (f"its manifest row is torn ({row})", "unknown", repair)}
+
+
+def test_files_that_no_row_knows_are_found_but_for_logs_and_what_jobs_keep(study):
+    for name in (
+        "data/mine.parquet",
+        "data/.base.parquet.x1y2",
+        "logs/a.log",
+        "store/a.jsonl",
+        "partial/train/a",
+        "settled.txt",
+    ):
+        Path(STUDY, name).parent.mkdir(parents=True, exist_ok=True)
+        Path(STUDY, name).write_text("x")
+    assert findings() == {
+        f"{STUDY}/data/.base.parquet.x1y2": (
+            "left by a job that was killed",
+            "none",
+            f"rm {STUDY}/data/.base.parquet.x1y2",
+        ),
+        f"{STUDY}/data/mine.parquet": (
+            "in no manifest row",
+            "unknown",
+            f"snakemake --force {STUDY}/data/mine.parquet",
+        ),
+    }
+
+
+def test_the_files_of_a_fetched_source_are_verified_through_its_manifest(study):
+    folder = Path(STUDY, "sources/m")
+    folder.mkdir(parents=True)
+    Path("cache").write_text("weights")
+    (folder / "model.safetensors").symlink_to(Path("cache").resolve())
+    (folder / "config.json").write_text("{}")
+    files = {name: digest(folder / name) for name in ("config.json", "model.safetensors")}
+    write_json(folder / "source.json", {"sha256": files})
+    manifest.record([f"{folder}/source.json"], "fetch", "c0de", [])
+    assert findings() == {}
+    flip("cache")
+    (folder / "config.json").unlink()
+    remake = f"snakemake --force {folder}/source.json"
+    assert findings() == {
+        f"{folder}/config.json": ("missing", "fetch", remake),
+        f"{folder}/model.safetensors": (
+            "changed: other bytes than were written",
+            "fetch",
+            f"rm {Path('cache').resolve()} && {remake}",
+        ),
+    }
+
+
+def test_what_lies_outside_a_study_has_no_row(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for artefact in ("elsewhere/a.csv", "results/a.csv", "results/worlds/a.csv"):
+        with pytest.raises(BallastError, match=f"{artefact}: not below results/<study>/"):
+            manifest.row_of(artefact)
+
+
+def stage(*arguments: str) -> subprocess.CompletedProcess:
+    environment = os.environ | {"BALLAST_PRELOAD": ""}
+    return subprocess.run([sys.executable, STAGE, *arguments], env=environment, capture_output=True, text=True)
+
+
+def data(source: str) -> subprocess.CompletedProcess:
+    out = f"{STUDY}/data/benchmarks/i.parquet"
+    read = ["--kind", "benchmark", "--format", "i-alpaca", "--source", source, "--out", out]
+    return stage("data", "--record", "c0de", out, "--", *read)
+
+
+def test_a_job_records_what_it_made_and_a_failed_one_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("none.json").write_text('{"instructions": []}')
+    assert data("none.json").returncode == 1 and not Path("results").exists()
+    Path("two.json").write_text('{"instructions": ["a", "b"]}')
+    assert data("two.json").returncode == 0
+    row = read_json(f"{STUDY}/manifest/data/benchmarks/i.parquet.json")
+    assert (row["rule"], row["code"], row["rows"], row["config"]["source"]) == ("data", "c0de", 2, "two.json")
+
+
+def test_the_same_job_gives_the_same_row(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("two.json").write_text('{"instructions": ["a", "b"]}')
+    rows = [data("two.json") and Path(f"{STUDY}/manifest/data/benchmarks/i.parquet.json").read_bytes() for _ in "ab"]
+    assert rows[0] == rows[1]
+
+
+def test_verification_ends_with_what_to_do(study):
+    asked = ["--folders", STUDY, "results/worlds/w", "--command", "snakemake --configfile s.yaml", "--rules", "data"]
+    whole = stage("verify", *asked)
+    assert whole.returncode == 0 and "3 artefacts, 0 MB: each is what its manifest row says" in whole.stdout
+    flip(f"{STUDY}/data/base.parquet")
+    bad = stage("verify", *asked)
+    assert bad.returncode == 1 and "Traceback" not in bad.stderr
+    assert f"repair: snakemake --configfile s.yaml --force {STUDY}/data/base.parquet" in bad.stdout
+    assert "verify: 1 files are not as they were made, of 3 artefacts; say each repair in this order" in bad.stderr
+    nothing = stage("verify", "--folders", "results/none", "--command", "snakemake", "--rules", "data")
+    assert nothing.returncode == 1 and "verify: results/none: no artefact to verify" in nothing.stderr
