@@ -170,4 +170,4 @@ def test_a_changed_sampler_reruns_its_own_runs_and_the_tables(copy):
     found = pending(copy)
     assert found["sample"] == len({run.subset for run in changed})
     assert found["train"] == found["generate"] == len(changed) and found["judge"] == 4 * len(changed)
-    assert not {"world_data", "world_pretrain", "data", "embed", "behaviour", "category"} & set(found)
+    assert not {"world_data", "data", "embed", "behaviour", "category"} & set(found)

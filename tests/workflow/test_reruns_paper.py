@@ -1,44 +1,31 @@
 """What an edit would re-run of the paper study, by dry run: every file of it is a placeholder, and recorded as made."""
 
-import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import edits
 import pytest
 import yaml
-from edits import checkout, edit, snakemake
+from edits import checkout, edit
 
 pytestmark = pytest.mark.workflow
-# As if all had run: Snakemake's own --touch, without the pause that it makes for every job.
-TOUCH = """
-import sys
-from snakemake.cli import main
-from snakemake.executors.touch import Executor
-Executor.SLEEPING_TIME = 0
-main(["--touch", "--forceall", "--quiet", "--configfile", "config/paper.yaml"])
-"""
 # What shows scores; Table 3 and Figure 5 show the pool.
 SHOWN = {"scores": 1, "table": 4, "figure": 5, "headline": 1}
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory) -> Path:
+def placeholders(tmp_path_factory) -> Path:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(edits.ROOT / "benchmarks"))
+        import dry_runs
     folder = checkout(tmp_path_factory.mktemp("paper") / "study")
-    summary = snakemake(folder, "--summary", "--configfile", "config/paper.yaml")
-    for name in re.findall(r"^(results/[^\t]+)\t", summary, re.MULTILINE):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(name)
-    done = subprocess.run([sys.executable, "-c", TOUCH], cwd=folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
+    dry_runs.as_if_made(folder, "config/paper.yaml")
     return folder
 
 
 @pytest.fixture
-def copy(finished, tmp_path) -> Path:
-    return Path(shutil.copytree(finished, tmp_path / "copy", symlinks=True))
+def copy(placeholders, tmp_path) -> Path:
+    return Path(shutil.copytree(placeholders, tmp_path / "copy", symlinks=True))
 
 
 def pending(folder: Path, **changes) -> dict[str, int]:
