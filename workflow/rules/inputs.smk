@@ -83,14 +83,17 @@ def model_folder(place):
     return f"{WORLD}/models/{place.world}" if place.world else place.path
 
 
+def world_model(name):
+    """The files of a model of the mini world; none where another model starts from nothing."""
+    names = JUDGE_FILES if name in sources.WORLD_JUDGES else MODEL_FILES
+    return [f"{WORLD}/models/{name}/{file}" for file in names] if name else []
+
+
 def model_files(place):
     """Every file that defines a model, so that another model under the same name is another input."""
     if place.source:
         return [source_manifest(place.source)]
-    if place.world:
-        names = JUDGE_FILES if place.world in sources.WORLD_JUDGES else MODEL_FILES
-        return [f"{WORLD}/models/{place.world}/{name}" for name in names]
-    return sources.model_files(place.path)
+    return world_model(place.world) if place.world else sources.model_files(place.path)
 
 
 def model_inputs(model):
@@ -280,3 +283,13 @@ def artefact_inputs(artefact):
         "table-3": [labels, f"{RESULTS}/data/pools/{POOL}.parquet"],
         "figure-5": [labels],
     }.get(artefact, [f"{RESULTS}/scores.parquet"])
+
+
+def this_command():
+    """How a person runs this study from this folder."""
+    elsewhere = os.path.relpath(workflow.main_snakefile)
+    given = {"--snakefile": [elsewhere] if os.path.dirname(elsewhere) else []}
+    given["--configfile"] = map(os.path.relpath, workflow.overwrite_configfiles)
+    return shlex.join(
+        ["snakemake", *(word for flag, files in given.items() for file in files for word in (flag, file))]
+    )

@@ -8,12 +8,6 @@ Costs: reading every byte once.
 import os
 
 
-def this_command():
-    """How a person runs this study from here."""
-    files = [os.path.relpath(file) for file in workflow.overwrite_configfiles]
-    return shlex.join(["snakemake", *(["--configfile", *files] if files else [])])
-
-
 rule verify:
     log:
         f"{RESULTS}/logs/verify.log",

@@ -9,11 +9,6 @@ Costs: about two CPU minutes once. A study without the mini world runs none of t
 WORLD_OPTIONS = as_json(study.world.options)
 
 
-def base_model(name):
-    """The files of a base model of the world; none where a model starts from nothing."""
-    return [f"{WORLD}/models/{name}/{file}" for file in MODEL_FILES] if name else []
-
-
 rule world_data:
     output:
         files=expand("{folder}/data/{file}", folder=WORLD, file=sources.WORLD_DATA),
@@ -65,11 +60,11 @@ rule world_tokenizer:
 
 rule world_model:
     input:
-        start=lambda wildcards: base_model(wildcards.stage == "aligned" and f"{wildcards.family}-pretrained"),
+        start=lambda wildcards: world_model(wildcards.stage == "aligned" and f"{wildcards.family}-pretrained"),
         tokenizer=rules.world_tokenizer.output,
         template=ALPACA_SHAPED,
     output:
-        base_model("{family}-{stage}"),
+        world_model("{family}-{stage}"),
     log:
         f"{WORLD}/logs/models/{{family}}-{{stage}}.log",
     benchmark:
@@ -99,7 +94,7 @@ rule world_model:
 # Judges that answer in words start from a pretrained model; the two reward models start from nothing.
 rule world_judge:
     input:
-        start=lambda wildcards: base_model(sources.WORLD_JUDGES[wildcards.judge]),
+        start=lambda wildcards: world_model(sources.WORLD_JUDGES[wildcards.judge]),
         tokenizer=rules.world_tokenizer.output,
         template=lambda wildcards: sources.own_template(wildcards.judge) or [],
     output:
