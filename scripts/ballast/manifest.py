@@ -7,6 +7,7 @@ again. Files of a fetched source are listed in its `source.json`, and verified t
 
 import csv
 import importlib.metadata
+import io
 import json
 import os
 import platform
@@ -77,7 +78,7 @@ def describe(path: str | Path) -> dict:
         columns = {field.name: str(field.type) for field in table.schema_arrow}
         return {"rows": table.metadata.num_rows, "schema": columns}
     if kind == ".csv":
-        header, *rows = csv.reader(read_text(path).splitlines(keepends=True))
+        header, *rows = csv.reader(io.StringIO(read_text(path), newline=""))
         return {"rows": len(rows), "schema": dict.fromkeys(header, "text")}
     if kind == ".safetensors":
         with safe_open(path, "np") as tensors:

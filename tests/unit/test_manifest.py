@@ -63,8 +63,8 @@ def test_a_row_of_each_kind_of_file(study):
     for name, text, rows in (("a.jsonl", "{}\n{}\n", 2), ("a.json", "[1, 2, 3]", 3), ("b.json", "{}", None)):
         Path(name).write_text(text)
         assert manifest.describe(name) == {"rows": rows, "schema": None}
-    Path("c.csv").write_text('a,b\n"one\ntwo",3\n')
-    assert manifest.describe("c.csv")["rows"] == 1, "a line end inside a cell ends no row"
+    Path("c.csv").write_text('a,b\n"one\ntwo",3\nthree\u2028four,5\n', encoding="utf-8")
+    assert manifest.describe("c.csv")["rows"] == 2, "neither line end inside a cell ends a row"
     Path("figure.pdf").write_bytes(b"\xff")
     assert manifest.describe("figure.pdf") == {"rows": None, "schema": None}
 
@@ -90,8 +90,10 @@ def test_a_truncated_file_and_a_missing_one_are_found_in_the_order_of_the_data_f
     Path(f"{STUDY}/tables/table1.csv").unlink()
     os.truncate(f"{STUDY}/data/base.parquet", 9)
     size = read_json(f"{STUDY}/manifest/data/base.parquet.json")["bytes"]
+    flip("results/worlds/w/models/m.safetensors")
     found = findings()
-    assert list(found) == [f"{STUDY}/data/base.parquet", f"{STUDY}/tables/table1.csv"]
+    names = ["results/worlds/w/models/m.safetensors", f"{STUDY}/data/base.parquet", f"{STUDY}/tables/table1.csv"]
+    assert list(found) == names
     assert found[f"{STUDY}/data/base.parquet"][:2] == (f"torn: it has 9 bytes, and had {size}", "data")
     assert found[f"{STUDY}/tables/table1.csv"][:2] == ("missing", "table")
 
