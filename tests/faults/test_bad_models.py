@@ -71,10 +71,10 @@ class Study:
             "generate", model="model", options=json.dumps(GENERATION | changes.pop("options", {})), **given, **changes
         )
 
-    def judge(self, **changes) -> list[str]:
+    def judge(self, name="md-judge", **changes) -> list[str]:
         options = json.dumps(JUDGE | {"model": "model", "template": TEMPLATE} | changes)
         given = {"benchmark": "b", "responses": "responses.parquet", "store": "store", "out": "judged.parquet"}
-        return self.stage("judge", judge="md-judge", options=options, **given)
+        return self.stage("judge", judge=name, options=options, **given)
 
     def made(self) -> set[str]:
         """Files that were not there at the start; `partial` and `store` may stay as folders without one."""
@@ -149,6 +149,28 @@ def test_a_torn_config_is_named(study, file):
     os.truncate(file, 20)
     assert study.generate(adapter="adapter")[1].startswith(f"generate: {file}: line ")
     assert study.made() == set()
+
+
+# ---- judges
+
+
+def test_a_judge_that_answers_junk_fails_its_stage_and_writes_no_score(study):
+    said = "2 of 2 answers could not be read, more than max_unparsable 0.2"
+    status, line = study.judge(max_unparsable=0.2)
+    assert status == 1 and line.startswith(f"judge: judge md-judge: {said}; ")
+    assert not Path("judged.parquet").exists()
+    assert study.judge(max_unparsable=1.0) == [0]
+    scores = schemas.read("judged.parquet", schemas.JUDGED)
+    assert scores["score"].isna().all() and set(scores["answer_status"]) == {"unparsable"}
+
+
+def test_a_reward_model_that_is_no_number_gives_missing_scores_and_fails(study, reward_model):
+    shutil.copytree(reward_model, "reward")
+    weights = {name: tensor * float("nan") for name, tensor in load_file("reward/model.safetensors").items()}
+    save_file(weights, "reward/model.safetensors", {"format": "pt"})
+    status, line = study.judge("harm-rm", model="reward", max_unparsable=0.2)
+    assert status == 1 and line.startswith("judge: judge harm-rm: 2 of 2 answers could not be read")
+    assert not Path("judged.parquet").exists()
 
 
 # ---- losses
