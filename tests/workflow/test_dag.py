@@ -143,6 +143,13 @@ def test_a_bad_config_stops_in_one_line_before_any_job(tmp_path, changes, line):
     assert said == [line]
 
 
+def test_a_bad_key_on_the_command_line_stops_in_the_same_line(tmp_path):
+    done = snakemake("--dry-run", "--configfile", with_mini(tmp_path), "--config", "sampelrs=sss", folder=tmp_path)
+    assert done.returncode != 0
+    assert "ballast: config: 'sampelrs' is not a key; did you mean 'sampling'?" in done.stderr.splitlines()
+    assert "Traceback" not in done.stderr
+
+
 def test_a_sampler_that_does_not_exist_is_named_with_the_nearest(tmp_path):
     experiments = config.read(ROOT / "config/mini.yaml")["experiments"]
     experiments["sampling"]["samplers"] = ["random", "cosim"]

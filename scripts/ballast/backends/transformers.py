@@ -24,27 +24,23 @@ from transformers.utils.logging import disable_progress_bar
 
 from ballast.decoding import BEAMS, askable, continued, no_keeping, responses, rows_at_once, within_limit
 from ballast.files import BallastError
+from ballast.memory import enough, lower
 from ballast.store import Store
+from ballast.weights import adapter_folder, model_folder
 
 # Widths of batches whose rows must not depend on each other are multiples of this.
 STEP = 32
+# The key of the config that says how many texts a judge or another model reads at a time.
+ITS_BATCH = "the batch_size of this judge or model"
 
 disable_progress_bar()
 
 
-def folder(path: str | Path) -> str:
-    """`path` as a model folder; BallastError where there is none."""
-    if not (Path(path) / "config.json").is_file():
-        raise BallastError(f"{path}: no model here (no config.json); give the folder of a model on this machine")
-    if not list(Path(path).glob("*.safetensors")):
-        raise BallastError(f"{path}: no safetensors weights here; pickled weights are never loaded")
-    return str(path)
-
-
 def load_tokenizer(path: str | Path):
-    return AutoTokenizer.from_pretrained(folder(path), local_files_only=True)
+    return AutoTokenizer.from_pretrained(model_folder(path), local_files_only=True)
 
 
+@enough("the model itself does not fit: take a GPU with more memory, or a smaller dtype")
 def load_model(path: str | Path, dtype: str = "float32", kind=AutoModelForCausalLM, load_in_8bit: bool = False):
     """The model of a folder in evaluation mode, on the GPU where there is one; 8 bits need one and bitsandbytes."""
     settings = {"local_files_only": True, "use_safetensors": True, "dtype": getattr(torch, dtype)}
@@ -57,8 +53,10 @@ def load_model(path: str | Path, dtype: str = "float32", kind=AutoModelForCausal
         from transformers import BitsAndBytesConfig
 
         eight = BitsAndBytesConfig(load_in_8bit=True)
-        return kind.from_pretrained(folder(path), **settings, quantization_config=eight, device_map={"": 0}).eval()
-    model = kind.from_pretrained(folder(path), **settings)
+        return kind.from_pretrained(
+            model_folder(path), **settings, quantization_config=eight, device_map={"": 0}
+        ).eval()
+    model = kind.from_pretrained(model_folder(path), **settings)
     return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
 
 
@@ -80,11 +78,13 @@ def generate(
         if adapter is not None:
             from peft import PeftModel
 
-            network = PeftModel.from_pretrained(network, adapter, local_files_only=True)
+            network = PeftModel.from_pretrained(network, adapter_folder(adapter), local_files_only=True)
             if not options["load_in_8bit"]:  # merging would round the sum to 8 bits again
                 network = network.merge_and_unload()
         say = partial(_continue, network, tokenizer, options["max_new_tokens"], BEAMS[options["decoding"]])
-        tables.append(responses(tokenizer, prompts, asked, continued(asked, batches, adapter, store, say)))
+        with enough(lower("generation.batch_size", options["batch_size"])):
+            tokens = continued(asked, batches, adapter, store, say)
+        tables.append(responses(tokenizer, prompts, asked, tokens))
     return tables
 
 
@@ -174,7 +174,7 @@ def _apart(model: str, kind, asked: dict, answers: list, options: dict, ask: Cal
         items = [asked[index] for index in batch]
         # Filled up with its last, which it ends with anyway.
         filled = items + [items[-1]] * (rows - len(items))
-        with torch.inference_mode():
+        with torch.inference_mode(), enough(lower(ITS_BATCH, rows)):
             values = ask(network, filled, width)[: len(batch)]
         for index, value in zip(batch, values, strict=True):
             answers[index] = value

@@ -17,10 +17,12 @@ import torch
 from transformers import AutoConfig
 from transformers import __version__ as transformers_version
 
-from ballast.backends.transformers import folder, load_tokenizer
+from ballast.backends.transformers import ITS_BATCH, load_tokenizer
 from ballast.decoding import BEAMS, adapter_name, askable, continued, no_keeping, responses, within_limit
 from ballast.files import BallastError, read_json, write_json
+from ballast.memory import enough, lower
 from ballast.store import Store
+from ballast.weights import adapter_folder, model_folder
 
 # Read when vLLM is imported. One process schedules in one order; nothing is reported to anyone or asked of a hub.
 ENVIRONMENT = {
@@ -55,7 +57,9 @@ def generate(
     length = _length(model, asked, options["max_prompt_tokens"], options["max_new_tokens"])
     say, size = (_greedy, CHUNK) if BEAMS[options["decoding"]] == 1 else (_beam_search, options["batch_size"])
     batches = _chunks(asked, size)
-    with _engine(model, options, length, [adapter for adapter in adapters if adapter is not None]) as engine:
+    named = [adapter_folder(adapter) for adapter in adapters if adapter is not None]
+    advice = lower("generation.batch_size", options["batch_size"])
+    with enough(advice), _engine(model, options, length, named) as engine:
         loras = [adapter and _lora_request(adapter, number) for number, adapter in enumerate(adapters, start=1)]
         answers = [
             continued(asked, batches, adapter, store, partial(say, engine, options, lora))
@@ -120,7 +124,8 @@ def _ask(
     if not asked:
         return answers
     indices, prompts = list(asked), list(asked.values())
-    with _engine(model, options, _length(model, prompts, options["max_length"], max_new_tokens)) as engine:
+    length = _length(model, prompts, options["max_length"], max_new_tokens)
+    with enough(lower(ITS_BATCH, options["batch_size"])), _engine(model, options, length) as engine:
         for chunk in _chunks(prompts, CHUNK):
             outputs = _run(engine, [prompts[number] for number in chunk], params())
             at, values = [indices[number] for number in chunk], [read(output) for output in outputs]
@@ -168,7 +173,7 @@ def _engine(model: str, options: dict, length: int, adapters: list[str] = ()) ->
             eos = load_tokenizer(model).eos_token_id
             write_json(Path(scratch) / "generation_config.json", {"eos_token_id": eos})
             engine = vllm.LLM(
-                folder(model),
+                model_folder(model),
                 max_model_len=length,
                 generation_config=scratch,
                 logprobs_mode="raw_logprobs",
@@ -230,7 +235,7 @@ def _check_heads(model: str) -> None:
 
 
 def _config(model: str):
-    return AutoConfig.from_pretrained(folder(model), local_files_only=True).get_text_config()
+    return AutoConfig.from_pretrained(model_folder(model), local_files_only=True).get_text_config()
 
 
 def _rank(adapters: list[str]) -> int:

@@ -14,7 +14,7 @@ import torch
 from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
 from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
 
-from ballast import checkpoints, packing
+from ballast import checkpoints, memory, packing
 from ballast.backends.transformers import load_model, load_tokenizer
 from ballast.files import BallastError, atomic, read_json, write_json
 from ballast.prompts import prompt_template, training_ids
@@ -59,7 +59,8 @@ def train(
         )
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(ShowLosses())
-        checkpoints.train(trainer, partial)
+        with memory.enough(_lower_batch(options)):
+            checkpoints.train(trainer, partial)
         _save(network, Path(out), model)
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     return {
@@ -131,7 +132,10 @@ class Collator:
 
 
 class FailOnBadLoss(TrainerCallback):
-    """A loss of 0 or NaN means that nothing sane is learnt: fail the job, publish no adapter, keep no checkpoint."""
+    """A loss of 0 or NaN means that nothing sane is learnt: fail the job, publish no adapter, keep no checkpoint.
+
+    No loss is taken after the last step, so what that step made is looked at itself.
+    """
 
     def __init__(self, partial: checkpoints.Partial):
         self.partial = partial
@@ -139,11 +143,18 @@ class FailOnBadLoss(TrainerCallback):
     def on_log(self, args, state, control, logs=None, **kwargs):
         loss = (logs or {}).get("loss")
         if loss is not None and not (math.isfinite(loss) and loss > 0):
-            self.partial.clear()
-            raise BallastError(
-                f"training loss is {loss} at step {state.global_step}; lower training.learning_rate, "
-                "check training.dtype, or look for rows with nothing to learn"
-            )
+            self._fail(f"training loss is {loss} at step {state.global_step}")
+
+    def on_train_end(self, args, state, control, model=None, **kwargs):
+        learnt = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        if not all(bool(parameter.isfinite().all()) for parameter in learnt):
+            self._fail(f"the adapter is not a number after step {state.global_step}")
+
+    def _fail(self, what: str):
+        self.partial.clear()
+        raise BallastError(
+            f"{what}; lower training.learning_rate, check training.dtype, or look for rows with nothing to learn"
+        )
 
 
 class ShowLosses(PrinterCallback):
@@ -152,6 +163,11 @@ class ShowLosses(PrinterCallback):
     def on_log(self, args, state, control, logs=None, **kwargs):
         if "loss" not in (logs or {}) or state.global_step == 1 or state.global_step % SHOWN_STEPS == 0:
             super().on_log(args, state, control, logs, **kwargs)
+
+
+def _lower_batch(options: dict) -> str:
+    stays = f" (training.batch_size stays {options['batch_size']}: more micro-batches make up a step)"
+    return memory.lower("training.per_device_train_batch_size", options["per_device_train_batch_size"], stays)
 
 
 def _arguments(options: dict, seed: int, folder: Path) -> TrainingArguments:

@@ -23,6 +23,7 @@ from transformers import (
 
 from ballast.files import BallastError, atomic, read_text, write_json, write_text
 from ballast.prompts import PromptTemplate, training_ids
+from ballast.weights import check
 from ballast.world import datasets
 from ballast.world.options import WorldOptions
 from ballast.world.training import fit, response_loss
@@ -142,6 +143,7 @@ def _train(model, rows: list[datasets.Row], tokenizer, template: PromptTemplate,
 def load_model(folder: str | Path) -> PreTrainedModel:
     if not (Path(folder) / "model.safetensors").is_file():
         raise BallastError(f"{folder}: no model.safetensors here; run the stage that --start names first")
+    check(Path(folder) / "model.safetensors")
     return AutoModelForCausalLM.from_pretrained(str(folder), local_files_only=True, dtype=torch.float32)
 
 
