@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import threading
+import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -17,12 +18,13 @@ PATH = re.compile(
 
 @dataclass
 class Hub:
-    """Repositories (id -> path -> bytes), which of them are gated, and what was asked."""
+    """Repositories (id -> path -> bytes), which of them are gated, what was asked, and how long an answer takes."""
 
     repositories: dict[str, dict[str, bytes]]
     gated: set[str] = field(default_factory=set)
     asked: list[str] = field(default_factory=list)
     url: str = ""
+    seconds: float = 0
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -37,6 +39,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _answer(self, body: bool) -> None:
         self.hub.asked.append(f"{self.command} {self.path}")
+        time.sleep(self.hub.seconds)
         found = PATH.match(self.path)
         repository = found and self.hub.repositories.get(found["id"])
         if repository is None:

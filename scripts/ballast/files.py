@@ -4,15 +4,19 @@ Every file is written under a temporary name beside its target and renamed, so a
 Every reader turns a torn, missing or mis-encoded file into one line that says which file and what to do.
 """
 
+import errno
+import fcntl
+import glob
 import gzip
 import hashlib
 import json
 import lzma
 import os
+import shutil
 import tempfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pandas as pd
@@ -20,6 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 DECOMPRESS = {".gz": gzip.decompress, ".xz": lzma.decompress}
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class BallastError(Exception):
@@ -27,25 +32,60 @@ class BallastError(Exception):
 
 
 @contextmanager
+def writing(path: str | Path) -> Iterator[None]:
+    """Make one line of what goes wrong while `path` is written; on a full disk it says what is free there."""
+    try:
+        yield
+    except Exception as error:
+        full = _full(error)
+        if not full and not isinstance(error, OSError):
+            raise
+        why = os.strerror(full) if full else getattr(error, "strerror", None) or _first_line(error)
+        if full:
+            there = next(folder for folder in Path(path).absolute().parents if folder.is_dir())
+            free = shutil.disk_usage(there).free / 2**20
+            raise BallastError(
+                f"{path}: could not be written ({why}: {free:.1f} MiB free, and it needs more); make room and run again"
+            ) from error
+        raise BallastError(f"{path}: could not be written ({why})") from error
+
+
+def _full(error: Exception) -> int | None:
+    """The number of an error that says that there is no room; libraries written in Rust say it in their text alone."""
+    given = getattr(error, "errno", None)
+    return next((number for number in FULL if number == given or f"(os error {number})" in str(error)), None)
+
+
+@contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` on success, remove it on any error."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        with open(temporary, "rb") as written:
-            os.fsync(written.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise BallastError(f"{path}: could not be written ({error.strerror or error})") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_orphans(path)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        temporary = Path(name)
+        try:
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield temporary
+            with open(temporary, "rb") as written:
+                os.fsync(written.fileno())
+            umask = os.umask(0)
+            os.umask(umask)
+            temporary.chmod(0o666 & ~umask)
+            os.replace(temporary, path)
+        finally:
+            os.close(handle)
+            temporary.unlink(missing_ok=True)
+
+
+def _remove_orphans(path: Path) -> None:
+    """Remove temporaries of `path` that nobody holds: whoever wrote them was killed."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.{'?' * 8}"):
+        with suppress(OSError), open(left, "r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            left.unlink()
 
 
 def digest(path: str | Path) -> str:

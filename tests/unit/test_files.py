@@ -2,6 +2,9 @@
 
 import errno
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -25,9 +28,35 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(BallastError, match=r"new.csv: could not be written \(No space left on device\)"):
+    line = r"new.csv: could not be written \(No space left on device: [\d.]+ MiB free, and it needs more\); make room"
+    with pytest.raises(BallastError, match=line):
         files.write_text(tmp_path / "new.csv", "text")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_killed_writer_leaves_nothing_once_the_file_is_written_again(tmp_path):
+    program = "import os, sys\nfrom ballast.files import atomic\nwith atomic(sys.argv[1]) as path:\n"
+    program += "    path.write_text('half')\n    os.kill(os.getpid(), 9)"
+    environment = os.environ | {"PYTHONPATH": str(Path(files.__file__).parents[1])}
+    subprocess.run([sys.executable, "-c", program, tmp_path / "a.csv"], env=environment)
+    (tmp_path / ".a.csv.bak").touch()
+    assert len(list(tmp_path.glob(".a.csv.????????"))) == 1
+    files.write_text(tmp_path / "a.csv", "whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".a.csv.bak", "a.csv"]
+
+
+def test_two_writers_of_one_file_do_not_disturb_each_other(tmp_path):
+    with files.atomic(tmp_path / "a") as first:
+        first.write_text("first")
+        files.write_text(tmp_path / "a", "second")
+        assert first.read_text() == "first"
+    assert (tmp_path / "a").read_text() == "first" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_file_where_a_folder_should_be_is_one_line(tmp_path):
+    (tmp_path / "a").touch()
+    with pytest.raises(BallastError, match=r"a/b: could not be written \(File exists\)"):
+        files.write_text(tmp_path / "a" / "b", "text")
 
 
 def test_a_torn_parquet_is_named(tmp_path):

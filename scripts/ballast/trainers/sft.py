@@ -5,7 +5,7 @@ code trains on inputs. Two runs with equal inputs give equal adapter bytes on on
 """
 
 import math
-import tempfile
+import shutil
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerCallb
 
 from ballast import checkpoints, memory, packing
 from ballast.backends.transformers import load_model, load_tokenizer
-from ballast.files import BallastError, atomic, read_json, write_json
+from ballast.files import BallastError, atomic, read_json, write_json, writing
 from ballast.prompts import prompt_template, training_ids
 
 IGNORED = -100
@@ -208,12 +208,17 @@ def _arguments(options: dict, seed: int, folder: Path) -> TrainingArguments:
 
 def _save(network, out: Path, model: str) -> None:
     """Write the adapter as peft reads it, with the config in one fixed order and no path of this machine."""
-    out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out) as scratch:
-        network.save_pretrained(scratch, safe_serialization=True)
-        config = read_json(Path(scratch) / "adapter_config.json")
-        config["target_modules"] = sorted(config["target_modules"])  # peft writes a set in hash order
-        config["base_model_name_or_path"] = Path(model).name
-        with atomic(out / "adapter_model.safetensors") as temporary:
-            (Path(scratch) / "adapter_model.safetensors").replace(temporary)
+    # A fixed name, since one process at a time trains a run: what is there was left by one that was killed.
+    scratch, adapter = out / ".adapter", out / "adapter_model.safetensors"
+    shutil.rmtree(scratch, ignore_errors=True)
+    with writing(adapter):
+        try:
+            network.save_pretrained(scratch, safe_serialization=True)
+            config = read_json(scratch / "adapter_config.json")
+            config["target_modules"] = sorted(config["target_modules"])  # peft writes a set in hash order
+            config["base_model_name_or_path"] = Path(model).name
+            with atomic(adapter) as temporary:
+                (scratch / adapter.name).replace(temporary)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
     write_json(out / "adapter_config.json", config)

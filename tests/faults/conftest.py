@@ -1,0 +1,22 @@
+"""A study that ran once from nothing, for tests that stop, fill, damage and compare copies of it."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from edits import checkout
+from tiny_study import SECRETS, Study
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Study:
+    """The tiny study, run from nothing by four jobs at a time, with secrets in the environment. Tests leave it be."""
+    study = Study(checkout(tmp_path_factory.mktemp("finished") / "study"))
+    study.succeed("--cores", "4", **SECRETS)
+    assert not list(study.results.rglob(".*")), "temporary files stayed"
+    return study
+
+
+@pytest.fixture
+def copy(finished, tmp_path) -> Study:
+    return Study(Path(shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)))

@@ -1,0 +1,63 @@
+"""The tiny study in a checkout of its own: how it is run, and what it made."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from edits import SNAKEMAKE
+
+CONFIG = "tests/faults/tiny.yaml"
+SECRETS = {"HF_TOKEN": "hf_secretsecretsecret", "OPENAI_API_KEY": "sk-secretsecretsecret"}
+
+
+class Study:
+    """A checkout and the results that Snakemake leaves in it."""
+
+    def __init__(self, folder: Path):
+        self.folder, self.results = folder, folder / "results"
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen:
+        """Snakemake with the default profile, in a session of its own."""
+        env = {name: value for name, value in os.environ.items() if name != "BALLAST_PRELOAD"}
+        with open(self.folder / "said", "w") as said:
+            return subprocess.Popen(
+                [SNAKEMAKE, *arguments, "--configfile", CONFIG],
+                cwd=self.folder,
+                env=env | {"OMP_NUM_THREADS": "1"} | environment,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def said(self) -> str:
+        return (self.folder / "said").read_text()
+
+    def run(self, *arguments: str, **environment: str) -> int:
+        return self.start(*arguments, **environment).wait(600)
+
+    def succeed(self, *arguments: str, **environment: str) -> str:
+        assert self.run(*arguments, **environment) == 0, self.said()[-3000:]
+        return self.said()
+
+    def files(self) -> dict[str, str]:
+        """Digests of all that the study made, by path; logs, costs and what a killed job goes on from are left out."""
+        return digests(self.results)
+
+    def without(self, *patterns: str) -> "Study":
+        """Delete what the patterns name under results/tiny, as if it had not been made yet."""
+        for pattern in patterns:
+            found = list((self.results / "tiny").glob(pattern))
+            assert found, pattern
+            for path in found:
+                path.unlink() if path.is_file() else shutil.rmtree(path)
+        return self
+
+
+def digests(results: Path) -> dict[str, str]:
+    kept = {"logs", "benchmarks", "store", "partial"}
+    paths = [path for path in results.rglob("*") if path.is_file() and kept.isdisjoint(path.parts)]
+    return {
+        path.relative_to(results).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(paths)
+    }
