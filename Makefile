@@ -5,7 +5,7 @@ READY := $(ENV)/.ready
 VLLM := .venv-vllm
 export BALLAST_DATA ?= ../shared/data
 
-.PHONY: study test test-workflow test-study rehearsal test-vllm lint clean-study clean
+.PHONY: study test test-workflow test-faults test-study rehearsal test-vllm lint clean-study clean
 
 study: $(READY)
 	$(ENV)/bin/snakemake
@@ -13,9 +13,12 @@ study: $(READY)
 test: $(READY)
 	$(ENV)/bin/pytest
 
-# The slower suites: Snakemake itself, then the whole study and what it must show.
+# The slower suites: Snakemake itself, what survives when it is stopped, the whole study and what it must show.
 test-workflow: $(READY)
 	$(ENV)/bin/pytest -m workflow
+
+test-faults: $(READY)
+	$(ENV)/bin/pytest -m faults
 
 test-study: $(READY)
 	$(ENV)/bin/pytest -m study -rP

@@ -3,7 +3,6 @@
 import os
 from pathlib import Path
 
-import edits
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -16,14 +15,6 @@ def data_dir() -> Path:
     folder = Path(os.environ.get("BALLAST_DATA") or ROOT / "../shared/data").resolve()
     if not (folder / "MANIFEST.md").is_file():
         pytest.skip("the real data files are not here; set BALLAST_DATA to their folder")
-    return folder
-
-
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory) -> Path:
-    """A checkout in which the small study has run once, from nothing; tests that change anything copy it."""
-    folder = edits.checkout(tmp_path_factory.mktemp("finished") / "study")
-    edits.snakemake(folder, "--configfile", edits.SMALL)
     return folder
 
 

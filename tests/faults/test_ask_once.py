@@ -20,6 +20,7 @@ from ballast.files import BallastError, read_json, write_json
 from ballast.plugins import HOME
 from ballast.rows import with_ids
 
+pytestmark = pytest.mark.faults
 SCRIPTS = HOME.parent
 DRAW = random.Random(0)
 RESPONSES = ["".join(DRAW.choices("abcdef ", k=DRAW.randrange(5, 250))) + str(number) for number in range(120)]

@@ -18,7 +18,7 @@ from ballast.checkpoints import MARKER
 from ballast.sections import Training
 from ballast.sources import own_template
 
-pytestmark = pytest.mark.workflow
+pytestmark = pytest.mark.faults
 
 ROOT = Path(__file__).parents[2]
 SNAKEMAKE = str(Path(sys.executable).with_name("snakemake"))

@@ -17,7 +17,7 @@ from tiny_study import CONFIG, SECRETS, digests
 
 from ballast.files import write_parquet
 
-pytestmark = pytest.mark.workflow
+pytestmark = pytest.mark.faults
 NO_NETWORK = ["unshare", "--map-root-user", "--net"]
 
 

@@ -14,7 +14,7 @@ import psutil
 import pytest
 from edits import ROOT, edit
 
-pytestmark = pytest.mark.workflow
+pytestmark = pytest.mark.faults
 RUNS = "runs/llama/safety/*/*/*"
 GENERATED = (f"{RUNS}/responses.parquet", f"{RUNS}/generation.json")
 JUDGED = (f"{RUNS}/scores", "scores.parquet", "tables", "figures", "headline.txt")

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -56,8 +57,6 @@ class Study:
 
 
 def digests(results: Path) -> dict[str, str]:
-    kept = {"logs", "benchmarks", "store", "partial"}
-    paths = [path for path in results.rglob("*") if path.is_file() and kept.isdisjoint(path.parts)]
-    return {
-        path.relative_to(results).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(paths)
-    }
+    kept = re.compile(r"(worlds/)?[^/]+/(logs|benchmarks|store|partial)/")
+    paths = {path.relative_to(results).as_posix(): path for path in sorted(results.rglob("*")) if path.is_file()}
+    return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in paths.items() if not kept.match(name)}
