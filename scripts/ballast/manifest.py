@@ -62,9 +62,16 @@ def row_of(artefact: str | Path) -> Path:
 
 
 def record(artefacts: list[str], rule: str, code: str, arguments: list[str]) -> None:
-    """Write the rows of what a job made; its stage's `arguments` hold the slice of the config that it read."""
+    """Write the rows of what a job made; its stage's `arguments` hold the slice of the config that it read.
+
+    Raises BallastError where one of them is not there.
+    """
     config = slice_of(arguments)
     for artefact in artefacts:
+        if not os.path.isfile(artefact):
+            raise BallastError(
+                f"{artefact}: not written, though its stage ended well; mend scripts/{rule}.py"
+            )
         described = {"sha256": digest(artefact), "bytes": os.path.getsize(artefact), **describe(artefact)}
         made = {"artefact": artefact, "rule": rule, "code": code, "config": config, "versions": versions()}
         write_json(row_of(artefact), described | made)
