@@ -17,6 +17,12 @@ if not workflow.overwrite_configfiles:
 
 
 include: "workflow/rules/common.smk"
+
+
+# For `--sdm apptainer` alone.
+container: IMAGE
+
+
 include: "workflow/rules/inputs.smk"
 include: "workflow/rules/sources.smk"
 include: "workflow/rules/world.smk"
@@ -59,7 +65,8 @@ rule figures:
 
 onstart:
     if workflow.is_main_process and workflow.local_exec:
-        preload.start()
+        if not DEPLOYED:  # the process is of this environment, not of a job's
+            preload.start()
         # While a job rate limit is on, and it always is, Snakemake 9.27 adds a timer that never ends for every job that
         # does: after some hundred jobs it is busier than they are. The limit protects a cluster's queue; here is none.
         workflow.scheduler.job_rate_limiter = None

@@ -5,6 +5,8 @@ import json
 import os
 import shlex
 
+from snakemake.settings.types import DeploymentMethod
+
 from ballast import config as study_config
 from ballast import identity, preload, sources
 from ballast.files import BallastError, read_text
@@ -25,7 +27,12 @@ code_identity = functools.cache(identity.code_identity)
 RESULTS = f"results/{study.study}"
 WORLD = f"results/worlds/{study.world.name}"
 # `stage train ...` in a rule runs scripts/train.py; no path of this machine enters the rule.
-STAGE = shlex.join([sys.executable, f"{workflow.basedir}/scripts/stage.py"])
+# With `--sdm conda` or `--sdm apptainer` the interpreter is that of the job's environment.
+DEPLOYED = {DeploymentMethod.CONDA, DeploymentMethod.APPTAINER} & set(workflow.deployment_settings.deployment_method)
+IMAGE = "envs/ballast.sif"
+if DeploymentMethod.APPTAINER in DEPLOYED and not os.path.exists(IMAGE):
+    sys.exit(f"ballast: {IMAGE}: no image here; docs/containers.md says how it is built")
+STAGE = shlex.join(["python" if DEPLOYED else sys.executable, f"{workflow.basedir}/scripts/stage.py"])
 shell.prefix(f'stage() {{{{ {STAGE} "$@"; }}}}; ')
 
 ALPACA_SHAPED = sources.own_template("alpaca-shaped")
