@@ -179,6 +179,14 @@ def test_every_kind_of_file_meets_a_full_disk_in_one_line(finished, disk, tmp_pa
         assert one_line(str(error.value), folder / "new") and os.listdir(folder) == ["filler"]
 
 
+def test_a_disk_without_room_for_a_log_is_named_at_the_end(copy, disk):
+    copy.without("tables/table1.*", "logs/table1.log")
+    disk(copy.results, free=0)
+    assert copy.run("results/tiny/tables/table1.csv", BALLAST_PRELOAD="") == 1
+    assert (copy.results / "tiny/logs/table1.log").read_text() == ""
+    assert "ballast: results/tiny: 0.0 MiB free on its disk; make room and run again\n" in copy.said()
+
+
 def test_a_workflow_on_a_full_disk_says_so_and_continues_once_there_is_room(finished, copy, disk):
     copy.without("runs/llama/safety/random/n14/t0/*.*", "runs/llama/safety/random/n14/t0/scores", *JUDGED[1:])
     disk(copy.results, free=60)
