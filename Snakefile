@@ -4,6 +4,7 @@ Data flows from sources to tables; each arrow is a rule, each stage a file in wo
 world -> data -> label, embed -> sample -> train -> generate -> judge -> results
 """
 
+import shutil
 import sys
 
 from snakemake.utils import min_version
@@ -70,6 +71,14 @@ onstart:
         # While a job rate limit is on, and it always is, Snakemake 9.27 adds a timer that never ends for every job that
         # does: after some hundred jobs it is busier than they are. The limit protects a cluster's queue; here is none.
         workflow.scheduler.job_rate_limiter = None
+
+
+onerror:
+    # On a disk that is full to the last byte a job cannot even write into its log what is wrong.
+    if workflow.is_main_process and os.path.exists(RESULTS):
+        free = shutil.disk_usage(RESULTS).free / 2**20
+        if free < 1:
+            print(f"ballast: {RESULTS}: {free:.1f} MiB free on its disk; make room and run again", file=sys.stderr)
 
 
 onsuccess:

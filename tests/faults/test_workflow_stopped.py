@@ -1,5 +1,6 @@
 """Workflows that are killed, interrupted, locked out or without room: real signals, real full disks, the same bytes."""
 
+import base64
 import os
 import re
 import shutil
@@ -53,8 +54,12 @@ def kill(job: subprocess.Popen) -> None:
     assert job.wait() == -signal.SIGKILL
 
 
-def interrupted_jobs(study) -> int:
-    return len(list((study.folder / ".snakemake/incomplete").iterdir()))
+def tear(study) -> int:
+    """Leave half a file wherever a killed job was to write, as a power cut does; how many."""
+    markers = list((study.folder / ".snakemake/incomplete").iterdir())
+    for marker in markers:
+        (study.folder / base64.b64decode(marker.name, b"-_").decode()).write_bytes(b"half")
+    return len(markers)
 
 
 def holds_only_whole_files(study, finished) -> bool:
@@ -69,7 +74,8 @@ def test_a_workflow_that_is_killed_twice_ends_with_the_bytes_of_one_that_was_not
         job = copy.start()
         wait_until(lambda midway=midway: midway(copy), job)
         kill(job)
-        assert interrupted_jobs(copy) and holds_only_whole_files(copy, finished)
+        assert holds_only_whole_files(copy, finished)
+        assert tear(copy), "no job was under way"
         copy.succeed("--unlock")
     copy.succeed()
     assert copy.files() == finished.files()
@@ -177,6 +183,14 @@ def test_every_kind_of_file_meets_a_full_disk_in_one_line(finished, disk, tmp_pa
         with pytest.raises(BallastError) as error:
             write(folder / "new")
         assert one_line(str(error.value), folder / "new") and os.listdir(folder) == ["filler"]
+
+
+def test_a_disk_without_room_for_a_log_is_named_at_the_end(copy, disk):
+    copy.without("tables/table1.*", "logs/table1.log")
+    disk(copy.results, free=0)
+    assert copy.run("results/tiny/tables/table1.csv", BALLAST_PRELOAD="") == 1
+    assert (copy.results / "tiny/logs/table1.log").read_text() == ""
+    assert "ballast: results/tiny: 0.0 MiB free on its disk; make room and run again\n" in copy.said()
 
 
 def test_a_workflow_on_a_full_disk_says_so_and_continues_once_there_is_room(finished, copy, disk):
