@@ -69,9 +69,7 @@ def record(artefacts: list[str], rule: str, code: str, arguments: list[str]) -> 
     config = slice_of(arguments)
     for artefact in artefacts:
         if not os.path.isfile(artefact):
-            raise BallastError(
-                f"{artefact}: not written, though its stage ended well; mend scripts/{rule}.py"
-            )
+            raise BallastError(f"{artefact}: not written, though its stage ended well; mend scripts/{rule}.py")
         described = {"sha256": digest(artefact), "bytes": os.path.getsize(artefact), **describe(artefact)}
         made = {"artefact": artefact, "rule": rule, "code": code, "config": config, "versions": versions()}
         write_json(row_of(artefact), described | made)
