@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from ballast.files import BallastError
+from ballast.files import BallastError, writing
 
 
 class Store:
@@ -55,18 +55,16 @@ class Store:
             # By the time of its start, so that the first written is the first read.
             name = f"{time.time_ns():020d}-{os.uname().nodename}-{os.getpid()}-{secrets.token_hex(4)}.jsonl"
             self._file = self._folder / name
-        try:
+        # Where this fails the file may end in half a line, which would swallow the next one: that goes elsewhere.
+        path, self._file = self._file, None
+        with writing(path):
             self._folder.mkdir(parents=True, exist_ok=True)
             # Opened anew each time: NFS shows other machines a file's content once it is closed.
-            with open(self._file, "ab") as file:
+            with open(path, "ab") as file:
                 file.write(lines)
                 file.flush()
                 os.fsync(file.fileno())
-        except OSError as error:
-            path, self._file = self._file, None  # it may end in half a line, which would swallow the next one
-            raise BallastError(
-                f"{path}: could not be written ({error.strerror}); make room and run again: what was kept stays"
-            ) from None
+        self._file = path
 
     def _read(self) -> None:
         dropped = 0
