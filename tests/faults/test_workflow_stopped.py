@@ -146,7 +146,7 @@ def test_a_stage_on_a_full_disk_says_so_in_one_line_and_leaves_the_old_file(fini
     folder = disk(tmp_path / "disk", free=8)
     target = folder / "pool.parquet"
     target.write_text("old")
-    source = finished.results / "worlds/tiny/data/safety.json"
+    source = finished.results / "worlds/small/data/safety.json"
     command = [sys.executable, ROOT / "scripts/stage.py", "data", "--kind=pool", "--format=alpaca"]
     done = subprocess.run([*command, f"--source={source}", f"--out={target}"], capture_output=True, text=True)
     assert done.returncode == 1 and one_line(done.stderr, target)
@@ -163,7 +163,7 @@ def test_every_kind_of_file_meets_a_full_disk_in_one_line(finished, disk, tmp_pa
     from ballast.files import BallastError, atomic, write_text
     from ballast.results.style import save
 
-    tokenizer = Tokenizer.from_file(str(finished.results / "worlds/tiny/tokenizer/tokenizer.json"))
+    tokenizer = Tokenizer.from_file(str(finished.results / "worlds/small/tokenizer/tokenizer.json"))
 
     def safetensors(path):
         with atomic(path) as temporary:

@@ -131,7 +131,7 @@ def test_resources_threads_and_the_order_of_keys_re_run_nothing(copy):
 
 
 def test_base_data_of_another_place_runs_nothing_and_another_row_all_that_trains_on_it(copy):
-    rows = json.loads((copy / "results/worlds/mini/data/base.json").read_text())
+    rows = json.loads((copy / "results/worlds/small/data/base.json").read_text())
     (copy / "mine.json").write_text(json.dumps(rows, indent=1))
     edit(copy, CONFIG, "as_is: []", "as_is: []\nbase: {world: null, path: mine.json}")
     assert ran(copy) == {"data": 1}, "the same rows out of another file"

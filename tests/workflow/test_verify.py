@@ -23,7 +23,7 @@ def test_every_artefact_of_a_finished_study_is_what_its_row_says(finished):
     others = {"logs", "benchmarks", "store", "manifest", "settled.txt"}
     made = [
         path
-        for folder in (finished / "results/small", finished / "results/worlds/mini")
+        for folder in (finished / "results/small", finished / "results/worlds/small")
         for path in folder.rglob("*")
         if path.is_file() and path.relative_to(folder).parts[0] not in others
     ]
@@ -37,13 +37,13 @@ def test_the_repairs_repair_to_the_same_bytes(finished, tmp_path):
     content[-3] ^= 1
     (copy / ADAPTER).write_bytes(content)
     os.utime(copy / ADAPTER, ns=(times.st_atime_ns, times.st_mtime_ns))
-    os.truncate(copy / "results/worlds/mini/data/base.json", 1000)
+    os.truncate(copy / "results/worlds/small/data/base.json", 1000)
     (copy / "results/small/tables/table1.tex").unlink()
     done = verify(copy)
     assert done.returncode != 0 and "Traceback" not in done.stderr
     found = re.findall(r"^(results\S+): (\w+).*; made by rule (\w+)$", done.stdout, re.MULTILINE)
     assert found == [
-        ("results/worlds/mini/data/base.json", "torn", "world_data"),
+        ("results/worlds/small/data/base.json", "torn", "world_data"),
         (ADAPTER, "changed", "train"),
         ("results/small/tables/table1.tex", "missing", "table"),
     ]
