@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from ballast import language_model
 from ballast.backends import transformers, vllm
@@ -158,7 +159,7 @@ def test_prompts_that_the_model_has_no_positions_for_are_an_error(tiny):
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the kernels of a GPU know more head sizes")
 def test_a_head_size_that_the_kernels_do_not_know_is_an_error(tiny, tmp_path):
     write_json(tmp_path / "config.json", read_json(f"{tiny.model}/config.json") | {"head_dim": 24})
-    (tmp_path / "model.safetensors").write_bytes(b"")
+    save_file({}, tmp_path / "model.safetensors")
     with pytest.raises(BallastError, match="heads have size 24, .* 32, 64"), vllm._engine(str(tmp_path), ASKING, 32):
         pass
 
@@ -254,7 +255,7 @@ def test_a_model_that_vllm_does_not_know_is_one_line(tiny, tmp_path):
     write_json(
         tmp_path / "config.json", {"architectures": ["DebertaV2ForSequenceClassification"], "model_type": "deberta-v2"}
     )
-    (tmp_path / "model.safetensors").write_bytes(b"")
+    save_file({}, tmp_path / "model.safetensors")
     with (
         pytest.raises(BallastError, match=f"{tmp_path}: vLLM cannot run it") as error,
         vllm._engine(str(tmp_path), ASKING, 32),
