@@ -1,8 +1,8 @@
 """What Snakemake's look at a study costs: `python benchmarks/dry_runs.py [config/paper.yaml] [--trials 17]`.
 
 CPU seconds, wall seconds and peak memory of three looks: a dry run before anything is made, a dry run when all is made,
-and a real run that then finds nothing to do. Every artefact is a placeholder that Snakemake is told to have made, so no
-model is needed. `--trials` gives Tables 1 and 2 more trials, for a larger study.
+and a real run that then finds nothing to do. Snakemake looks at records, not at contents: no model is needed, each file
+holds its own name, and is recorded as made. `--trials` gives Tables 1 and 2 more trials, for a larger study.
 """
 
 import argparse
@@ -27,7 +27,7 @@ main(["--touch", "--forceall", "--quiet", "--configfile", sys.argv[1]])
 
 
 def as_if_made(folder: Path, config: str) -> None:
-    """Fill a checkout with a placeholder for every artefact of a study, recorded as made by its rule."""
+    """Give a checkout the files of a finished study, each holding its own name, recorded as made by its rule."""
     summary = [SNAKEMAKE, "--summary", "--configfile", config]
     listed = subprocess.run(summary, cwd=folder, capture_output=True, text=True, check=True).stdout
     for name in re.findall(r"^(results/[^\t]+)\t", listed, re.MULTILINE):

@@ -29,6 +29,7 @@ from transformers import Trainer, TrainerCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, SaveStrategy
 
 from ballast.files import BallastError, digest, read_json, write_json
+from ballast.identity import model_identity
 
 MARKER = "whole.json"
 ORDER = "epoch_rng.safetensors"
@@ -50,7 +51,7 @@ def key(model: str, rows: pd.DataFrame, options: dict, seed: int, code: str) -> 
     template = options.get("template")
     options = {name: value for name, value in options.items() if name != "template"}  # its content counts, not its path
     return {
-        "model": _model_digest(Path(model)),
+        "model": model_identity(model),
         "rows": _sha256(rows.to_json(orient="split", index=False)),
         "seed": str(seed),
         "code": code,
@@ -275,12 +276,6 @@ def _lock(folder: Path) -> int:
             if os.path.samestat(os.fstat(handle), os.stat(path)):
                 return handle
         os.close(handle)
-
-
-def _model_digest(model: Path) -> str:
-    manifest = model / "source.json"
-    files = [manifest] if manifest.is_file() else sorted(path for path in model.glob("*") if path.is_file())
-    return _sha256("".join(f"{path.name} {digest(path)}\n" for path in files))
 
 
 def _sha256(text: str) -> str:

@@ -1,6 +1,8 @@
 """The workflow as a whole: what a dry run shows, linting, targets, and configs that stop it."""
 
+import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -62,6 +64,16 @@ def test_the_doctor_is_a_target_of_its_own(tmp_path):
     (tmp_path / "config").symlink_to(ROOT / "config")
     done = snakemake("doctor", "--dry-run", "--configfile", ROOT / "config/paper.yaml", folder=tmp_path)
     assert counts(done.stdout) == {"doctor": 1, "total": 1}, "the doctor waits for nothing"
+
+
+def test_a_repair_is_said_with_the_configs_that_the_study_was_run_with(tmp_path):
+    (tmp_path / "mine.yaml").write_text("as_is: []")
+    given = ["--configfile", ROOT / "config/mini.yaml", tmp_path / "mine.yaml", "--config", "redact=False", "seed=3"]
+    done = snakemake("verify", "--dry-run", "--printshellcmds", *given, folder=tmp_path)
+    [said] = re.findall(r"--command '(.*?)' --rules", done.stdout.replace("'\"'\"'", '"'))
+    files = [os.path.relpath(path, tmp_path) for path in (ROOT / "Snakefile", ROOT / "config/mini.yaml")]
+    wanted = ["snakemake", "--snakefile", files[0], "--configfile", files[1], "mine.yaml", "--config"]
+    assert shlex.split(said) == [*wanted, "redact=false", "seed=3"]
 
 
 def test_a_copy_that_is_not_there_is_named_before_any_job(tmp_path):

@@ -1,4 +1,4 @@
-"""What an edit would re-run of the paper study, by dry run: every file of it is a placeholder, and recorded as made."""
+"""What an edit would re-run of the whole paper study, by dry run over the record of a finished one."""
 
 import shutil
 from pathlib import Path
@@ -14,7 +14,7 @@ SHOWN = {"scores": 1, "table": 4, "figure": 5, "headline": 1}
 
 
 @pytest.fixture(scope="module")
-def placeholders(tmp_path_factory) -> Path:
+def recorded(tmp_path_factory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(edits.ROOT / "benchmarks"))
         import dry_runs
@@ -24,8 +24,8 @@ def placeholders(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def copy(placeholders, tmp_path) -> Path:
-    return Path(shutil.copytree(placeholders, tmp_path / "copy", symlinks=True))
+def copy(recorded, tmp_path) -> Path:
+    return Path(shutil.copytree(recorded, tmp_path / "copy", symlinks=True))
 
 
 def pending(folder: Path, **changes) -> dict[str, int]:

@@ -288,8 +288,10 @@ def artefact_inputs(artefact):
 def this_command():
     """How a person runs this study from this folder."""
     elsewhere = os.path.relpath(workflow.main_snakefile)
-    given = {"--snakefile": [elsewhere] if os.path.dirname(elsewhere) else []}
-    given["--configfile"] = map(os.path.relpath, workflow.overwrite_configfiles)
-    return shlex.join(
-        ["snakemake", *(word for flag, files in given.items() for file in files for word in (flag, file))]
-    )
+    # Each flag once: Snakemake takes the last alone.
+    given = {
+        "--snakefile": [elsewhere] if os.path.dirname(elsewhere) else [],
+        "--configfile": [os.path.relpath(file) for file in workflow.overwrite_configfiles],
+        "--config": [f"{key}={json.dumps(value)}" for key, value in workflow.config_settings.config.items()],
+    }
+    return shlex.join(["snakemake", *(word for flag, words in given.items() if words for word in (flag, *words))])

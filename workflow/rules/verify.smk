@@ -5,8 +5,6 @@ Outputs: none, so it looks anew each time it is asked. It names each bad artefac
 Costs: reading every byte once.
 """
 
-import os
-
 
 rule verify:
     log:
