@@ -40,6 +40,8 @@ LIBRARIES = (
     "vllm",
 )
 SOURCE = "source.json"
+# The revision of a source that is a copy on this machine.
+LOCAL = "local"
 
 
 @dataclass(frozen=True)
@@ -179,11 +181,15 @@ def _checks(folders: list[str], command: str) -> Iterator[Check]:
 
 
 def _source_checks(manifest: Path, repair: str) -> Iterator[Check]:
-    """The files of a fetched source; models are links to a cache, where a damaged file must go before it is fetched."""
-    for name, sha256 in read_json(manifest)["sha256"].items():
+    """The files of a fetched source. A model's are links: into the hub's cache, which keeps a damaged file unless it is
+    removed, or to a copy of the user's own, which is never ours to remove.
+    """
+    source = read_json(manifest)
+    for name, sha256 in source["sha256"].items():
         path = manifest.parent / name
-        cached = f"rm {shlex.quote(str(path.resolve()))} && " if path.is_symlink() and path.exists() else ""
-        yield Check(path.as_posix(), sha256, None, "fetch", cached + repair)
+        cached = path.is_symlink() and path.exists() and source["revision"] != LOCAL
+        removed = f"rm {shlex.quote(str(path.resolve()))} && " if cached else ""
+        yield Check(path.as_posix(), sha256, None, "fetch", removed + repair)
 
 
 def _strays(folders: list[str], command: str, known: set[str]) -> Iterator[Finding]:

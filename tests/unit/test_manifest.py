@@ -131,14 +131,15 @@ def test_files_that_no_row_knows_are_found_but_for_logs_and_what_jobs_keep(study
     }
 
 
-def test_the_files_of_a_fetched_source_are_verified_through_its_manifest(study):
+@pytest.mark.parametrize(("revision", "removed"), [("0" * 40, True), ("local", False)])
+def test_the_files_of_a_fetched_source_are_verified_through_its_manifest(study, revision, removed):
     folder = Path(STUDY, "sources/m")
     folder.mkdir(parents=True)
     Path("cache").write_text("weights")
     (folder / "model.safetensors").symlink_to(Path("cache").resolve())
     (folder / "config.json").write_text("{}")
     files = {name: digest(folder / name) for name in ("config.json", "model.safetensors")}
-    write_json(folder / "source.json", {"sha256": files})
+    write_json(folder / "source.json", {"sha256": files, "revision": revision})
     manifest.record([f"{folder}/source.json"], "fetch", "c0de", [])
     assert findings() == {}
     flip("cache")
@@ -149,7 +150,7 @@ def test_the_files_of_a_fetched_source_are_verified_through_its_manifest(study):
         f"{folder}/model.safetensors": (
             "changed: other bytes than were written",
             "fetch",
-            f"rm {Path('cache').resolve()} && {remake}",
+            f"rm {Path('cache').resolve()} && {remake}" if removed else remake,
         ),
     }
 
