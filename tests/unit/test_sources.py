@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hub import COMMIT, TOKEN, Hub, serve
 
-from ballast import config, fetching, sources
+from ballast import config, fetching, manifest, sources
 from ballast.files import BallastError, digest, read_json
 from ballast.sections import Source
 
@@ -128,6 +128,19 @@ def test_a_model_is_linked_not_copied(hub, tmp_path):
     assert fetch(hub, tmp_path, source=entry(kind="model", hub="us/model", files={"*": "unknown"})).returncode == 0
     assert (tmp_path / "ours/model.safetensors").is_symlink()
     assert sorted(read_json(tmp_path / "ours/source.json")["sha256"]) == sorted(WEIGHTS)
+
+
+def test_a_damaged_file_of_the_cache_is_found_and_comes_anew_once_it_is_removed(hub, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder, source = "results/s/sources/us", entry(kind="model", hub="us/model", files={"*": "unknown"})
+    given = ["--name", "us", "--source", json.dumps(source), "--out", folder]
+    assert stage("fetch", hub, tmp_path, "--record", "c0de", f"{folder}/source.json", "--", *given).returncode == 0
+    Path(folder, "model.safetensors").resolve().write_bytes(b"damaged")
+    [found], _, _ = manifest.verify(["results/s"], "snakemake", ["fetch"])
+    assert found.artefact == f"{folder}/model.safetensors" and found.repair.startswith("rm ")
+    subprocess.run(found.repair.split(" && ")[0], shell=True, check=True)
+    assert stage("fetch", hub, tmp_path, *given).returncode == 0
+    assert manifest.verify(["results/s"], "snakemake", ["fetch"])[0] == []
 
 
 def pickled(folder: Path, content) -> dict:
