@@ -5,7 +5,7 @@ READY := $(ENV)/.ready
 VLLM := .venv-vllm
 export BALLAST_DATA ?= ../shared/data
 
-.PHONY: study test test-workflow test-faults test-study rehearsal test-vllm lint clean-study clean
+.PHONY: study test test-workflow test-faults test-slurm test-study rehearsal test-vllm lint clean-study clean
 
 study: $(READY)
 	$(ENV)/bin/snakemake
@@ -19,6 +19,11 @@ test-workflow: $(READY)
 
 test-faults: $(READY)
 	$(ENV)/bin/pytest -m faults
+
+# On a real Slurm of one node; as root it installs what is missing, with apt-get.
+test-slurm: $(READY)
+	sh tests/slurm/install.sh
+	$(ENV)/bin/pytest -m slurm tests/slurm
 
 test-study: $(READY)
 	$(ENV)/bin/pytest -m study -rP

@@ -74,6 +74,8 @@ onstart:
 
 
 onerror:
+    if workflow.is_main_process:
+        print(*failures.report(failed_jobs(), this_command()), sep="\n", file=sys.stderr)
     # On a disk that is full to the last byte a job cannot even write into its log what is wrong.
     if workflow.is_main_process and os.path.exists(RESULTS):
         free = shutil.disk_usage(RESULTS).free / 2**20

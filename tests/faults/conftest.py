@@ -1,8 +1,5 @@
 """A study that ran once from nothing, for tests that stop, fill, damage and compare copies of it."""
 
-import shutil
-from pathlib import Path
-
 import pytest
 from edits import checkout
 from tiny_study import SECRETS, Study
@@ -19,4 +16,4 @@ def finished(tmp_path_factory) -> Study:
 
 @pytest.fixture
 def copy(finished, tmp_path) -> Study:
-    return Study(Path(shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)))
+    return finished.copy(tmp_path / "copy")

@@ -1,5 +1,6 @@
 """The study's config, checked; its runs, datasets and paths."""
 
+import argparse
 import functools
 import json
 import os
@@ -8,7 +9,7 @@ import shlex
 from snakemake.settings.types import DeploymentMethod
 
 from ballast import config as study_config
-from ballast import identity, preload, sources
+from ballast import failures, identity, preload, sources
 from ballast.files import BallastError, read_text
 from ballast.identity import constant
 from ballast.results.options import options_for

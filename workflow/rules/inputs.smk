@@ -288,10 +288,22 @@ def artefact_inputs(artefact):
 def this_command():
     """How a person runs this study from this folder."""
     elsewhere = os.path.relpath(workflow.main_snakefile)
+    profile = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    profile.add_argument("--profile", nargs="+", default=[])
     # Each flag once: Snakemake takes the last alone.
     given = {
+        "--profile": profile.parse_known_args()[0].profile,
         "--snakefile": [elsewhere] if os.path.dirname(elsewhere) else [],
         "--configfile": [os.path.relpath(file) for file in workflow.overwrite_configfiles],
         "--config": [f"{key}={json.dumps(value)}" for key, value in workflow.config_settings.config.items()],
     }
     return shlex.join(["snakemake", *(word for flag, words in given.items() if words for word in (flag, *words))])
+
+
+def failed_jobs():
+    """The jobs that failed, for the report at the end; of a group, those that left no output."""
+    for failed in workflow.scheduler.failed:
+        for job in failed if failed.is_group() else [failed]:
+            made = [path for path in job.output if os.path.exists(path)]
+            if not failed.is_group() or not made:
+                yield failures.Failure(job.rule.name, str([*job.output, job.rule.name][0]), str([*job.log][0]))

@@ -43,6 +43,7 @@ checkpoint settle:
         f"{RESULTS}/logs/settle.log",
     benchmark:
         f"{RESULTS}/benchmarks/settle.jsonl"
+    localrule: True
     conda:
         "../../envs/ballast.yaml"
     resources:

@@ -15,6 +15,7 @@ rule fetch:
         f"{RESULTS}/logs/fetch/{{source}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/fetch/{{source}}.jsonl"
+    localrule: True
     conda:
         "../../envs/ballast.yaml"
     resources:
@@ -39,6 +40,7 @@ rule fetch:
 rule doctor:
     log:
         f"{RESULTS}/logs/doctor.log",
+    localrule: True
     conda:
         "../../envs/ballast.yaml"
     resources:

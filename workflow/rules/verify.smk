@@ -9,6 +9,7 @@ Costs: reading every byte once.
 rule verify:
     log:
         f"{RESULTS}/logs/verify.log",
+    localrule: True
     conda:
         "../../envs/ballast.yaml"
     resources:

@@ -26,6 +26,8 @@ def judged_by(options: Options) -> list[str]:
 def intervals(table: pd.DataFrame, mark: str) -> str:
     """What `mark` (± or the bars of a figure) is, over how many trials."""
     trials = table.loc[table["trials"] > 0, "trials"]
+    if trials.empty:
+        return "Nothing is shown: the study has no run of these samplers."
     low, high = int(trials.min()), int(trials.max())
     if high == 1:
         return "One trial a cell, so no interval."

@@ -1,4 +1,4 @@
-"""The tiny study in a checkout of its own: how it is run, and what it made."""
+"""A small study in a checkout of its own: how it is run, and what it made."""
 
 import hashlib
 import os
@@ -14,17 +14,21 @@ SECRETS = {"HF_TOKEN": "hf_secretsecretsecret", "OPENAI_API_KEY": "sk-secretsecr
 
 
 class Study:
-    """A checkout and the results that Snakemake leaves in it."""
+    """A checkout, the results that Snakemake leaves in it, and the arguments that it is always run with."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, *standing: str):
         self.folder, self.results = folder, folder / "results"
+        self.standing = standing or ("--configfile", CONFIG)
+
+    def copy(self, folder: Path) -> "Study":
+        return Study(Path(shutil.copytree(self.folder, folder, symlinks=True)), *self.standing)
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen:
-        """Snakemake with the default profile, in a session of its own."""
+        """Snakemake in a session of its own."""
         env = {name: value for name, value in os.environ.items() if name != "BALLAST_PRELOAD"}
         with open(self.folder / "said", "w") as said:
             return subprocess.Popen(
-                [SNAKEMAKE, *arguments, "--configfile", CONFIG],
+                [SNAKEMAKE, *arguments, *self.standing],
                 cwd=self.folder,
                 env=env | {"OMP_NUM_THREADS": "1"} | environment,
                 stdout=said,

@@ -1,0 +1,70 @@
+"""What the Slurm profile asks for, read in Slurm's own records of a study that ran from nothing to its figures."""
+
+from collections import Counter
+
+import pytest
+from edits import pending, snakemake
+
+pytestmark = pytest.mark.slurm
+GPU = "gres/gpu=1"
+# By rule or group: partition, GPU, memory, time, CPUs.
+ASKED = {
+    "train": ("gpu-l40s", GPU, "32000M", "04:00:00", "4"),
+    "generate": ("gpu-l40s", GPU, "32000M", "02:00:00", "4"),
+    "behaviour": ("gpu-l40s", GPU, "32000M", "01:00:00", "4"),
+    "category": ("gpu-l40s", GPU, "32000M", "02:00:00", "4"),
+    "embed": ("gpu-l40s", GPU, "16000M", "01:00:00", "4"),
+    "judging_judge": ("gpu-l40s", GPU, "32000M", "02:00:00", "4"),
+    "selection_sample": ("cpu", "", "8000M", "00:10:00", "1"),
+    "data": ("cpu", "", "8000M", "00:20:00", "1"),
+    "scores": ("cpu", "", "8000M", "00:30:00", "1"),
+    "table": ("cpu", "", "4000M", "00:10:00", "1"),
+    "figure": ("cpu", "", "4000M", "00:10:00", "1"),
+    "headline": ("cpu", "", "4000M", "00:10:00", "1"),
+    "world_data": ("cpu", "", "500M", "00:05:00", "1"),
+    "world_tokenizer": ("cpu", "", "1000M", "00:05:00", "1"),
+    "world_model": ("cpu", "", "1500M", "00:10:00", "1"),
+    "world_judge": ("cpu", "", "1500M", "00:10:00", "1"),
+}
+
+
+def rule(record: dict[str, str]) -> str:
+    return record["Comment"].removeprefix("rule_").split("_wildcards_")[0]
+
+
+def asked(record: dict[str, str]) -> tuple[str, ...]:
+    wanted = dict(part.split("=") for part in record["ReqTRES"].split(","))
+    gpu = f"gres/gpu={wanted['gres/gpu']}" if "gres/gpu" in wanted else ""
+    return record["Partition"], gpu, wanted["mem"], record["Timelimit"], record["ReqCPUS"]
+
+
+@pytest.fixture(scope="module")
+def records(cluster, finished) -> list[dict[str, str]]:
+    return cluster.records()
+
+
+def test_each_rule_asks_for_its_partition_gpu_memory_time_and_cpus(records):
+    assert {rule(record): asked(record) for record in records} == ASKED
+    assert {record["State"] for record in records} == {"COMPLETED"}
+
+
+def test_short_jobs_travel_together_on_one_gpu(records):
+    jobs = Counter(map(rule, records))
+    assert jobs["judging_judge"] == 1, "four judgements, one job of Slurm"
+    assert jobs["selection_sample"] == 1, "two selections, one job of Slurm"
+    assert jobs["train"] == jobs["generate"] == 2
+
+
+def test_what_talks_to_a_person_or_needs_the_network_runs_beside_snakemake(finished, records):
+    assert not {"settle", "fetch", "verify", "doctor", "bill"} & set(map(rule, records))
+    assert "every artefact is as it was written" in snakemake(finished.folder, "verify", *finished.standing)
+
+
+def test_neither_the_executor_nor_its_groups_change_what_runs_again(finished, tmp_path):
+    copy = finished.copy(tmp_path / "copy")
+    assert not pending(copy.folder, *copy.standing)
+    assert not pending(copy.folder, *copy.standing[-2:]), "nor without the profile"
+    template = copy.folder / "scripts/ballast/judges/wildguard.json"
+    template.write_text(template.read_text().replace("{", "{ ", 1))
+    found = pending(copy.folder, "scores", *copy.standing)
+    assert found == pending(copy.folder, "scores", *copy.standing[-2:])
