@@ -42,7 +42,7 @@ RATES = {
     "peak": Rate(181e12, "FLOP/s", PUBLISHED, "NVIDIA L40S, dense bfloat16"),
     "bandwidth": Rate(864e9, "byte/s", PUBLISHED, "NVIDIA L40S"),
     "memory": Rate(48e9, "byte", PUBLISHED, "NVIDIA L40S"),
-    "memory for vLLM": Rate(0.9, "of memory", PUBLISHED, "vLLM's default gpu_memory_utilization"),
+    "memory for vLLM": Rate(0.9, "of memory", ASSUMED, "weights and KV cache; vLLM takes 0.92, activations some of it"),
     "weights": Rate(14e9, "byte/model", ASSUMED, "where no size is known: 7B; parameters are bytes / 2"),
     "training": Rate(4, "FLOP/parameter/token", ARITHMETIC, "LoRA: forward, and gradients of activations"),
     "reading": Rate(2, "FLOP/parameter/token", ARITHMETIC, "forward alone"),
