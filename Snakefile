@@ -38,6 +38,8 @@ include: "workflow/rules/judge.smk"
 include: "workflow/rules/results.smk"
 include: "workflow/rules/agreement.smk"
 include: "workflow/rules/verify.smk"
+include: "workflow/rules/bill_options.smk"
+include: "workflow/rules/bill.smk"
 
 
 rule all:

@@ -14,17 +14,13 @@ ASKED = {
     "behaviour": ("gpu-l40s", GPU, "32000M", "01:00:00", "4"),
     "category": ("gpu-l40s", GPU, "32000M", "02:00:00", "4"),
     "embed": ("gpu-l40s", GPU, "16000M", "01:00:00", "4"),
-    "judging_judge": ("gpu-l40s", GPU, "32000M", "02:00:00", "4"),
+    "judging_judge": ("gpu-l40s", GPU, "32000M", "04:00:00", "4"),
     "selection_sample": ("cpu", "", "8000M", "00:10:00", "1"),
     "data": ("cpu", "", "8000M", "00:20:00", "1"),
     "scores": ("cpu", "", "8000M", "00:30:00", "1"),
     "table": ("cpu", "", "4000M", "00:10:00", "1"),
     "figure": ("cpu", "", "4000M", "00:10:00", "1"),
     "headline": ("cpu", "", "4000M", "00:10:00", "1"),
-    "world_data": ("cpu", "", "500M", "00:05:00", "1"),
-    "world_tokenizer": ("cpu", "", "1000M", "00:05:00", "1"),
-    "world_model": ("cpu", "", "1500M", "00:10:00", "1"),
-    "world_judge": ("cpu", "", "1500M", "00:10:00", "1"),
 }
 
 
@@ -50,7 +46,7 @@ def test_each_rule_asks_for_its_partition_gpu_memory_time_and_cpus(records):
 
 def test_short_jobs_travel_together_on_one_gpu(records):
     jobs = Counter(map(rule, records))
-    assert jobs["judging_judge"] == 1, "four judgements, one job of Slurm"
+    assert jobs["judging_judge"] == 1, "eight judgements, one job of Slurm"
     assert jobs["selection_sample"] == 1, "two selections, one job of Slurm"
     assert jobs["train"] == jobs["generate"] == 2
 

@@ -1,5 +1,6 @@
 """The workflow as a whole: what a dry run shows, linting, targets, and configs that stop it."""
 
+import math
 import os
 import re
 import shlex
@@ -66,6 +67,25 @@ def test_the_doctor_is_a_target_of_its_own(tmp_path):
     assert counts(done.stdout) == {"doctor": 1, "total": 1}, "the doctor waits for nothing"
 
 
+@pytest.mark.parametrize("name", ["mini", "paper"])
+def test_the_bill_counts_the_jobs_that_would_run(tmp_path, name):
+    (tmp_path / "config").symlink_to(ROOT / "config")
+    given = ["--configfile", ROOT / f"config/{name}.yaml"]
+    dry = counts(snakemake("--dry-run", "--quiet", "rules", *given, folder=tmp_path).stdout)
+    done = snakemake("bill", "--groups", "judge=judging", "--group-components", "judging=8", *given, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    # Rule, jobs, cluster jobs.
+    lines = re.findall(r"^(\w+(?: [\w-]+)?) +([\d,]+) +([\d,]+)(?: |$)", done.stdout, re.MULTILINE)
+    lines = {rule: (int(jobs.replace(",", "")), int(clusters.replace(",", ""))) for rule, jobs, clusters in lines}
+    judging = [lines[rule] for rule in lines if rule.startswith("judge ")]
+    assert {rule: lines[rule][0] for rule in ("behaviour", "category", "train", "generate")}.items() <= dry.items()
+    assert [sum(column) for column in zip(*judging, strict=True)] == [dry["judge"], math.ceil(dry["judge"] / 8)]
+    assert len(judging) == 4
+    # `all` is no job of anyone's.
+    assert lines["total"][0] == dry["total"] - 1
+    assert ("GPU-h" in done.stdout) == (name == "paper"), "the mini world needs no GPU"
+
+
 def test_a_repair_is_said_with_the_configs_that_the_study_was_run_with(tmp_path):
     (tmp_path / "mine.yaml").write_text("as_is: []")
     given = ["--configfile", ROOT / "config/mini.yaml", tmp_path / "mine.yaml", "--config", "redact=False", "seed=3"]
@@ -121,7 +141,7 @@ def test_every_rule_says_what_it_costs_and_where_it_logs():
         for rule in re.split(r"(?m)^rule ", file.read_text())[1:]:
             for part in ("input:", "output:", "params:", "log:", "benchmark:", "resources:", "message:", "shell:"):
                 none = ("input:", "output:", "benchmark:")
-                free = {"world_data": ("input:",), "doctor": none, "verify": none}
+                free = {"world_data": ("input:",), "doctor": none, "verify": none, "bill": none}
                 assert part in rule or part in free.get(rule.split(":")[0], ()), f"{rule.split(':')[0]}: {part}"
 
 

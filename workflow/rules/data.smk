@@ -22,10 +22,10 @@ rule data:
         runtime=10,
     params:
         kind=lambda wildcards: DATASETS[wildcards.dataset][0],
-        format=dataset_format,
+        format=lambda wildcards: dataset_format(wildcards.dataset),
         source=lambda wildcards: data_file(DATASETS[wildcards.dataset][1]),
         rows=dataset_options,
-        code=lambda wildcards: code_identity("data", f"readers/{dataset_format(wildcards)}"),
+        code=lambda wildcards: code_identity("data", f"readers/{dataset_format(wildcards.dataset)}"),
     message:
         "Read {wildcards.dataset}"
     shell:

@@ -44,12 +44,12 @@ def data_input(data):
     return source_manifest(data.source) if data.source else data_file(data)
 
 
-def dataset_format(wildcards):
+def dataset_format(dataset):
     """The reader that the config names, or the one of the source, or of the dataset's usual source."""
-    kind, data = DATASETS[wildcards.dataset]
+    kind, data = DATASETS[dataset]
     usual = {"pool": "alpaca", "base": "alpaca", "references": "beavertails"}
     given = data.format or (data.source and study.sources[data.source].format)
-    return given or usual.get(kind, wildcards.dataset.split("/")[-1])
+    return given or usual.get(kind, dataset.split("/")[-1])
 
 
 def dataset_options(wildcards):

@@ -1,0 +1,135 @@
+"""What a study costs on a cluster of L40S GPUs, before any job runs: GPU-hours by rule, bytes on disk, wall time.
+
+Arithmetic on the study's jobs; what a single job costs is in `prices.py`.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from ballast.prices import RATES, Prices, Rate, Stage, known_rows
+
+# The lines of the bill, in the order of the data flow.
+ORDER = ("rewrite", "behaviour", "category", "train", "generate", "judge")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One rule's part of the bill; `work` and `startup` are GPU-hours."""
+
+    rule: str
+    jobs: int
+    cluster_jobs: int
+    work: float = 0
+    startup: float = 0
+
+    @property
+    def total(self) -> float:
+        return self.work + self.startup
+
+    @property
+    def share(self) -> float:
+        """Start-up as a part of the total, 0 to 1."""
+        return self.startup / self.total if self.total else 0
+
+
+@dataclass(frozen=True)
+class Bill:
+    """Lines of GPU rules and, last, of all CPU rules; gigabytes on disk; rows of each dataset that a GPU reads, and
+    where that number is from; hours of the longest chain of jobs; the rates used."""
+
+    lines: list[Line]
+    gigabytes: dict[str, float]
+    rows: dict[str, tuple[int, str]]
+    chain: float
+    rates: dict[str, Rate]
+
+    @property
+    def total(self) -> Line:
+        names = ("jobs", "cluster_jobs", "work", "startup")
+        return Line("total", *(sum(getattr(line, name) for line in self.lines) for name in names))
+
+    def wall(self, gpus: int) -> float:
+        """Hours on so many GPUs: no less than the longest chain, nor than an even share of all GPU-hours."""
+        return max(self.chain, self.total.total / gpus)
+
+
+def bill(options: dict) -> Bill:
+    """The bill of a study; `options`: what `bill_options` in workflow/rules/bill_options.smk gives. Of jobs alone, without
+    hours, where they say that no GPU is needed.
+
+    Raises BallastError where nobody says how many rows a dataset that a GPU reads has.
+    """
+    engines, groups = options["engines"], options["groups"]
+    labels = [Stage(rule, engines[rule], (pool,)) for rule, pools in options["labels"].items() for pool in pools]
+    runs = [(run["jobs"], stages(run, engines)) for run in options["runs"]]
+    jobs = [(1, stage) for stage in labels] + [(number, stage) for number, run in runs for stage in run]
+    counts = Counter()
+    for number, stage in jobs:
+        counts[stage.rule, stage.about] += number
+    cpu = {(rule, ""): number for rule, number in options["cpu_jobs"].items()}
+    clusters = cluster_jobs(counts | cpu, groups)
+    lines = {key: Line(" ".join(key).strip(), counts[key], clusters[key]) for key in sorted(counts, key=_place)}
+    cpu_line = Line("CPU rules", sum(cpu.values()), sum(clusters[key] for key in cpu))
+    if not options["gpu"]:
+        return Bill([*lines.values(), cpu_line], {}, {}, 0, {})
+
+    rows = {name: known_rows(name, options["datasets"][name]) for _, stage in jobs for name in stage.datasets}
+    prices = Prices(options, {name: number for name, (number, _) in rows.items()})
+    work, startup = Counter(), Counter()
+    for number, stage in jobs:
+        work[stage.rule, stage.about] += number * prices.work(stage) / 3600
+        startup[stage.rule, stage.about] += number * prices.start(stage) / 3600
+    for key, line in lines.items():
+        held = startup[key] + line.cluster_jobs * prices.cluster_job() / 3600
+        lines[key] = replace(line, work=work[key], startup=held)
+
+    def lasts(stage: Stage) -> float:
+        # The jobs of a group follow each other, and what comes next waits for all of them.
+        together = min(groups.get(stage.rule, ("", 1))[1], counts[stage.rule, stage.about])
+        return (prices.cluster_job() + together * (prices.work(stage) + prices.start(stage))) / 3600
+
+    before = max(map(lasts, labels), default=0)
+    chain = before + max((sum(slowest(run, lasts).values()) for _, run in runs), default=0)
+    gigabytes = prices.disk(runs)
+    # The last is for comparison, in the report alone.
+    used = {name: rate for name, rate in RATES.items() if name in prices.used or name == "authors' code"}
+    return Bill([*lines.values(), cpu_line], gigabytes, rows, chain, used)
+
+
+def stages(run: dict, engines: dict) -> list[Stage]:
+    """GPU jobs of one run; `run`: model, n (None for a model as it is), wanted ([benchmark, judge] pairs)."""
+    names = [f"benchmarks/{benchmark}" for benchmark, _ in run["wanted"]]
+    judged = [(name, judge) for name, (_, judge) in zip(names, run["wanted"], strict=True) if judge in engines]
+    train = [] if run["n"] is None else [Stage("train", engines[f"train {run['model']}"], ("base",), run["n"])]
+    generate = Stage("generate", engines[f"generate {run['model']}"], tuple(sorted(set(names))))
+    return [*train, generate, *(Stage("judge", engines[judge], (name,), about=judge) for name, judge in judged)]
+
+
+def slowest(run: list[Stage], lasts: Callable[[Stage], float]) -> dict[str, float]:
+    """How long each rule of a run takes: its judges work beside each other."""
+    found = {}
+    for stage in run:
+        found[stage.rule] = max(found.get(stage.rule, 0), lasts(stage))
+    return found
+
+
+def _place(key: tuple[str, str]) -> tuple[int, str]:
+    return ORDER.index(key[0]), key[1]
+
+
+def cluster_jobs(counts: dict[tuple[str, str], int], groups: dict[str, tuple[str, int]]) -> dict[tuple[str, str], int]:
+    """Cluster jobs by rule and judge; `groups`: a rule's group, and how many of its parts make one cluster job.
+
+    A run's train and judge jobs that share the group of its generate job are parts of that one's cluster job: 0.
+    """
+    found, seen = {}, Counter()
+    for (rule, about), number in counts.items():
+        group, size = groups.get(rule, (None, 1))
+        if rule in ("train", "judge") and group and groups.get("generate", (None, 1))[0] == group:
+            number = 0
+        # By the sum so far, since a cluster job may hold the last job of one line and the first of the next.
+        before, seen[group] = math.ceil(seen[group] / size), seen[group] + number
+        found[rule, about] = math.ceil(seen[group] / size) - before if group else number
+    return found

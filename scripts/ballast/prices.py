@@ -1,0 +1,213 @@
+"""What single jobs cost on a cluster of L40S GPUs: seconds of a GPU and bytes on disk.
+
+RATES is the one place of every number that is not counted; each says whether it was measured here, published,
+computed from such numbers, or assumed.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ballast.files import BallastError
+
+MEASURED, PUBLISHED, ARITHMETIC, ASSUMED = MARKS = ("measured here", "published", "arithmetic", "assumed")
+# Rows by a source's file, else by the reader's format: published sizes.
+ROWS = {
+    "alpaca_small.json": 20000,
+    "safety_only_data_Instructions.json": 2483,
+    "beavertails-eval": 700,
+    "salad-attack": 5000,
+    "salad-base": 21318,
+    "xstest": 250,  # the safe ones of 450
+    "i-alpaca": 50,
+}
+# Tokens of a micro-batch from which on a GPU is busy.
+LARGE = 2048
+
+
+@dataclass(frozen=True)
+class Rate:
+    """One number of the bill: value, unit, one of MARKS, and where it comes from."""
+
+    value: float
+    unit: str
+    mark: str
+    source: str
+
+
+RATES = {
+    "peak": Rate(181e12, "FLOP/s", PUBLISHED, "NVIDIA L40S, dense bfloat16"),
+    "bandwidth": Rate(864e9, "byte/s", PUBLISHED, "NVIDIA L40S"),
+    "memory": Rate(48e9, "byte", PUBLISHED, "NVIDIA L40S"),
+    "memory for vLLM": Rate(0.9, "of memory", ASSUMED, "weights and KV cache; vLLM takes 0.92, activations some of it"),
+    "weights": Rate(14e9, "byte/model", ASSUMED, "where no size is known: 7B; parameters are bytes / 2"),
+    "training": Rate(4, "FLOP/parameter/token", ARITHMETIC, "LoRA: forward, and gradients of activations"),
+    "reading": Rate(2, "FLOP/parameter/token", ARITHMETIC, "forward alone"),
+    "large batches": Rate(0.55, "of peak", ASSUMED, "from 2,048 tokens at a time; 0.31 to 0.60 are published"),
+    "small batches": Rate(0.29, "of peak", PUBLISHED, "Qwen's README: LoRA of 7B on an A100, 1,024 tokens at a time"),
+    "8 bits": Rate(0.17, "of peak", ARITHMETIC, "3.2 hours a run as the authors' code trains"),
+    "decoding": Rate(0.77, "of bandwidth", PUBLISHED, "vLLM, Llama 3.1 8B on an A100, one prompt"),
+    "padding": Rate(1.45, "tokens/token", MEASURED, "Alpaca sample, 4 rows at a time in random order: 1.40 to 1.53"),
+    "base row": Rate(160, "tokens", ASSUMED, "Cleaned Alpaca lies between two samples of 127 and 176"),
+    "safety row": Rate(139, "tokens", MEASURED, "the paper's pool; 4 characters a token"),
+    "prompt of salad-attack": Rate(693, "tokens", MEASURED, "500 of 5,000 rows; 4 characters a token"),
+    "prompt of beavertails-eval": Rate(58.5, "tokens", MEASURED, "700 rows; 4 characters a token"),
+    "prompt of xstest": Rate(50, "tokens", MEASURED, "250 rows; 4 characters a token"),
+    "prompt of another": Rate(60, "tokens", ASSUMED, "as long as those of beavertails-eval"),
+    "cached of salad-attack": Rate(0.578, "of prompt", MEASURED, "beginnings that an earlier prompt has too, 500 rows"),
+    "cached of another": Rate(0.5, "of prompt", MEASURED, "the template of beavertails-eval's prompts"),
+    "response": Rate(90, "tokens", ASSUMED, "of at most 128"),
+    "judge": Rate(10, "tokens", ASSUMED, "the answer of a judge that writes words; its template is cached"),
+    "category": Rate(20, "tokens", ASSUMED, "the answer, a JSON list; its template is cached"),
+    "rewriting, read": Rate(757, "tokens", PUBLISHED, "the paper's appendix C.3: 2.27 million for 3,000 rows"),
+    "rewriting, written": Rate(162, "tokens", PUBLISHED, "the paper's appendix C.3: 485 thousand for 3,000 rows"),
+    "KV cache": Rate(524288, "byte/token", ARITHMETIC, "Llama 2 7B; models of grouped queries hold a quarter or less"),
+    "step": Rate(0.09, "s", ARITHMETIC, "transformers, at least: the authors' 9.9 s a prompt are 110 steps"),
+    "batch script": Rate(5, "s/cluster job", ASSUMED, "the node's prolog and the environment"),
+    "Snakemake": Rate(2.2, "s/start", MEASURED, "start and parse for one job of paper.yaml; two a cluster job"),
+    "imports": Rate(6.2, "s/job", MEASURED, "Python, torch, transformers, peft; files were in memory"),
+    "loading": Rate(1e9, "byte/s", ASSUMED, "weights, disk to GPU; a local disk here read 1.0e9 to 1.1e9"),
+    "vLLM": Rate(39, "s/job", PUBLISHED, "engine start without weights, Llama 3 8B: vllm-project/vllm#11005"),
+    "adapter": Rate(16.8e6, "byte", ARITHMETIC, "Llama 2 7B, rank 8 on 2 modules, float32; others in proportion"),
+    "stored of salad-attack": Rate(380, "byte/response", MEASURED, "Parquet with the prompt, 500 rows"),
+    "stored of another": Rate(170, "byte/response", MEASURED, "Parquet with the prompt, beavertails-eval's 700 rows"),
+    "score": Rate(160, "byte/score", MEASURED, "30 in Parquet, 130 for the answer in the store"),
+    "authors' code": Rate(
+        20, "GPU-hours/run", ARITHMETIC, "8 bits, padded, one prompt at a time, every benchmark: 13 to 27"
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One job on a GPU: what runs it (gigabytes or None, backend, batch_size, words, beams, eight_bit), the datasets
+    it reads, the number of safety rows it trains on, and what its line says beside the rule's name."""
+
+    rule: str
+    engine: dict
+    datasets: tuple[str, ...]
+    n: int = 0
+    about: str = ""
+
+
+def known_rows(name: str, dataset: dict) -> tuple[int, str]:
+    """How many rows a dataset has, and who says so: the config, its finished file, or the source's publication.
+
+    `dataset`: key, rows, made (its file in results), file (of its source), format, command. Raises BallastError where
+    none of them does.
+    """
+    if dataset["rows"]:
+        return dataset["rows"], "config, at most"
+    if Path(dataset["made"]).is_file():
+        try:
+            return pq.read_metadata(dataset["made"]).num_rows, "its file"
+        except (pa.ArrowInvalid, OSError):
+            raise BallastError(f"{dataset['made']}: not a whole Parquet file; delete it and run again") from None
+    published = ROWS.get(dataset["file"]) or ROWS.get(dataset["format"])
+    if not published:
+        raise BallastError(
+            f"{name}: nobody says how many rows it has; give config key {dataset['key']}.rows, or make its file first: "
+            f"{dataset['command']} {dataset['made']}"
+        )
+    return published, PUBLISHED
+
+
+class Prices:
+    """Seconds on a GPU and bytes on disk of single jobs, at RATES; `used` names those that were asked for."""
+
+    def __init__(self, options: dict, rows: dict[str, int]):
+        self.options, self.rows, self.used = options, rows, set()
+
+    def rate(self, name: str) -> float:
+        self.used.add(name)
+        return RATES[name].value
+
+    def rate_of(self, what: str, dataset: str) -> float:
+        """`what` of a benchmark's format, or of another where that one has none of its own."""
+        name = f"{what} of {self.options['datasets'][dataset]['format']}"
+        return self.rate(name if name in RATES else f"{what} of another")
+
+    def weights(self, engine: dict) -> float:
+        """Bytes of a model's weights on disk."""
+        return engine["gigabytes"] * 1e9 if engine["gigabytes"] else self.rate("weights")
+
+    def cluster_job(self) -> float:
+        """Seconds that a cluster job holds its GPU before the first and after the last of its jobs."""
+        return self.rate("batch script") + 2 * self.rate("Snakemake")
+
+    def start(self, stage: Stage) -> float:
+        """Seconds that a job holds its GPU before it works: imports, weights, vLLM's engine."""
+        engine = self.rate("vLLM") if stage.engine["backend"] == "vllm" else 0
+        return self.rate("imports") + self.weights(stage.engine) / self.rate("loading") + engine
+
+    def work(self, stage: Stage) -> float:
+        """Seconds of a job's own work."""
+        engine, rate = stage.engine, self.rate
+        if stage.rule == "train":
+            return self._training(engine, stage.n)
+        if stage.rule in ("behaviour", "category"):
+            written = rate("judge" if stage.rule == "behaviour" else "category")
+            return self._answering(engine, self.rows[stage.datasets[0]], rate("safety row"), 0, written)
+        if stage.rule == "rewrite":
+            read, written = rate("rewriting, read"), rate("rewriting, written")
+            return self._answering(engine, self.rows[stage.datasets[0]], read, 0, written)
+        response = min(rate("response"), self.options["generation"]["max_new_tokens"])
+        seconds = 0
+        for name in stage.datasets:
+            prompt = self.rate_of("prompt", name)
+            if stage.rule == "generate":
+                seconds += self._answering(engine, self.rows[name], prompt, self.rate_of("cached", name), response)
+            else:
+                written = rate("judge") if engine["words"] else 0
+                seconds += self._answering(engine, self.rows[name], prompt + response, 0, written)
+        return seconds
+
+    def _training(self, engine: dict, n: int) -> float:
+        """Seconds of all epochs over base data and `n` safety rows; held-out rows are read once an epoch."""
+        options, rate = self.options["training"], self.rate
+        base, limit = self.rows["base"], options["max_length"]
+        tokens = base * min(rate("base row"), limit) + n * min(rate("safety row"), limit)
+        held_out = options["validation_rows"] / (base + n)
+        padding = 1 if options["packing"] else rate("padding")
+        large = options["per_device_train_batch_size"] * rate("base row") * padding >= LARGE
+        share = rate("8 bits" if options["load_in_8bit"] else "large batches" if large else "small batches")
+        flop = (1 - held_out) * rate("training") + held_out * rate("reading")
+        passes = options["num_train_epochs"] * tokens * padding
+        return passes * flop * self.weights(engine) / 2 / (rate("peak") * share)
+
+    def _answering(self, engine: dict, prompts: int, length: float, cached: float, written: float) -> float:
+        """Seconds to read `prompts` prompts of `length` tokens, a part of them `cached`, and to write to each."""
+        rate, weights = self.rate, self.weights(engine)
+        vllm = engine["backend"] == "vllm"
+        read = prompts * length * (1 - cached if vllm else 1)
+        seconds = read * rate("reading") * weights / 2 / (rate("peak") * rate("large batches"))
+        if not written:
+            return seconds
+        held = engine["beams"] * (length + written) * rate("KV cache")
+        loaded = weights / 2 if engine["eight_bit"] else weights
+        room = rate("memory") * rate("memory for vLLM") - loaded
+        together = max(1, min(prompts, engine["batch_size"], room // held))
+        step = (loaded + together * held) / (rate("bandwidth") * rate("decoding"))
+        if not vllm:
+            # Each batch goes on until its longest answer ends.
+            step, written = max(step, rate("step")), max(written, engine["longest"])
+        return seconds + prompts / together * written * step
+
+    def disk(self, runs: list[tuple[int, list[Stage]]]) -> dict[str, float]:
+        """Gigabytes of adapters, responses and scores, and of what is fetched."""
+        lora = self.options["training"]["lora"]
+        adapter = self.rate("adapter") * lora["r"] / 8 * len(lora["target_modules"]) / 2
+        found = Counter()
+        for number, run in runs:
+            for stage in run:
+                answers = {name: number * self.rows[name] for name in stage.datasets}
+                if stage.rule == "train":
+                    found["adapters"] += number * adapter
+                elif stage.rule == "generate":
+                    found["responses"] += sum(answers[name] * self.rate_of("stored", name) for name in answers)
+                else:
+                    found["scores"] += sum(answers.values()) * self.rate("score")
+        return {name: size / 1e9 for name, size in found.items()} | {"sources": self.options["fetched"]}

@@ -1,0 +1,171 @@
+"""The bill: hours computed by hand, groups, unknown sizes, wall time, and where every rate is from."""
+
+import copy
+
+import pandas as pd
+import pytest
+
+from ballast.bill import bill, cluster_jobs
+from ballast.files import BallastError, write_parquet
+from ballast.prices import MARKS, RATES
+
+SEVEN_B = {"gigabytes": 14, "backend": "vllm", "batch_size": 256, "words": True, "beams": 1, "longest": 0}
+SEVEN_B |= {"eight_bit": False}
+TRANSFORMERS = SEVEN_B | {"backend": "transformers"}
+
+
+def dataset(rows, format="alpaca", **facts):
+    usual = {"key": "base", "made": "absent.parquet", "file": "", "command": "snakemake"}
+    return {"rows": rows, "format": format} | usual | facts
+
+
+OPTIONS = {
+    "gpu": True,
+    # Two adapters without safety rows and a model as it is, each measured by one judge.
+    "runs": [
+        {"model": "m", "n": 0, "wanted": [["xstest", "wildguard"]], "jobs": 2},
+        {"model": "m", "n": None, "wanted": [["xstest", "wildguard"]], "jobs": 1},
+    ],
+    "labels": {},
+    "engines": {"train m": TRANSFORMERS, "generate m": SEVEN_B, "wildguard": SEVEN_B},
+    "datasets": {"base": dataset(1000), "benchmarks/xstest": dataset(100, "xstest")},
+    "cpu_jobs": {"sample": 4, "scores": 1},
+    "groups": {},
+    "training": {"num_train_epochs": 1, "packing": True, "per_device_train_batch_size": 16, "max_length": 256}
+    | {"load_in_8bit": False, "validation_rows": 0, "lora": {"r": 8, "target_modules": ["q_proj", "v_proj"]}},
+    "generation": {"max_new_tokens": 128},
+    "fetched": 14.5,
+}
+
+
+def options(**changes):
+    return copy.deepcopy(OPTIONS) | changes
+
+
+def seconds(found) -> dict[str, tuple[float, float]]:
+    """Work and start-up of each line in seconds."""
+    return {line.rule: (3600 * line.work, 3600 * line.startup) for line in found.lines}
+
+
+def test_hours_are_those_computed_by_hand():
+    found = bill(options())
+    # Train: 1,000 rows x 160 tokens x 4 x 7e9 FLOP at 0.55 x 181e12; imports and 14 GB, then 9.4 s of the cluster job.
+    # Generate: 2,500 tokens of 14e9 FLOP, and 90 steps that read 14 GB and 100 caches of 140 tokens at 0.77 x 864e9.
+    # Judge: 14,000 tokens, and 10 steps with caches of 150 tokens.
+    assert seconds(found) == {
+        "train": pytest.approx((2 * 45.0, 2 * (6.2 + 14 + 9.4)), rel=1e-3),
+        "generate": pytest.approx((3 * 3.239, 3 * (6.2 + 14 + 39 + 9.4)), rel=1e-3),
+        "judge wildguard": pytest.approx((3 * 2.298, 3 * (6.2 + 14 + 39 + 9.4)), rel=1e-3),
+        "CPU rules": (0, 0),
+    }
+    assert [(line.jobs, line.cluster_jobs) for line in found.lines] == [(2, 2), (3, 3), (3, 3), (5, 5)]
+    assert (found.total.jobs, found.total.cluster_jobs) == (13, 13)
+    assert 3600 * found.total.total == pytest.approx(90.01 + 9.72 + 6.89 + 59.2 + 2 * 205.8, rel=1e-3)
+    assert found.gigabytes == pytest.approx(
+        {"adapters": 2 * 0.0168, "responses": 300 * 170e-9, "scores": 300 * 160e-9, "sources": 14.5}
+    )
+
+
+def test_start_up_is_its_part_of_the_total():
+    line = bill(options()).lines[0]
+    assert line.share == pytest.approx(59.2 / (59.2 + 90.01), rel=1e-3)
+    assert bill(options()).lines[-1].share == 0, "CPU rules hold no GPU"
+
+
+def test_groups_lower_start_up_and_change_nothing_else():
+    alone, grouped = bill(options()), bill(options(groups={"judge": ("judging", 2), "sample": ("picking", 3)}))
+    assert [line.cluster_jobs for line in grouped.lines] == [2, 3, 2, 3], "3 in twos, 4 in threes and one"
+    assert seconds(grouped)["judge wildguard"][1] == pytest.approx(seconds(alone)["judge wildguard"][1] - 9.4)
+    assert [(line.jobs, line.work) for line in grouped.lines] == [(line.jobs, line.work) for line in alone.lines]
+    assert [line.startup for line in grouped.lines[:2]] == [line.startup for line in alone.lines[:2]]
+    assert (grouped.gigabytes, grouped.rows, grouped.rates) == (alone.gigabytes, alone.rows, alone.rates)
+
+
+def test_a_group_is_cut_without_regard_to_judges_and_a_runs_jobs_ride_with_its_generate_job():
+    counts = {("train", ""): 5, ("generate", ""): 6, ("judge", "a"): 5, ("judge", "b"): 5}
+    assert list(cluster_jobs(counts, {"judge": ("g", 4)}).values()) == [5, 6, 2, 1], "10 judge jobs in fours are 3"
+    both = {"generate": ("g", 2), "judge": ("g", 2)}
+    assert list(cluster_jobs(counts, both).values()) == [5, 3, 0, 0]
+
+
+def test_rows_are_said_by_the_config_then_the_made_file_then_the_publication(tmp_path):
+    made = tmp_path / "base.parquet"
+    write_parquet(made, pd.DataFrame({"id": ["a", "b", "c"]}))
+    facts = {"made": str(made), "file": "alpaca_small.json"}
+    for base, said in (
+        (dataset(7, **facts), (7, "config, at most")),
+        (dataset(None, **facts), (3, "its file")),
+        (dataset(None, file="alpaca_small.json"), (20000, "published")),
+    ):
+        assert bill(options(datasets=OPTIONS["datasets"] | {"base": base})).rows["base"] == said
+
+
+def test_an_unknown_size_is_one_line_that_says_what_to_do(tmp_path):
+    mine = dataset(None, made="results/mine/data/base.parquet")
+    with pytest.raises(BallastError) as error:
+        bill(options(datasets=OPTIONS["datasets"] | {"base": mine}))
+    assert str(error.value) == (
+        "base: nobody says how many rows it has; give config key base.rows, or make its file first: "
+        "snakemake results/mine/data/base.parquet"
+    )
+    (tmp_path / "torn.parquet").write_bytes(b"PAR1")
+    mine["made"] = str(tmp_path / "torn.parquet")
+    with pytest.raises(BallastError, match=r"torn\.parquet: not a whole Parquet file"):
+        bill(options(datasets=OPTIONS["datasets"] | {"base": mine}))
+
+
+def test_wall_time_is_never_below_the_longest_chain():
+    found = bill(options())
+    chain = 45.0 + 3.239 + 2.298 + 20.2 + 2 * 59.2 + 3 * 9.4
+    assert 3600 * found.chain == pytest.approx(chain, rel=1e-3)
+    assert found.wall(1) == found.total.total > found.chain
+    assert found.wall(1000) == found.chain
+    labels = {"engines": OPTIONS["engines"] | {"behaviour": SEVEN_B}, "labels": {"behaviour": ["base"]}}
+    later = bill(options(**labels))
+    assert later.chain - found.chain == pytest.approx(later.lines[0].total), "training waits for labels"
+
+
+def test_padding_small_batches_and_8_bits_each_take_longer():
+    hours = [
+        bill(options(training=OPTIONS["training"] | changes)).lines[0].work
+        for changes in (
+            {},
+            {"packing": False},
+            {"packing": False, "per_device_train_batch_size": 4},
+            {"packing": False, "load_in_8bit": True},
+            {"validation_rows": 500},
+        )
+    ]
+    assert [hour / hours[0] for hour in hours] == pytest.approx([1, 1.45, 1.45 * 55 / 29, 1.45 * 55 / 17, 0.75])
+
+
+def test_a_whole_run_of_the_paper_takes_what_the_roofline_says():
+    """Llama 2 7B on 5,000 + 700 + 250 + 50 prompts and their judges: 0.17 and 0.16 hours, computed apart from this."""
+    sizes = {"salad-attack": 5000, "beavertails-eval": 700, "xstest": 250, "i-alpaca": 50}
+    judges = dict(zip(sizes, ("md-judge", "harm-rm", "wildguard", "helpful-rm"), strict=True))
+    engines = {name: SEVEN_B | {"gigabytes": 14.5} for name in ("md-judge", "wildguard")}
+    engines |= {name: TRANSFORMERS | {"gigabytes": 1.8, "words": False} for name in ("harm-rm", "helpful-rm")}
+    engines |= {"train m": TRANSFORMERS, "generate m": SEVEN_B | {"gigabytes": 13.5}}
+    run = {"model": "m", "n": None, "wanted": list(judges.items()), "jobs": 1}
+    datasets = {f"benchmarks/{name}": dataset(rows, name) for name, rows in sizes.items()}
+    found = bill(options(runs=[run], engines=engines, datasets=datasets))
+    work = {line.rule: line.work for line in found.lines}
+    assert work["generate"] == pytest.approx(0.17, abs=0.01)
+    assert sum(hours for rule, hours in work.items() if rule.startswith("judge")) == pytest.approx(0.16, abs=0.02)
+    slow = copy.deepcopy(engines)
+    slow["generate m"] |= {"backend": "transformers", "batch_size": 1, "beams": 4, "longest": 110}
+    hours = bill(options(runs=[run], engines=slow, datasets=datasets)).lines[0].work
+    assert hours == pytest.approx(16.5, rel=0.05), "the authors' way: 9.9 s a prompt"
+
+
+def test_every_rate_says_where_it_is_from_and_the_bill_lists_those_it_used():
+    assert all(rate.mark in MARKS and rate.value > 0 and rate.unit and rate.source for rate in RATES.values())
+    used = bill(options()).rates
+    assert used.items() <= RATES.items()
+    assert {"peak", "large batches", "imports", "vLLM", "prompt of xstest"} <= set(used)
+    assert not {"padding", "8 bits", "prompt of salad-attack", "rewriting, read"} & set(used)
+
+
+def test_a_study_of_the_mini_world_has_jobs_and_no_hours():
+    found = bill(options(gpu=False, datasets={}))
+    assert (found.total.jobs, found.total.total, found.rates) == (13, 0, {})
