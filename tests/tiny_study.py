@@ -16,12 +16,12 @@ SECRETS = {"HF_TOKEN": "hf_secretsecretsecret", "OPENAI_API_KEY": "sk-secretsecr
 class Study:
     """A checkout, the results that Snakemake leaves in it, and the arguments that it is always run with."""
 
-    def __init__(self, folder: Path, *standing: str):
-        self.folder, self.results = folder, folder / "results"
+    def __init__(self, folder: Path, *standing: str, name: str = "tiny"):
+        self.folder, self.results, self.name = folder, folder / "results", name
         self.standing = standing or ("--configfile", CONFIG)
 
     def copy(self, folder: Path) -> "Study":
-        return Study(Path(shutil.copytree(self.folder, folder, symlinks=True)), *self.standing)
+        return Study(Path(shutil.copytree(self.folder, folder, symlinks=True)), *self.standing, name=self.name)
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen:
         """Snakemake in a session of its own."""
@@ -51,9 +51,9 @@ class Study:
         return digests(self.results)
 
     def without(self, *patterns: str) -> "Study":
-        """Delete what the patterns name under results/tiny, as if it had not been made yet."""
+        """Delete what the patterns name under the study's results, as if it had not been made yet."""
         for pattern in patterns:
-            found = list((self.results / "tiny").glob(pattern))
+            found = list((self.results / self.name).glob(pattern))
             assert found, pattern
             for path in found:
                 path.unlink() if path.is_file() else shutil.rmtree(path)

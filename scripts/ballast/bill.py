@@ -56,8 +56,8 @@ class Bill:
 
 
 def bill(options: dict) -> Bill:
-    """The bill of a study; `options`: what `bill_options` in workflow/rules/bill_options.smk gives. Of jobs alone, without
-    hours, where they say that no GPU is needed.
+    """The bill of a study; `options`: as of workflow/rules/bill_options.smk. Of jobs alone, without hours, where they
+    say that no GPU is needed.
 
     Raises BallastError where nobody says how many rows a dataset that a GPU reads has.
     """

@@ -11,7 +11,7 @@ from ballast.sections import UNKNOWN
 from ballast.sources import page
 
 OK, NOTE, PROBLEM = "ok", "note", "problem"
-# Adapter (8 MB in bfloat16 at rank 8 on q and v of a 7B model), responses and scores of one run.
+# Adapter (17 MB in float32 at rank 8 on q and v of a 7B model), responses and scores of one run.
 GIGABYTES_PER_RUN = 0.03
 
 

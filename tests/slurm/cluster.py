@@ -1,6 +1,6 @@
 """A real Slurm of one node on this machine: munge, MariaDB, slurmdbd, slurmctld and slurmd, as root, without systemd.
 
-Its two GPUs are /dev/null under other names, its 16 CPUs and 400 GB are pretended; limits of memory are real cgroups.
+Its five GPUs are /dev/null under other names, its 16 CPUs and 400 GB are pretended; limits of memory are real cgroups.
 """
 
 import os
@@ -8,7 +8,8 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PROGRAMS = ("slurmctld", "slurmd", "slurmdbd", "mariadbd", "mariadb-install-db", "munged")
@@ -20,6 +21,7 @@ HOST = socket.gethostname().split(".")[0]
 
 SLURM = """
 ClusterName=ballast
+FirstJobId={first}
 SlurmctldHost={host}(127.0.0.1)
 SlurmUser=root
 SlurmdUser=root
@@ -45,7 +47,7 @@ SlurmdParameters=config_overrides
 SchedulerParameters=sched_interval=1,sched_min_interval=0,bf_interval=5
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
-NodeName={host} NodeAddr=127.0.0.1 CPUs=16 RealMemory=400000 Gres=gpu:l40s:2
+NodeName={host} NodeAddr=127.0.0.1 Feature=48gb CPUs=16 RealMemory=400000 Gres=gpu:l40s:4,gpu:a100:1
 PartitionName=cpu Nodes=ALL Default=YES PriorityTier=10 PreemptMode=OFF
 PartitionName=gpu-l40s Nodes=ALL PriorityTier=10 PreemptMode=OFF
 PartitionName=gpu-spare Nodes=ALL PriorityTier=1 PreemptMode=REQUEUE
@@ -111,12 +113,15 @@ class Cluster:
         until(lambda: self.said("sinfo", "--noheader", "--format=%t").startswith("idle"))
 
     def _configure(self) -> None:
-        for number in (0, 1):
+        for number in range(5):
             os.mknod(self.folder / f"gpu{number}", 0o20666, os.makedev(1, 3))
+        # Groups of processes in the kernel outlive a cluster that was killed, by the ids of their jobs.
+        first = int(time.time()) % 10_000_000
         text = SLURM + (ACCOUNTING if self.accounting else "")
         texts = {
-            "slurm.conf": text.format(host=HOST, folder=self.folder),
-            "gres.conf": f"NodeName={HOST} Name=gpu Type=l40s File={self.folder}/gpu[0-1] Flags=nvidia_gpu_env\n",
+            "slurm.conf": text.format(host=HOST, folder=self.folder, first=first),
+            "gres.conf": f"Name=gpu Type=l40s File={self.folder}/gpu[0-3] Flags=nvidia_gpu_env\n"
+            f"Name=gpu Type=a100 File={self.folder}/gpu4 Flags=nvidia_gpu_env\n",
             "cgroup.conf": "CgroupAutomount=no\nConstrainRAMSpace=yes\nConstrainSwapSpace=yes\n",
             "slurmdbd.conf": DATABASE.format(host=HOST, folder=self.folder, secret=SECRET),
         }
@@ -146,15 +151,21 @@ class Cluster:
 
     def stop(self) -> None:
         self.said("scancel", "--user=root")
+        with suppress(AssertionError):
+            until(lambda: not self.said("squeue", "--noheader"))
         for daemon in reversed(self.started):
-            daemon.terminate()
-            try:
-                daemon.wait(15)
-            except subprocess.TimeoutExpired:
-                daemon.kill()
+            self._end(daemon)
         # A Slurm command without a configuration fails at once; one whose daemons are gone waits for them.
         for name in FILES:
             (ETC / name).unlink(missing_ok=True)
+
+    @staticmethod
+    def _end(daemon: subprocess.Popen) -> None:
+        daemon.terminate()
+        try:
+            daemon.wait(15)
+        except subprocess.TimeoutExpired:
+            daemon.kill()
 
     def said(self, *command: str) -> str:
         """What a Slurm command prints; nothing if it fails."""
@@ -164,16 +175,33 @@ class Cluster:
             return ""
         return done.stdout.strip() if done.returncode == 0 else ""
 
-    def records(self) -> list[dict[str, str]]:
-        """Slurm's own record of every job, oldest first; one that was requeued has several."""
-        names = ("JobIDRaw", "Comment", "State", "Partition", "ReqTRES", "Timelimit", "ReqCPUS")
+    def records(self, folder: Path) -> list[dict[str, str]]:
+        """Slurm's own record of each job of a study's folder, oldest first; one that was requeued has several."""
+        names = ("JobIDRaw", "WorkDir", "Comment", "State", "Partition", "ReqTRES", "Timelimit", "ReqCPUS")
+        names += ("Account", "QOS", "Constraints")
         said = self.said("sacct", "-X", "--duplicates", "--parsable2", "--noheader", f"--format={','.join(names)}")
-        return [dict(zip(names, line.split("|"), strict=True)) for line in said.splitlines()]
+        records = [dict(zip(names, line.split("|"), strict=True)) for line in said.splitlines()]
+        return [record for record in records if record["WorkDir"] == str(folder)]
 
-    def running(self, rule: str) -> list[str]:
-        """Ids of the jobs of a rule that run now."""
-        lines = self.said("squeue", "--noheader", "--states=RUNNING", "--format=%i %k").splitlines()
-        return [line.split()[0] for line in lines if line.split()[1].startswith(f"rule_{rule}")]
+    @contextmanager
+    def without_accounting(self) -> Iterator[None]:
+        """The same cluster, while slurmdbd is not part of it."""
+        conf = self.folder / "slurm.conf"
+        whole = conf.read_text()
+        self._restart(conf, whole.replace(ACCOUNTING.format(folder=self.folder), ""))
+        try:
+            yield
+        finally:
+            self._restart(conf, whole)
+
+    def _restart(self, conf: Path, text: str) -> None:
+        conf.write_text(text)
+        for program in ("slurmctld", "slurmd"):
+            [daemon] = [daemon for daemon in self.started if daemon.args[0] == program]
+            self._end(daemon)
+            self.started.remove(daemon)
+            self._daemon(*daemon.args)
+        until(lambda: self.said("sinfo", "--noheader", "--format=%t").startswith("idle"))
 
 
 def until(holds: Callable[[], object], seconds: float = 60) -> None:

@@ -1,8 +1,8 @@
-"""A real Slurm for the whole session, and a study that ran on it once. Tests change copies of it."""
+"""A real Slurm for the whole session, and a study that runs on it from nothing to its figures."""
 
 import shutil
+import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from cluster import Cluster, missing
@@ -27,15 +27,26 @@ def cluster(tmp_path_factory) -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="session")
-def finished(cluster, tmp_path_factory) -> Study:
+def finished(tmp_path_factory) -> Study:
+    """The study, run on this machine. Tests leave it be."""
     folder = checkout(tmp_path_factory.mktemp("finished") / "study")
-    # The mini world is no part of a study on a cluster, and is made faster without one.
-    Study(folder, "--configfile", CONFIG).succeed("--until", "world_model", "world_judge")
-    study = Study(folder, *PROFILE, "--configfile", CONFIG)
-    study.succeed()
+    Study(folder, "--configfile", CONFIG).succeed()
+    return Study(folder, *PROFILE, "--configfile", CONFIG, name="on-slurm")
+
+
+@pytest.fixture(scope="session")
+def begun(cluster, finished, tmp_path_factory) -> Iterator[tuple[Study, subprocess.Popen]]:
+    """The study on Slurm, from nothing but the mini world's models, beside the first tests."""
+    study = finished.copy(tmp_path_factory.mktemp("slurm") / "study")
+    shutil.rmtree(study.results / study.name)
+    job = study.start()
+    yield study, job
+    job.kill()
+
+
+@pytest.fixture(scope="session")
+def ran(begun) -> Study:
+    """The study on Slurm, at its end."""
+    study, job = begun
+    assert job.wait(600) == 0, study.said()[-3000:]
     return study
-
-
-@pytest.fixture
-def copy(finished, tmp_path) -> Study:
-    return finished.copy(tmp_path / "copy")

@@ -3,7 +3,7 @@
 from collections import Counter
 
 import pytest
-from edits import pending, snakemake
+from edits import edit, pending, snakemake
 
 pytestmark = pytest.mark.slurm
 GPU = "gres/gpu=1"
@@ -14,7 +14,7 @@ ASKED = {
     "behaviour": ("gpu-l40s", GPU, "32000M", "01:00:00", "4"),
     "category": ("gpu-l40s", GPU, "32000M", "02:00:00", "4"),
     "embed": ("gpu-l40s", GPU, "16000M", "01:00:00", "4"),
-    "judging_judge": ("gpu-l40s", GPU, "32000M", "04:00:00", "4"),
+    "judging_judge": ("gpu-l40s", GPU, "32000M", "03:00:00", "4"),
     "selection_sample": ("cpu", "", "8000M", "00:10:00", "1"),
     "data": ("cpu", "", "8000M", "00:20:00", "1"),
     "scores": ("cpu", "", "8000M", "00:30:00", "1"),
@@ -35,8 +35,8 @@ def asked(record: dict[str, str]) -> tuple[str, ...]:
 
 
 @pytest.fixture(scope="module")
-def records(cluster, finished) -> list[dict[str, str]]:
-    return cluster.records()
+def records(cluster, ran) -> list[dict[str, str]]:
+    return cluster.records(ran.folder)
 
 
 def test_each_rule_asks_for_its_partition_gpu_memory_time_and_cpus(records):
@@ -44,20 +44,36 @@ def test_each_rule_asks_for_its_partition_gpu_memory_time_and_cpus(records):
     assert {record["State"] for record in records} == {"COMPLETED"}
 
 
+def test_the_study_has_the_bytes_that_it_has_on_one_machine(finished, ran):
+    assert ran.files() == finished.files()
+
+
 def test_short_jobs_travel_together_on_one_gpu(records):
     jobs = Counter(map(rule, records))
-    assert jobs["judging_judge"] == 1, "eight judgements, one job of Slurm"
+    assert jobs["judging_judge"] == 1, "six judgements, one job of Slurm"
     assert jobs["selection_sample"] == 1, "two selections, one job of Slurm"
     assert jobs["train"] == jobs["generate"] == 2
 
 
-def test_what_talks_to_a_person_or_needs_the_network_runs_beside_snakemake(finished, records):
+def test_the_names_of_another_cluster_reach_slurm(cluster, finished, tmp_path):
+    copy = finished.copy(tmp_path / "copy").without("embeddings")
+    names = {"ask_with_gres: false": "ask_with_gres: true", "gpu_partition: gpu-l40s": "gpu_partition: gpu-spare"}
+    names |= {"account: null": "account: lab", "qos: null": "qos: normal", "constraint: null": "constraint: 48gb"}
+    for old, new in names.items():
+        edit(copy.folder, "profiles/slurm/config.yaml", old, new)
+    copy.succeed("results/on-slurm/embeddings/pools/safety.parquet")
+    [record] = cluster.records(copy.folder)
+    assert asked(record) == ("gpu-spare", *ASKED["embed"][1:])
+    assert (record["Account"], record["QOS"], record["Constraints"]) == ("lab", "normal", "48gb")
+
+
+def test_what_talks_to_a_person_or_needs_the_network_runs_beside_snakemake(ran, records):
     assert not {"settle", "fetch", "verify", "doctor", "bill"} & set(map(rule, records))
-    assert "every artefact is as it was written" in snakemake(finished.folder, "verify", *finished.standing)
+    assert "every artefact is as it was written" in snakemake(ran.folder, "verify", *ran.standing)
 
 
-def test_neither_the_executor_nor_its_groups_change_what_runs_again(finished, tmp_path):
-    copy = finished.copy(tmp_path / "copy")
+def test_neither_the_executor_nor_its_groups_change_what_runs_again(ran, tmp_path):
+    copy = ran.copy(tmp_path / "copy")
     assert not pending(copy.folder, *copy.standing)
     assert not pending(copy.folder, *copy.standing[-2:]), "nor without the profile"
     template = copy.folder / "scripts/ballast/judges/wildguard.json"

@@ -61,6 +61,19 @@ def test_the_paper_study_is_shown_whole_before_anything_is_fetched(tmp_path, nam
     assert (found["fetch"], found["rewrite"], found["table"], found["figure"]) == (21, 1, 5, 6)
 
 
+@pytest.mark.parametrize("profile", ["slurm", "profiles/local-gpu"])
+def test_a_profile_shows_the_whole_paper_study_and_leaves_another_its_place(tmp_path, profile):
+    (tmp_path / "config").symlink_to(ROOT / "config")
+    shown = ["--dry-run", "--quiet", "rules"]
+    for given in ([], ["--configfile", ROOT / "config/mini.yaml"]):
+        named = given or ["--configfile", ROOT / "config/paper.yaml"]
+        plain, profiled = (
+            counts(snakemake(*shown, *extra, folder=tmp_path).stdout)
+            for extra in (named, ["--profile", ROOT / profile, *given])
+        )
+        assert profiled == plain and profiled["train"] > 100
+
+
 def test_the_doctor_is_a_target_of_its_own(tmp_path):
     (tmp_path / "config").symlink_to(ROOT / "config")
     done = snakemake("doctor", "--dry-run", "--configfile", ROOT / "config/paper.yaml", folder=tmp_path)
