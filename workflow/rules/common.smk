@@ -34,7 +34,8 @@ IMAGE = "envs/ballast.sif"
 if DeploymentMethod.APPTAINER in DEPLOYED and not os.path.exists(IMAGE):
     sys.exit(f"ballast: {IMAGE}: no image here; docs/containers.md says how it is built")
 STAGE = shlex.join(["python" if DEPLOYED else sys.executable, f"{workflow.basedir}/scripts/stage.py"])
-shell.prefix(f'stage() {{{{ {STAGE} "$@"; }}}}; ')
+# The trap lets a stage that is told to stop save first: without it the shell dies at once, and Slurm then kills the rest.
+shell.prefix(f'trap : TERM; stage() {{{{ {STAGE} "$@"; }}}}; ')
 
 ALPACA_SHAPED = sources.own_template("alpaca-shaped")
 
