@@ -67,7 +67,7 @@ RATES = {
     "KV cache": Rate(524288, "byte/token", ARITHMETIC, "Llama 2 7B; models of grouped queries hold a quarter or less"),
     "step": Rate(0.09, "s", ARITHMETIC, "transformers, at least: the authors' 9.9 s a prompt are 110 steps"),
     "batch script": Rate(5, "s/cluster job", ASSUMED, "the node's prolog and the environment"),
-    "Snakemake": Rate(2.2, "s/start", MEASURED, "start and parse for one job of paper.yaml; two a cluster job"),
+    "Snakemake": Rate(2.2, "s/start", MEASURED, "start and parse of paper.yaml: one a job, one a cluster job"),
     "imports": Rate(6.2, "s/job", MEASURED, "Python, torch, transformers, peft; files were in memory"),
     "loading": Rate(1e9, "byte/s", ASSUMED, "weights, disk to GPU; a local disk here read 1.0e9 to 1.1e9"),
     "vLLM": Rate(39, "s/job", PUBLISHED, "engine start without weights, Llama 3 8B: vllm-project/vllm#11005"),
@@ -136,12 +136,13 @@ class Prices:
 
     def cluster_job(self) -> float:
         """Seconds that a cluster job holds its GPU before the first and after the last of its jobs."""
-        return self.rate("batch script") + 2 * self.rate("Snakemake")
+        return self.rate("batch script") + self.rate("Snakemake")
 
     def start(self, stage: Stage) -> float:
-        """Seconds that a job holds its GPU before it works: imports, weights, vLLM's engine."""
+        """Seconds that a job holds its GPU before it works: Snakemake, imports, weights, vLLM's engine."""
         engine = self.rate("vLLM") if stage.engine["backend"] == "vllm" else 0
-        return self.rate("imports") + self.weights(stage.engine) / self.rate("loading") + engine
+        process = self.rate("Snakemake") + self.rate("imports")
+        return process + self.weights(stage.engine) / self.rate("loading") + engine
 
     def work(self, stage: Stage) -> float:
         """Seconds of a job's own work."""
