@@ -14,6 +14,7 @@ import numpy as np
 import psutil
 import pytest
 from edits import ROOT, edit
+from tiny_study import CONFIG
 
 pytestmark = pytest.mark.faults
 RUNS = "runs/llama/safety/*/*/*"
@@ -204,3 +205,17 @@ def test_a_workflow_on_a_full_disk_says_so_and_continues_once_there_is_room(fini
     assert set(copy.files().items()) <= set(finished.files().items()), "whole files only, no temporary one"
     copy.succeed()
     assert copy.files() == finished.files()
+
+
+def test_a_job_of_a_cluster_saves_first_where_its_first_process_alone_is_told_to_stop(copy):
+    """So Slurm does it: SIGTERM to Snakemake on the node, nothing to the processes below it."""
+    edit(copy.folder, CONFIG, "experiments:", "training: {num_train_epochs: 40}\nexperiments:")
+    run, log = RUNS.replace("*/*/*", "sss/n14/t0"), copy.results / "tiny/logs/train/llama/safety/sss/n14/t0.log"
+    log.unlink()
+    adapter = f"results/tiny/{run}/adapter_model.safetensors"
+    job = copy.start(adapter, "--mode", "remote", "--cores", "1", "--force", "--nolock", "--allowed-rules", "train")
+    wait_until(lambda: log.exists() and "'loss'" in log.read_text(), job)
+    os.kill(job.pid, signal.SIGTERM)
+    assert job.wait(60) != 0 and "stopped by SIGTERM at step" in log.read_text()
+    copy.succeed(adapter)
+    assert "continues from step" in log.read_text()

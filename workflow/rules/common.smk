@@ -41,7 +41,7 @@ shell.prefix(f'trap : TERM; stage() {{{{ {STAGE} "$@"; }}}}; ')
 
 
 def tell_stages(scheduler, *signal):
-    """Of a job on a cluster Slurm tells the first process alone that its time is up: here it tells the others."""
+    """A cluster may tell only the first process of a job that its time is up: here it tells the others."""
     if scheduler.workflow.local_exec:
         for process in psutil.Process().children(recursive=True):
             process.terminate()
