@@ -144,6 +144,8 @@ class Cluster:
         self._daemon("slurmdbd", "-D")
         # The first to ask is told that the cluster is not known yet, by a failure.
         until(lambda: self.said("sacctmgr", "--immediate", "--noheader", "add", "cluster", "ballast"))
+        self.said("sacctmgr", "--immediate", "add", "account", "lab")
+        self.said("sacctmgr", "--immediate", "add", "user", "root", "account=lab")
 
     def _daemon(self, *command: str) -> None:
         with open(self.folder / f"{command[0]}.said", "w") as said:

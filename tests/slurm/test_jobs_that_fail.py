@@ -134,7 +134,8 @@ def test_a_job_whose_node_fails_is_requeued(scene, out_of_time, ran):
     down = ["scontrol", "update", f"NodeName={HOST}"]
     subprocess.run([*down, "State=DOWN", "Reason=test"], check=True)
     until(lambda: not scene.running())
-    subprocess.run([*down, "State=RESUME"], check=True)
+    # It may have come back by itself already.
+    subprocess.run([*down, "State=RESUME"], capture_output=True)
     scene.at_once()
     scene.ends_well()
     assert [record["State"] for record in scene.records("pss")] == ["NODE_FAIL", "COMPLETED"]
