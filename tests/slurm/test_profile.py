@@ -79,4 +79,4 @@ def test_neither_the_executor_nor_its_groups_change_what_runs_again(ran, tmp_pat
     template = copy.folder / "scripts/ballast/judges/wildguard.json"
     template.write_text(template.read_text().replace("{", "{ ", 1))
     found = pending(copy.folder, *copy.standing)
-    assert found == pending(copy.folder, *copy.standing[-2:])
+    assert "judge" in found and found == pending(copy.folder, *copy.standing[-2:])

@@ -57,10 +57,9 @@ def labelled():
 def like_runs():
     """The runs as the bill tells them apart, and how many there are of each."""
     found = {}
-    for path, metrics in MEASURED.items():
+    for path in MEASURED:
         run = from_path(path)
-        wanted = tuple(sorted({(METRICS[name]["benchmark"], METRICS[name]["judge"]) for name in metrics}))
-        like = (run.model, None if run.sampler == AS_IS else run.n, wanted)
+        like = (run.model, None if run.sampler == AS_IS else run.n, tuple(run_judgements(path)))
         found[like] = found.get(like, 0) + 1
     return [{"model": model, "n": n, "wanted": wanted, "jobs": jobs} for (model, n, wanted), jobs in found.items()]
 

@@ -248,10 +248,13 @@ def run_benchmarks(wildcards):
     return {name: f"{RESULTS}/data/benchmarks/{name}.parquet" for name in names}
 
 
+def run_judgements(run):
+    """The (benchmark, judge) pairs that a run's metrics need."""
+    return sorted({(METRICS[name]["benchmark"], METRICS[name]["judge"]) for name in MEASURED[run]})
+
+
 def run_scores(run):
-    """The score files of a run, one per metric."""
-    wanted = sorted({(METRICS[name]["benchmark"], METRICS[name]["judge"]) for name in MEASURED[run]})
-    return [f"{RESULTS}/runs/{run}/scores/{benchmark}.{judge}.parquet" for benchmark, judge in wanted]
+    return [f"{RESULTS}/runs/{run}/scores/{benchmark}.{judge}.parquet" for benchmark, judge in run_judgements(run)]
 
 
 def available(artefact):
@@ -304,6 +307,5 @@ def failed_jobs():
     """The jobs that failed, for the report at the end; of a group, those that left no output."""
     for failed in workflow.scheduler.failed:
         for job in failed if failed.is_group() else [failed]:
-            made = [path for path in job.output if os.path.exists(path)]
-            if not failed.is_group() or not made:
+            if not (failed.is_group() and any(map(os.path.exists, job.output))):
                 yield failures.Failure(job.rule.name, str([*job.output, job.rule.name][0]), str([*job.log][0]))
