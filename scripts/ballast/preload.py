@@ -1,14 +1,17 @@
 """A preloaded process from which the jobs of this machine fork.
 
-Importing torch, transformers and peft takes longer than a tiny model's whole run, so one process imports them once and
-forks a child for each job: same script, same arguments, same bytes, without the wait. It serves one Snakemake process
-and ends with it. Where it is absent (another node, another system) or not ready yet, a job imports for itself.
+Importing torch, transformers and peft takes longer than a tiny model's whole run, so one process imports them once, and
+all of Ballast, and forks a child for each job: same script, same arguments, same bytes, without the wait. It serves one
+Snakemake process and ends with it. Where it is absent (another node, another system), not ready yet, or of other code
+than is on disk by now, a job imports for itself.
 """
 
 import array
 import gc
+import importlib
 import json
 import os
+import pkgutil
 import runpy
 import selectors
 import signal
@@ -20,6 +23,8 @@ import traceback
 from pathlib import Path
 
 ADDRESS = "BALLAST_PRELOAD"  # environment: path of the process's socket
+SCRIPTS = Path(__file__).parents[1]
+OUTDATED = "outdated"  # said instead of a status
 
 
 def start() -> None:
@@ -50,12 +55,19 @@ def run(script: Path, arguments: list[str]) -> int | None:
         connection.sendall(json.dumps(job).encode() + b"\n")
         # If this process is killed the connection closes, and the child is ended with it.
         status = connection.makefile().readline()
+    if status.strip() == OUTDATED:
+        return None
     return int(status) if status else 1
 
 
 def serve(address: str) -> None:
-    """Import the libraries, then fork a child for every connection until standard input closes."""
+    """Import the libraries and Ballast, then fork a child for every connection until standard input closes."""
     _import_libraries()
+    code = _code()
+    _import_ballast()
+    # A child's garbage collector would otherwise write to, and so copy, every page of all these modules.
+    gc.collect()
+    gc.freeze()
     events = selectors.DefaultSelector()
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(address)
@@ -71,10 +83,17 @@ def serve(address: str) -> None:
                 return
             if key.fileobj is listener:
                 connection, _ = listener.accept()
-                pid, pidfd = _fork(connection, listener)
-                children[pidfd] = pid, connection
-                events.register(pidfd, selectors.EVENT_READ)
-                events.register(connection, selectors.EVENT_READ, pidfd)
+                job, streams = _received(connection)
+                if _code() == code:
+                    pid, pidfd = _fork(job, streams, listener)
+                    children[pidfd] = pid, connection
+                    events.register(pidfd, selectors.EVENT_READ)
+                    events.register(connection, selectors.EVENT_READ, pidfd)
+                else:
+                    connection.sendall(f"{OUTDATED}\n".encode())
+                    connection.close()
+                for stream in streams:
+                    os.close(stream)
             elif key.data is not None:  # a client hung up before its child was done
                 events.unregister(key.fileobj)
                 if key.data in children:
@@ -90,14 +109,15 @@ def serve(address: str) -> None:
                 connection.close()
 
 
-def _fork(connection: socket.socket, listener: socket.socket) -> tuple[int, int]:
+def _received(connection: socket.socket) -> tuple[dict, list[int]]:
+    """A job and its standard streams."""
     _, ancillary, _, _ = connection.recvmsg(4, socket.CMSG_SPACE(12))
-    streams = array.array("i", ancillary[0][2])
-    job = json.loads(connection.makefile().readline())
+    return json.loads(connection.makefile().readline()), array.array("i", ancillary[0][2]).tolist()
+
+
+def _fork(job: dict, streams: list[int], listener: socket.socket) -> tuple[int, int]:
     pid = os.fork()
     if pid:
-        for stream in streams:
-            os.close(stream)
         return pid, os.pidfd_open(pid)
     try:
         os.setsid()
@@ -132,6 +152,7 @@ def _import_libraries() -> None:
     import pandas
     import pandera.pandas
     import peft  # noqa: F401
+    import pyarrow.dataset
     import pyarrow.parquet  # noqa: F401
     import sentence_transformers  # noqa: F401
     import torch
@@ -147,9 +168,23 @@ def _import_libraries() -> None:
     get_checkpoint_conversion_mapping("llama")
     # A thread pool does not survive a fork; one thread needs no pool.
     torch.set_num_threads(1)
-    # A child's garbage collector would otherwise write to, and so copy, every page of these libraries.
-    gc.collect()
-    gc.freeze()
+
+
+def _code() -> dict[Path, int]:
+    """When each file of the code was last written."""
+    return {path: path.stat().st_mtime_ns for path in SCRIPTS.rglob("*.py")}
+
+
+def _import_ballast() -> None:
+    sys.path.insert(0, str(SCRIPTS))
+    package = importlib.import_module("ballast")
+    for module in pkgutil.walk_packages(package.__path__, "ballast."):
+        importlib.import_module(module.name)
+    from ballast import identity, manifest
+
+    # What every judge's job, and every job, would find out again.
+    identity.code_identity("ballast/backends/transformers")
+    manifest.versions()
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 """The preloaded process: same script, same output, same status, and no orphan."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,16 +18,24 @@ STAGE = [sys.executable, str(ROOT / "scripts/stage.py")]
 @pytest.fixture(scope="module")
 def preloaded():
     """The environment of a job beside a preloaded process."""
+    with beside(ROOT / "scripts") as environment:
+        yield environment
+
+
+@contextmanager
+def beside(scripts):
     code = (
-        f"import sys, os; sys.path.insert(0, {str(ROOT / 'scripts')!r}); from ballast import preload;"
+        f"import sys, os; sys.path.insert(0, {str(scripts)!r}); from ballast import preload;"
         "preload.start(); print(os.environ[preload.ADDRESS], flush=True); sys.stdin.read()"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     address = parent.stdout.readline().strip()
     wait_until(lambda: os.path.exists(address), 60)
-    yield os.environ | {"BALLAST_PRELOAD": address}
-    parent.kill()
-    parent.wait()
+    try:
+        yield os.environ | {"BALLAST_PRELOAD": address}
+    finally:
+        parent.kill()
+        parent.wait()
     wait_until(lambda: not os.path.exists(address), 10)
 
 
@@ -36,10 +46,11 @@ def wait_until(holds, seconds):
         time.sleep(0.05)
 
 
-def data_stage(tmp_path, rows, env):
+def data_stage(tmp_path, rows, env, scripts=ROOT / "scripts"):
     (tmp_path / "i.json").write_text(rows)
     arguments = ["--kind", "benchmark", "--format", "i-alpaca", "--source", "i.json", "--out", "out.parquet"]
-    return subprocess.run([*STAGE, "data", *arguments], cwd=tmp_path, env=env, capture_output=True, text=True)
+    stage = [sys.executable, str(scripts / "stage.py"), "data"]
+    return subprocess.run([*stage, *arguments], cwd=tmp_path, env=env, capture_output=True, text=True)
 
 
 def test_a_forked_stage_writes_the_same_bytes(tmp_path, preloaded):
@@ -57,6 +68,16 @@ def test_a_failure_keeps_its_line_and_status(tmp_path, preloaded):
     assert done.returncode == 1
     assert done.stderr.splitlines()[0] == "data: i.json: no rows"
     assert not (tmp_path / "out.parquet").exists()
+
+
+def test_code_that_was_edited_since_is_not_run_from_memory(tmp_path):
+    scripts = shutil.copytree(ROOT / "scripts", tmp_path / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
+    module = scripts / "ballast/readers/i_alpaca.py"
+    with beside(scripts) as environment:
+        for remark in ("", "print('edited')\n"):
+            module.write_text(module.read_text() + remark)
+            done = data_stage(tmp_path, '{"instructions": ["a"]}', environment, scripts)
+            assert (done.returncode, done.stdout) == (0, "edited\n" if remark else ""), done.stderr
 
 
 def test_a_killed_job_takes_its_child_along(tmp_path, preloaded):
