@@ -273,8 +273,8 @@ class Training(Section):
     weight_decay: float = Field(0.0, ge=0, description="AdamW's weight decay.")
     adam_beta1: float = Field(0.9, gt=0, lt=1, description="AdamW's first beta.")
     adam_beta2: float = Field(0.999, gt=0, lt=1, description="AdamW's second beta.")
-    optim: Literal["adamw_torch", "adamw_bnb_8bit"] = Field(
-        "adamw_torch", description="AdamW, or its 8-bit form (GPU)."
+    optim: Literal["adamw_torch", "adamw_torch_fused", "adamw_bnb_8bit"] = Field(
+        "adamw_torch", description="AdamW, plain, in one kernel, or in 8 bits (GPU)."
     )
     max_grad_norm: float = Field(1.0, gt=0, description="Gradient clipping.")
     max_length: PositiveInt = Field(256, description="Longest row in tokens; longer ones are cut and counted.")
