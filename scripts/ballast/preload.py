@@ -3,9 +3,14 @@
 Importing torch, transformers and peft takes longer than a tiny model's whole run, so one process imports them once and
 forks a child for each job: same script, same arguments, same bytes, without the wait. It serves one Snakemake process
 and ends with it. Where it is absent (another node, another system) or not ready yet, a job imports for itself.
+
+Loading a judge's model takes longer still, so the child of a judgement does not end with it: it keeps the model
+(`keeping.py`) and waits for the next job of the same judge. A job of another model ends the children that wait, so
+that no memory is held for nobody.
 """
 
 import array
+import ctypes
 import gc
 import json
 import os
@@ -16,10 +21,19 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 ADDRESS = "BALLAST_PRELOAD"  # environment: path of the process's socket
+# Seconds until a job whose model is to be kept takes the process for one that will not come.
+PATIENCE = 120
+# Variables that shape a model while it is loaded, or its engine while it starts.
+SHAPING = ("CUDA_", "MKL_", "OMP_", "PYTORCH_", "VLLM_")
 
 
 def start() -> None:
@@ -36,94 +50,267 @@ def start() -> None:
     )
 
 
-def run(script: Path, arguments: list[str]) -> int | None:
-    """Run a script in a fork of the preloaded process; its exit status, or None where there is no such process yet."""
-    address = os.environ.get(ADDRESS)
+def run(script: Path, arguments: list[str], judge: str | None = None) -> int | None:
+    """Run a script in a child of the preloaded process; its exit status, or None where there is no such process yet.
+
+    `judge` is what a judge's loaded model depends on: the child keeps it, and takes the next job that says the same.
+    It is empty for a judge without a model, None for any other job.
+    """
     with socket.socket(socket.AF_UNIX) as connection:
-        try:
-            connection.connect(address or "")
-        except OSError:
+        if not _connect(connection, os.environ.get(ADDRESS, ""), PATIENCE if judge else 0):
             return None
-        job = {"script": str(script), "arguments": arguments, "directory": os.getcwd(), "environment": dict(os.environ)}
-        streams = array.array("i", [0, 1, 2]).tobytes()
-        connection.sendmsg([b"job\n"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, streams)])
-        connection.sendall(json.dumps(job).encode() + b"\n")
+        here = {"directory": os.getcwd(), "environment": dict(os.environ)}
+        shaping = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith(SHAPING)]
+        keeps = judge and [str(script), os.getcwd(), judge, *shaping]
+        _send(connection, {"script": str(script), "arguments": arguments, "keeps": keeps} | here, [0, 1, 2])
         # If this process is killed the connection closes, and the child is ended with it.
         status = connection.makefile().readline()
     return int(status) if status else 1
 
 
-def serve(address: str) -> None:
-    """Import the libraries, then fork a child for every connection until standard input closes."""
-    _import_libraries()
-    events = selectors.DefaultSelector()
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(address)
-    listener.listen(64)
-    events.register(listener, selectors.EVENT_READ)
-    events.register(0, selectors.EVENT_READ)
-    children: dict[int, tuple[int, socket.socket]] = {}  # pidfd -> pid, connection
+def _connect(connection: socket.socket, address: str, patience: float) -> bool:
+    """Whether the process is there, now or after `patience` seconds in which it imports its libraries."""
+    deadline = time.monotonic() + patience
     while True:
-        for key, _ in events.select():
-            if key.fileobj == 0:
-                for pid, _ in children.values():
-                    os.killpg(pid, signal.SIGTERM)
-                return
-            if key.fileobj is listener:
-                connection, _ = listener.accept()
-                pid, pidfd = _fork(connection, listener)
-                children[pidfd] = pid, connection
-                events.register(pidfd, selectors.EVENT_READ)
-                events.register(connection, selectors.EVENT_READ, pidfd)
-            elif key.data is not None:  # a client hung up before its child was done
-                events.unregister(key.fileobj)
-                if key.data in children:
-                    os.killpg(children[key.data][0], signal.SIGTERM)
-            else:
-                pid, connection = children.pop(key.fd)
-                _, status = os.waitpid(pid, 0)
-                events.unregister(key.fd)
-                os.close(key.fd)
-                if connection in (entry.fileobj for entry in events.get_map().values()):
-                    events.unregister(connection)
-                    connection.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
-                connection.close()
+        try:
+            connection.connect(address)
+            return True
+        except FileNotFoundError:
+            # Its folder stands from its start to its end, its socket as long as it takes jobs.
+            if time.monotonic() > deadline or not os.path.isdir(os.path.dirname(address)):
+                return False
+        except OSError:
+            return False
+        time.sleep(0.1)
 
 
-def _fork(connection: socket.socket, listener: socket.socket) -> tuple[int, int]:
-    _, ancillary, _, _ = connection.recvmsg(4, socket.CMSG_SPACE(12))
-    streams = array.array("i", ancillary[0][2])
-    job = json.loads(connection.makefile().readline())
-    pid = os.fork()
-    if pid:
-        for stream in streams:
-            os.close(stream)
-        return pid, os.pidfd_open(pid)
+def _send(connection: socket.socket, job: dict, streams: list[int]) -> None:
+    rights = array.array("i", streams).tobytes()
+    connection.sendmsg([b"job\n"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+    connection.sendall(json.dumps(job).encode() + b"\n")
+
+
+def _receive(connection: socket.socket) -> tuple[dict, list[int]] | None:
+    """A job and its standard streams; None where the other side hung up instead."""
+    word, ancillary, _, _ = connection.recvmsg(4, socket.CMSG_SPACE(12))
+    streams = list(array.array("i", ancillary[0][2])) if ancillary else []
+    line = connection.makefile().readline() if word else ""
+    if line.endswith("\n"):
+        return json.loads(line), streams
+    _close(streams)
+    return None
+
+
+def _close(streams: list[int]) -> None:
+    for stream in streams:
+        os.close(stream)
+
+
+@dataclass(eq=False)
+class Child:
+    """A process that runs a job of `client`, or waits for the next one: then it has none.
+
+    `keeps` says which jobs it takes after its first, over `channel`; None for one that ends with its job.
+    """
+
+    pid: int
+    pidfd: int
+    client: socket.socket | None
+    channel: socket.socket | None
+    keeps: list | None
+
+    @property
+    def waits(self) -> bool:
+        return self.channel is not None and self.client is None
+
+    @property
+    def sides(self) -> list[socket.socket]:
+        return [side for side in (self.client, self.channel) if side]
+
+    def signal(self, number: int) -> None:
+        try:
+            os.killpg(self.pid, number)
+        except ProcessLookupError:  # it has no group of its own yet
+            os.kill(self.pid, number)
+
+
+class Server:
+    """Forks a child for every connection, or hands it to one that keeps what it wants, until standard input closes."""
+
+    def __init__(self, address: str):
+        self.events = selectors.DefaultSelector()
+        self.children: list[Child] = []
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(address)
+        self.listener.listen(64)
+        self.events.register(self.listener, selectors.EVENT_READ, self.accept)
+        self.events.register(0, selectors.EVENT_READ, self.end)
+
+    def serve(self) -> None:
+        while True:
+            for key, _ in self.events.select():
+                key.data()
+
+    def accept(self) -> None:
+        client, _ = self.listener.accept()
+        received = _receive(client)
+        if received is None:
+            client.close()
+            return
+        job, streams = received
+        child = self._waiting(job, streams) or self._fork(job, streams)
+        _close(streams)
+        child.client = client
+        self.events.register(client, selectors.EVENT_READ, partial(self.hung_up, child))
+
+    def _waiting(self, job: dict, streams: list[int]) -> Child | None:
+        """A child that keeps what the job wants, and has now taken it.
+
+        Those that keep something else are ended first, but for a judgement that needs no model.
+        """
+        for child in [child for child in self.children if child.waits and job["keeps"] not in ("", child.keeps)]:
+            child.signal(signal.SIGKILL)
+            self.ended(child)
+        for child in self.children:
+            if job["keeps"] and child.waits and job["keeps"] == child.keeps:
+                with suppress(OSError):  # it has just died
+                    _send(child.channel, job, streams)
+                    return child
+        return None
+
+    def _fork(self, job: dict, streams: list[int]) -> Child:
+        channel, end = socket.socketpair() if job["keeps"] else (None, None)
+        pid = os.fork()
+        if not pid:
+            try:
+                os.setsid()
+                self._leave(channel)
+                _work(job, streams, end)
+            finally:
+                os._exit(1)
+        child = Child(pid, os.pidfd_open(pid), None, channel, job["keeps"] or None)
+        self.children.append(child)
+        self.events.register(child.pidfd, selectors.EVENT_READ, partial(self.ended, child))
+        if channel:
+            end.close()
+            self.events.register(channel, selectors.EVENT_READ, partial(self.done, child))
+        return child
+
+    def _leave(self, channel: socket.socket | None) -> None:
+        """In a child: close what is not its own, so that each side notices when the other is gone."""
+        self.events.close()
+        for other in (self.listener, channel, *(side for child in self.children for side in child.sides)):
+            if other:
+                other.close()
+        _close([child.pidfd for child in self.children])
+
+    def done(self, child: Child) -> None:
+        """A child that keeps a model tells its job's status, and waits for the next."""
+        status = b""
+        with suppress(OSError):
+            status = child.channel.recv(16) if child.channel else b""
+        if status:
+            self._answer(child, int(status))
+        else:
+            self._part(child)
+
+    def ended(self, child: Child) -> None:
+        if child in self.children:
+            self.children.remove(child)
+            _, status = os.waitpid(child.pid, 0)
+            self._answer(child, os.waitstatus_to_exitcode(status))
+            self._forget(child.pidfd)
+            os.close(child.pidfd)
+            self._part(child)
+
+    def hung_up(self, child: Child) -> None:
+        """A client went before its job was done."""
+        if child.client:
+            self._forget(child.client)
+            child.client.close()
+            child.client = None
+            self._part(child)
+            child.signal(signal.SIGTERM)
+
+    def end(self) -> None:
+        """Standard input closed: Snakemake is gone."""
+        for child in self.children:
+            child.signal(signal.SIGTERM if child.client else signal.SIGKILL)
+        sys.exit()
+
+    def _answer(self, child: Child, status: int) -> None:
+        if child.client:
+            self._forget(child.client)
+            with suppress(OSError):
+                child.client.sendall(f"{status}\n".encode())
+            child.client.close()
+            child.client = None
+
+    def _part(self, child: Child) -> None:
+        """Give it no other job."""
+        if child.channel:
+            self._forget(child.channel)
+            child.channel.close()
+            child.channel = None
+
+    def _forget(self, file: socket.socket | int) -> None:
+        with suppress(KeyError):
+            self.events.unregister(file)
+
+
+def _work(job: dict, streams: list[int], channel: socket.socket | None) -> NoReturn:
+    """What a child does: its job and, where it keeps a model, those that follow, until nobody sends one."""
+    given = dict(os.environ)
     try:
-        os.setsid()
-        listener.close()
-        for number, stream in enumerate(streams):
-            os.dup2(stream, number)
-        os.chdir(job["directory"])
-        os.environ.clear()
-        os.environ.update(job["environment"])
-        _run_script(Path(job["script"]), job["arguments"])
-        status = 0
-    except SystemExit as ending:
-        status = ending.code if isinstance(ending.code, int) else int(ending.code is not None)
+        while True:
+            for name in given.keys() - job["environment"].keys():
+                os.environ.pop(name, None)  # what a library has set stays
+            given = job["environment"]
+            status = _do(job, streams)
+            if channel is None:
+                os._exit(status)
+            null = os.open(os.devnull, os.O_RDWR)
+            _stand_in([null, os.dup(null), os.dup(null)])
+            channel.sendall(f"{status}\n".encode())
+            received = _receive(channel)
+            if received is None:
+                os._exit(0)
+            job, streams = received
     except BaseException:
         traceback.print_exc()
-        status = 1
+        sys.stderr.flush()
+        os._exit(1)
+
+
+def _do(job: dict, streams: list[int]) -> int:
+    """Run a job's script as if in a process of its own; its status, once all that it said is in its streams."""
+    _stand_in(streams)
+    os.chdir(job["directory"])
+    os.environ.update(job["environment"])
+    status = 0
+    try:
+        _run_script(Path(job["script"]), job["arguments"])
+    except SystemExit as ending:
+        status = ending.code if isinstance(ending.code, int) else int(ending.code is not None)
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(status)
+    ctypes.CDLL(None).fflush(None)  # what libraries in C have not written yet
+    return status
+
+
+def _stand_in(streams: list[int]) -> None:
+    """Make these files the standard streams."""
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+    _close(streams)
 
 
 def _run_script(script: Path, arguments: list[str]) -> None:
     import torch
 
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    sys.path.insert(0, str(script.parent))
+    if str(script.parent) not in sys.path:
+        sys.path.insert(0, str(script.parent))
     sys.argv = [str(script), *arguments]
     runpy.run_path(str(script), run_name="__main__")
 
@@ -154,7 +341,8 @@ def _import_libraries() -> None:
 
 if __name__ == "__main__":
     try:
-        serve(os.environ[ADDRESS])
+        _import_libraries()
+        Server(os.environ[ADDRESS]).serve()
     finally:
         Path(os.environ[ADDRESS]).unlink(missing_ok=True)
         os.rmdir(os.path.dirname(os.environ[ADDRESS]))

@@ -3,37 +3,17 @@
 import os
 import signal
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[2]
-STAGE = [sys.executable, str(ROOT / "scripts/stage.py")]
+from preloaded import ALONE, STAGE, wait_until
+from preloaded import preloaded as preloaded_process
 
 
 @pytest.fixture(scope="module")
 def preloaded():
-    """The environment of a job beside a preloaded process."""
-    code = (
-        f"import sys, os; sys.path.insert(0, {str(ROOT / 'scripts')!r}); from ballast import preload;"
-        "preload.start(); print(os.environ[preload.ADDRESS], flush=True); sys.stdin.read()"
-    )
-    parent = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    address = parent.stdout.readline().strip()
-    wait_until(lambda: os.path.exists(address), 60)
-    yield os.environ | {"BALLAST_PRELOAD": address}
-    parent.kill()
-    parent.wait()
-    wait_until(lambda: not os.path.exists(address), 10)
-
-
-def wait_until(holds, seconds):
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    with preloaded_process() as environment:
+        yield environment
 
 
 def data_stage(tmp_path, rows, env):
@@ -43,9 +23,8 @@ def data_stage(tmp_path, rows, env):
 
 
 def test_a_forked_stage_writes_the_same_bytes(tmp_path, preloaded):
-    alone = {key: value for key, value in preloaded.items() if key != "BALLAST_PRELOAD"}
     outputs = []
-    for env in (alone, preloaded):
+    for env in (ALONE, preloaded):
         done = data_stage(tmp_path, '{"instructions": ["a", "b"]}', env)
         assert done.returncode == 0, done.stderr
         outputs.append((tmp_path / "out.parquet").read_bytes())

@@ -4,6 +4,7 @@ Inputs: runs/<run>/responses.parquet, the judge.
 Outputs: runs/<run>/scores/<benchmark>.<judge>.parquet; an answer that could not be read is missing, never 0.
 Costs: GPU minutes a run; a tenth of a CPU second in `mini`.
 
+The judge's model stays loaded for the next job of the same judge that this process, or one cluster job, runs.
 Every answer is kept at once in store/, for all judges and labels: a pair is judged once however many runs hold it, and
 a killed job goes on where it was. Deleting the store is always safe.
 """
@@ -37,3 +38,11 @@ rule judge:
         " --judge {wildcards.judge} --options {params.options:q} {params.canaries}"
         " --store {params.store:q} --benchmark {wildcards.benchmark} --responses {input.responses:q}"
         " --out {output.scores:q} &> {log:q}"
+
+
+# Several judgements that travel as one job of a cluster are run one by one, each by a Snakemake of its own: they share
+# the process that keeps their judge's model, which otherwise serves the jobs of one machine (`onstart`).
+if workflow.remote_exec and not DEPLOYED:
+    together = [job for job in workflow.dag_settings.target_jobs if job.rulename == "judge"]
+    if len(together) > 1:
+        preload.start()
