@@ -36,8 +36,8 @@ def main(stage: str, *arguments: str) -> int:
 
 
 def _judge(arguments: tuple[str, ...]) -> str:
-    """What a judge's loaded model depends on: its options; empty where it has no model."""
-    options = arguments[arguments.index("--options") + 1]
+    """What a judge's loaded model depends on: its options, as the workflow gives them; empty where it has no model."""
+    options = arguments[arguments.index("--options") + 1] if "--options" in arguments else "{}"
     return options if json.loads(options).get("model") else ""
 
 

@@ -38,11 +38,3 @@ rule judge:
         " --judge {wildcards.judge} --options {params.options:q} {params.canaries}"
         " --store {params.store:q} --benchmark {wildcards.benchmark} --responses {input.responses:q}"
         " --out {output.scores:q} &> {log:q}"
-
-
-# Several judgements that travel as one job of a cluster are run one by one, each by a Snakemake of its own: they share
-# the process that keeps their judge's model, which otherwise serves the jobs of one machine (`onstart`).
-if workflow.remote_exec and not DEPLOYED:
-    together = [job for job in workflow.dag_settings.target_jobs if job.rulename == "judge"]
-    if len(together) > 1:
-        preload.start()
