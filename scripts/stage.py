@@ -1,17 +1,22 @@
 """Run one stage: `python scripts/stage.py train --model ...` runs `scripts/train.py`.
 
 In a fork of the preloaded process where there is one, in this process otherwise; the stage's own errors are one line.
+A judge's model stays loaded there for the next job of the same judge.
 A rule says what its job makes, and by which code: `stage.py train --record CODE FILE... -- --model ...`. Once the
 stage has succeeded, each of these files has a row in the manifest.
 """
 
+import json
 import os
 import resource
 import runpy
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 SCRIPTS = Path(__file__).parent.resolve()
+# Where a stage runs that does not run in the process that asked: a fork for this job, a process that keeps its model.
+HERE, KEPT = "--here", "--kept"
 # What may ask a hub. Every other stage, and the preloaded process, is offline: no model is ever looked up by name.
 ONLINE = ("fetch", "doctor")
 
@@ -24,13 +29,29 @@ def main(stage: str, *arguments: str) -> int:
     status = None
     if stage not in ONLINE:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
-        status = preload.run(Path(__file__).resolve(), ["--here", stage, *arguments])
+        keeps = _judge(arguments) if stage == "judge" else None
+        place = KEPT if keeps else HERE
+        status = preload.run(Path(__file__).resolve(), [place, stage, *arguments], keeps)
     return _here(script, list(arguments)) if status is None else status
 
 
-def _here(script: Path, arguments: list[str]) -> int:
+def _judge(arguments: tuple[str, ...]) -> str:
+    """What a judge's loaded model depends on: its options, as the workflow gives them; empty where it has no model."""
+    options = arguments[arguments.index("--options") + 1] if "--options" in arguments else "{}"
+    return options if json.loads(options).get("model") else ""
+
+
+def _here(script: Path, arguments: list[str], place: str = "") -> int:
     from ballast.files import BallastError
 
+    # A process that has done other jobs counts what this one adds.
+    before = _used() if place else (0, 0)
+    if place == KEPT:
+        from ballast import keeping
+
+        keeping.begin()
+        with suppress(OSError), open("/proc/self/clear_refs", "w") as peak:
+            peak.write("5")
     recorded = []
     if arguments[:1] == ["--record"]:
         end = arguments.index("--")
@@ -46,17 +67,24 @@ def _here(script: Path, arguments: list[str]) -> int:
         print(f"{script.stem}: {error}", file=sys.stderr)
         return 1
     finally:
-        usage = resource.getrusage(resource.RUSAGE_SELF)
+        user, system = (now - then for now, then in zip(_used(), before, strict=True))
         print(
-            f"{script.stem}: {usage.ru_utime:.2f} + {usage.ru_stime:.2f} CPU seconds (user + system), "
-            f"{usage.ru_maxrss / 1024:.0f} MiB at most",
+            f"{script.stem}: {user:.2f} + {system:.2f} CPU seconds (user + system), "
+            f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB at most",
             file=sys.stderr,
         )
     return 0
 
 
+def _used() -> tuple[float, float]:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime, usage.ru_stime
+
+
 if __name__ == "__main__":
-    if sys.argv[1] == "--here":
-        sys.path.insert(0, str(SCRIPTS))
-        sys.exit(_here(SCRIPTS / f"{sys.argv[2]}.py", sys.argv[3:]))
+    if sys.argv[1] in (HERE, KEPT):
+        place, stage, *arguments = sys.argv[1:]
+        if str(SCRIPTS) not in sys.path:
+            sys.path.insert(0, str(SCRIPTS))
+        sys.exit(_here(SCRIPTS / f"{stage}.py", arguments, place))
     sys.exit(main(*sys.argv[1:]))

@@ -12,6 +12,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+from preloaded import ALONE as WITHOUT
+from preloaded import preloaded as preloaded_process
 
 from ballast import config, schemas
 from ballast.checkpoints import MARKER
@@ -38,8 +40,8 @@ OPTIONS = Training(**TRAINING).model_dump() | {
 STEPS = 40 * 4
 RESULT = ("adapter_model.safetensors", "adapter_config.json", "training.json")
 EVERY_STEP, NEVER = 0, 1000
-ALONE = {name: value for name, value in os.environ.items() if name != "BALLAST_PRELOAD"}
-ALONE |= {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+SETTINGS = {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+ALONE = WITHOUT | SETTINGS
 
 
 @pytest.fixture(scope="module")
@@ -104,18 +106,8 @@ def whole(study, tmp_path_factory) -> list[bytes]:
 @pytest.fixture(scope="module")
 def preloaded():
     """The environment of a job beside a preloaded process."""
-    code = (
-        f"import sys, os; sys.path.insert(0, {str(ROOT / 'scripts')!r}); from ballast import preload;"
-        "preload.start(); print(os.environ[preload.ADDRESS], flush=True); sys.stdin.read()"
-    )
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    parent = subprocess.Popen([sys.executable, "-c", code], text=True, env=ALONE, **pipes)
-    address = parent.stdout.readline().strip()
-    wait_until(lambda: os.path.exists(address), 120)
-    yield ALONE | {"BALLAST_PRELOAD": address}
-    parent.kill()
-    parent.wait()
-    wait_until(lambda: not os.path.exists(address), 10)
+    with preloaded_process() as environment:
+        yield environment | SETTINGS
 
 
 def wait_until(holds, seconds=120):

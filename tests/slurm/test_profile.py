@@ -7,6 +7,7 @@ from edits import edit, pending, snakemake
 
 pytestmark = pytest.mark.slurm
 GPU = "gres/gpu=1"
+JUDGES = ("harm-rm", "md-judge", "wildguard")
 # By rule or group: partition, GPU, memory, time, CPUs.
 ASKED = {
     "train": ("gpu-l40s", GPU, "32000M", "04:00:00", "4"),
@@ -14,7 +15,7 @@ ASKED = {
     "behaviour": ("gpu-l40s", GPU, "32000M", "01:00:00", "4"),
     "category": ("gpu-l40s", GPU, "32000M", "02:00:00", "4"),
     "embed": ("gpu-l40s", GPU, "16000M", "01:00:00", "4"),
-    "judging_judge": ("gpu-l40s", GPU, "32000M", "03:00:00", "4"),
+    **{f"judging_{name}_judge": ("gpu-l40s", GPU, "32000M", "01:00:00", "4") for name in JUDGES},
     "selection_sample": ("cpu", "", "8000M", "00:10:00", "1"),
     "data": ("cpu", "", "8000M", "00:20:00", "1"),
     "scores": ("cpu", "", "8000M", "00:30:00", "1"),
@@ -50,9 +51,15 @@ def test_the_study_has_the_bytes_that_it_has_on_one_machine(finished, ran):
 
 def test_short_jobs_travel_together_on_one_gpu(records):
     jobs = Counter(map(rule, records))
-    assert jobs["judging_judge"] == 1, "six judgements, one job of Slurm"
+    assert [jobs[f"judging_{name}_judge"] for name in JUDGES] == [1, 1, 1], "two judgements, one job of Slurm"
     assert jobs["selection_sample"] == 1, "two selections, one job of Slurm"
     assert jobs["train"] == jobs["generate"] == 2
+
+
+def test_a_job_of_slurm_loads_its_judge_once(ran):
+    logs = [path.read_text() for path in (ran.results / ran.name / "logs/judge").rglob("*.log")]
+    assert sum("loaded, and kept for the next job" in log for log in logs) == len(JUDGES)
+    assert sum("kept from the job before" in log for log in logs) == len(JUDGES)
 
 
 def test_the_names_of_another_cluster_reach_slurm(cluster, finished, tmp_path):

@@ -5,48 +5,20 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[2]
-STAGE = [sys.executable, str(ROOT / "scripts/stage.py")]
+from preloaded import ALONE, SCRIPTS, STAGE, wait_until
+from preloaded import preloaded as preloaded_process
 
 
 @pytest.fixture(scope="module")
 def preloaded():
-    """The environment of a job beside a preloaded process."""
-    with beside(ROOT / "scripts") as environment:
+    with preloaded_process() as environment:
         yield environment
 
 
-@contextmanager
-def beside(scripts):
-    code = (
-        f"import sys, os; sys.path.insert(0, {str(scripts)!r}); from ballast import preload;"
-        "preload.start(); print(os.environ[preload.ADDRESS], flush=True); sys.stdin.read()"
-    )
-    parent = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    address = parent.stdout.readline().strip()
-    wait_until(lambda: os.path.exists(address), 60)
-    try:
-        yield os.environ | {"BALLAST_PRELOAD": address}
-    finally:
-        parent.kill()
-        parent.wait()
-    wait_until(lambda: not os.path.exists(address), 10)
-
-
-def wait_until(holds, seconds):
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-def data_stage(tmp_path, rows, env, scripts=ROOT / "scripts"):
+def data_stage(tmp_path, rows, env, scripts=SCRIPTS):
     (tmp_path / "i.json").write_text(rows)
     arguments = ["--kind", "benchmark", "--format", "i-alpaca", "--source", "i.json", "--out", "out.parquet"]
     stage = [sys.executable, str(scripts / "stage.py"), "data"]
@@ -54,9 +26,8 @@ def data_stage(tmp_path, rows, env, scripts=ROOT / "scripts"):
 
 
 def test_a_forked_stage_writes_the_same_bytes(tmp_path, preloaded):
-    alone = {key: value for key, value in preloaded.items() if key != "BALLAST_PRELOAD"}
     outputs = []
-    for env in (alone, preloaded):
+    for env in (ALONE, preloaded):
         done = data_stage(tmp_path, '{"instructions": ["a", "b"]}', env)
         assert done.returncode == 0, done.stderr
         outputs.append((tmp_path / "out.parquet").read_bytes())
@@ -71,9 +42,9 @@ def test_a_failure_keeps_its_line_and_status(tmp_path, preloaded):
 
 
 def test_code_that_was_edited_since_is_not_run_from_memory(tmp_path):
-    scripts = shutil.copytree(ROOT / "scripts", tmp_path / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
+    scripts = shutil.copytree(SCRIPTS, tmp_path / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
     module = scripts / "ballast/readers/i_alpaca.py"
-    with beside(scripts) as environment:
+    with preloaded_process(scripts) as environment:
         for remark in ("", "print('edited')\n"):
             module.write_text(module.read_text() + remark)
             done = data_stage(tmp_path, '{"instructions": ["a"]}', environment, scripts)

@@ -48,9 +48,16 @@ def tell_stages(scheduler, *signal):
     wait_for_jobs(scheduler, *signal)
 
 
-if not workflow.is_main_process:
-    wait_for_jobs = JobScheduler.exit_gracefully
-    JobScheduler.exit_gracefully = tell_stages
+def schedule_together(scheduler):
+    """Judgements that travel as one job of a cluster, each in a Snakemake of its own, share a preloaded process."""
+    if not DEPLOYED and sum(job.rule.name == "judge" for job in scheduler.workflow.dag.needrun_jobs()) > 1:
+        preload.start()
+    return schedule(scheduler)
+
+
+if not workflow.is_main_process:  # there `onstart` is not called
+    wait_for_jobs, JobScheduler.exit_gracefully = JobScheduler.exit_gracefully, tell_stages
+    schedule, JobScheduler.schedule = JobScheduler.schedule, schedule_together
 
 ALPACA_SHAPED = sources.own_template("alpaca-shaped")
 

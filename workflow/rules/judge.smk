@@ -4,6 +4,7 @@ Inputs: runs/<run>/responses.parquet, the judge.
 Outputs: runs/<run>/scores/<benchmark>.<judge>.parquet; an answer that could not be read is missing, never 0.
 Costs: GPU minutes a run; a tenth of a CPU second in `mini`.
 
+The judge's model stays loaded for the next job of the same judge that this process, or one cluster job, runs.
 Every answer is kept at once in store/, for all judges and labels: a pair is judged once however many runs hold it, and
 a killed job goes on where it was. Deleting the store is always safe.
 """

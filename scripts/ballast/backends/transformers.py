@@ -5,6 +5,7 @@ would take its name for one of a hub.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from functools import partial
 from importlib.util import find_spec
 from itertools import groupby
@@ -22,6 +23,7 @@ from transformers import (
 from transformers import __version__ as transformers_version
 from transformers.utils.logging import disable_progress_bar
 
+from ballast import keeping
 from ballast.decoding import BEAMS, askable, continued, no_keeping, responses, rows_at_once, within_limit
 from ballast.files import BallastError
 from ballast.memory import enough, lower
@@ -168,17 +170,18 @@ def _apart(model: str, kind, asked: dict, answers: list, options: dict, ask: Cal
     """
     if not asked:
         return answers
-    network = load_model(model, options["dtype"], kind)
     rows = rows_at_once(options)
-    for width, batch in _in_widths(asked, options["max_length"], rows):
-        items = [asked[index] for index in batch]
-        # Filled up with its last, which it ends with anyway.
-        filled = items + [items[-1]] * (rows - len(items))
-        with torch.inference_mode(), enough(lower(ITS_BATCH, rows)):
-            values = ask(network, filled, width)[: len(batch)]
-        for index, value in zip(batch, values, strict=True):
-            answers[index] = value
-        done(batch, values)
+    shape = [kind.__name__, options["dtype"]]
+    with keeping.model(model, shape, lambda: nullcontext(load_model(model, options["dtype"], kind))) as network:
+        for width, batch in _in_widths(asked, options["max_length"], rows):
+            items = [asked[index] for index in batch]
+            # Filled up with its last, which it ends with anyway.
+            filled = items + [items[-1]] * (rows - len(items))
+            with torch.inference_mode(), enough(lower(ITS_BATCH, rows)):
+                values = ask(network, filled, width)[: len(batch)]
+            for index, value in zip(batch, values, strict=True):
+                answers[index] = value
+            done(batch, values)
     return answers
 
 

@@ -17,6 +17,7 @@ import torch
 from transformers import AutoConfig
 from transformers import __version__ as transformers_version
 
+from ballast import keeping
 from ballast.backends.transformers import ITS_BATCH, load_tokenizer
 from ballast.decoding import BEAMS, adapter_name, askable, continued, no_keeping, responses, within_limit
 from ballast.files import BallastError, read_json, write_json
@@ -125,7 +126,10 @@ def _ask(
         return answers
     indices, prompts = list(asked), list(asked.values())
     length = _length(model, prompts, options["max_length"], max_new_tokens)
-    with enough(lower(ITS_BATCH, options["batch_size"])), _engine(model, options, length) as engine:
+    started = keeping.model(model, [length, _settings(options)], lambda: _engine(model, options, length))
+    with enough(lower(ITS_BATCH, options["batch_size"])), started as engine:
+        # As an engine that has just started: what an earlier job asked must not shape an answer.
+        engine.reset_prefix_cache()
         for chunk in _chunks(prompts, CHUNK):
             outputs = _run(engine, [prompts[number] for number in chunk], params())
             at, values = [indices[number] for number in chunk], [read(output) for output in outputs]
