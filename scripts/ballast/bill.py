@@ -79,8 +79,9 @@ def bill(options: dict) -> Bill:
     prices = Prices(options, {name: number for name, (number, _) in rows.items()})
     work, startup = Counter(), Counter()
     for number, stage in jobs:
-        work[stage.rule, stage.about] += number * prices.work(stage) / 3600
-        startup[stage.rule, stage.about] += number * prices.start(stage) / 3600
+        key = stage.rule, stage.about
+        work[key] += number * prices.work(stage) / 3600
+        startup[key] += number * prices.start(stage, clusters[key] / counts[key] if kept(stage, groups) else 1) / 3600
     for key, line in lines.items():
         held = startup[key] + line.cluster_jobs * prices.cluster_job() / 3600
         lines[key] = replace(line, work=work[key], startup=held)
@@ -88,7 +89,8 @@ def bill(options: dict) -> Bill:
     def lasts(stage: Stage) -> float:
         # The jobs of a group follow each other, and what comes next waits for all of them.
         together = min(groups.get(stage.rule, ("", 1))[1], counts[stage.rule, stage.about])
-        return (prices.cluster_job() + together * (prices.work(stage) + prices.start(stage))) / 3600
+        loads = 1 / together if kept(stage, groups) else 1
+        return (prices.cluster_job() + together * (prices.work(stage) + prices.start(stage, loads))) / 3600
 
     before = max(map(lasts, labels), default=0)
     chain = before + max((sum(slowest(run, lasts).values()) for _, run in runs), default=0)
@@ -115,6 +117,11 @@ def slowest(run: list[Stage], lasts: Callable[[Stage], float]) -> dict[str, floa
     return found
 
 
+def kept(stage: Stage, groups: dict[str, tuple[str, int]]) -> bool:
+    """Whether the jobs of a cluster job load their model once: judgements, where the judge's name is in its group's."""
+    return stage.rule == "judge" and "{judge}" in groups.get(stage.rule, ("", 1))[0]
+
+
 def _place(key: tuple[str, str]) -> tuple[int, str]:
     return ORDER.index(key[0]), key[1]
 
@@ -122,11 +129,13 @@ def _place(key: tuple[str, str]) -> tuple[int, str]:
 def cluster_jobs(counts: dict[tuple[str, str], int], groups: dict[str, tuple[str, int]]) -> dict[tuple[str, str], int]:
     """Cluster jobs by rule and judge; `groups`: a rule's group, and how many of its parts make one cluster job.
 
+    A group whose name holds `{judge}` is one a judge.
     A run's train and judge jobs that share the group of its generate job are parts of that one's cluster job: 0.
     """
     found, seen = {}, Counter()
     for (rule, about), number in counts.items():
-        group, size = groups.get(rule, (None, 1))
+        group, size = groups.get(rule, ("", 1))
+        group = group.replace("{judge}", about)
         if rule in ("train", "judge") and group and groups.get("generate", (None, 1))[0] == group:
             number = 0
         # By the sum so far, since a cluster job may hold the last job of one line and the first of the next.

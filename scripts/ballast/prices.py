@@ -138,11 +138,14 @@ class Prices:
         """Seconds that a cluster job holds its GPU before the first and after the last of its jobs."""
         return self.rate("batch script") + self.rate("Snakemake")
 
-    def start(self, stage: Stage) -> float:
-        """Seconds that a job holds its GPU before it works: Snakemake, imports, weights, vLLM's engine."""
+    def start(self, stage: Stage, loads: float = 1) -> float:
+        """Seconds that a job holds its GPU before it works: Snakemake, imports, weights, vLLM's engine.
+
+        `loads` is how often it does all but the first: less than 1 where jobs share a loaded model.
+        """
         engine = self.rate("vLLM") if stage.engine["backend"] == "vllm" else 0
-        process = self.rate("Snakemake") + self.rate("imports")
-        return process + self.weights(stage.engine) / self.rate("loading") + engine
+        load = self.rate("imports") + self.weights(stage.engine) / self.rate("loading") + engine
+        return self.rate("Snakemake") + loads * load
 
     def work(self, stage: Stage) -> float:
         """Seconds of a job's own work."""

@@ -89,6 +89,18 @@ def test_a_group_is_cut_without_regard_to_judges_and_a_runs_jobs_ride_with_its_g
     assert list(cluster_jobs(counts, both).values()) == [5, 3, 0, 0]
 
 
+def test_judgements_that_travel_together_load_their_judge_once_a_cluster_job():
+    mixed = bill(options(groups={"judge": ("judging", 2)}))
+    apart = bill(options(groups={"judge": ("judging_{judge}", 2)}))
+    assert [line.cluster_jobs for line in mixed.lines] == [line.cluster_jobs for line in apart.lines] == [2, 3, 2, 5]
+    # Three starts of Snakemake; imports, 14 GB and the engine twice; and what each of two cluster jobs takes.
+    assert seconds(apart)["judge wildguard"][1] == pytest.approx(3 * 2.2 + 2 * (6.2 + 14 + 39) + 2 * 7.2)
+    assert seconds(mixed)["judge wildguard"][1] == pytest.approx(3 * (2.2 + 6.2 + 14 + 39) + 2 * 7.2)
+    assert 3600 * (mixed.chain - apart.chain) == pytest.approx(6.2 + 14 + 39)
+    counts = {("judge", "a"): 5, ("judge", "b"): 5}
+    assert list(cluster_jobs(counts, {"judge": ("judging_{judge}", 4)}).values()) == [2, 2]
+
+
 def test_rows_are_said_by_the_config_then_the_made_file_then_the_publication(tmp_path):
     made = tmp_path / "base.parquet"
     write_parquet(made, pd.DataFrame({"id": ["a", "b", "c"]}))

@@ -3,14 +3,18 @@
 import json
 import math
 import os
+import subprocess
 import sys
+from contextlib import contextmanager
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 import torch
+from preloaded import STAGE, preloaded
 from safetensors.torch import save_file
 
-from ballast import language_model
+from ballast import keeping, language_model, schemas
 from ballast.backends import transformers, vllm
 from ballast.decoding import continued
 from ballast.files import BallastError, read_json, write_json
@@ -205,6 +209,44 @@ def test_a_killed_job_has_kept_its_chunks_and_one_engine_answers_the_rest(tiny, 
     [table] = vllm.generate(tiny.model, [None], tiny.prompts[:20], OPTIONS, Store(tmp_path / "partial"))
     assert [count for _, count in runs] == [8, 8, 8, 4]
     assert table.equals(vllm.generate(tiny.model, [None], tiny.prompts[:20], OPTIONS)[0])
+
+
+def test_two_jobs_start_the_engine_once_and_other_settings_free_it_first(tiny, monkeypatch):
+    told, texts = [], tiny.texts[:20]
+    engine = vllm._engine
+
+    @contextmanager
+    def watched(*arguments):
+        with engine(*arguments) as started:
+            told.append("starts")
+            yield started
+        told.append("ends")
+
+    alone = vllm.answer(tiny.model, texts, ASKING, 8)
+    monkeypatch.setattr(vllm, "_engine", watched)
+    monkeypatch.setattr(keeping, "_kept", keeping.Kept())
+    assert vllm.answer(tiny.model, texts[:12], ASKING, 8) == alone[:12]
+    assert vllm.answer(tiny.model, texts[4:], ASKING, 8) == alone[4:]
+    assert told == ["starts"]
+    vllm.answer(tiny.model, texts[:2], ASKING | {"batch_size": 8}, 8)
+    assert told == ["starts", "ends", "starts"]
+    keeping._kept.drop()
+    assert told[3:] == ["ends"]
+
+
+def test_two_judge_jobs_of_a_preloaded_process_start_the_engine_once(tiny, tmp_path):
+    table = {"benchmark": "b", "id": list("abc"), "prompt": tiny.texts[:3], "response": tiny.texts[3:6], "category": 0}
+    table |= {"finish_reason": "stop", "prompt_tokens": 1, "response_tokens": 1, "prompt_cut": False}
+    schemas.write(tmp_path / "responses.parquet", pd.DataFrame(table), schemas.RESPONSES)
+    (tmp_path / "template.json").write_text(json.dumps({"template": "{prompt} {response}"}))
+    options = ASKING | {"backend": "vllm", "model": tiny.model, "max_unparsable": 1.0, "template": "template.json"}
+    files = ["--benchmark", "b", "--responses", "responses.parquet", "--out", "out.parquet"]
+    job = [*STAGE, "judge", "--judge", "md-judge", "--options", json.dumps(options), *files]
+    with preloaded() as environment:
+        said = [subprocess.run(job, cwd=tmp_path, env=environment, capture_output=True, text=True) for _ in range(2)]
+    assert [done.returncode for done in said] == [0, 0], said[0].stderr + said[1].stderr
+    assert f"{tiny.model}: loaded, and kept for the next job" in said[0].stderr
+    assert f"{tiny.model}: kept from the job before" in said[1].stderr
 
 
 def test_an_adapter_is_named_by_its_content(tiny, tmp_path):

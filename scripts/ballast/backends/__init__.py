@@ -8,7 +8,8 @@ greedy answers, None where a text is too long to be asked; `options` has batch_s
 `schema` is a JSON schema that the answer must follow where the backend can enforce it.
 `first_token(model, texts, options, ids, done=...) -> (log-probabilities, top)` a text: of the given token ids at the
 answer's first position, and the id that is likeliest there in the whole vocabulary; None where a text is too long.
-Both tell `done(indices, values)` of each batch as it ends and load no model where nothing is asked. They say the same
-of a text whatever is asked beside it, or state where they do not.
+Both tell `done(indices, values)` of each batch as it ends and load no model where nothing is asked; they take it from
+`keeping.model`, so that a process may keep it for its next job. They say the same of a text whatever is asked beside it
+or before it, or state where they do not.
 `record(options) -> dict` of versions and settings that shape what a model says.
 """
