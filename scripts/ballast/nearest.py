@@ -31,9 +31,9 @@ def mean_units(vectors: Vectors, ids: Iterable[str], members: np.ndarray) -> np.
     for part, block, _ in vectors.blocks(rows):
         block = block.astype(np.float64)
         weights = 1 / np.sqrt(np.vecdot(block, block))
-        inside = _inside(members[part])
-        for category in np.flatnonzero(inside.any(axis=0)):
-            some = np.flatnonzero(inside[:, category])
+        categories, places = np.nonzero(_inside(members[part]).T)
+        ends = np.searchsorted(categories, EVERY, side="right")
+        for category, some in enumerate(np.split(places, ends[:-1])):
             sums[category] += weights[some] @ block[some]
             counts[category] += len(some)
     return sums / np.maximum(counts, 1)[:, None]
@@ -97,9 +97,10 @@ class _Scores:
 
     def highest(self, near: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """The category of each row's highest score; in float64 where float32 leaves it open."""
-        top = near.max(axis=1, keepdims=True)
         category = near.argmax(axis=1)
-        is_open = np.flatnonzero((near >= top - self.slack.max()).sum(axis=1) > 1)
+        by_direction = near.T.copy()  # whose columns are short to reduce, and its rows are not
+        close = by_direction >= by_direction.max(axis=0) - self.slack.max()
+        is_open = np.flatnonzero(close.sum(axis=0, dtype=np.int8) > 1)
         units = self.vectors.units(rows[is_open])
         category[is_open] = np.round(np.vecdot(units[:, None], self.directions), DIGITS).argmax(axis=1)
         return category

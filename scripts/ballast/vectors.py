@@ -137,8 +137,12 @@ def write(path: str | Path, parts: Iterable[tuple[Sequence[str], np.ndarray]]) -
 
 def unusable(stored: np.ndarray) -> tuple[int, str] | None:
     """The first row that has no direction, and why."""
-    finite = np.isfinite(stored).all(axis=1)
-    right = finite & stored.any(axis=1)
+    if stored.dtype == np.float16:  # whose bits are in the order of the numbers, infinity and NaN last
+        largest = (stored.view(np.int16) & 0x7FFF).max(axis=1).view(np.float16)
+    else:
+        largest = np.abs(stored).max(axis=1)
+    finite = np.isfinite(largest)
+    right = finite & (largest > 0)
     if right.all():
         return None
     row = int(right.argmin())
