@@ -16,9 +16,9 @@ from ballast import features, schemas
 from ballast.annotation import read_sheet
 from ballast.files import BallastError, write_csv, write_text
 from ballast.judging import PARSED
+from ballast.nearest import highest
 from ballast.results import agreement, notes
 from ballast.results.options import Options
-from ballast.samplers import cossim
 
 NOTES = [
     "Kappa is Cohen's: 1 is perfect agreement, 0 is what chance gives; — where both give one and the same answer "
@@ -72,7 +72,7 @@ def _cossim(arguments: argparse.Namespace, pool: pd.DataFrame) -> pd.DataFrame:
         references=arguments.references,
         reference_embedding=arguments.reference_embedding,
     )
-    best = cossim.assign(cossim.mean_cosine(pool["id"].tolist(), known))
+    best = highest(known.embedding, pool["id"], known.references)
     return pd.DataFrame({"id": pool["id"], "categories": [[int(category)] for category in best], "status": PARSED})
 
 

@@ -13,8 +13,8 @@ import pandas as pd
 from ballast import features, schemas
 from ballast.judging import PARSED, UNPARSABLE, check_readable
 from ballast.labels import category_llm
+from ballast.nearest import highest
 from ballast.rows import pairs_to_judge
-from ballast.samplers import cossim
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -35,7 +35,7 @@ def main(arguments: argparse.Namespace) -> None:
             references=arguments.references,
             reference_embedding=arguments.reference_embedding,
         )
-        best = cossim.assign(cossim.mean_cosine(pool["id"].tolist(), known))
+        best = highest(known.embedding, pool["id"], known.references)
         labels = pd.DataFrame({"categories": [[int(category)] for category in best], "status": PARSED})
     labels = labels.assign(id=pool["id"], labeller=arguments.labeller)
     schemas.write(arguments.out, labels[["id", "categories", "status", "labeller"]], schemas.CATEGORIES)

@@ -1,13 +1,11 @@
 """Embed every pair of a pool or of the references with the study's sentence encoder.
 
-embed.py --pairs ROWS.parquet --model minilm|DIR --batch-size N --out EMBEDDING.parquet
+embed.py --pairs ROWS.parquet --model minilm|DIR --batch-size N --out EMBEDDING.arrow
 """
 
 import argparse
 
-import pandas as pd
-
-from ballast import schemas
+from ballast import vectors
 from ballast.embedding import embed
 from ballast.files import read_parquet
 from ballast.rows import pair_text
@@ -15,9 +13,8 @@ from ballast.rows import pair_text
 
 def main(arguments: argparse.Namespace) -> None:
     pairs = read_parquet(arguments.pairs)
-    vectors = embed(arguments.model, [pair_text(row) for row in pairs.itertuples()], arguments.batch_size)
-    table = pd.DataFrame({"id": pairs["id"], "embedding": list(vectors)})
-    schemas.write(arguments.out, table, schemas.EMBEDDING)
+    matrix = embed(arguments.model, [pair_text(row) for row in pairs.itertuples()], arguments.batch_size)
+    vectors.write(arguments.out, [(pairs["id"], matrix)])
 
 
 if __name__ == "__main__":

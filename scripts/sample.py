@@ -15,7 +15,7 @@ from ballast.files import BallastError, write_csv
 
 
 def main(arguments: argparse.Namespace) -> None:
-    pool = schemas.read(arguments.pool, schemas.PAIRS)
+    pool = schemas.read_ids(arguments.pool)
     known = features.load(
         arguments.behaviour,
         arguments.category,
@@ -25,7 +25,7 @@ def main(arguments: argparse.Namespace) -> None:
     )
     sampler = plugins.load("samplers", arguments.sampler)
     try:
-        picked = sampler.select(pool[["id"]], known, arguments.n, arguments.seed, json.loads(arguments.options))
+        picked = sampler.select(pool, known, arguments.n, arguments.seed, json.loads(arguments.options))
     except BallastError as error:
         raise BallastError(f"{arguments.pool}: sampler {arguments.sampler}: {error}") from None
     ranks = range(1, len(picked.ids) + 1)

@@ -2,8 +2,13 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from ballast import schemas
+from ballast import schemas, vectors
+from ballast.categories import CATEGORIES
+from ballast.files import BallastError, read_arrow
+from ballast.nearest import bits, mean_units
 from ballast.selection import Features
 
 
@@ -14,17 +19,36 @@ def load(behaviour=None, category=None, embedding=None, references=None, referen
         table = schemas.read(behaviour, schemas.BEHAVIOUR)
         known["behaviour"] = table.set_index("id")["behaviour"]
     if category:
-        table = schemas.read(category, schemas.CATEGORIES)
-        known["categories"] = pd.Series([tuple(row) for row in table["categories"]], index=table["id"], dtype=object)
+        known["categories"] = _categories(category)
     if embedding:
-        known["embedding"] = _matrix(embedding)
+        known["embedding"] = vectors.read(embedding)
     if references:
-        categories = schemas.read(references, schemas.REFERENCES).set_index("id")["category"]
-        ids, matrix = _matrix(reference_embedding)
-        known["references"] = categories.loc[ids].to_numpy(dtype=int), matrix
+        known["references"] = _references(references, reference_embedding)
+        found, wanted = known["references"].shape[1], known["embedding"].dimensions
+        if found != wanted:
+            raise BallastError(
+                f"{reference_embedding}: {found} dimensions, and {embedding} has {wanted}; delete both and run again"
+            )
     return Features(**known)
 
 
-def _matrix(path: str) -> tuple[pd.Index, np.ndarray]:
-    table = schemas.read(path, schemas.EMBEDDING)
-    return pd.Index(table["id"]), np.stack(table["embedding"].to_list())
+def _categories(path: str) -> pd.Series:
+    """Category ids by row id, in Arrow's own lists."""
+    table = read_arrow(path, ["id", "categories"])
+    lists = table["categories"].cast(pa.list_(pa.int8())).combine_chunks()
+    rows, ids = pc.list_parent_indices(lists), pc.list_flatten(lists)
+    known = pc.all(pc.and_(pc.greater_equal(ids, 0), pc.less(ids, len(CATEGORIES)))).as_py()
+    pairs = np.asarray(rows) * len(CATEGORIES) + np.asarray(ids)
+    if known is False or lists.null_count or ids.null_count or len(np.unique(pairs)) < len(pairs):
+        raise BallastError(f"{path}: 'categories' must be lists of distinct ids of 0..{len(CATEGORIES) - 1}")
+    return pd.Series(pd.arrays.ArrowExtensionArray(lists), index=table["id"].to_pandas())
+
+
+def _references(path: str, embedding: str) -> np.ndarray:
+    """Mean unit embedding of each category's references."""
+    table = schemas.read(path, schemas.REFERENCES)
+    categories = table["category"].to_numpy(dtype=int)
+    lacking = sorted(set(range(len(CATEGORIES))) - set(categories.tolist()))
+    if lacking:
+        raise BallastError(f"{path}: no reference of category {lacking[0]}; every category needs one")
+    return mean_units(vectors.read(embedding), table["id"], bits(categories))

@@ -121,8 +121,20 @@ def write_parquet(path: str | Path, table: pd.DataFrame) -> None:
 
 def read_parquet(path: str | Path) -> pd.DataFrame:
     """Read a whole Parquet file; a torn one is an error that names it."""
-    try:
+    with _reading_parquet(path):
         return pd.read_parquet(path)
+
+
+def read_arrow(path: str | Path, columns: list[str]) -> pa.Table:
+    """Some columns of a Parquet file, without an object for each value."""
+    with _reading_parquet(path):
+        return pq.read_table(path, columns=columns)
+
+
+@contextmanager
+def _reading_parquet(path: str | Path) -> Iterator[None]:
+    try:
+        yield
     except FileNotFoundError:
         raise BallastError(f"{path}: no such file") from None
     except (pa.ArrowInvalid, OSError) as error:

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 from safetensors import safe_open
 
@@ -84,6 +85,10 @@ def describe(path: str | Path) -> dict:
         table = pq.ParquetFile(path)
         columns = {field.name: str(field.type) for field in table.schema_arrow}
         return {"rows": table.metadata.num_rows, "schema": columns}
+    if kind == ".arrow":
+        with pa.memory_map(str(path)) as file, pa.ipc.open_file(file) as reader:
+            columns = {field.name: str(field.type) for field in reader.schema}
+            return {"rows": reader.count_rows(), "schema": columns}
     if kind == ".csv":
         header, *rows = csv.reader(io.StringIO(read_text(path), newline=""))
         return {"rows": len(rows), "schema": dict.fromkeys(header, "text")}

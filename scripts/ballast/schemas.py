@@ -2,7 +2,7 @@
 
 import pandera.pandas as pa
 
-from ballast.files import BallastError, read_parquet, write_parquet
+from ballast.files import BallastError, read_arrow, read_parquet, write_parquet
 
 ID = pa.Column(str, unique=True)
 COUNT = pa.Column(int, pa.Check.ge(0))
@@ -13,6 +13,7 @@ def _are_ids(categories) -> bool:
     return len({*categories}) == len(categories) and all(category in range(14) for category in categories)
 
 
+IDS = pa.DataFrameSchema({"id": ID}, strict=True)
 PAIRS = pa.DataFrameSchema(
     {"id": ID, "instruction": pa.Column(str), "input": pa.Column(str), "output": pa.Column(str)}, strict=True
 )
@@ -36,7 +37,6 @@ CATEGORIES = pa.DataFrameSchema(
     },
     strict=True,
 )
-EMBEDDING = pa.DataFrameSchema({"id": ID, "embedding": pa.Column(object)}, strict=True)
 RESPONSES = pa.DataFrameSchema(
     {
         "benchmark": pa.Column(str),
@@ -85,6 +85,11 @@ SCORES = pa.DataFrameSchema(
 def read(path: str, schema: pa.DataFrameSchema):
     """Read a Parquet file and check it."""
     return _check(read_parquet(path), schema, path)
+
+
+def read_ids(path: str):
+    """The `id` column alone of a Parquet file, checked."""
+    return _check(read_arrow(path, ["id"]).to_pandas(), IDS, path)
 
 
 def write(path: str, table, schema: pa.DataFrameSchema) -> None:

@@ -1,15 +1,22 @@
-"""What samplers share: the features of a pool, the random order, and the round-robin quota."""
+"""What samplers share: the features of a pool, the random order, and the round-robin quota.
+
+Rows are numbers and bits until they are picked: the ids of ten million rows are too much for Python's own strings.
+"""
 
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from ballast.categories import CATEGORIES
 from ballast.files import BallastError
+from ballast.nearest import bits
+from ballast.vectors import Vectors, arrow_ids, positions
+
+PART = 65_536  # ids that are Python's at a time
 
 
 @dataclass(frozen=True)
@@ -25,28 +32,19 @@ class Selection:
 class Features:
     """What is known of a pool; a sampler gets what it NEEDS and the rest is None.
 
-    behaviour: id -> T1..T4 or unknown. categories: id -> tuple of category ids, its own first.
-    embedding: (ids, matrix of shape rows x dimensions). references: (category ids, matrix of their embeddings).
+    behaviour: id -> T1..T4 or unknown. categories: id -> category ids, its own first. embedding: of every row.
+    references: mean unit embedding of each category's references, float64, shape 14 x dimensions.
     """
 
     behaviour: pd.Series | None = None
     categories: pd.Series | None = None
-    embedding: tuple[pd.Index, np.ndarray] | None = None
-    references: tuple[np.ndarray, np.ndarray] | None = None
-
-    @cached_property
-    def _units(self) -> pd.DataFrame:
-        ids, matrix = self.embedding
-        matrix = matrix.astype(np.float64)
-        return pd.DataFrame(matrix / np.linalg.norm(matrix, axis=1, keepdims=True), index=ids)
-
-    def units(self, ids: Iterable[str]) -> np.ndarray:
-        """Unit embeddings of rows, float64, shape rows x dimensions."""
-        return self._units.loc[list(ids)].to_numpy()
+    embedding: Vectors | None = None
+    references: np.ndarray | None = None
 
     def with_behaviour(self, pool: pd.DataFrame, behaviour: str) -> pd.DataFrame:
         """The rows of the pool with one behaviour; BallastError where there is none."""
-        rows = pool[pool["id"].map(self.behaviour) == behaviour]
+        known = positions(self.behaviour.index, pool["id"], "behaviour labels")
+        rows = pool[(self.behaviour == behaviour).to_numpy()[known]]
         if rows.empty:
             raise BallastError(f"the pool has no row labelled {behaviour}, so nothing can be picked from it")
         return rows
@@ -57,9 +55,34 @@ def random_order(ids: Iterable[str], seed: int) -> list[str]:
     return sorted(ids, key=lambda row: hashlib.sha256(f"{seed}|{row}".encode()).digest())
 
 
-def ranked(ids: Iterable[str], scores: np.ndarray) -> list[str]:
-    """Ids by falling score. Rounded to 6 digits, ties by id: float noise between machines must not change a subset."""
-    return [row for _, row in sorted(zip((-np.round(scores, 6)).tolist(), ids, strict=True))]
+def draw(ids: Iterable[str], n: int, seed: int) -> list[str]:
+    """The first n in the random order."""
+    ids = arrow_ids(ids)
+    return _drawn(ids, _digests(ids, seed), n, seed)
+
+
+def draw_each(ids: Iterable[str], members: np.ndarray, n: int, seed: int) -> dict[int, list[str]]:
+    """The first n of each category in the random order; `members` are as by_category gives them."""
+    some = np.flatnonzero(members)
+    ids, members = arrow_ids(ids).take(some), members[some]
+    digests = _digests(ids, seed)
+    inside = {category: np.flatnonzero(members >> category & 1) for category in range(len(CATEGORIES))}
+    return {category: _drawn(ids.take(rows), digests[rows], n, seed) for category, rows in inside.items()}
+
+
+def _digests(ids: pa.ChunkedArray, seed: int) -> np.ndarray:
+    """The first 8 bytes of each row's digest as a number, so that it has the order of the whole but for ties."""
+    sha256, parts = hashlib.sha256, [np.empty(0, ">u8")]
+    for begin in range(0, len(ids), PART):
+        rows = ids.slice(begin, PART).to_pylist()
+        parts.append(np.frombuffer(b"".join([sha256(f"{seed}|{row}".encode()).digest()[:8] for row in rows]), ">u8"))
+    return np.concatenate(parts).astype(np.uint64)
+
+
+def _drawn(ids: pa.ChunkedArray, digests: np.ndarray, n: int, seed: int) -> list[str]:
+    if len(ids) > n > 0:
+        ids = ids.take(np.flatnonzero(digests <= np.partition(digests, n - 1)[n - 1]))
+    return random_order(ids.to_pylist(), seed)[:n]
 
 
 def first(ids: list[str], n: int) -> Selection:
@@ -68,23 +91,35 @@ def first(ids: list[str], n: int) -> Selection:
     return Selection(ids[:n], [None] * n)
 
 
-def by_category(pool: pd.DataFrame, features: Features, multilabel: str) -> dict[int, list[str]]:
-    """Ids of the pool's rows by category; a row without one is in none. `primary-only` counts a row's first alone."""
-    queues: dict[int, list[str]] = {category: [] for category in range(len(CATEGORIES))}
-    for row, categories in zip(pool["id"], pool["id"].map(features.categories), strict=True):
-        for category in categories[:1] if multilabel == "primary-only" else categories:
-            queues[category].append(row)
-    return queues
+def by_category(pool: pd.DataFrame, features: Features, multilabel: str) -> np.ndarray:
+    """Of each row of the pool the categories that it is in: bit j is set for category j.
+
+    A row without a category has no bit. `primary-only` counts a row's first category alone.
+    """
+    lists = pa.chunked_array(pa.array(features.categories, pa.list_(pa.int8()))).combine_chunks()
+    lengths = np.diff(lists.offsets.to_numpy())
+    rows = np.repeat(np.arange(len(lists)), lengths)
+    own = np.diff(rows, prepend=-1) > 0
+    counted = own if multilabel == "primary-only" else slice(None)
+    members = np.zeros(len(lists), np.uint16)
+    np.bitwise_or.at(members, rows[counted], bits(lists.flatten().to_numpy()[counted]))
+    return members[positions(features.categories.index, pool["id"], "category labels")]
 
 
-def rarest_first(queues: dict[int, list[str]]) -> list[int]:
+def sizes(members: np.ndarray) -> dict[int, int]:
+    """How many rows each category has."""
+    return {category: int(np.count_nonzero(members >> category & 1)) for category in range(len(CATEGORIES))}
+
+
+def rarest_first(sizes: dict[int, int]) -> list[int]:
     """Categories by the number of rows they have, ties by id."""
-    return sorted(queues, key=lambda category: (len(queues[category]), category))
+    return sorted(sizes, key=lambda category: (sizes[category], category))
 
 
 def round_robin(queues: dict[int, list[str]], order: list[int], n: int) -> Selection:
     """Give one slot at a time to the category with the fewest, in `order`, until n rows are taken.
 
+    A queue is ranked ids, the first n at least: fewer than n rows are taken before the last, so nobody comes further.
     A row taken for one category is skipped by the others. An exhausted category's slots go to the rest, and what it
     lacks against an even share is its shortfall. Raises BallastError where all categories together have too few.
     """

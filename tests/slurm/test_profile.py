@@ -68,7 +68,7 @@ def test_the_names_of_another_cluster_reach_slurm(cluster, finished, tmp_path):
     names |= {"account: null": "account: lab", "qos: null": "qos: normal", "constraint: null": "constraint: 48gb"}
     for old, new in names.items():
         edit(copy.folder, "profiles/slurm/config.yaml", old, new)
-    copy.succeed("results/on-slurm/embeddings/pools/safety.parquet")
+    copy.succeed("results/on-slurm/embeddings/pools/safety.arrow")
     [record] = cluster.records(copy.folder)
     assert asked(record) == ("gpu-spare", *ASKED["embed"][1:])
     assert (record["Account"], record["QOS"], record["Constraints"]) == ("lab", "normal", "48gb")

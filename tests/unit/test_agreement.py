@@ -27,6 +27,7 @@ from ballast.files import BallastError
 from ballast.readers import beavertails
 from ballast.results import agreement
 from ballast.rows import PAIR, pair_text, with_ids
+from ballast.vectors import write as write_vectors
 
 
 @pytest.fixture(scope="module")
@@ -178,10 +179,9 @@ def real_files(folder, references, categories, kinds):
     pool = rows.drop(columns="category")
     files = labelled_files(folder, pool, labels_of(pool, categories), behaviours_of(pool, kinds))
     schemas.write(folder / "references.parquet", rows, schemas.REFERENCES)
-    embedding = pd.DataFrame({"id": rows["id"], "embedding": list(vectors)})
-    schemas.write(folder / "embedding.parquet", embedding, schemas.EMBEDDING)
-    near = [f"--references={folder / 'references.parquet'}", f"--reference-embedding={folder / 'embedding.parquet'}"]
-    return pool, files, [*near, f"--embedding={folder / 'embedding.parquet'}"]
+    write_vectors(folder / "embedding.arrow", [(rows["id"], vectors)])
+    near = [f"--references={folder / 'references.parquet'}", f"--reference-embedding={folder / 'embedding.arrow'}"]
+    return pool, files, [*near, f"--embedding={folder / 'embedding.arrow'}"]
 
 
 def fill(path, pool, said):

@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from embeddings import reference_means
 
 from ballast.embedding import embed
 from ballast.plugins import load
 from ballast.selection import Features
+from ballast.vectors import in_memory
 
 ROOT = Path(__file__).parents[2]
 OPTIONS = {"multilabel": "first-taken", "centroid": "eligible"}
@@ -42,8 +44,8 @@ def subsets(vectors: np.ndarray) -> dict[str, list[str]]:
     features = Features(
         behaviour=pd.Series("T1", index=ids),
         categories=pd.Series([(number % 14,) for number in range(len(ids))], index=ids),
-        embedding=(pd.Index(ids), vectors),
-        references=(np.arange(28) % 14, vectors[:28]),
+        embedding=in_memory(ids, vectors),
+        references=reference_means(np.arange(28) % 14, vectors[:28]),
     )
     pool = pd.DataFrame({"id": ids})
     return {name: load("samplers", name).select(pool, features, 60, 0, OPTIONS).ids for name in ("pss", "cossim")}

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from embeddings import reference_means
 from tiny_runs import OPTIONS
 
 from ballast import schemas
@@ -19,6 +20,7 @@ from ballast.readers import alpaca
 from ballast.rows import PAIR, content_id, with_ids
 from ballast.selection import Features
 from ballast.trainers import sft
+from ballast.vectors import in_memory
 
 # Text and the id that it has everywhere and always: subsets name rows by it.
 ODD = {
@@ -111,8 +113,8 @@ def test_categories_without_rows_are_told_and_the_rest_fills_in(sampler):
     features = Features(
         behaviour=pd.Series("T1", index=ids),
         categories=pd.Series([(number % 2,) for number in range(20)], index=ids),
-        embedding=(pd.Index(ids), draw.normal(size=(20, 4))),
-        references=(np.arange(14), draw.normal(size=(14, 4))),
+        embedding=in_memory(ids, draw.normal(size=(20, 4))),
+        references=reference_means(np.arange(14), draw.normal(size=(14, 4))),
     )
     plugin, options = load("samplers", sampler), {"multilabel": "first-taken", "centroid": "eligible"}
     picked = plugin.select(table, features, 14, 0, options)

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from embeddings import reference_means
 
 from ballast import config, plugins
 from ballast.rows import content_id
 from ballast.runs import Run, as_is_path, from_path, measured, runs, seed
 from ballast.selection import Features
+from ballast.vectors import in_memory
 
 ROOT = Path(__file__).parents[2]
 
@@ -73,8 +75,8 @@ def features_of_a_pool():
     draw = np.random.default_rng(0)
     behaviour = pd.Series([f"T{number % 4 + 1}" for number in range(112)], index=ids)
     categories = pd.Series([(number // 4 % 14,) for number in range(112)], index=ids)
-    embedding = (pd.Index(ids), draw.normal(size=(112, 8)))
-    references = (np.arange(14).repeat(3), draw.normal(size=(42, 8)))
+    embedding = in_memory(ids, draw.normal(size=(112, 8)))
+    references = reference_means(np.arange(14).repeat(3), draw.normal(size=(42, 8)))
     return pd.DataFrame({"id": ids}), Features(behaviour, categories, embedding, references)
 
 

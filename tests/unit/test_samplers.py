@@ -6,15 +6,18 @@ from itertools import count, takewhile
 import numpy as np
 import pandas as pd
 import pytest
+from embeddings import reference_means
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ballast import plugins
 from ballast.config import Sampling
 from ballast.files import BallastError
+from ballast.nearest import highest
 from ballast.rows import content_id
 from ballast.samplers import cossim
 from ballast.selection import Features, Selection
+from ballast.vectors import in_memory
 
 SAMPLERS = plugins.names("samplers")
 DETERMINISTIC = ["none", "pss", "pss-b", "cossim", "cossim-b"]
@@ -64,10 +67,10 @@ class Pool:
         if "category" in needs:
             known["categories"] = pd.Series([self.categories[row] for row in ids], index=ids, dtype=object)
         if "embedding" in needs:
-            known["embedding"] = pd.Index(ids), np.stack([self.embedding[row] for row in ids])
+            known["embedding"] = in_memory(ids, np.stack([self.embedding[row] for row in ids]))
         if "references" in needs:
             categories, vectors = zip(*shuffled(self.references), strict=True)
-            known["references"] = np.array(categories), np.stack(vectors)
+            known["references"] = reference_means(categories, np.stack(vectors))
         return Features(**known)
 
 
@@ -283,10 +286,11 @@ def test_deterministic_samplers_ignore_the_seed(sampler, pool, n, seed):
 @any_of
 @given(pools())
 def test_cossim_scores_are_means_of_pairwise_cosines(pool):
-    scores = cossim.mean_cosine(pool.ids, pool.features(cossim.NEEDS))
+    features = pool.features(cossim.NEEDS)
+    scores = features.embedding.units(np.arange(len(pool.ids))) @ features.references.T
     naive = [[pool.mean_cosine(row, category) for category in CATEGORIES] for row in pool.ids]
     assert np.abs(scores - naive).max() < 1e-6
-    assert cossim.assign(scores).tolist() == [row.index(max(row)) for row in naive]
+    assert highest(features.embedding, pool.ids, features.references).tolist() == [row.index(max(row)) for row in naive]
 
 
 def test_sss_leads_with_another_category_under_another_seed():
@@ -324,10 +328,9 @@ def test_ties_go_by_id(sampler):
 
 
 def test_a_category_that_is_nearest_by_noise_alone_is_not_nearest():
-    scores = np.zeros((2, 14))
-    scores[0, [3, 8]] = 0.5, 0.5 + 1e-9
-    scores[1, [3, 8]] = 0.5, 0.5 + 1e-5
-    assert cossim.assign(scores).tolist() == [3, 8]
+    directions = np.zeros((14, 2))
+    directions[[3, 8]] = [0.5, 0.5], [0.5 + 1e-9, 0.5 + 1e-5]
+    assert highest(in_memory(["a", "b"], np.eye(2)), ["a", "b"], directions).tolist() == [3, 8]
 
 
 def test_noise_in_the_last_bits_does_not_change_a_subset():

@@ -15,6 +15,7 @@ from pathlib import Path
 import brute_force
 import numpy as np
 import pandas as pd
+import pyarrow.ipc
 import pytest
 import yaml
 
@@ -136,13 +137,17 @@ def pool(sampled) -> brute_force.Pool:
         table = pd.read_parquet(sampled / f"{path}.parquet")
         return dict(zip(table["id"], table[name], strict=True))
 
+    def embeddings(dataset: str) -> dict:
+        with pyarrow.ipc.open_file(sampled / f"embeddings/{dataset}.arrow") as file:
+            return {row["id"]: np.array(row["embedding"], np.float64) for row in file.read_all().to_pylist()}
+
     labels = column("labels/safety/category", "categories")
-    category, vectors = column("data/references", "category"), column("embeddings/references", "embedding")
+    category, vectors = column("data/references", "category"), embeddings("references")
     return brute_force.Pool(
         ids=pd.read_parquet(sampled / "data/pools/safety.parquet")["id"].tolist(),
         behaviour=column("labels/safety/behaviour", "behaviour"),
         categories={row: list(categories) for row, categories in labels.items()},
-        embedding=column("embeddings/pools/safety", "embedding"),
+        embedding=embeddings("pools/safety"),
         references=[(int(category[row]), vectors[row]) for row in vectors],
     )
 

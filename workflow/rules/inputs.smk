@@ -171,9 +171,9 @@ def category_inputs(wildcards):
     if study.labels.category == "llm":
         return {"model": language_model_files(study.labels.category_model), "template": category_template()}
     return {
-        "embedding": f"{RESULTS}/embeddings/pools/{wildcards.pool}.parquet",
+        "embedding": f"{RESULTS}/embeddings/pools/{wildcards.pool}.arrow",
         "references": f"{RESULTS}/data/references.parquet",
-        "reference_embedding": f"{RESULTS}/embeddings/references.parquet",
+        "reference_embedding": f"{RESULTS}/embeddings/references.arrow",
     }
 
 
@@ -203,9 +203,9 @@ def agreement_inputs(wildcards):
         "behaviour": f"{labels}/behaviour.parquet",
     }
     if study.references:
-        files["embedding"] = f"{RESULTS}/embeddings/pools/{POOL}.parquet"
+        files["embedding"] = f"{RESULTS}/embeddings/pools/{POOL}.arrow"
         files["references"] = f"{RESULTS}/data/references.parquet"
-        files["reference_embedding"] = f"{RESULTS}/embeddings/references.parquet"
+        files["reference_embedding"] = f"{RESULTS}/embeddings/references.arrow"
     if study.labels.annotations:
         files["annotations"] = study.labels.annotations
     return files
@@ -220,10 +220,10 @@ def features(wildcards):
     paths = {
         "behaviour": {"behaviour": f"{RESULTS}/labels/{wildcards.pool}/behaviour.parquet"},
         "category": {"category": f"{RESULTS}/labels/{wildcards.pool}/category.parquet"},
-        "embedding": {"embedding": f"{RESULTS}/embeddings/pools/{wildcards.pool}.parquet"},
+        "embedding": {"embedding": f"{RESULTS}/embeddings/pools/{wildcards.pool}.arrow"},
         "references": {
             "references": f"{RESULTS}/data/references.parquet",
-            "reference-embedding": f"{RESULTS}/embeddings/references.parquet",
+            "reference-embedding": f"{RESULTS}/embeddings/references.arrow",
         },
     }
     needs = constant(f"samplers/{wildcards.sampler}", "NEEDS")

@@ -1,7 +1,7 @@
 """What is said of each row of a pool: behaviour, category, embedding.
 
 Inputs: data/pools/<pool>.parquet, the judge or labeller, the sentence encoder.
-Outputs: labels/<pool>/behaviour.parquet, labels/<pool>/category.parquet, embeddings/<pool>.parquet.
+Outputs: labels/<pool>/behaviour.parquet, labels/<pool>/category.parquet, embeddings/pools/<pool>.arrow (Arrow IPC, float16).
 Costs: one pass of a 7B judge over the pool (GPU minutes for the paper's 2,483 rows); embedding is CPU seconds.
 """
 
@@ -69,7 +69,7 @@ rule embed:
         pairs=f"{RESULTS}/data/{{dataset}}.parquet",
         model=embedding_files(),
     output:
-        embedding=f"{RESULTS}/embeddings/{{dataset}}.parquet",
+        embedding=f"{RESULTS}/embeddings/{{dataset}}.arrow",
     log:
         f"{RESULTS}/logs/embed/{{dataset}}.log",
     benchmark:

@@ -1,6 +1,6 @@
 """random: uniform without replacement, the paper's baseline (Bianchi et al., 2024)."""
 
-from ballast.selection import Selection, first, random_order
+from ballast.selection import Selection, draw, first
 
 NEEDS = ()
 SEEDED = True
@@ -8,4 +8,4 @@ SEEDED = True
 
 def select(pool, features, n, seed, options) -> Selection:
     """The first n rows in the seed's random order."""
-    return first(random_order(pool["id"], seed), n)
+    return first(draw(pool["id"], n, seed), n)

@@ -1,0 +1,12 @@
+"""Embeddings for tests: features of matrices, without files."""
+
+import numpy as np
+
+from ballast.nearest import bits, mean_units
+from ballast.vectors import in_memory
+
+
+def reference_means(categories, matrix: np.ndarray) -> np.ndarray:
+    """What `features.load` makes of references: category ids and their embeddings, one a row."""
+    ids = [str(number) for number in range(len(matrix))]
+    return mean_units(in_memory(ids, matrix), ids, bits(np.asarray(categories)))
