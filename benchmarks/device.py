@@ -46,6 +46,7 @@ class Size:
     steps: int = 2  # timed, after one that warms up
     alone: int = 4  # prompts asked one at a time
     together: int = 64  # prompts asked in one batch
+    batches: int = 2  # of them
     new_tokens: int = 64
     judge: tuple[int, int] = (8, 1780)  # rows and tokens: a policy, a prompt and a response
     pairs: tuple[int, int] = (64, 512)
@@ -66,7 +67,7 @@ SIZES = {
         reward_vocabulary=2048,
         steps=4,
         alone=8,
-        together=16,
+        together=64,
         judge=(2, 1780),
         pairs=(8, 512),
     ),

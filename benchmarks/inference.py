@@ -1,28 +1,78 @@
 """The modes of benchmarks/training.py that train nothing: generation, a reward model, and a judge's prefill."""
 
+import tempfile
+from functools import partial
+from pathlib import Path
+
 import torch
-from device import DEVICE, DTYPE, NO_TEXT, Size, draw_rows, flops, free, llama, now, rates
-from transformers import AutoModelForSequenceClassification, DebertaV2Config
+from device import DEVICE, DTYPE, Size, draw_rows, flops, free, llama, now, rates
+from peft import LoraConfig, PeftModel, get_peft_model
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import AutoModelForSequenceClassification, DebertaV2Config, GenerationConfig, PreTrainedTokenizerFast
 
 from ballast.backends import transformers as backend
+from ballast.decoding import BEAMS
 
 REPEATS = 3
+NAME = str(DTYPE).removeprefix("torch.")
 
 
 def generate(work: Size, lengths: list[int]):
-    """One prompt at a time, as the authors do with beams, then as the backend does, in one batch."""
-    network = llama(work).eval()
-    prompts = draw_rows(work, lengths, work.together)
-    backend._continue(network, NO_TEXT, 2, 1, prompts[:1])
-    for name, count, batch in (("one at a time", work.alone, 1), ("batched", work.together, work.together)):
-        for beams in (4, 1):
-            begin = now(reset=True)
-            for start in range(0, count, batch):
-                backend._continue(network, NO_TEXT, work.new_tokens, beams, prompts[start : min(start + batch, count)])
-            way = f"{name}, {'greedy' if beams == 1 else f'{beams} beams'}"
-            yield {"way": way, "new_tokens": work.new_tokens} | rates(begin, now(), count, "prompts")
-    del network
+    """The authors' loop, one prompt at a time through an adapter that is not merged, then what the backend makes of the
+    same model and adapter, its loading and merging included. `times_authors` is to the loop with the authors' beams, in
+    wall time on a GPU, in CPU time on a CPU."""
+    speed = "prompts_per_s" if DEVICE.type == "cuda" else "prompts_per_cpu_s"
+    prompts = draw_rows(work, lengths, work.batches * work.together)
+    # Of all lengths.
+    few = sorted(prompts, key=len)[work.batches * work.together // work.alone // 2 :: len(prompts) // work.alone]
+    authors = None
+    with tempfile.TemporaryDirectory() as scratch:
+        model, adapter = saved(work, Path(scratch))
+        tokenizer, network = backend.load_tokenizer(model), backend.load_model(model, NAME)
+        theirs = partial(alone, PeftModel.from_pretrained(network, adapter), tokenizer, work)
+        ours = partial(with_backend, model, adapter, work)
+        for name, ask, asked in (("authors' loop", theirs, few), ("backend", ours, prompts)):
+            ask(asked[:1], 1)
+            for beams in (4, 1):
+                begin = now(reset=True)
+                ask(asked, beams)
+                found = rates(begin, now(), len(asked), "prompts")
+                authors = authors or found[speed]
+                way = f"{name}, {'greedy' if beams == 1 else f'{beams} beams'}"
+                times = {"times_authors": round(found[speed] / authors, 1)}
+                yield {"way": way, "new_tokens": work.new_tokens} | times | found
     free()
+
+
+def alone(network, tokenizer, work: Size, prompts: list[list[int]], beams: int) -> None:
+    """One prompt at a time, in the order given, as transformers does it by itself."""
+    settings = GenerationConfig(num_beams=beams, max_new_tokens=work.new_tokens, do_sample=False, pad_token_id=0)
+    settings.eos_token_id = tokenizer.eos_token_id
+    for ids in prompts:
+        with torch.inference_mode():
+            network.generate(torch.tensor([ids], device=DEVICE), generation_config=settings)
+
+
+def with_backend(model: str, adapter: str, work: Size, prompts: list[list[int]], beams: int) -> None:
+    """What the rule `generate` does: load, merge the adapter, ask prompts of like length together."""
+    decoding = next(name for name, width in BEAMS.items() if width == beams)
+    limits = {"max_new_tokens": work.new_tokens, "max_prompt_tokens": 4096, "long_prompts": "fail"}
+    options = {"decoding": decoding, "batch_size": work.together, "dtype": NAME}
+    backend.generate(model, [adapter], prompts, options | limits | {"load_in_8bit": False})
+
+
+def saved(work: Size, folder: Path) -> tuple[str, str]:
+    """Folders of a random Llama, whose tokens are bare numbers, and of a random adapter of the paper's kind."""
+    vocabulary = {f"t{number}": number for number in range(3, work.vocabulary)} | {"<pad>": 0, "<s>": 1, "</s>": 2}
+    words = Tokenizer(WordLevel(vocabulary, unk_token="<pad>"))
+    names = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<pad>"}
+    PreTrainedTokenizerFast(tokenizer_object=words, **names).save_pretrained(folder / "model")
+    network = llama(work)
+    network.save_pretrained(folder / "model")
+    settings = {"r": 8, "lora_alpha": 16, "target_modules": ["q_proj", "v_proj"], "init_lora_weights": False}
+    get_peft_model(network, LoraConfig(task_type="CAUSAL_LM", **settings)).save_pretrained(folder / "adapter")
+    return str(folder / "model"), str(folder / "adapter")
 
 
 def reward(work: Size, lengths: list[int]):

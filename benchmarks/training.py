@@ -5,10 +5,11 @@
     python benchmarks/training.py --size tiny          # CPU: seconds, only to see that it runs
     python benchmarks/training.py --modes train --micro 16 --lengths rows.json --out training.json
 
-Modes: `train` (padded as the authors do, then packed as `ballast.packing` does), `generate` (one prompt at a time and
-batched, beams and greedy), `reward` (a DeBERTa-v3-large-sized scorer), `judge` (prefill of a causal judge) and
-`gradients` (one LoRA gradient per row). Rows have the lengths of `--lengths`, a JSON list of token counts or of
-Alpaca rows (four characters a token), or else of a random draw from the distribution of 9,229 such rows, cut at 256.
+Modes: `train` (padded as the authors do, then packed as `ballast.packing` does), `generate` (the authors' loop of one
+prompt at a time through an adapter that is not merged, then what the backend makes of it; beams and greedy), `reward`
+(a DeBERTa-v3-large-sized scorer), `judge` (prefill of a causal judge) and `gradients` (one LoRA gradient per row). Rows
+have the lengths of `--lengths`, a JSON list of token counts or of Alpaca rows (four characters a token), or else of a
+random draw from the distribution of 9,229 such rows, cut at 256.
 Tokens are real ones, never padding; utilisation is 4 FLOPs per matrix parameter and token in training (the weights
 are frozen) and 2 in prefill, over the dense bfloat16 rate of the data sheet.
 """

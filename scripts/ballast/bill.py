@@ -1,14 +1,15 @@
 """What a study costs on a cluster of L40S GPUs, before any job runs: GPU-hours by rule, bytes on disk, wall time.
 
-Arithmetic on the study's jobs; what a single job costs is in `prices.py`.
+Beside the study's own way stand the authors' and the physical limit, for the same work. Arithmetic on the study's jobs;
+what a single job costs is in `prices.py`.
 """
 
 import math
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
-from ballast.prices import RATES, Prices, Rate, Stage, known_rows
+from ballast.prices import RATES, Authors, Limit, Prices, Rate, Stage, known_rows
 
 # The lines of the bill, in the order of the data flow.
 ORDER = ("rewrite", "behaviour", "category", "train", "generate", "judge")
@@ -16,13 +17,16 @@ ORDER = ("rewrite", "behaviour", "category", "train", "generate", "judge")
 
 @dataclass(frozen=True)
 class Line:
-    """One rule's part of the bill; `work` and `startup` are GPU-hours."""
+    """One rule's part of the bill in GPU-hours: `work` and `startup` as the config says, `authors` as their code works,
+    `limit` the least that the GPU allows; the latter two are without start-up."""
 
     rule: str
     jobs: int
     cluster_jobs: int
     work: float = 0
     startup: float = 0
+    authors: float = 0
+    limit: float = 0
 
     @property
     def total(self) -> float:
@@ -37,18 +41,19 @@ class Line:
 @dataclass(frozen=True)
 class Bill:
     """Lines of GPU rules and, last, of all CPU rules; gigabytes on disk; rows of each dataset that a GPU reads, and
-    where that number is from; hours of the longest chain of jobs; the rates used."""
+    where that number is from; hours of the longest chain of jobs; the rates used, and which ways use each; lines of a
+    single run (`widest`)."""
 
     lines: list[Line]
     gigabytes: dict[str, float]
     rows: dict[str, tuple[int, str]]
     chain: float
-    rates: dict[str, Rate]
+    rates: dict[str, tuple[Rate, list[str]]]
+    run: list[Line]
 
     @property
     def total(self) -> Line:
-        names = ("jobs", "cluster_jobs", "work", "startup")
-        return Line("total", *(sum(getattr(line, name) for line in self.lines) for name in names))
+        return added("total", self.lines)
 
     def wall(self, gpus: int) -> float:
         """Hours on so many GPUs: no less than the longest chain, nor than an even share of all GPU-hours."""
@@ -73,18 +78,29 @@ def bill(options: dict) -> Bill:
     lines = {key: Line(" ".join(key).strip(), counts[key], clusters[key]) for key in sorted(counts, key=_place)}
     cpu_line = Line("CPU rules", sum(cpu.values()), sum(clusters[key] for key in cpu))
     if not options["gpu"]:
-        return Bill([*lines.values(), cpu_line], {}, {}, 0, {})
+        return Bill([*lines.values(), cpu_line], {}, {}, 0, {}, [])
 
     rows = {name: known_rows(name, options["datasets"][name]) for _, stage in jobs for name in stage.datasets}
-    prices = Prices(options, {name: number for name, (number, _) in rows.items()})
-    work, startup = Counter(), Counter()
+    known = {name: number for name, (number, _) in rows.items()}
+    prices, authors, limit = (way(options, known) for way in (Prices, Authors, Limit))
+
+    def hours(line: Line, number: int, stage: Stage) -> Line:
+        loads = line.cluster_jobs / line.jobs if kept(stage, groups) else 1
+        each = {"work": prices.work(stage), "startup": prices.start(stage, loads)}
+        each |= {"authors": authors.work(stage), "limit": limit.work(stage)}
+        return replace(line, **{key: getattr(line, key) + number * seconds / 3600 for key, seconds in each.items()})
+
     for number, stage in jobs:
         key = stage.rule, stage.about
-        work[key] += number * prices.work(stage) / 3600
-        startup[key] += number * prices.start(stage, clusters[key] / counts[key] if kept(stage, groups) else 1) / 3600
+        lines[key] = hours(lines[key], number, stage)
     for key, line in lines.items():
-        held = startup[key] + line.cluster_jobs * prices.cluster_job() / 3600
-        lines[key] = replace(line, work=work[key], startup=held)
+        held = line.startup + line.cluster_jobs * prices.cluster_job() / 3600
+        lines[key] = replace(line, startup=held)
+    single = []
+    for stage in stages(widest(options["runs"]), engines):
+        line = lines[stage.rule, stage.about]
+        # Its start-up is that of a job on average, with its share of a group's cluster job.
+        single.append(replace(hours(Line(line.rule, 1, 0), 1, stage), startup=line.startup / line.jobs))
 
     def lasts(stage: Stage) -> float:
         # The jobs of a group follow each other, and what comes next waits for all of them.
@@ -95,9 +111,28 @@ def bill(options: dict) -> Bill:
     before = max(map(lasts, labels), default=0)
     chain = before + max((sum(slowest(run, lasts).values()) for _, run in runs), default=0)
     gigabytes = prices.disk(runs)
-    # The last is for comparison, in the report alone.
-    used = {name: rate for name, rate in RATES.items() if name in prices.used or name == "authors' code"}
-    return Bill([*lines.values(), cpu_line], gigabytes, rows, chain, used)
+    ways = {"authors": authors.used, "ours": prices.used, "limit": limit.used}
+    rates = {name: (rate, [way for way, used in ways.items() if name in used]) for name, rate in RATES.items()}
+    rates = {name: found for name, found in rates.items() if found[1]}
+    return Bill([*lines.values(), cpu_line], gigabytes, rows, chain, rates, single)
+
+
+def added(name: str, lines: list[Line]) -> Line:
+    """The sum of lines."""
+    numbers = [field.name for field in fields(Line) if field.name != "rule"]
+    return Line(name, *(sum(getattr(line, number) for line in lines) for number in numbers))
+
+
+def widest(runs: list[dict]) -> dict:
+    """A run of the model that is trained most often, with its most safety rows, measured by all that any run is."""
+    trained = [run for run in runs if run["n"] is not None]
+    wanted = sorted({tuple(pair) for run in runs for pair in run["wanted"]})
+    often = Counter()
+    for run in trained:
+        often[run["model"]] += run["jobs"]
+    [(model, _)] = often.most_common(1) or [(runs[0]["model"], 0)]
+    n = max((run["n"] for run in trained if run["model"] == model), default=None)
+    return {"model": model, "n": n, "wanted": wanted}
 
 
 def stages(run: dict, engines: dict) -> list[Stage]:

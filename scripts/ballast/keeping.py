@@ -1,8 +1,8 @@
 """A loaded model, kept for the next job of the same judge.
 
-Loading a model takes longer than many a judgement. A process that is given one job after the other (`preloaded.py`) says
-so with `begin`, and then the model that it used last stays loaded; in every other process a model goes when its work is
-done. One is kept at most: the memory of the last is free before another is loaded.
+Loading a model takes longer than many a judgement. A process that is given one job after the other (`preloaded.py`)
+says so with `begin`, and then the model that it used last stays loaded; in any other process a model goes when its work
+is done. One is kept at most: the memory of the last is free before another is loaded.
 """
 
 import gc

@@ -1,11 +1,13 @@
 """What single jobs cost on a cluster of L40S GPUs: seconds of a GPU and bytes on disk.
 
-RATES is the one place of every number that is not counted; each says whether it was measured here, published,
-computed from such numbers, or assumed.
+Three ways: as the study's config says, as the authors' code works, and as no program on this GPU could beat. RATES is
+the one place of every number that is not counted; each says whether it was measured here, published, computed from
+such numbers, or assumed.
 """
 
+import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -65,7 +67,13 @@ RATES = {
     "rewriting, read": Rate(757, "tokens", PUBLISHED, "the paper's appendix C.3: 2.27 million for 3,000 rows"),
     "rewriting, written": Rate(162, "tokens", PUBLISHED, "the paper's appendix C.3: 485 thousand for 3,000 rows"),
     "KV cache": Rate(524288, "byte/token", ARITHMETIC, "Llama 2 7B; models of grouped queries hold a quarter or less"),
-    "step": Rate(0.09, "s", ARITHMETIC, "transformers, at least: the authors' 9.9 s a prompt are 110 steps"),
+    "step": Rate(0.03, "s", ASSUMED, "one forward pass in transformers, at least: 24 to 32 layers launched by Python"),
+    "step in 8 bits": Rate(0.09, "s", ARITHMETIC, "at least: the authors' 9.9 s a prompt are 110 steps of four beams"),
+    "longest beam": Rate(110, "tokens", ASSUMED, "of at most 128; steps that the authors' four beams take"),
+    "template of md-judge": Rate(
+        1154, "tokens", MEASURED, "its policy; 4 characters a token; not cached by the authors"
+    ),
+    "template of another": Rate(98, "tokens", MEASURED, "WildGuard's; 4 characters a token; not cached by the authors"),
     "batch script": Rate(5, "s/cluster job", ASSUMED, "the node's prolog and the environment"),
     "Snakemake": Rate(2.2, "s/start", MEASURED, "start and parse of paper.yaml: one a job, one a cluster job"),
     "imports": Rate(6.2, "s/job", MEASURED, "Python, torch, transformers, peft; files were in memory"),
@@ -75,9 +83,6 @@ RATES = {
     "stored of salad-attack": Rate(380, "byte/response", MEASURED, "Parquet with the prompt, 500 rows"),
     "stored of another": Rate(170, "byte/response", MEASURED, "Parquet with the prompt, beavertails-eval's 700 rows"),
     "score": Rate(160, "byte/score", MEASURED, "30 in Parquet, 130 for the answer in the store"),
-    "authors' code": Rate(
-        20, "GPU-hours/run", ARITHMETIC, "8 bits, padded, one prompt at a time, every benchmark: 13 to 27"
-    ),
 }
 
 
@@ -166,8 +171,13 @@ class Prices:
                 seconds += self._answering(engine, self.rows[name], prompt, self.rate_of("cached", name), response)
             else:
                 written = rate("judge") if engine["words"] else 0
-                seconds += self._answering(engine, self.rows[name], prompt + response, 0, written)
+                read = self.template(stage) + prompt + response
+                seconds += self._answering(engine, self.rows[name], read, 0, written)
         return seconds
+
+    def template(self, stage: Stage) -> float:
+        """Tokens of a judge's template that are read again for each pair."""
+        return 0
 
     def _training(self, engine: dict, n: int) -> float:
         """Seconds of all epochs over base data and `n` safety rows; held-out rows are read once an epoch."""
@@ -188,8 +198,9 @@ class Prices:
         vllm = engine["backend"] == "vllm"
         read = prompts * length * (1 - cached if vllm else 1)
         seconds = read * rate("reading") * weights / 2 / (rate("peak") * rate("large batches"))
+        least = 0 if vllm else rate("step in 8 bits" if engine["eight_bit"] else "step")
         if not written:
-            return seconds
+            return max(seconds, prompts / engine["batch_size"] * least)
         held = engine["beams"] * (length + written) * rate("KV cache")
         loaded = weights / 2 if engine["eight_bit"] else weights
         room = rate("memory") * rate("memory for vLLM") - loaded
@@ -197,7 +208,7 @@ class Prices:
         step = (loaded + together * held) / (rate("bandwidth") * rate("decoding"))
         if not vllm:
             # Each batch goes on until its longest answer ends.
-            step, written = max(step, rate("step")), max(written, engine["longest"])
+            step, written = max(step, least), max(written, engine["longest"])
         return seconds + prompts / together * written * step
 
     def disk(self, runs: list[tuple[int, list[Stage]]]) -> dict[str, float]:
@@ -215,3 +226,40 @@ class Prices:
                 else:
                     found["scores"] += sum(answers.values()) * self.rate("score")
         return {name: size / 1e9 for name, size in found.items()} | {"sources": self.options["fetched"]}
+
+
+class Authors(Prices):
+    """The same work as the authors' code does it: a base in 8 bits, four padded rows at a time with checkpointing, four
+    beams, and one prompt or pair at a time. How they labelled is not known, and costs nothing here."""
+
+    def __init__(self, options: dict, rows: dict[str, int]):
+        training = options["training"] | {"packing": False, "load_in_8bit": True}
+        super().__init__(options | {"training": training}, rows)
+
+    def work(self, stage: Stage) -> float:
+        if stage.rule not in ("train", "generate", "judge"):
+            return 0
+        engine = stage.engine | {"backend": "transformers", "batch_size": 1, "eight_bit": stage.rule != "judge"}
+        if stage.rule == "generate":
+            longest = min(self.rate("longest beam"), self.options["generation"]["max_new_tokens"])
+            engine |= {"beams": 4, "longest": longest}
+        return super().work(replace(stage, engine=engine))
+
+    def template(self, stage: Stage) -> float:
+        name = f"template of {stage.about}"
+        return self.rate(name if name in RATES else "template of another") if stage.engine["words"] else 0
+
+
+class Limit(Prices):
+    """The least that this GPU allows for the same tokens, in bfloat16: every FLOP of training and reading at the dense
+    peak, no padding, what earlier prompts share never read again; each step of writing reads weights and caches at full
+    bandwidth, for as many prompts at a time as its memory holds."""
+
+    PERFECT = ("large batches", "small batches", "8 bits", "decoding", "memory for vLLM", "padding")
+
+    def rate(self, name: str) -> float:
+        return 1 if name in self.PERFECT else super().rate(name)
+
+    def work(self, stage: Stage) -> float:
+        engine = stage.engine | {"backend": "vllm", "batch_size": math.inf, "eight_bit": False}
+        return super().work(replace(stage, engine=engine))

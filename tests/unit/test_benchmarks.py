@@ -86,3 +86,52 @@ def test_the_selection_benchmark_compares_with_float64_and_leaves_no_file(monkey
     monkeypatch.setattr(selection.shutil, "disk_usage", lambda folder: free)
     with pytest.raises(SystemExit, match="0.0 GB free, and this needs .*; make room"):
         selection.main(["--size", "tiny", "--folder", str(tmp_path)])
+
+
+@pytest.fixture
+def prefix_cache(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import prefix_cache
+
+    return prefix_cache
+
+
+def test_a_simulated_cache_finds_whole_blocks_of_the_same_beginning_and_adapter(prefix_cache):
+    shared, simulated = list(range(32)), prefix_cache.simulated
+    two = [shared + [100], shared + [200]]
+    assert simulated([(0, ids) for ids in two]) == 32 / 66, "the second finds both blocks"
+    assert simulated([(number, ids) for number, ids in enumerate(two)]) == 0, "adapters share nothing"
+    assert simulated([(0, shared), (0, shared)]) == 16 / 64, "the last token is always computed"
+    assert simulated([(0, shared + [1]), (0, [7] + shared)]) == 0, "same tokens elsewhere are no beginning"
+    assert simulated([(0, ids) for ids in two], block=32, written=1) == 32 / 66
+    assert simulated([(0, ids) for ids in two], block=64) == 0
+
+
+def test_a_simulated_cache_that_is_full_drops_what_is_unused_for_longest(prefix_cache):
+    a, b = list(range(33)), list(range(100, 133))
+    asked = [(0, ids) for ids in (a, b, a)]
+    # Each takes two blocks, and one for its last token and a response of one.
+    assert prefix_cache.simulated(asked, 6, written=1) == 32 / 99
+    assert prefix_cache.simulated(asked, 5, written=1) == 32 / 99, "what goes first is the response"
+    assert prefix_cache.simulated(asked, 4, written=1) == 16 / 99, "then its last block"
+    assert prefix_cache.simulated(asked, 3, written=1) == 0
+
+
+def test_half_of_salad_is_found_again_in_any_ids_and_its_absence_is_one_line(
+    prefix_cache, data_dir, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("BALLAST_DATA", str(data_dir))
+    monkeypatch.setattr(prefix_cache, "VOCABULARIES", (500,))
+    report = prefix_cache.main(["--rows", "100", "--out", str(tmp_path / "out.json")])
+    assert json.loads((tmp_path / "out.json").read_text()) == report
+    assert len(report["results"]) == 2 * 4
+    for row in report["results"]:
+        if row["order"].startswith("sorted, one"):
+            assert 0.45 < row["hits"]["354"] == row["hits"]["unlimited"] < 0.6
+        elif row["order"].startswith("file"):
+            assert row["hits"]["354"] < row["hits"]["unlimited"]
+    said = capsys.readouterr().out
+    assert prefix_cache.rendered(data_dir)[0][:60] not in said
+    monkeypatch.setenv("BALLAST_DATA", str(tmp_path))
+    with pytest.raises(SystemExit, match=r"no such file; set BALLAST_DATA"):
+        prefix_cache.main([])

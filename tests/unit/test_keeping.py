@@ -57,7 +57,10 @@ class Judging:
         found = []
         for entry in Path("/proc").glob("[0-9]*"):
             try:
-                if entry.joinpath("cwd").resolve() == self.folder and b"preloaded.py" in (entry / "cmdline").read_bytes():
+                if (
+                    entry.joinpath("cwd").resolve() == self.folder
+                    and b"preloaded.py" in (entry / "cmdline").read_bytes()
+                ):
                     found.append(int(entry.name))
             except OSError:
                 continue

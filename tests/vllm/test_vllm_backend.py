@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 
 import pandas as pd
@@ -304,3 +305,14 @@ def test_a_model_that_vllm_does_not_know_is_one_line(tiny, tmp_path):
     ):
         pass
     assert "\n" not in str(error.value)
+
+
+def test_the_prefix_cache_spares_what_is_computed_by_hand_and_simulated(tiny, monkeypatch):
+    """Eight prompts of 64 shared tokens, two blocks, and five of their own: seven find the two blocks."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
+    import prefix_cache
+
+    prompts = [[*range(10, 74), *range(100 + 5 * number, 105 + 5 * number)] for number in (3, 1, 7, 0, 2, 6, 5, 4)]
+    for adapter in (None, tiny.adapters[0]):
+        for row in prefix_cache.measured(tiny.model, prompts, adapter, sizes=(None,)):
+            assert row["hits"] == row["simulated"] == {"unlimited": round(7 * 64 / (8 * 69), 4)}, (adapter, row)

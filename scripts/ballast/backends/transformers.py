@@ -26,6 +26,7 @@ from transformers.utils.logging import disable_progress_bar
 from ballast import keeping
 from ballast.decoding import BEAMS, askable, continued, no_keeping, responses, rows_at_once, within_limit
 from ballast.files import BallastError
+from ballast.key_cache import key_cache
 from ballast.memory import enough, lower
 from ballast.store import Store
 from ballast.weights import adapter_folder, model_folder
@@ -213,7 +214,7 @@ def _continue(
     )
     inputs = _left_padded(tokenizer, prompts, width).to(network.device)
     with torch.inference_mode():
-        output = network.generate(**inputs)
+        output = network.generate(**inputs, **key_cache(network, inputs, max_new_tokens, beams))
     return output[:, inputs["input_ids"].shape[1] :].tolist()
 
 

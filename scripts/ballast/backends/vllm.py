@@ -163,8 +163,11 @@ def _settings(options: dict) -> dict:
 
 
 @contextmanager
-def _engine(model: str, options: dict, length: int, adapters: list[str] = ()) -> Iterator:
-    """A started engine that takes `length` tokens, prompt and answer together; its memory is free again afterwards."""
+def _engine(model: str, options: dict, length: int, adapters: list[str] = (), **more) -> Iterator:
+    """A started engine that takes `length` tokens, prompt and answer together; its memory is free again afterwards.
+
+    `more` are further arguments of the engine, for a measurement.
+    """
     vllm = _vllm()
     from vllm.distributed import cleanup_dist_env_and_memory
 
@@ -185,6 +188,7 @@ def _engine(model: str, options: dict, length: int, adapters: list[str] = ()) ->
                 use_tqdm_on_load=False,
                 **lora,
                 **_settings(options),
+                **more,
             )
     except ValueError as error:
         raise BallastError(f"{model}: vLLM cannot run it ({' '.join(str(error).split())})") from error

@@ -1,0 +1,225 @@
+"""How much of SALAD's prompts vLLM's prefix cache spares, by the order in which they are asked.
+
+    python benchmarks/prefix_cache.py                       # simulated, block by block, on real prompts: seconds
+    python benchmarks/prefix_cache.py --model DIR           # with a model's own tokenizer
+    .venv-vllm/bin/python benchmarks/prefix_cache.py --vllm # and what a real engine with a tiny model counts
+
+Prompts are the attack-enhanced ones of BALLAST_DATA (default ../shared/data), in Alpaca's template, as `generate` asks
+them in config/paper.yaml. `sorted` is the order of `backends/vllm.py`; `by turns` asks each prompt of ten adapters
+before the next prompt. A block of the cache is found again where all tokens up to its end, and the adapter, are the
+same; the block of a prompt's last token is always computed. `hits` are the share of prompt tokens found. A limited
+cache drops the block that is unused for longest; 3,540 blocks of 16 tokens are what 90 % of 48 GB leave beside 13.5 GB
+of weights, at 0.5 MB a token.
+
+No tokenizer of Llama is at hand: ids are those of byte-level BPEs of two sizes trained on Alpaca and the safety pool,
+and of pieces of four characters, so that one sees how much hangs on it. Texts are never printed.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+
+from ballast.backends import transformers, vllm
+from ballast.decoding import within_limit
+from ballast.files import BallastError, read_json
+from ballast.prompts import PromptTemplate, prompt_ids
+from ballast.readers import salad_attack
+
+SALAD = "salad/attack_enhanced_sub500.restart.json"
+TEMPLATE = "templates/alpaca.json"
+TRAINED_ON = ("alpaca/alpaca_random_9229.alpagasus.json", "safety-tuned-llamas/safety_pool.vinid.json")
+VOCABULARIES = (4000, 32000)
+ADAPTERS = 10
+BLOCK = 16
+SIZES = (None, 3540, 354)
+ON_CPU = 32  # vLLM's CPU kernels have blocks of 32 tokens and more, so half as many of them
+WRITTEN = 90  # tokens of a response, which takes blocks that no other prompt can use
+# As in config/paper.yaml, but for the engine's batch and one token of response: only prompts are counted.
+OPTIONS = {"dtype": "float32", "batch_size": 256, "max_prompt_tokens": 3968, "long_prompts": "cut"}
+
+
+def main(arguments: list[str] | None = None) -> dict:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, nargs="+", default=[500], help="the first so many prompts")
+    parser.add_argument("--model", help="folder of a model whose tokenizer makes the ids")
+    parser.add_argument("--vllm", action="store_true", help="ask a real engine too: --model, else a tiny random Llama")
+    parser.add_argument("--out", type=Path, help="JSON file for the results")
+    chosen = parser.parse_args(arguments)
+    data = Path(os.environ.get("BALLAST_DATA") or "../shared/data")
+    try:
+        texts = rendered(data)
+        report = {"block": BLOCK, "response": WRITTEN, "results": []}
+        with tempfile.TemporaryDirectory() as scratch:
+            for name, tokenizer in tokenizers(data, chosen.model, Path(scratch)):
+                prompts = within_limit([ids_of(tokenizer, text) for text in texts], OPTIONS)
+                for rows in chosen.rows:
+                    report["results"] += simulations(name, prompts[:rows])
+            # The last tokenizer is the one that the engine's model has.
+            if chosen.vllm:
+                model = chosen.model or tiny_llama(tokenizer, Path(scratch) / "llama")
+                report["engine"] = measured(model, prompts[: chosen.rows[-1]])
+    except BallastError as error:
+        sys.exit(str(error))
+    print(table(report))
+    if chosen.out:
+        chosen.out.write_text(json.dumps(report, indent=1) + "\n")
+    return report
+
+
+def rendered(data: Path) -> list[str]:
+    """The prompts as a base model of the paper study is asked them."""
+    for name in (SALAD, TEMPLATE, *TRAINED_ON):
+        if not (data / name).is_file():
+            raise BallastError(f"{data / name}: no such file; set BALLAST_DATA to the folder of the real data files")
+    template = PromptTemplate.load(data / TEMPLATE)
+    return [template.render(prompt) for prompt in salad_attack.read(str(data / SALAD))["prompt"]]
+
+
+def tokenizers(data: Path, model: str | None, scratch: Path) -> Iterator[tuple[str, object]]:
+    """What makes token ids, by name; None stands for pieces of four characters."""
+    if model:
+        yield "the model's", transformers.load_tokenizer(model)
+        return
+    yield "4 characters", None
+    rows = [row for name in TRAINED_ON for row in read_json(data / name)]
+    for size in VOCABULARIES:
+        yield f"BPE, {size:,} tokens", trained(rows, size, scratch / str(size))
+
+
+def trained(rows: list[dict], size: int, folder: Path):
+    """A byte-level BPE of so many tokens at most, of rows' texts, which puts one BOS before a text."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer, bpe.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    special = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>"}
+    trainer = trainers.BpeTrainer(
+        vocab_size=size, special_tokens=list(special.values()), initial_alphabet=alphabet, show_progress=False
+    )
+    bpe.train_from_iterator((text for row in rows for text in row.values() if isinstance(text, str)), trainer)
+    bpe.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    PreTrainedTokenizerFast(tokenizer_object=bpe, **special).save_pretrained(folder)
+    return AutoTokenizer.from_pretrained(folder)
+
+
+def ids_of(tokenizer, text: str) -> list:
+    """Token ids of a prompt, or its pieces of four characters behind one that stands for BOS."""
+    if tokenizer is None:
+        return ["", *(text[start : start + 4] for start in range(0, len(text), 4))]
+    return prompt_ids(tokenizer, text)
+
+
+def simulations(name: str, prompts: list[list]) -> list[dict]:
+    """hits of every order and size of cache."""
+    tokens = sum(map(len, prompts)) / len(prompts)
+    in_order = [index for chunk in vllm._chunks(prompts, vllm.CHUNK) for index in chunk]
+    orders = {"sorted": in_order, "file": range(len(prompts))}
+    found = []
+    for adapters in (1, ADAPTERS):
+        for order, indices in orders.items():
+            asked = [(adapter, prompts[index]) for index in indices for adapter in range(adapters)]
+            way = f"{order}, one adapter" if adapters == 1 else f"{order}, {adapters} adapters by turns"
+            hits = {str(size or "unlimited"): round(simulated(asked, size), 4) for size in SIZES}
+            about = {"ids": name, "rows": len(prompts), "tokens_a_prompt": round(tokens, 1), "order": way}
+            found.append(about | {"source": "simulated", "hits": hits})
+    return found
+
+
+def simulated(
+    asked: Iterable[tuple[int, list]], size: int | None = None, block: int = BLOCK, written: int = WRITTEN
+) -> float:
+    """Share of prompt tokens that a cache of `size` blocks of `block` tokens has; `asked`: adapter, prompt, one by one.
+
+    The response to each takes room for `written` tokens.
+    """
+    names: dict[tuple, int] = {}  # a block by its adapter or the block before it, and its tokens
+    cached: OrderedDict[object, None] = OrderedDict()  # the longest unused first
+    total = hits = 0
+    for number, (adapter, prompt) in enumerate(asked):
+        chain, before = [], ("adapter", adapter)
+        for end in range(block, len(prompt) + 1, block):
+            before = names.setdefault((before, tuple(prompt[end - block : end])), len(names))
+            chain.append(before)
+        found = next((at for at, name in enumerate(chain) if name not in cached), len(chain))
+        hits += block * min(found, (len(prompt) - 1) // block)
+        total += len(prompt)
+        # Its last blocks are the first to go.
+        own = (len(prompt) % block + written + block - 1) // block
+        for name in [*(("response", number, at) for at in range(own)), *reversed(chain)]:
+            cached[name] = None
+            cached.move_to_end(name)
+        while size and len(cached) > size:
+            cached.popitem(last=False)
+    return hits / total
+
+
+def tiny_llama(tokenizer, folder: Path) -> str:
+    """A random Llama of two layers over the tokenizer's vocabulary."""
+    from transformers import LlamaConfig, LlamaForCausalLM, set_seed
+
+    set_seed(0)
+    sizes = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2}
+    ids = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
+    config = LlamaConfig(vocab_size=len(tokenizer), max_position_embeddings=4096, **sizes, **ids)
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+def measured(model: str, prompts: list[list[int]], adapter: str | None = None, sizes: tuple = SIZES) -> list[dict]:
+    """hits as the engine itself counts them, by order and size of cache, beside those of the simulation."""
+    length = vllm._length(model, prompts, OPTIONS["max_prompt_tokens"], 1)
+    block = BLOCK if torch.cuda.is_available() else ON_CPU
+    orders = {"sorted": vllm._chunks(prompts, vllm.CHUNK), "file": [range(len(prompts))]}
+    found = [{"order": order, "rows": len(prompts), "block": block, "hits": {}, "simulated": {}} for order in orders]
+    for blocks in sizes:
+        size = blocks and blocks * BLOCK // block
+        more = {"block_size": block, "num_gpu_blocks_override": size}
+        with vllm._engine(model, OPTIONS, length, [adapter] if adapter else [], **more) as engine:
+            lora = vllm._lora_request(adapter, 1) if adapter else None
+            for row, chunks in zip(found, orders.values(), strict=True):
+                engine.reset_prefix_cache()
+                hits = sum(found_again(engine, [prompts[index] for index in chunk], lora) for chunk in chunks)
+                row["hits"][str(size or "unlimited")] = round(hits / sum(map(len, prompts)), 4)
+                asked = ((0, prompts[index]) for chunk in chunks for index in chunk)
+                row["simulated"][str(size or "unlimited")] = round(simulated(asked, size, block, 1), 4)
+    return found
+
+
+def found_again(engine, prompts: list[list[int]], lora=None) -> int:
+    """Prompt tokens that the engine says it found in its cache."""
+    asked = [{"prompt_token_ids": ids} for ids in prompts]
+    outputs = engine.generate(asked, vllm._params(1), lora_request=lora, use_tqdm=False)
+    return sum(output.num_cached_tokens for output in outputs)
+
+
+def table(report: dict) -> str:
+    """Percents for people."""
+    rows = [
+        {"ids": row["ids"], "rows": row["rows"], "tokens a prompt": row["tokens_a_prompt"], "order": row["order"]}
+        | {f"hits %, {size} blocks": 100 * hits for size, hits in row["hits"].items()}
+        for row in report["results"]
+    ]
+    said = "simulated\n" + pd.DataFrame(rows).to_string(index=False, float_format="{:.1f}".format)
+    for row in report.get("engine", []):
+        for size, hits in row["hits"].items():
+            about = f"{row['rows']} prompts, {row['order']} order, {size} blocks of {row['block']}"
+            shares = f"{100 * hits:.1f} % (simulated: {100 * row['simulated'][size]:.1f} %)"
+            said += f"\ncounted by vLLM, {about}: {shares}"
+    return said
+
+
+if __name__ == "__main__":
+    main()
