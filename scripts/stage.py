@@ -57,6 +57,8 @@ def _here(script: Path, arguments: list[str], place: str = "") -> int:
         end = arguments.index("--")
         recorded, arguments = arguments[1:end], arguments[end + 1 :]
     sys.argv = [str(script), *arguments]
+    # A log is a file, which Python writes by the kilobyte: minutes late for someone who watches.
+    sys.stdout.reconfigure(line_buffering=True)
     try:
         runpy.run_path(str(script), run_name="__main__")
         if recorded:

@@ -110,7 +110,7 @@ class Cluster:
             self._start_accounting()
         self._daemon("slurmctld", "-D")
         self._daemon("slurmd", "-D", "-N", HOST)
-        until(lambda: self.said("sinfo", "--noheader", "--format=%t").startswith("idle"))
+        until(self._is_idle)
 
     def _configure(self) -> None:
         for number in range(5):
@@ -190,23 +190,38 @@ class Cluster:
         """The same cluster, while slurmdbd is not part of it."""
         conf = self.folder / "slurm.conf"
         whole = conf.read_text()
-        self._restart(conf, whole.replace(ACCOUNTING.format(folder=self.folder), ""))
+        conf.write_text(whole.replace(ACCOUNTING.format(folder=self.folder), ""))
+        self._restart("slurmctld", "slurmd")
         try:
             yield
         finally:
-            self._restart(conf, whole)
+            conf.write_text(whole)
+            self._restart("slurmctld", "slurmd")
 
-    def _restart(self, conf: Path, text: str) -> None:
-        conf.write_text(text)
-        for program in ("slurmctld", "slurmd"):
+    def fail_node(self, job: str) -> None:
+        """Let the only node fail while it runs this job, and come back."""
+        update = ["scontrol", "update", f"NodeName={HOST}"]
+        subprocess.run([*update, "State=DOWN", "Reason=test"], check=True)
+        until(lambda: subprocess.run(["pgrep", "--full", rf"slurmstepd: \[{job}\."], capture_output=True).returncode)
+        # As after a reboot: a slurmd that still knows the job would not start it again.
+        self._restart("slurmd")
+
+    def _restart(self, *programs: str) -> None:
+        for program in programs:
             [daemon] = [daemon for daemon in self.started if daemon.args[0] == program]
             self._end(daemon)
             self.started.remove(daemon)
             self._daemon(*daemon.args)
-        until(lambda: self.said("sinfo", "--noheader", "--format=%t").startswith("idle"))
+        until(self._is_idle)
+
+    def _is_idle(self) -> bool:
+        said = self.said("sinfo", "--noheader", "--format=%t")
+        if said.startswith("down"):
+            self.said("scontrol", "update", f"NodeName={HOST}", "State=RESUME")
+        return said.startswith("idle")
 
 
-def until(holds: Callable[[], object], seconds: float = 60) -> None:
+def until(holds: Callable[[], object], seconds: float = 180) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, "it never came to that"
