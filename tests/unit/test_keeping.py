@@ -148,8 +148,11 @@ def test_a_job_that_fails_says_so_and_the_next_one_works(judging, wrong):
 def test_an_error_that_nobody_foresaw_ends_the_process_and_the_next_job_works(judging):
     judging.judge("first")
     [first] = judging.keepers()
-    assert judging.judge("bad", max_length="no number") == 1 and "Traceback" in judging.log("bad")
-    assert judging.judge("next") == 0 and first not in judging.keepers()
+    odd = [{"kind": "of no kind", "prompt": "p", "response": "r"}]
+    (judging.folder / "canaries.json").write_text(json.dumps(odd))
+    assert judging.judge("bad", "--canaries", "canaries.json") == 1
+    assert KEPT in judging.log("bad") and "KeyError" in judging.log("bad")
+    assert judging.judge("next") == 0 and judging.said("next") == "loaded" and first not in judging.keepers()
 
 
 def test_a_model_whose_files_changed_is_loaded_anew(judging, reward_model):
