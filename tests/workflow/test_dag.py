@@ -50,7 +50,7 @@ def test_a_cold_dry_run_shows_the_whole_study(tmp_path):
     assert (found["scores"], found["table"], found["figure"], found["headline"]) == (1, 5, 6, 1)
 
 
-@pytest.mark.parametrize("name", ["paper", "paper-fork"])
+@pytest.mark.parametrize("name", ["paper", "paper-fork", "paper-fast"])
 def test_the_paper_study_is_shown_whole_before_anything_is_fetched(tmp_path, name):
     (tmp_path / "config").symlink_to(ROOT / "config")
     done = snakemake("--dry-run", "--quiet", "rules", "--configfile", ROOT / f"config/{name}.yaml", folder=tmp_path)
