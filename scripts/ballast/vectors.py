@@ -29,6 +29,7 @@ class Vectors:
         self.ids, self.name, self.dimensions = ids, name, matrices[0].shape[1]
         self._matrices, self._mapped = matrices, mapped
         self._starts = np.cumsum([0, *map(len, matrices)])
+        self._is_large = mapped is not None and len(mapped) > HELD
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -41,6 +42,8 @@ class Vectors:
         """Embeddings of `rows`, which rise: slice of `rows`, float32 matrix that is valid until the next, its norms."""
         room = np.empty((BLOCK, self.dimensions), np.float32)
         ends = np.searchsorted(rows, self._starts)
+        if self._is_large:  # and the comparison of its ids has touched it
+            self._mapped.madvise(mmap.MADV_DONTNEED)
         for number in np.flatnonzero(np.diff(ends)):
             self._advise(number + AHEAD, mmap.MADV_WILLNEED)
             for begin in range(ends[number], ends[number + 1], BLOCK):
@@ -73,7 +76,7 @@ class Vectors:
 
     def _advise(self, number: int, advice: int) -> None:
         """Tell the system of the pages of one record batch."""
-        if self._mapped is None or len(self._mapped) <= HELD or number >= len(self._matrices):
+        if not self._is_large or number >= len(self._matrices):
             return
         matrix = self._matrices[number]
         start = matrix.ctypes.data - pa.py_buffer(self._mapped).address
