@@ -42,8 +42,7 @@ class Vectors:
         """Embeddings of `rows`, which rise: slice of `rows`, float32 matrix that is valid until the next, its norms."""
         room = np.empty((BLOCK, self.dimensions), np.float32)
         ends = np.searchsorted(rows, self._starts)
-        if self._is_large:  # and the comparison of its ids has touched it
-            self._mapped.madvise(mmap.MADV_DONTNEED)
+        self._advise_all(mmap.MADV_NORMAL)
         for number in np.flatnonzero(np.diff(ends)):
             self._advise(number + AHEAD, mmap.MADV_WILLNEED)
             for begin in range(ends[number], ends[number + 1], BLOCK):
@@ -68,11 +67,32 @@ class Vectors:
         found = (stored if wide else to_float32(stored, np.empty(stored.shape, np.float32))).astype(np.float64)
         return found / np.sqrt(np.vecdot(found, found))[:, None]
 
+    def names(self, rows: np.ndarray) -> list[str]:
+        """Ids of rows; of a large file without reading all ids."""
+        if not self._is_large:
+            return self.ids.take(rows).to_pylist()
+        self.scattered()
+        number = np.searchsorted(self._starts, rows, side="right") - 1
+        places = zip(number.tolist(), (rows - self._starts[number]).tolist(), strict=True)
+        found = [self.ids.chunk(each)[row].as_py() for each, row in places]
+        self.scattered()
+        return found
+
+    def scattered(self) -> None:
+        """Say that single rows are read next: the system shall not read those after them too, nor keep their pages."""
+        self._advise_all(mmap.MADV_RANDOM)
+
     def _check(self, stored: np.ndarray, rows: np.ndarray) -> None:
         wrong = unusable(stored)
         if wrong:
             row = self.ids[int(rows[wrong[0]])]
             raise BallastError(f"{self.name}: the embedding of row {row} {wrong[1]}; delete the file and run again")
+
+    def _advise_all(self, advice: int) -> None:
+        """Give back what is in memory of a large file, and say how it is read next: a page, or those after it too."""
+        if self._is_large:
+            self._mapped.madvise(mmap.MADV_DONTNEED)
+            self._mapped.madvise(advice)
 
     def _advise(self, number: int, advice: int) -> None:
         """Tell the system of the pages of one record batch."""
