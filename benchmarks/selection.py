@@ -60,7 +60,7 @@ class Size:
 
 SIZES = {
     "full": Size(),
-    "small": Size(rows=33_396, references=2_000, streamed=200_000, texts=200),
+    "small": Size(rows=33_396, references=2_000, streamed=200_000, texts=300),
     "tiny": Size(rows=900, references=20, dimensions=32, n=50, streamed=5_000, matrix_rows=16, texts=12),
 }
 

@@ -15,7 +15,7 @@ from ballast.files import BallastError, write_csv
 
 
 def main(arguments: argparse.Namespace) -> None:
-    pool = schemas.read_ids(arguments.pool)
+    pool = schemas.read_columns(arguments.pool, schemas.IDS)
     known = features.load(
         arguments.behaviour,
         arguments.category,

@@ -35,18 +35,28 @@ def load(behaviour=None, category=None, embedding=None, references=None, referen
 def _categories(path: str) -> pd.Series:
     """Category ids by row id, in Arrow's own lists."""
     table = read_arrow(path, ["id", "categories"])
-    lists = table["categories"].cast(pa.list_(pa.int8())).combine_chunks()
-    rows, ids = pc.list_parent_indices(lists), pc.list_flatten(lists)
-    known = pc.all(pc.and_(pc.greater_equal(ids, 0), pc.less(ids, len(CATEGORIES)))).as_py()
-    pairs = np.asarray(rows) * len(CATEGORIES) + np.asarray(ids)
-    if known is False or lists.null_count or ids.null_count or len(np.unique(pairs)) < len(pairs):
+    try:
+        lists = table["categories"].cast(pa.list_(pa.int8())).combine_chunks()
+        right = _are_sets(lists)
+    except pa.ArrowException:  # other types, or numbers beyond int8
+        right = False
+    if not right:
         raise BallastError(f"{path}: 'categories' must be lists of distinct ids of 0..{len(CATEGORIES) - 1}")
     return pd.Series(pd.arrays.ArrowExtensionArray(lists), index=table["id"].to_pandas())
 
 
+def _are_sets(lists: pa.ListArray) -> bool:
+    ids = pc.list_flatten(lists)
+    if lists.null_count or ids.null_count:
+        return False
+    pairs = np.asarray(pc.list_parent_indices(lists)) * len(CATEGORIES) + np.asarray(ids)
+    known = np.isin(ids, range(len(CATEGORIES)))
+    return bool(known.all()) and len(np.unique(pairs)) == len(pairs)
+
+
 def _references(path: str, embedding: str) -> np.ndarray:
     """Mean unit embedding of each category's references."""
-    table = schemas.read(path, schemas.REFERENCES)
+    table = schemas.read_columns(path, schemas.REFERENCE_CATEGORIES)
     categories = table["category"].to_numpy(dtype=int)
     lacking = sorted(set(range(len(CATEGORIES))) - set(categories.tolist()))
     if lacking:

@@ -128,7 +128,11 @@ def read_parquet(path: str | Path) -> pd.DataFrame:
 def read_arrow(path: str | Path, columns: list[str]) -> pa.Table:
     """Some columns of a Parquet file, without an object for each value."""
     with _reading_parquet(path):
-        return pq.read_table(path, columns=columns)
+        known = pq.read_schema(path).names
+        lacking = [column for column in columns if column not in known]
+        if not lacking:
+            return pq.read_table(path, columns=columns)
+    raise BallastError(f"{path}: no column '{lacking[0]}'")
 
 
 @contextmanager

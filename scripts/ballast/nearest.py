@@ -92,7 +92,10 @@ class _Scores:
     def exact(self, rows: np.ndarray, category: int) -> np.ndarray:
         """float64 scores in one direction, rounded."""
         parts = [rows[begin : begin + BLOCK] for begin in range(0, len(rows), BLOCK)]
-        found = [np.vecdot(self.vectors.units(part), self.directions[category]) for part in parts]
+        found = []
+        for part in parts:
+            self.vectors.scattered()
+            found.append(np.vecdot(self.vectors.units(part), self.directions[category]))
         return np.round(np.concatenate([np.empty(0), *found]), DIGITS)
 
     def highest(self, near: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -150,7 +153,7 @@ class _Queues:
 
     def _ranked(self, category: int, rows: np.ndarray, near: np.ndarray) -> tuple[list[str], np.ndarray, np.ndarray]:
         exact = self._scores.exact(rows, category).tolist()
-        ids = self._scores.vectors.ids.take(rows).to_pylist()
+        ids = self._scores.vectors.names(rows)
         order = sorted(range(len(rows)), key=lambda place: (-exact[place], ids[place]))[: self._n]
         return [ids[place] for place in order], rows[order], near[order]
 

@@ -18,6 +18,7 @@ PAIRS = pa.DataFrameSchema(
     {"id": ID, "instruction": pa.Column(str), "input": pa.Column(str), "output": pa.Column(str)}, strict=True
 )
 REFERENCES = PAIRS.add_columns({"category": CATEGORY})
+REFERENCE_CATEGORIES = IDS.add_columns({"category": CATEGORY})
 BENCHMARK = pa.DataFrameSchema({"id": ID, "prompt": pa.Column(str), "category": CATEGORY}, strict=True)
 BEHAVIOUR = pa.DataFrameSchema(
     {
@@ -87,9 +88,9 @@ def read(path: str, schema: pa.DataFrameSchema):
     return _check(read_parquet(path), schema, path)
 
 
-def read_ids(path: str):
-    """The `id` column alone of a Parquet file, checked."""
-    return _check(read_arrow(path, ["id"]).to_pandas(), IDS, path)
+def read_columns(path: str, schema: pa.DataFrameSchema):
+    """Read the columns that a schema names from a Parquet file that may have more, and check them."""
+    return _check(read_arrow(path, list(schema.columns)).to_pandas(), schema, path)
 
 
 def write(path: str, table, schema: pa.DataFrameSchema) -> None:

@@ -96,7 +96,7 @@ def by_category(pool: pd.DataFrame, features: Features, multilabel: str) -> np.n
 
     A row without a category has no bit. `primary-only` counts a row's first category alone.
     """
-    lists = pa.chunked_array(pa.array(features.categories, pa.list_(pa.int8()))).combine_chunks()
+    lists = _lists(features.categories)
     lengths = np.diff(lists.offsets.to_numpy())
     rows = np.repeat(np.arange(len(lists)), lengths)
     own = np.diff(rows, prepend=-1) > 0
@@ -104,6 +104,13 @@ def by_category(pool: pd.DataFrame, features: Features, multilabel: str) -> np.n
     members = np.zeros(len(lists), np.uint16)
     np.bitwise_or.at(members, rows[counted], bits(lists.flatten().to_numpy()[counted]))
     return members[positions(features.categories.index, pool["id"], "category labels")]
+
+
+def _lists(categories: pd.Series) -> pa.ListArray:
+    """Arrow's own lists, not copied where they are that already."""
+    lists = pa.array(categories.array if isinstance(categories.dtype, pd.ArrowDtype) else categories.tolist())
+    lists = lists.combine_chunks() if isinstance(lists, pa.ChunkedArray) else lists
+    return lists.cast(pa.list_(pa.int8()))
 
 
 def sizes(members: np.ndarray) -> dict[int, int]:

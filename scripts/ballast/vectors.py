@@ -29,6 +29,7 @@ class Vectors:
         self.ids, self.name, self.dimensions = ids, name, matrices[0].shape[1]
         self._matrices, self._mapped = matrices, mapped
         self._starts = np.cumsum([0, *map(len, matrices)])
+        self._is_large = mapped is not None and len(mapped) > HELD
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -41,6 +42,7 @@ class Vectors:
         """Embeddings of `rows`, which rise: slice of `rows`, float32 matrix that is valid until the next, its norms."""
         room = np.empty((BLOCK, self.dimensions), np.float32)
         ends = np.searchsorted(rows, self._starts)
+        self._advise_all(mmap.MADV_NORMAL)
         for number in np.flatnonzero(np.diff(ends)):
             self._advise(number + AHEAD, mmap.MADV_WILLNEED)
             for begin in range(ends[number], ends[number + 1], BLOCK):
@@ -65,15 +67,36 @@ class Vectors:
         found = (stored if wide else to_float32(stored, np.empty(stored.shape, np.float32))).astype(np.float64)
         return found / np.sqrt(np.vecdot(found, found))[:, None]
 
+    def names(self, rows: np.ndarray) -> list[str]:
+        """Ids of rows; of a large file without reading all ids."""
+        if not self._is_large:
+            return self.ids.take(rows).to_pylist()
+        self.scattered()
+        number = np.searchsorted(self._starts, rows, side="right") - 1
+        places = zip(number.tolist(), (rows - self._starts[number]).tolist(), strict=True)
+        found = [self.ids.chunk(each)[row].as_py() for each, row in places]
+        self.scattered()
+        return found
+
+    def scattered(self) -> None:
+        """Say that single rows are read next: the system shall not read those after them too, nor keep their pages."""
+        self._advise_all(mmap.MADV_RANDOM)
+
     def _check(self, stored: np.ndarray, rows: np.ndarray) -> None:
         wrong = unusable(stored)
         if wrong:
             row = self.ids[int(rows[wrong[0]])]
             raise BallastError(f"{self.name}: the embedding of row {row} {wrong[1]}; delete the file and run again")
 
+    def _advise_all(self, advice: int) -> None:
+        """Give back what is in memory of a large file, and say how it is read next: a page, or those after it too."""
+        if self._is_large:
+            self._mapped.madvise(mmap.MADV_DONTNEED)
+            self._mapped.madvise(advice)
+
     def _advise(self, number: int, advice: int) -> None:
         """Tell the system of the pages of one record batch."""
-        if self._mapped is None or len(self._mapped) <= HELD or number >= len(self._matrices):
+        if not self._is_large or number >= len(self._matrices):
             return
         matrix = self._matrices[number]
         start = matrix.ctypes.data - pa.py_buffer(self._mapped).address

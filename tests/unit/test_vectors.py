@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from ballast import features, nearest, schemas, vectors
@@ -131,6 +132,17 @@ def test_references_of_other_dimensions_and_of_too_few_categories_are_named(tmp_
     schemas.write(names[0], table.assign(category=np.arange(40) % 13), schemas.REFERENCES)
     with pytest.raises(BallastError, match=r"r.parquet: no reference of category 13"):
         features.load(embedding=path, references=names[0], reference_embedding=names[1])
+
+
+@pytest.mark.parametrize("categories", [[[0, 0]], [[14]], [[-1]], [[300]], [None], [[None]], ["0"], [0]])
+def test_categories_that_are_no_sets_of_ids_are_named(tmp_path, categories):
+    path = tmp_path / "c.parquet"
+    pq.write_table(pa.table({"id": ["a"], "categories": categories}), path)
+    with pytest.raises(BallastError, match=r"c.parquet: 'categories' must be lists of distinct ids of 0..13"):
+        features.load(category=path)
+    pq.write_table(pa.table({"id": ["a"]}), path)
+    with pytest.raises(BallastError, match=r"c.parquet: no column 'categories'"):
+        features.load(category=path)
 
 
 # ---- the nearest rows
