@@ -4,8 +4,11 @@ ENV := .venv
 READY := $(ENV)/.ready
 VLLM := .venv-vllm
 export BALLAST_DATA ?= ../shared/data
+# Real lengths where the data is; else those of a fixed draw.
+ALPACA := $(BALLAST_DATA)/alpaca/alpaca_random_9229.alpagasus.json
+LENGTHS := $(if $(wildcard $(ALPACA)),--lengths $(ALPACA))
 
-.PHONY: study test test-workflow test-faults test-slurm test-study rehearsal test-vllm lint clean-study clean
+.PHONY: study test test-workflow test-faults test-slurm test-study rehearsal test-vllm lint bench bench-gpu clean-study clean
 
 study: $(READY)
 	$(ENV)/bin/snakemake
@@ -41,6 +44,20 @@ rehearsal: $(READY)
 # Real vLLM, on CPUs, in an environment of its own.
 test-vllm: $(VLLM)/.ready
 	OMP_NUM_THREADS=1 $(VLLM)/bin/pytest -m vllm tests/vllm
+
+# Speed on this machine's CPU, one thread, on the lengths and prompts of the real data: minutes, and 1 GB of disk.
+bench: export OMP_NUM_THREADS := 1
+bench: $(READY)
+	mkdir -p results/benchmarks
+	$(ENV)/bin/python benchmarks/training.py --size small --modes train generate $(LENGTHS) --out results/benchmarks/training.json
+	$(ENV)/bin/python benchmarks/selection.py --size full --parts scores --out results/benchmarks/selection.json
+	$(ENV)/bin/python benchmarks/selection.py --size small --parts stream embedding --out results/benchmarks/embedding.json
+	$(ENV)/bin/python benchmarks/prefix_cache.py --out results/benchmarks/prefix_cache.json
+
+# Speed of one GPU, a 7B Llama with random weights: needs torch, transformers and peft, no weights and no data.
+bench-gpu: $(READY)
+	mkdir -p results/benchmarks
+	$(ENV)/bin/python benchmarks/training.py $(LENGTHS) --out results/benchmarks/gpu.json
 
 lint: $(READY)
 	$(ENV)/bin/ruff check scripts tests benchmarks
