@@ -4,9 +4,11 @@ ENV := .venv
 READY := $(ENV)/.ready
 VLLM := .venv-vllm
 export BALLAST_DATA ?= ../shared/data
-# Real lengths where the data is; else those of a fixed draw.
+# Real lengths and texts where the data is; else those of a fixed draw.
 ALPACA := $(BALLAST_DATA)/alpaca/alpaca_random_9229.alpagasus.json
 LENGTHS := $(if $(wildcard $(ALPACA)),--lengths $(ALPACA))
+SAFETY := $(BALLAST_DATA)/safety-tuned-llamas/safety_pool.vinid.json
+PAIRS := $(if $(wildcard $(SAFETY)),--pool $(SAFETY))
 
 .PHONY: study test test-workflow test-faults test-slurm test-study rehearsal test-vllm lint bench bench-gpu clean-study clean
 
@@ -51,8 +53,8 @@ bench: $(READY)
 	mkdir -p results/benchmarks
 	$(ENV)/bin/python benchmarks/training.py --size small --modes train generate $(LENGTHS) --out results/benchmarks/training.json
 	$(ENV)/bin/python benchmarks/selection.py --size full --parts scores --out results/benchmarks/selection.json
-	$(ENV)/bin/python benchmarks/selection.py --size small --parts stream embedding --out results/benchmarks/embedding.json
-	$(ENV)/bin/python benchmarks/prefix_cache.py --out results/benchmarks/prefix_cache.json
+	$(ENV)/bin/python benchmarks/selection.py --size small --parts stream embedding $(PAIRS) --out results/benchmarks/embedding.json
+	$(if $(LENGTHS),$(ENV)/bin/python benchmarks/prefix_cache.py --out results/benchmarks/prefix_cache.json)
 
 # Speed of one GPU, a 7B Llama with random weights: needs torch, transformers and peft, no weights and no data.
 bench-gpu: $(READY)

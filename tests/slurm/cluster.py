@@ -215,6 +215,7 @@ class Cluster:
         until(self._is_idle)
 
     def _is_idle(self) -> bool:
+        """Whether the node takes jobs; one that is down is told to."""
         said = self.said("sinfo", "--noheader", "--format=%t")
         if said.startswith("down"):
             self.said("scontrol", "update", f"NodeName={HOST}", "State=RESUME")

@@ -64,7 +64,7 @@ class Scene:
             self.cluster.said("scontrol", "update", f"JobId={job}", "StartTime=now")
 
     def interrupt(self) -> None:
-        """Ctrl-C, again if it is not heard: Snakemake loses one that comes while it looks at its jobs."""
+        """Ctrl-C, again if it is not heard: Snakemake 9.27 has lost one on a busy machine."""
         for _ in range(5):
             self.job.send_signal(signal.SIGINT)
             with suppress(subprocess.TimeoutExpired):

@@ -51,6 +51,20 @@ def test_code_that_was_edited_since_is_not_run_from_memory(tmp_path):
             assert (done.returncode, done.stdout) == (0, "edited\n" if remark else ""), done.stderr
 
 
+def test_a_log_can_be_watched(tmp_path):
+    scripts = shutil.copytree(SCRIPTS, tmp_path / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
+    (scripts / "slow.py").write_text("import time; print('began'); time.sleep(600)")
+    log = tmp_path / "log"
+    with open(log, "w") as said:
+        buffered = ALONE | {"PYTHONUNBUFFERED": ""}
+        job = subprocess.Popen([sys.executable, str(scripts / "stage.py"), "slow"], env=buffered, stdout=said)
+    try:
+        wait_until(lambda: log.read_text() == "began\n", 60)
+    finally:
+        job.kill()
+        job.wait()
+
+
 def test_a_killed_job_takes_its_child_along(tmp_path, preloaded):
     os.mkfifo(tmp_path / "never.json")  # reading it blocks for ever
     arguments = ["--kind", "pool", "--format", "alpaca", "--source", "never.json", "--out", "out.parquet"]
