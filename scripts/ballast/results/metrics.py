@@ -104,6 +104,22 @@ def measure(scores: pd.DataFrame, name: str, options: Options) -> pd.DataFrame:
     return of_experiment(runs, options.experiment)
 
 
+def by_prompt(scores: pd.DataFrame, name: str, options: Options) -> dict[tuple, pd.DataFrame]:
+    """Scores of the metric `name` in its unit, by cell (model, pool, sampler, n): trials (rows) x prompt ids (columns).
+
+    The runs are those of `measure`; a score that could not be read is NaN.
+    """
+    metric = METRICS[name]
+    runs = measure(scores, name, options)[RUN]
+    benchmark = options.benchmarks.get(name, metric.benchmark)
+    used = scores[(scores["benchmark"] == benchmark) & (scores["judge"] == options.judges[name])].merge(runs, on=RUN)
+    used = used.assign(value=metric.factor * used["score"])
+    return {
+        cell: rows.pivot(index="trial", columns="prompt_id", values="value")
+        for cell, rows in used.groupby(CELL, observed=True)
+    }
+
+
 def cells(runs: pd.DataFrame) -> pd.DataFrame:
     """One row per (model, pool, sampler, n): the columns MEASURED over its trials, and `half`.
 

@@ -1,0 +1,131 @@
+"""Intervals and contrasts over runs and prompts at once.
+
+A score belongs to a run and to a prompt, and both are draws: another trial would pick and train otherwise, another
+benchmark would ask otherwise. An interval over prompts alone says nothing of the next run. Runs are few, so the quantile
+is Student's, with the degrees of freedom of what the variance is made of.
+
+Two-way bootstrap: Owen, The pigeonhole bootstrap, Annals of Applied Statistics 1 (2007); the three variances are put
+together as in Cameron, Gelbach and Miller, Robust inference with multiway clustering, JBES 29 (2011).
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+CONFIDENCE = 0.95
+RESAMPLES = 2000
+# Of the interval, by how many runs there are.
+TWO_WAY, PROMPTS_ONLY = "runs and prompts", "prompts only"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean, or a mean difference. `se` and what follows are missing where nothing can be said of them."""
+
+    mean: float
+    se: float
+    freedom: float
+    runs: int
+    prompts: int
+    over: str  # TWO_WAY; PROMPTS_ONLY where there is one run, and the interval leaves runs out
+
+    @property
+    def half(self) -> float:
+        """Half-width of the two-sided 95 % interval."""
+        return float(stats.t.ppf((1 + CONFIDENCE) / 2, self.freedom) * self.se) if self.freedom > 0 else math.nan
+
+    @property
+    def low(self) -> float:
+        return self.mean - self.half
+
+    @property
+    def high(self) -> float:
+        return self.mean + self.half
+
+    @property
+    def p(self) -> float:
+        """Two-sided p-value of a mean of 0; missing where the interval leaves runs out."""
+        if self.over == PROMPTS_ONLY or not self.freedom > 0:
+            return math.nan
+        if self.se == 0:
+            return float(self.mean == 0)
+        return float(2 * stats.t.sf(abs(self.mean) / self.se, self.freedom))
+
+
+NOTHING = Estimate(math.nan, math.nan, math.nan, 0, 0, TWO_WAY)
+
+
+def estimate(values: np.ndarray, seed: int = 0, resamples: int = RESAMPLES) -> Estimate:
+    """The mean of `values` (runs x prompts, NaN where a score is missing) over both; missing cells leave the mean.
+
+    Runs or prompts without any value are left out.
+    """
+    values = np.asarray(values, dtype=float)
+    there = ~np.isnan(values)
+    values = values[there.any(axis=1)][:, there.any(axis=0)]
+    if values.size == 0:
+        return NOTHING
+    runs, prompts = values.shape
+    there = ~np.isnan(values)
+    scores = np.where(there, values, 0.0)
+    mean = float(scores.sum() / there.sum())
+    draw = np.random.default_rng(seed)
+    by_run = draw.multinomial(runs, np.full(runs, 1 / runs), resamples)
+    by_prompt = draw.multinomial(prompts, np.full(prompts, 1 / prompts), resamples)
+    of_prompts = _variance(scores.sum(axis=0), there.sum(axis=0), by_prompt)
+    if runs == 1:
+        return Estimate(mean, math.sqrt(of_prompts), prompts - 1, runs, prompts, PROMPTS_ONLY)
+    of_runs = _variance(scores.sum(axis=1), there.sum(axis=1), by_run)
+    both = _spread(((by_run @ scores) * by_prompt).sum(axis=1), ((by_run @ there) * by_prompt).sum(axis=1))
+    # Noise of single scores is in each of the two, and once more in the draws of both: it must count once.
+    largest = max(of_runs, of_prompts)
+    variance = max(of_runs + of_prompts - max(both - of_runs - of_prompts, 0.0), largest)
+    if variance == 0:
+        return Estimate(mean, 0.0, runs - 1, runs, prompts, TWO_WAY)
+    # Satterthwaite's degrees of freedom.
+    freedom = (of_runs + of_prompts) ** 2 / (of_runs**2 / (runs - 1) + of_prompts**2 / max(prompts - 1, 1))
+    return Estimate(mean, math.sqrt(variance), freedom, runs, prompts, TWO_WAY)
+
+
+def difference(ours: pd.DataFrame, theirs: pd.DataFrame, seed: int = 0) -> Estimate:
+    """Mean difference of two cells, each a table of trials (rows) by prompts (columns).
+
+    Paired over the trials that both have, whose seeds are shared, and over prompts. A trial that one of them lacks is
+    left out.
+    """
+    trials, prompts = ours.index.intersection(theirs.index), ours.columns.intersection(theirs.columns)
+    if not len(trials):
+        return NOTHING
+    return estimate(ours.loc[trials, prompts].to_numpy() - theirs.loc[trials, prompts].to_numpy(), seed)
+
+
+def holm(p: pd.Series) -> pd.Series:
+    """Holm's adjusted p-values; a missing one stays missing and is not part of the family."""
+    adjusted = pd.Series(np.nan, index=p.index)
+    known = p.dropna()
+    if len(known):
+        adjusted[known.index] = multipletests(known, method="holm")[1]
+    return adjusted
+
+
+def area_under_curve(sizes: np.ndarray, values: np.ndarray) -> float:
+    """Mean value over the budget, by trapezoids in log n; missing where there are fewer than two sizes."""
+    if len(sizes) < 2:
+        return math.nan
+    places = np.log(np.asarray(sizes, dtype=float))
+    return float(np.trapezoid(values, places) / (places[-1] - places[0]))
+
+
+def _variance(sums: np.ndarray, counts: np.ndarray, weights: np.ndarray) -> float:
+    """Variance of the mean over draws of one way, by the factor k / (k - 1) for the k that were drawn from."""
+    k = len(sums)
+    return _spread(weights @ sums, weights @ counts) * k / (k - 1) if k > 1 else 0.0
+
+
+def _spread(sums: np.ndarray, counts: np.ndarray) -> float:
+    drawn = counts > 0
+    return float(np.var(sums[drawn] / counts[drawn]))
