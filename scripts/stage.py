@@ -6,15 +6,11 @@ A rule says what its job makes, and by which code: `stage.py train --record CODE
 stage has succeeded, each of these files has a row in the manifest.
 """
 
-import json
+# A thousand jobs start here and hand over: what only a job that stays needs is imported where it stays.
 import os
-import resource
-import runpy
 import sys
-from contextlib import suppress
-from pathlib import Path
 
-SCRIPTS = Path(__file__).parent.resolve()
+SCRIPTS = os.path.dirname(os.path.realpath(__file__))
 # Where a stage runs that does not run in the process that asked: a fork for this job, a process that keeps its model.
 HERE, KEPT = "--here", "--kept"
 # What may ask a hub. Every other stage, and the preloaded process, is offline: no model is ever looked up by name.
@@ -22,30 +18,39 @@ ONLINE = ("fetch", "doctor")
 
 
 def main(stage: str, *arguments: str) -> int:
-    sys.path.insert(0, str(SCRIPTS))
+    sys.path.insert(0, SCRIPTS)
     from ballast import preload
 
-    script = SCRIPTS / f"{stage}.py"
     status = None
     if stage not in ONLINE:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
         keeps = _judge(arguments) if stage == "judge" else None
         place = KEPT if keeps else HERE
-        status = preload.run(Path(__file__).resolve(), [place, stage, *arguments], keeps)
-    return _here(script, list(arguments)) if status is None else status
+        status = preload.run(os.path.realpath(__file__), [place, stage, *arguments], keeps)
+    return _here(stage, list(arguments)) if status is None else status
 
 
 def _judge(arguments: tuple[str, ...]) -> str:
     """What a judge's loaded model depends on: its options, as the workflow gives them; empty where it has no model."""
+    import json
+
     options = arguments[arguments.index("--options") + 1] if "--options" in arguments else "{}"
     return options if json.loads(options).get("model") else ""
 
 
-def _here(script: Path, arguments: list[str], place: str = "") -> int:
+def _here(stage: str, arguments: list[str], place: str = "") -> int:
+    import resource
+    import runpy
+    from contextlib import suppress
+
     from ballast.files import BallastError
 
+    def used() -> tuple[float, float]:
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        return usage.ru_utime, usage.ru_stime
+
     # A process that has done other jobs counts what this one adds.
-    before = _used() if place else (0, 0)
+    before = used() if place else (0, 0)
     if place == KEPT:
         from ballast import keeping
 
@@ -56,37 +61,33 @@ def _here(script: Path, arguments: list[str], place: str = "") -> int:
     if arguments[:1] == ["--record"]:
         end = arguments.index("--")
         recorded, arguments = arguments[1:end], arguments[end + 1 :]
-    sys.argv = [str(script), *arguments]
+    script = os.path.join(SCRIPTS, f"{stage}.py")
+    sys.argv = [script, *arguments]
     # A log is a file, which Python writes by the kilobyte: minutes late for someone who watches.
     sys.stdout.reconfigure(line_buffering=True)
     try:
-        runpy.run_path(str(script), run_name="__main__")
+        runpy.run_path(script, run_name="__main__")
         if recorded:
             from ballast import manifest
 
-            manifest.record(recorded[1:], script.stem, recorded[0], arguments)
+            manifest.record(recorded[1:], stage, recorded[0], arguments)
     except BallastError as error:
-        print(f"{script.stem}: {error}", file=sys.stderr)
+        print(f"{stage}: {error}", file=sys.stderr)
         return 1
     finally:
-        user, system = (now - then for now, then in zip(_used(), before, strict=True))
+        user, system = (now - then for now, then in zip(used(), before, strict=True))
         print(
-            f"{script.stem}: {user:.2f} + {system:.2f} CPU seconds (user + system), "
+            f"{stage}: {user:.2f} + {system:.2f} CPU seconds (user + system), "
             f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB at most",
             file=sys.stderr,
         )
     return 0
 
 
-def _used() -> tuple[float, float]:
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime, usage.ru_stime
-
-
 if __name__ == "__main__":
     if sys.argv[1] in (HERE, KEPT):
         place, stage, *arguments = sys.argv[1:]
-        if str(SCRIPTS) not in sys.path:
-            sys.path.insert(0, str(SCRIPTS))
-        sys.exit(_here(SCRIPTS / f"{stage}.py", arguments, place))
+        if SCRIPTS not in sys.path:
+            sys.path.insert(0, SCRIPTS)
+        sys.exit(_here(stage, arguments, place))
     sys.exit(main(*sys.argv[1:]))

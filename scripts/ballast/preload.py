@@ -3,16 +3,15 @@
 Every job of this machine reads this file before it does anything, so it imports little.
 """
 
-import array
-import json
+import marshal  # what json would write, without its import; both sides are one Python
 import os
 import socket
 import sys
 import time
-from pathlib import Path
 
 ADDRESS = "BALLAST_PRELOAD"  # environment: path of the process's socket
 OUTDATED = "outdated"  # what it says in place of a status, once its code is not the code on disk
+SIZE = 8  # bytes that say how long a job is
 # Seconds until a job whose model is to be kept takes the process for one that will not come.
 PATIENCE = 120
 # Variables that shape a model while it is loaded, or its engine while it starts.
@@ -32,14 +31,14 @@ def start() -> None:
     alone = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONHASHSEED": "0"}
     # Its standard input is a pipe from this process: when this one ends, however it ends, the pipe closes.
     subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("preloaded.py"))],
+        [sys.executable, os.path.join(os.path.dirname(__file__), "preloaded.py")],
         stdin=subprocess.PIPE,
         env=os.environ | keep | alone,
         start_new_session=True,
     )
 
 
-def run(script: Path, arguments: list[str], judge: str | None = None) -> int | None:
+def run(script: str, arguments: list[str], judge: str | None = None) -> int | None:
     """Run a script in a child of the preloaded process; its exit status, or None where there is none of this code yet.
 
     `judge` is what a judge's loaded model depends on: the child keeps it, and takes the next job that says the same.
@@ -50,8 +49,8 @@ def run(script: Path, arguments: list[str], judge: str | None = None) -> int | N
             return None
         here = {"directory": os.getcwd(), "environment": dict(os.environ)}
         shaping = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith(SHAPING)]
-        keeps = judge and [str(script), os.getcwd(), judge, *shaping]
-        send(connection, {"script": str(script), "arguments": arguments, "keeps": keeps} | here, [0, 1, 2])
+        keeps = judge and [script, os.getcwd(), judge, *shaping]
+        send(connection, {"script": script, "arguments": arguments, "keeps": keeps} | here, [0, 1, 2])
         # If this process is killed the connection closes, and the child is ended with it.
         status = connection.makefile().readline()
     if status.strip() == OUTDATED:
@@ -76,6 +75,7 @@ def _connect(connection: socket.socket, address: str, patience: float) -> bool:
 
 
 def send(connection: socket.socket, job: dict, streams: list[int]) -> None:
-    rights = array.array("i", streams).tobytes()
+    rights = b"".join(stream.to_bytes(4, sys.byteorder) for stream in streams)
     connection.sendmsg([b"job\n"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
-    connection.sendall(json.dumps(job).encode() + b"\n")
+    said = marshal.dumps(job)
+    connection.sendall(len(said).to_bytes(SIZE, sys.byteorder) + said)

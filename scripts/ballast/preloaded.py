@@ -14,7 +14,7 @@ import array
 import ctypes
 import gc
 import importlib
-import json
+import marshal
 import os
 import pkgutil
 import runpy
@@ -32,16 +32,18 @@ from typing import NoReturn
 SCRIPTS = Path(__file__).parents[1]
 sys.path.insert(0, str(SCRIPTS))
 
-from ballast.preload import ADDRESS, OUTDATED, send  # noqa: E402
+from ballast.preload import ADDRESS, OUTDATED, SIZE, send  # noqa: E402
 
 
 def _receive(connection: socket.socket) -> tuple[dict, list[int]] | None:
     """A job and its standard streams; None where the other side hung up instead."""
     word, ancillary, _, _ = connection.recvmsg(4, socket.CMSG_SPACE(12))
     streams = list(array.array("i", ancillary[0][2])) if ancillary else []
-    line = connection.makefile().readline() if word else ""
-    if line.endswith("\n"):
-        return json.loads(line), streams
+    with connection.makefile("rb") as said:
+        size = int.from_bytes(said.read(SIZE) if word else b"", sys.byteorder)
+        job = said.read(size)
+    if size and len(job) == size:
+        return marshal.loads(job), streams
     _close(streams)
     return None
 
