@@ -94,9 +94,3 @@ def test_an_image_that_is_not_there_is_one_line_before_any_job(checkout):
     line = "ballast: envs/ballast.sif: no image here; docs/containers.md says how it is built"
     assert done.returncode != 0 and line in done.stderr.splitlines() and "Traceback" not in done.stderr
     assert not (checkout.folder / "results").exists()
-
-
-def test_no_rule_names_a_cluster():
-    """Partitions, accounts and GPUs of one cluster belong into a profile."""
-    for path in (ROOT / "Snakefile", *(ROOT / "workflow/rules").glob("*.smk")):
-        assert not re.search(r"slurm|sbatch|srun|partition|qos", path.read_text(), re.IGNORECASE), path.name
