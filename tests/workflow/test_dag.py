@@ -1,5 +1,6 @@
 """The workflow as a whole: what a dry run shows, linting, targets, and configs that stop it."""
 
+import functools
 import math
 import os
 import re
@@ -31,6 +32,22 @@ def counts(output: str) -> dict[str, int]:
     return {name: int(number) for name, number in re.findall(r"^(\w+) +(\d+)$", output, re.MULTILINE)}
 
 
+@pytest.fixture(scope="module")
+def cold(tmp_path_factory):
+    """Job counts by rule of a study's dry run in an empty folder, shown once."""
+
+    @functools.cache
+    def shown(name: str) -> dict[str, int]:
+        folder = tmp_path_factory.mktemp(name)
+        (folder / "config").symlink_to(ROOT / "config")
+        config_file = ROOT / f"config/{name}.yaml"
+        done = snakemake("--dry-run", "--quiet", "rules", "--configfile", config_file, folder=folder)
+        assert done.returncode == 0, done.stderr
+        return counts(done.stdout)
+
+    return shown
+
+
 def with_mini(tmp_path, **changes):
     raw = config.read(ROOT / "config/mini.yaml") | changes
     path = tmp_path / "study.yaml"
@@ -38,12 +55,11 @@ def with_mini(tmp_path, **changes):
     return path
 
 
-def test_a_cold_dry_run_shows_the_whole_study(tmp_path):
-    done = snakemake("--dry-run", "--quiet", "rules", "--configfile", ROOT / "config/mini.yaml", folder=tmp_path)
+def test_a_cold_dry_run_shows_the_whole_study(cold):
     study = config.load(config.read(ROOT / "config/mini.yaml"))
     trained = len(runs(study))
     measured = trained + len(study.as_is)
-    found = counts(done.stdout)
+    found = cold("mini")
     assert found["train"] == trained and found["generate"] == measured and found["judge"] == 4 * measured
     assert found["sample"] == len({run.subset for run in runs(study)})
     assert (found["world_model"], found["world_judge"]) == (6, 5)
@@ -51,27 +67,21 @@ def test_a_cold_dry_run_shows_the_whole_study(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["paper", "paper-fork", "paper-fast"])
-def test_the_paper_study_is_shown_whole_before_anything_is_fetched(tmp_path, name):
-    (tmp_path / "config").symlink_to(ROOT / "config")
-    done = snakemake("--dry-run", "--quiet", "rules", "--configfile", ROOT / f"config/{name}.yaml", folder=tmp_path)
-    found = counts(done.stdout)
-    assert found["train"] == 239 + 40 + 160 + 140 + 1 and found["generate"] == found["train"] + 2, done.stderr
+def test_the_paper_study_is_shown_whole_before_anything_is_fetched(cold, name):
+    found = cold(name)
+    assert found["train"] == 239 + 40 + 160 + 140 + 1 and found["generate"] == found["train"] + 2
     # Harm, attack success and over-refusal of Table 1's runs; what each other experiment shows; four for Table 5.
     assert found["judge"] == 239 * 3 + 40 * 2 + 160 + 140 + 1 + 3 * 4
     assert (found["fetch"], found["rewrite"], found["table"], found["figure"]) == (21, 1, 5, 6)
 
 
 @pytest.mark.parametrize("profile", ["slurm", "profiles/local-gpu"])
-def test_a_profile_shows_the_whole_paper_study_and_leaves_another_its_place(tmp_path, profile):
+@pytest.mark.parametrize("name", ["paper", "mini"])
+def test_a_profile_shows_the_whole_paper_study_and_leaves_another_its_place(tmp_path, cold, profile, name):
     (tmp_path / "config").symlink_to(ROOT / "config")
-    shown = ["--dry-run", "--quiet", "rules"]
-    for given in ([], ["--configfile", ROOT / "config/mini.yaml"]):
-        named = given or ["--configfile", ROOT / "config/paper.yaml"]
-        plain, profiled = (
-            counts(snakemake(*shown, *extra, folder=tmp_path).stdout)
-            for extra in (named, ["--profile", ROOT / profile, *given])
-        )
-        assert profiled == plain and profiled["train"] > 100
+    given = ["--configfile", ROOT / "config/mini.yaml"] if name == "mini" else []
+    done = snakemake("--dry-run", "--quiet", "rules", "--profile", ROOT / profile, *given, folder=tmp_path)
+    assert counts(done.stdout) == cold(name) and cold(name)["train"] > 100, done.stderr
 
 
 def test_the_doctor_is_a_target_of_its_own(tmp_path):
@@ -81,10 +91,9 @@ def test_the_doctor_is_a_target_of_its_own(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["mini", "paper"])
-def test_the_bill_counts_the_jobs_that_would_run(tmp_path, name):
+def test_the_bill_counts_the_jobs_that_would_run(tmp_path, cold, name):
     (tmp_path / "config").symlink_to(ROOT / "config")
-    given = ["--configfile", ROOT / f"config/{name}.yaml"]
-    dry = counts(snakemake("--dry-run", "--quiet", "rules", *given, folder=tmp_path).stdout)
+    given, dry = ["--configfile", ROOT / f"config/{name}.yaml"], cold(name)
     done = snakemake("bill", "--groups", "judge=judging", "--group-components", "judging=8", *given, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     # Rule, jobs, cluster jobs.
@@ -139,14 +148,6 @@ def test_an_experiment_that_is_left_out_has_no_table_and_no_figure(tmp_path):
     path = with_mini(tmp_path, experiments=experiments)
     found = counts(snakemake("--dry-run", "--quiet", "rules", "--configfile", path, folder=tmp_path).stdout)
     assert (found["table"], found["figure"]) == (4, 5)
-
-
-def test_lint_and_format_are_clean():
-    lint = subprocess.run([SNAKEMAKE, "--lint"], capture_output=True, text=True, cwd=ROOT)
-    assert lint.returncode == 0, lint.stderr
-    snakefmt = [SNAKEMAKE.with_name("snakefmt"), "--check", "Snakefile", "workflow"]
-    formatted = subprocess.run(snakefmt, capture_output=True, text=True, cwd=ROOT)
-    assert formatted.returncode == 0, formatted.stderr
 
 
 def test_every_rule_says_what_it_costs_and_where_it_logs():
