@@ -1,6 +1,6 @@
 """Print what a study costs on a cluster of GPUs, by rule, before any job runs.
 
-bill.py --options JSON
+bill.py --options JSON [--out TEXT]
 """
 
 import argparse
@@ -11,6 +11,7 @@ from dataclasses import replace
 from tabulate import tabulate
 
 from ballast.bill import Bill, Line, added, bill
+from ballast.files import write_text
 from ballast.prices import MARKS
 
 GPUS = (8, 16, 32)
@@ -20,11 +21,18 @@ def main(arguments: argparse.Namespace) -> None:
     options = json.loads(arguments.options)
     found = bill(options)
     if options["gpu"]:
-        print("\n\n".join(report(options["study"], found)))
+        parts = report(options["study"], found)
     else:
-        print(f"{options['study']}: models of the mini world, no GPU needed\n")
         lines = [(line.rule, line.jobs, line.cluster_jobs) for line in (*found.lines, found.total)]
-        print(table(lines, ["rule", "jobs", "cluster jobs"]))
+        parts = [
+            f"{options['study']}: models of the mini world, no GPU needed",
+            table(lines, ["rule", "jobs", "cluster jobs"]),
+        ]
+    text = "\n\n".join(parts)
+    if arguments.out:
+        write_text(arguments.out, f"{text}\n")
+    else:
+        print(text)
 
 
 def report(study: str, found: Bill) -> list[str]:
@@ -105,4 +113,5 @@ def table(rows: list[tuple], headers: list[str], floatfmt: str | tuple[str, ...]
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--options", required=True)
+    parser.add_argument("--out", help="a file in place of the terminal")
     main(parser.parse_args())

@@ -136,3 +136,10 @@ def bill_options():
         "generation": study.generation.model_dump(),
         "fetched": sum(study.sources[name].gigabytes or 0 for name in sources.used(study)),
     }
+
+
+def cost_options():
+    """The bill without what differs between two ways to run the same study."""
+    said = bill_options()
+    datasets = {name: facts | {"command": "snakemake"} for name, facts in said["datasets"].items()}
+    return said | {"datasets": datasets, "groups": {}}

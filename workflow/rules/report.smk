@@ -1,0 +1,103 @@
+"""What the report shows beside the figures: every document as a page, and what a reader must know of the study.
+
+Inputs: the study's documents, in Markdown or text; the config; for the cost, the datasets' rows.
+Outputs: about/{methods,config,software}.md, about/cost.txt, pages/<document>.html.
+Costs: CPU seconds. `snakemake --report report.html` puts figures and pages into one file, once a study has run.
+"""
+
+ABOUT = expand("{results}/about/{name}.md", results=RESULTS, name=("methods", "config", "software"))
+# Each document of the report: its category there, and its title.
+DOCUMENTS = {
+    "headline.txt": ("Start here", "Headline"),
+    **{f"tables/table{number}.md": ("Tables", f"Table {number}") for number in table_numbers()},
+    "about/methods.md": ("About this study", "Methods, ready to paste"),
+    "about/cost.txt": ("About this study", "Cost"),
+    "about/config.md": ("About this study", "Config"),
+    "about/software.md": ("About this study", "Software"),
+}
+
+
+rule about:
+    output:
+        methods=f"{RESULTS}/about/methods.md",
+        config=f"{RESULTS}/about/config.md",
+        software=f"{RESULTS}/about/software.md",
+    log:
+        f"{RESULTS}/logs/about.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/about.jsonl"
+    localrule: True
+    conda:
+        "../../envs/ballast.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=5,
+    params:
+        config=as_json(study),
+        code=code_identity("about"),
+    message:
+        "Say how the study is made"
+    shell:
+        "stage about --record {params.code} {output:q} --"
+        " --config {params.config:q} --out-methods {output.methods:q} --out-config {output.config:q}"
+        " --out-software {output.software:q} &> {log:q}"
+
+
+rule cost:
+    input:
+        settled,
+        before_training(),
+    output:
+        text=f"{RESULTS}/about/cost.txt",
+    log:
+        f"{RESULTS}/logs/cost.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/cost.jsonl"
+    localrule: True
+    conda:
+        "../../envs/ballast.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=5,
+    params:
+        options=lambda wildcards: as_json(cost_options()),
+        code=code_identity("bill"),
+    message:
+        "Count what the study costs, for the report"
+    shell:
+        "stage bill --record {params.code} {output:q} --"
+        " --options {params.options:q} --out {output.text:q} &> {log:q}"
+
+
+rule pages:
+    input:
+        settled,
+        documents=expand("{results}/{document}", results=RESULTS, document=DOCUMENTS),
+    output:
+        [
+            report(
+                f"{RESULTS}/pages/{document}.html",
+                caption="../report/page.rst",
+                category=category,
+                labels={"document": title},
+            )
+            for document, (category, title) in DOCUMENTS.items()
+        ],
+    log:
+        f"{RESULTS}/logs/pages.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/pages.jsonl"
+    localrule: True
+    conda:
+        "../../envs/ballast.yaml"
+    resources:
+        mem_mb=500,
+        runtime=5,
+    params:
+        titles=json.dumps([title for _, title in DOCUMENTS.values()]),
+        code=code_identity("pages"),
+    message:
+        "Make a page of each document, for the report"
+    shell:
+        "stage pages --record {params.code} {output:q} --"
+        " --titles {params.titles:q} --documents {input.documents:q} --out {output:q} &> {log:q}"
