@@ -31,7 +31,7 @@ rule claims:
     conda:
         "../../envs/ballast.yaml"
     resources:
-        mem_mb=4000,
+        mem_mb=8000,
         runtime=30,
     params:
         options=claims_options(),
@@ -59,7 +59,7 @@ rule comparison:
     conda:
         "../../envs/ballast.yaml"
     resources:
-        mem_mb=4000,
+        mem_mb=8000,
         runtime=30,
     params:
         options=lambda wildcards: artefact_options(f"comparison-{wildcards.number}"),

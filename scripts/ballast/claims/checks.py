@@ -148,12 +148,14 @@ class Largest:
         firm = [one for one in contrasts if one.decidable]
         most = max(firm or contrasts, key=lambda one: one.estimate.mean)
         number = (most.estimate.mean, self.unit, most.estimate.low, most.estimate.high)
-        said = f"{_at(most.ours)}, the largest of {len(firm or contrasts)}; {runs_said(most)}"
-        if not firm:
-            return Finding(OPEN, f"single runs only: {said}", *number)
+        several = " with several runs" if 0 < len(firm) < len(contrasts) else ""
+        said = f"{_at(most.ours)}, the largest of {len(firm or contrasts)}{several}; {runs_said(most)}"
         over = holm(pd.Series([replace(one.estimate, mean=one.estimate.mean - upper).p for one in firm]))
         if any(p < ALPHA and one.estimate.mean > upper for one, p in zip(firm, over, strict=True)):
             return Finding(FAILS, f"more than claimed: {said}", *number)
+        if len(firm) < len(contrasts):
+            alone = sorted({one.ours.sampler for one in contrasts if not one.decidable})
+            return Finding(OPEN, f"a single run of {', '.join(alone)}: {said}", *number)
         if all(one.estimate.high < lower for one in firm):
             return Finding(FAILS, f"less than claimed: {said}", *number)
         return Finding(OPEN, f"the interval includes the claimed: {said}", *number)
@@ -306,7 +308,8 @@ def _reduced(grid: Measured, ours: Cell, theirs: Cell, unit: str) -> Contrast:
     """By how much `ours` lies below `theirs`."""
     if unit == PER_CENT:
         return grid.reduction(ours, theirs)
-    return replace(grid.contrast(theirs, ours), ours=ours, theirs=theirs)
+    contrast = grid.contrast(ours, theirs)
+    return replace(contrast, estimate=replace(contrast.estimate, mean=-contrast.estimate.mean))
 
 
 def _all_pairs(grid: Grid, metrics, against: str, samplers, sizes) -> list[tuple[Cell, Cell]]:
@@ -386,4 +389,8 @@ def _lacking(contrasts: list[Contrast], there: list[Contrast]) -> str:
     missing = [one for one in contrasts if one not in there]
     if not missing:
         return "an experiment or a size of it"
-    return f"a run of {missing[0].ours.sampler} or {missing[0].theirs.sampler} at n = {missing[0].ours.n}"
+    first = missing[0]
+    names = " or ".join(dict.fromkeys((first.ours.sampler, first.theirs.sampler)))
+    return f"a score for {METRICS[first.ours.metric].label.lower()} of {names}" + (
+        f" at n = {first.ours.n}" if first.ours.n else ""
+    )

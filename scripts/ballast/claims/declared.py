@@ -382,9 +382,16 @@ CLAIMS = (
     Claim(
         "over-refusal-rises",
         f"{PAPER}, appendix C.1 and Figure 6; {A}",
-        "More examples, more refusals of safe prompts: the least n of Random and each -B sampler below the largest.",
-        "higher",
-        Lower(rises(OVER_REFUSAL, (RANDOM, *BEHAVIOURAL))),
+        "More examples, more refusals of safe prompts: the least n of Random and of SSS-B below the largest.",
+        "lower",
+        Lower(rises(OVER_REFUSAL, (RANDOM, "sss-b"))),
+    ),
+    Claim(
+        "over-refusal-rises-deterministic",
+        f"{PAPER}, appendix C.1 and Figure 6",
+        "The same of PSS-B and Cossim-B.",
+        "lower",
+        Lower(rises(OVER_REFUSAL, ("pss-b", "cossim-b"))),
     ),
     Claim(
         "transfer",
@@ -403,8 +410,8 @@ CLAIMS = (
     Claim(
         "forgetting",
         f"{PAPER}, abstract and section 1",
-        "Fine-tuning on harmless data alone makes an aligned model more harmful.",
-        "higher",
+        "An aligned model is less harmful as it is than after fine-tuning on harmless data alone.",
+        "lower",
         Lower(aligned_below_tuned, "forgetting"),
     ),
 )

@@ -5,7 +5,7 @@ Both kinds of grid have the axes of an experiment and `mean(cell)`, NaN where th
 
 import math
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -103,6 +103,8 @@ class Measured(Grid):
 
     def __init__(self, scores: pd.DataFrame, options: Options):
         self._scores, self._options = scores, options
+        # Claims share many of their pairs, and each costs a bootstrap.
+        self.contrast, self.reduction = cache(self.contrast), cache(self.reduction)
         self.models, self.pools = options.experiment.models, options.experiment.pools
         self.samplers, self.sizes = options.experiment.samplers, tuple(sorted(options.experiment.n))
 

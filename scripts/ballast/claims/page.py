@@ -75,7 +75,7 @@ def page(printed: Sequence[Finding], ours: Sequence[Finding], options: dict[str,
         + [_verdict(one), _verdict(other)]
         for claim, one, other in zip(CLAIMS, printed, ours, strict=True)
     ]
-    counts = [_counted("The published tables", printed), _counted("This study", ours)]
+    counts = [_counted("The published tables", printed), _counted("This study", ours), *_decided(ours)]
     parts = [
         "# What the publications claim, and what holds",
         "\n".join([*counts, *(f"- {note}" for note in [*said, *NOTES])]),
@@ -110,6 +110,15 @@ def _number(found: Finding) -> str:
         return f"{found.value:.0f} {found.unit}"
     span = "" if math.isnan(found.low) else f" ({found.low:.2f} to {found.high:.2f})"
     return f"{found.value + 0:.2f}{span} {found.unit}"
+
+
+def _decided(findings: Sequence[Finding]) -> list[str]:
+    """Which claims a study decides, a line a verdict."""
+    named = {
+        verdict: [f"`{claim.id}`" for claim, one in zip(CLAIMS, findings, strict=True) if one.verdict == verdict]
+        for verdict in (HOLDS, FAILS)
+    }
+    return [f"- In this study {verdict}: {', '.join(ids)}." for verdict, ids in named.items() if ids]
 
 
 def _counted(whose: str, findings: Sequence[Finding]) -> str:
