@@ -89,6 +89,10 @@ class Study(Section):
             for kind in ("models", "pools") if experiment else ():
                 for name in getattr(experiment, kind):
                     _known(f"experiments.{place}.{kind}", name, getattr(self, kind))
+        named: dict[str, str] = {}
+        for name, model in self.models.items():
+            if model.published and named.setdefault(model.published, name) != name:
+                raise ValueError(f"models.{name}.published: models.{named[model.published]} is '{model.published}' too")
         for name in self.as_is:
             _known("as_is", name, self.models)
         for place, metric in self.metrics:

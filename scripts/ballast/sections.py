@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from ballast import plugins
+from ballast.published import MODELS as PUBLISHED_MODELS
 from ballast.world.options import WorldOptions
 
 PositiveInt = Annotated[int, Field(ge=1, strict=True)]
@@ -128,6 +129,15 @@ class Model(Place):
         None, description="Alpaca template: a source's name or a JSON file; the default is Ballast's own."
     )
     system: str | None = Field(None, description="System message of a chat prompt; none by default.")
+    published: Literal[*PUBLISHED_MODELS] | None = Field(
+        None, description="Which model of the paper's tables this is, so that its cells are compared; none by default."
+    )
+
+    @model_validator(mode="after")
+    def _not_made_here(self):
+        if self.world and self.published:
+            raise ValueError("a model of the mini world is none of the paper's; leave out 'published'")
+        return self
 
 
 class Endpoint(Section):

@@ -58,6 +58,12 @@ def test_every_config_that_ships_is_valid(name):
             {"world": "safety.json", "path": "x"},
             ["pools.safety", "exactly one of 'world', 'path' and 'source'"],
         ),
+        ("models.llama.published", "llama-2-7b", ["models.llama", "a model of the mini world is none of the paper's"]),
+        (
+            "models.llama",
+            {"path": "x", "published": "llama-2"},
+            ["models.llama.published", "'llama-2-7b'", "'llama-2'"],
+        ),
         ("training.per_device_train_batch_size", 5, ["must divide batch_size"]),
         ("world", {"options": {"pool_row": 1}}, ["'pool_row'", "did you mean 'pool_rows'"]),
     ],
@@ -69,6 +75,12 @@ def test_a_mistake_is_one_line_that_names_the_key_and_the_nearest_word(mini, pla
     assert "\n" not in message
     for word in words:
         assert word in message
+
+
+def test_two_models_cannot_both_be_one_of_the_papers(mini):
+    mini["models"] |= {name: {"path": name, "published": "mistral-7b"} for name in ("first", "second")}
+    with pytest.raises(BallastError, match="models.second.published: models.first is 'mistral-7b' too"):
+        config.load(mini)
 
 
 def test_a_missing_key_is_named(mini):

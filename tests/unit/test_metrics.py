@@ -157,6 +157,7 @@ EVERYTHING = {
     "labellers": {"behaviour": "wildguard"},
     "stand_ins": {"harm-rm": "A stand-in for harm.", "md-judge": "A stand-in for attacks."},
     "model_labels": {"m": "Model M", "other": "Other"},
+    "published": {"m": "mistral-7b", "other": "llama-2-7b"},
     "experiment": GRID,
 }
 
@@ -165,6 +166,7 @@ def test_an_artefact_gets_only_what_it_uses():
     harm = options_for("table-1", EVERYTHING)
     assert harm["judges"] == {"harm": "harm-rm"} and harm["stand_ins"] == {"harm-rm": "A stand-in for harm."}
     assert harm["model_labels"] == {"m": "Model M"} and "redact" not in harm and "labellers" not in harm
+    assert "published" not in harm and options_for("comparison-1", EVERYTHING)["published"] == {"m": "mistral-7b"}
     assert set(options_for("figure-5", EVERYTHING)) == {"study", "synthetic", "labellers", "stand_ins"}
     for artefact in ARTEFACTS:
         part = options_for(artefact, EVERYTHING)

@@ -10,7 +10,7 @@ from edits import checkout, edit
 
 pytestmark = pytest.mark.workflow
 # What shows scores; Table 3 and Figure 5 show the pool.
-SHOWN = {"scores": 1, "table": 4, "figure": 5, "headline": 1}
+SHOWN = {"scores": 1, "table": 4, "figure": 5, "headline": 1, "claims": 1, "comparison": 3}
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +66,15 @@ def test_a_judge_template_is_its_judge_and_decoding_is_generation_onwards(copy):
     assert pending(copy, generation={"max_new_tokens": 99}) == {"generate": 582, "judge": 1110} | SHOWN
 
 
+def test_a_published_number_and_the_name_of_a_published_model_are_what_shows_them(copy):
+    edit(copy, "scripts/ballast/published/tables.csv", "2.16,0.06", "2.17,0.06")
+    assert pending(copy) == {"claims": 1, "comparison": 3}
+    edit(copy, "scripts/ballast/published/tables.csv", "2.17,0.06", "2.16,0.06")
+    assert pending(copy, models={"mistral-7b": {"published": None}}) == {"comparison": 1}
+
+
 def test_figures_alone_and_code_of_two_stages(copy):
     edit(copy, "scripts/ballast/results/style.py", "\n\n\n", "\n\nSAME = 1\n\n\n")
     assert pending(copy) == {"figure": 6}
     edit(copy, "scripts/ballast/results/markup.py", "\n\n\n", "\n\nSAME = 1\n\n\n")
-    assert pending(copy) == {"figure": 6, "table": 5, "headline": 1}
+    assert pending(copy) == {"figure": 6, "table": 5, "headline": 1, "claims": 1, "comparison": 3}

@@ -93,6 +93,8 @@ def cpu_jobs():
         "table": len(TABLES) // 3,
         "figure": len(FIGURES) // 4,
         "headline": 1,
+        "claims": 1,
+        "comparison": len(COMPARISONS) // 2,
     }
 
 

@@ -274,10 +274,17 @@ def artefact_options(artefact):
         "labellers": {"behaviour": labels.behaviour},
         "model_labels": {name: model.label or name for name, model in study.models.items()},
         "stand_ins": {name: text for name in study.judges if (text := sources.stand_in(name, study.judges[name]))},
+        "published": {name: model.published for name, model in study.models.items() if model.published},
     }
     if experiment:
         everything["experiment"] = experiment.model_dump()
     return as_json(options_for(artefact, everything))
+
+
+def claims_options():
+    """What the claims are told: the options of each experiment that the study has."""
+    names = [name for name, experiment in study.experiments if experiment and f"claims-{name}" in EXPERIMENT]
+    return as_json({name: json.loads(artefact_options(f"claims-{name}")) for name in names})
 
 
 def artefact_inputs(artefact):

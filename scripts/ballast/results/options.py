@@ -29,6 +29,15 @@ ARTEFACTS = {
     "figure-6": Artefact(("over_refusal",), one=("models", "pools")),
     "figure-7": Artefact(("asr",), one=("models",)),
     "headline": Artefact(("harm", "asr", "over_refusal"), one=("models", "pools")),
+    "comparison-1": Artefact(("harm",), one=("models", "pools"), keys=("published",)),
+    "comparison-2": Artefact(("asr",), one=("models", "pools"), keys=("published",)),
+    "comparison-4": Artefact(("harm",), one=("pools",), keys=("published",)),
+    # The claims, by the experiment whose runs they are about.
+    "claims-sampling": Artefact(("harm", "asr", "over_refusal"), one=("models", "pools")),
+    "claims-behaviour": Artefact(("harm", "helpfulness"), one=("models", "pools", "n")),
+    "claims-transfer": Artefact(("harm",), one=("pools",)),
+    "claims-rewriting": Artefact(("asr",), one=("models",)),
+    "claims-forgetting": Artefact(("harm",), one=("pools", "samplers")),
 }
 AXES = ("models", "pools", "samplers", "n")
 
@@ -56,6 +65,7 @@ class Options:
     model_labels: dict[str, str] = field(default_factory=dict)  # model -> its name in tables and figures
     labellers: dict[str, str] = field(default_factory=dict)  # what is labelled -> judge
     stand_ins: dict[str, str] = field(default_factory=dict)  # judge -> the sentence that says what stands for it
+    published: dict[str, str] = field(default_factory=dict)  # model -> which model of the paper's tables it is
     experiment: Experiment | None = None
 
     def model_label(self, model: str) -> str:
@@ -78,6 +88,8 @@ def options_for(artefact: str, options: dict) -> dict:
         part["experiment"] = _experiment(artefact, _need(artefact, options, "experiment"))
         part["benchmarks"] = _only(needs.metrics, options.get("benchmarks"))
         part["model_labels"] = _only(part["experiment"]["models"], options.get("model_labels"))
+        if "published" in part:
+            part["published"] = _only(part["experiment"]["models"], part["published"])
         used = part["judges"].values()
     else:
         part["labellers"] = _need(artefact, options, "labellers")

@@ -1,0 +1,185 @@
+"""Where a claim is checked: the cells that the paper printed, or those of a study's experiment.
+
+Both kinds of grid have the axes of an experiment and `mean(cell)`, NaN where there is no such cell.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from ballast.published import TEXT, TRIALS
+from ballast.published.tables import READINGS
+from ballast.results import metrics
+from ballast.results.names import AS_IS, REFERENCES
+from ballast.results.options import Options
+from ballast.results.statistics import NOTHING, PROMPTS_ONLY, TWO_WAY, Estimate, difference, estimate, holm
+
+# The published tables that an experiment of ours repeats; the others it printed as figures.
+PRINTED = {"sampling": ("1", "2", TEXT), "transfer": ("4",)}
+
+
+class Cell(NamedTuple):
+    metric: str
+    model: str
+    pool: str
+    sampler: str
+    n: int
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """One cell less another. `single`: samplers of which there is one run, so that no interval holds their spread."""
+
+    ours: Cell
+    theirs: Cell
+    estimate: Estimate
+    single: tuple[str, ...] = ()
+
+    @property
+    def decidable(self) -> bool:
+        """Whether the interval holds the spread over runs; a reference is the model that it is, and may be one run."""
+        known = self.estimate.over == TWO_WAY and self.estimate.freedom > 0
+        return known and set(self.single) <= set(REFERENCES)
+
+
+class Grid:
+    """The axes, and how a cell of them is named."""
+
+    models: tuple[str, ...]
+    pools: tuple[str, ...]
+    samplers: tuple[str, ...]
+    sizes: tuple[int, ...]
+
+    def cell(self, metric: str, sampler: str, n: int, model: str | None = None, pool: str | None = None) -> Cell:
+        """The cell of a sampler at n; of the first model and pool where none is named. A reference has n = 0."""
+        pool = "-" if sampler == AS_IS else pool or self.pools[0]
+        return Cell(metric, model or self.models[0], pool, sampler, 0 if sampler in REFERENCES else n)
+
+
+class Published(Grid):
+    """What the paper printed of an experiment."""
+
+    pools = ("",)
+
+    def __init__(self, table: pd.DataFrame, experiment: str):
+        table = table[table["table"].isin(PRINTED.get(experiment, ()))]
+        self.models = tuple(dict.fromkeys(table["model"]))
+        self.samplers = tuple(dict.fromkeys(table["sampler"]))
+        self.sizes = tuple(sorted(set(table["n"]) - {0}))
+        self.cells = table.set_index(["metric", "model", "sampler", "n"])
+
+    def mean(self, cell: Cell) -> float:
+        return self._value(cell, "mean")
+
+    def plus_minus(self, cell: Cell) -> float:
+        """What stands after ±; NaN where nothing does."""
+        return self._value(cell, "pm")
+
+    def p(self, pairs: list[tuple[Cell, Cell]], reading: str) -> pd.Series:
+        """Two-sided p-values of Welch's test, if ± is `reading`, over TRIALS runs a cell; missing without ±."""
+        spread = READINGS[reading]
+        values = [
+            stats.ttest_ind_from_stats(
+                *(self.mean(one), spread * self.plus_minus(one), TRIALS),
+                *(self.mean(other), spread * self.plus_minus(other), TRIALS),
+                equal_var=False,
+            ).pvalue
+            for one, other in pairs
+        ]
+        return pd.Series(values, dtype=float)
+
+    def _value(self, cell: Cell, column: str) -> float:
+        key = (cell.metric, cell.model, cell.sampler, cell.n)
+        return float(self.cells.at[key, column]) if key in self.cells.index else math.nan
+
+
+class Measured(Grid):
+    """A study's experiment. A cell's scores are a table of trials (rows) by prompts (columns)."""
+
+    def __init__(self, scores: pd.DataFrame, options: Options):
+        self._scores, self._options = scores, options
+        # Claims share many of their pairs, and each costs a bootstrap.
+        self.contrast, self.reduction = cache(self.contrast), cache(self.reduction)
+        self.models, self.pools = options.experiment.models, options.experiment.pools
+        self.samplers, self.sizes = options.experiment.samplers, tuple(sorted(options.experiment.n))
+
+    @cached_property
+    def _cells(self) -> dict[Cell, pd.DataFrame]:
+        return {
+            Cell(metric, *place): values
+            for metric in self._options.judges
+            for place, values in metrics.by_prompt(self._scores, metric, self._options).items()
+        }
+
+    def label(self, model: str) -> str:
+        return self._options.model_label(model)
+
+    def mean(self, cell: Cell) -> float:
+        return float(np.nanmean(self._cells[cell].to_numpy())) if self.has(cell) else math.nan
+
+    def has(self, cell: Cell) -> bool:
+        return cell in self._cells and bool(self._cells[cell].notna().to_numpy().any())
+
+    def spread(self, cell: Cell) -> float:
+        """Standard deviation of the runs' means; NaN with fewer than two runs."""
+        return float(self._cells[cell].mean(axis=1).std()) if self.has(cell) else math.nan
+
+    def contrast(self, ours: Cell, theirs: Cell) -> Contrast:
+        """The difference of two cells, paired over the trials that both have, and over prompts.
+
+        Where one side is a single run, it stands against every run of the other.
+        """
+        if not (self.has(ours) and self.has(theirs)):
+            return Contrast(ours, theirs, NOTHING)
+        one, other, single = self._paired(ours, theirs)
+        return Contrast(ours, theirs, difference(one, other), single)
+
+    def reduction(self, ours: Cell, theirs: Cell) -> Contrast:
+        """By how many per cent the mean of `ours` lies below that of `theirs`, with an interval by the delta method.
+
+        NOTHING where the mean of `theirs` is not clearly above 0: then no ratio means anything.
+        """
+        if not (self.has(ours) and self.has(theirs)):
+            return Contrast(ours, theirs, NOTHING)
+        one, other, single = self._paired(ours, theirs)
+        trials, prompts = one.index.intersection(other.index), one.columns.intersection(other.columns)
+        above, below = one.loc[trials, prompts].to_numpy(), other.loc[trials, prompts].to_numpy()
+        there = ~(np.isnan(above) | np.isnan(below))
+        base = estimate(np.where(there, below, np.nan))
+        if not base.low > 0:
+            return Contrast(ours, theirs, NOTHING, single)
+        ratio = above[there].mean() / base.mean
+        # What a cell adds to the ratio, to first order: its mean is 0, its spread that of the ratio.
+        linear = estimate(np.where(there, (above - ratio * below) / base.mean, np.nan))
+        return Contrast(ours, theirs, replace(linear, mean=100 * (1 - ratio), se=100 * linear.se), single)
+
+    def _paired(self, ours: Cell, theirs: Cell) -> tuple[pd.DataFrame, pd.DataFrame, tuple[str, ...]]:
+        one, other = self._cells[ours], self._cells[theirs]
+        single = tuple(cell.sampler for cell, runs in ((ours, one), (theirs, other)) if len(runs) == 1)
+        if len(one) == 1 < len(other):
+            one = _repeated(one, other.index)
+        if len(other) == 1 < len(one):
+            other = _repeated(other, one.index)
+        return one, other, single
+
+
+def adjusted(contrasts: list[Contrast]) -> pd.Series:
+    """Holm's p-values of the contrasts that can be decided; missing for the others."""
+    return holm(pd.Series([one.estimate.p if one.decidable else math.nan for one in contrasts], dtype=float))
+
+
+def runs_said(contrast: Contrast) -> str:
+    """What the interval is over, in words."""
+    if contrast.estimate.over == PROMPTS_ONLY:
+        return "one run each, interval over prompts only"
+    return f"{contrast.estimate.runs} runs" + (f", one of {' and '.join(contrast.single)}" if contrast.single else "")
+
+
+def _repeated(run: pd.DataFrame, trials: pd.Index) -> pd.DataFrame:
+    """One run as if it were each of several trials."""
+    return pd.DataFrame(np.repeat(run.to_numpy(), len(trials), axis=0), index=trials, columns=run.columns)

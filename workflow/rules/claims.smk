@@ -1,0 +1,72 @@
+"""The claims of the publications, checked, and the paper's tables beside the study's own.
+
+Inputs: scores.parquet, and what the paper printed, scripts/ballast/published/tables.csv.
+Outputs: claims.{csv,md}; comparison/table<1,2,4>.{csv,md}.
+Costs: CPU minutes. An experiment that the config leaves out has no comparison, and its claims are not decidable.
+"""
+
+PUBLISHED = os.path.relpath(f"{workflow.basedir}/scripts/ballast/published/tables.csv")
+EXPERIMENT |= {f"claims-{name}": name for name in ("sampling", "behaviour", "transfer", "rewriting", "forgetting")}
+EXPERIMENT |= {"comparison-1": "sampling", "comparison-2": "sampling", "comparison-4": "transfer"}
+COMPARISONS = expand(
+    "{results}/comparison/table{number}.{kind}",
+    results=RESULTS,
+    number=[number for number in (1, 2, 4) if available(f"comparison-{number}")],
+    kind=("csv", "md"),
+)
+
+
+rule claims:
+    input:
+        settled,
+        scores=f"{RESULTS}/scores.parquet",
+        published=PUBLISHED,
+    output:
+        csv=f"{RESULTS}/claims.csv",
+        md=f"{RESULTS}/claims.md",
+    log:
+        f"{RESULTS}/logs/claims.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/claims.jsonl"
+    conda:
+        "../../envs/ballast.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=30,
+    params:
+        options=claims_options(),
+        code=code_identity("claims"),
+    message:
+        "Check the claims of the publications"
+    shell:
+        "stage claims --record {params.code} {output:q} --"
+        " --options {params.options:q} --scores {input.scores:q} --published {input.published:q}"
+        " --out-csv {output.csv:q} --out-md {output.md:q} &> {log:q}"
+
+
+rule comparison:
+    input:
+        settled,
+        scores=f"{RESULTS}/scores.parquet",
+        published=PUBLISHED,
+    output:
+        csv=f"{RESULTS}/comparison/table{{number}}.csv",
+        md=f"{RESULTS}/comparison/table{{number}}.md",
+    log:
+        f"{RESULTS}/logs/comparison{{number}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/comparison{{number}}.jsonl"
+    conda:
+        "../../envs/ballast.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=30,
+    params:
+        options=lambda wildcards: artefact_options(f"comparison-{wildcards.number}"),
+        code=code_identity("comparison"),
+    message:
+        "Compare Table {wildcards.number} with the paper's"
+    shell:
+        "stage comparison --record {params.code} {output:q} --"
+        " --number {wildcards.number} --options {params.options:q} --scores {input.scores:q}"
+        " --published {input.published:q} --out-csv {output.csv:q} --out-md {output.md:q} &> {log:q}"
