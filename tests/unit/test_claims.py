@@ -10,8 +10,8 @@ import pytest
 from published import SIZES, TABLES, TRANSFER, made_scores, options
 
 from ballast.claims import page
-from ballast.claims.checks import FAILS, HOLDS, OPEN
-from ballast.claims.declared import CLAIMS, HARM
+from ballast.claims.checks import FAILS, HOLDS, OPEN, Lower
+from ballast.claims.declared import CLAIMS, HARM, below
 from ballast.claims.grids import Measured, Published
 from ballast.files import BallastError
 from ballast.published import tables
@@ -142,6 +142,12 @@ def test_what_is_significant_depends_on_what_plus_minus_is(metric, sampler, expe
     assert found == expected
 
 
+def test_a_significant_difference_the_other_way_bears_nothing_out():
+    turned = Lower(below("sss-b", ("random",), (HARM,)), tested=True)
+    found = turned.published(Published(tables.read(TABLES), "sampling"))
+    assert (found.verdict, found.value) == (FAILS, 0) and "standard deviation: none" in found.said
+
+
 def test_no_claim_is_declared_twice_and_each_has_words_and_a_source():
     assert len(CLAIMS) >= 20 and len(set(IDS)) == len(IDS)
     assert all(claim.text.endswith(".") and claim.source and claim.claimed for claim in CLAIMS)
@@ -165,6 +171,15 @@ def test_a_single_run_of_a_sampler_decides_nothing(repeated):
         assert repeated[name].verdict == OPEN and "single run of cossim" in repeated[name].said, name
         assert not math.isnan(repeated[name].value)
     assert "prompts only" in repeated["refusals-help-cossim"].said
+
+
+def test_the_largest_is_refuted_by_one_cell_above_and_by_none_below_while_some_are_single_runs(repeated):
+    most = repeated["abstract-most"]
+    assert most.verdict == FAILS and most.low > 41 and "of 14 with several runs" in most.said
+    # SSS-B@100 is 7.25 points below Random; a Cossim-B that is one run may be further below.
+    open_still = repeated["asr-9"]
+    assert open_still.verdict == OPEN and open_still.said.startswith("a single run of cossim, cossim-b, pss, pss-b")
+    assert 7 < open_still.low < 7.25 < open_still.high < 7.5
 
 
 def test_a_study_of_other_sizes_does_not_test_a_claim_about_100(tmp_path):
@@ -195,7 +210,7 @@ def test_a_relative_reduction_has_the_interval_of_the_delta_method(tmp_path):
     scores = read_scores(made_scores(tmp_path / "scores", spread=0.1))
     part = {"sampling": options_for("claims-sampling", options())}
     grid = Measured(scores, page.experiments(json.dumps(part))["sampling"])
-    ours, theirs = grid.cell(HARM, "sss-b", 150), grid.cell(HARM, "random", 150)
+    ours, theirs = grid.cell(HARM, "sss-b", 1000), grid.cell(HARM, "random", 50)
     found = grid.reduction(ours, theirs).estimate
     one, other = (grid._cells[cell].mean(axis=1).to_numpy() for cell in (ours, theirs))
     ratio = one.mean() / other.mean()
