@@ -1,4 +1,4 @@
-"""Statistics: intervals that hold what they promise where the truth is known, and contrasts that count what they should."""
+"""Statistics: intervals that hold what they promise where the truth is known; contrasts that pair what is shared."""
 
 import math
 

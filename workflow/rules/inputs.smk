@@ -261,6 +261,11 @@ def available(artefact):
     return artefact not in EXPERIMENT or getattr(study.experiments, EXPERIMENT[artefact]) is not None
 
 
+def artefacts(folder):
+    """The tables or figures that the study's experiments give, by their path without the ending."""
+    return [name for name in ARTEFACTS if name.startswith(f"{folder}/") and available(name)]
+
+
 def artefact_options(artefact):
     """The part of the config that one table or figure shows; nothing else makes it run again."""
     experiment = getattr(study.experiments, EXPERIMENT.get(artefact, ""), None)
@@ -284,8 +289,8 @@ def artefact_options(artefact):
 def artefact_inputs(artefact):
     labels = f"{RESULTS}/labels/{POOL}/behaviour.parquet"
     return {
-        "table-3": [labels, f"{RESULTS}/data/pools/{POOL}.parquet"],
-        "figure-5": [labels],
+        "tables/table3": [labels, f"{RESULTS}/data/pools/{POOL}.parquet"],
+        "figures/figure5": [labels],
     }.get(artefact, [f"{RESULTS}/scores.parquet"])
 
 

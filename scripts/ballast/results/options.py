@@ -18,17 +18,25 @@ class Artefact:
 
 
 ARTEFACTS = {
-    "table-1": Artefact(("harm",), one=("models", "pools")),
-    "table-2": Artefact(("asr",), one=("models", "pools")),
-    "table-3": Artefact(keys=("redact",)),
-    "table-4": Artefact(("harm",), one=("pools",)),
-    "table-5": Artefact(("harm", "asr", "over_refusal", "helpfulness"), one=("pools", "samplers")),
-    "figure-2": Artefact(("harm", "helpfulness"), one=("models", "pools", "n")),
-    "figure-3": Artefact(("harm",), one=("models", "pools")),
-    "figure-4": Artefact(("asr",), one=("models", "pools")),
-    "figure-5": Artefact(),
-    "figure-6": Artefact(("over_refusal",), one=("models", "pools")),
-    "figure-7": Artefact(("asr",), one=("models",)),
+    "tables/table1": Artefact(("harm",), one=("models", "pools")),
+    "tables/table2": Artefact(("asr",), one=("models", "pools")),
+    "tables/table3": Artefact(keys=("redact",)),
+    "tables/table4": Artefact(("harm",), one=("pools",)),
+    "tables/table5": Artefact(("harm", "asr", "over_refusal", "helpfulness"), one=("pools", "samplers")),
+    "figures/figure2": Artefact(("harm", "helpfulness"), one=("models", "pools", "n")),
+    "figures/figure3": Artefact(("harm",), one=("models", "pools")),
+    "figures/figure4": Artefact(("asr",), one=("models", "pools")),
+    "figures/figure5": Artefact(),
+    "figures/figure6": Artefact(("over_refusal",), one=("models", "pools")),
+    "figures/figure7": Artefact(("asr",), one=("models",)),
+    "tables/contrasts": Artefact(("harm", "asr", "over_refusal", "helpfulness"), one=("models", "pools")),
+    "tables/budget": Artefact(
+        ("harm", "asr", "over_refusal", "helpfulness"), one=("models", "pools"), targets=("harm", "asr")
+    ),
+    "tables/categories": Artefact(("harm",), one=("models", "pools")),
+    "figures/frontier": Artefact(("harm", "over_refusal", "helpfulness"), one=("models", "pools")),
+    "figures/budget": Artefact(("harm",), one=("models", "pools")),
+    "figures/categories": Artefact(("harm",), one=("models", "pools")),
     "headline": Artefact(("harm", "asr", "over_refusal"), one=("models", "pools")),
 }
 AXES = ("models", "pools", "samplers", "n")
@@ -69,8 +77,8 @@ def options_for(artefact: str, options: dict) -> dict:
 
     `options`: study, synthetic, redact, judges {metric: judge}, labellers {behaviour: judge}, experiment {models,
     pools, samplers, n, trials}, and where there is something to say stand_ins {judge: sentence}, benchmarks
-    {metric: benchmark}, model_labels {model: label}, targets {limit: value or null}. Raises BallastError where one that is used is missing or shows
-    more than the artefact can.
+    {metric: benchmark}, model_labels {model: label}, targets {limit: value or null}. Raises BallastError where one that
+    is used is missing or shows more than the artefact can.
     """
     needs = ARTEFACTS[artefact]
     part = {key: _need(artefact, options, key) for key in ("study", "synthetic", *needs.keys)}

@@ -1,8 +1,8 @@
 """Intervals and contrasts over runs and prompts at once.
 
 A score belongs to a run and to a prompt, and both are draws: another trial would pick and train otherwise, another
-benchmark would ask otherwise. An interval over prompts alone says nothing of the next run. Runs are few, so the quantile
-is Student's, with the degrees of freedom of what the variance is made of.
+benchmark would ask otherwise. An interval over prompts alone says nothing of the next run. Runs are few, so the
+quantile is Student's, with the degrees of freedom of what the variance is made of.
 
 Two-way bootstrap: Owen, The pigeonhole bootstrap, Annals of Applied Statistics 1 (2007); the three variances are put
 together as in Cameron, Gelbach and Miller, Robust inference with multiway clustering, JBES 29 (2011).
