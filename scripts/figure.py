@@ -1,8 +1,8 @@
-"""Draw one of Figures 2-7: PDF, SVG, PNG, and the numbers in it as CSV.
+"""Draw one of the figures: PDF, SVG, PNG, and the numbers in it as CSV.
 
-    figure.py --number N --options JSON --inputs FILE... --out-pdf F --out-svg F --out-png F --out-csv F
+    figure.py --name NAME --options JSON --inputs FILE... --out-pdf F --out-svg F --out-png F --out-csv F
 
-Inputs: scores.parquet (Figures 2-4, 6, 7), or the behaviour labels (Figure 5).
+Inputs: scores.parquet, or the behaviour labels (Figure 5).
 """
 
 import argparse
@@ -14,9 +14,9 @@ from ballast.results.style import METADATA, save, styled
 
 
 def main(arguments: argparse.Namespace) -> None:
-    options = parse_options(f"figure-{arguments.number}", arguments.options)
+    options = parse_options(f"figures/{arguments.name}", arguments.options)
     with styled():
-        drawn = FIGURES[arguments.number](options, arguments.inputs)
+        drawn = FIGURES[arguments.name](options, arguments.inputs)
     for kind in METADATA:
         save(drawn.figure, getattr(arguments, f"out_{kind}"), kind)
     write_csv(arguments.out_csv, drawn.data)
@@ -24,7 +24,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--number", type=int, choices=FIGURES, required=True)
+    parser.add_argument("--name", choices=FIGURES, required=True)
     parser.add_argument("--options", required=True)
     parser.add_argument("--inputs", nargs="+", required=True)
     for kind in (*METADATA, "csv"):

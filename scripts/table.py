@@ -1,8 +1,8 @@
-"""Make one of Tables 1-4: CSV in long form, Markdown and LaTeX.
+"""Make one of the tables: CSV in long form, Markdown and LaTeX.
 
-    table.py --number N --options JSON --inputs FILE... --out-csv F --out-md F --out-tex F
+    table.py --name NAME --options JSON --inputs FILE... --out-csv F --out-md F --out-tex F
 
-Inputs: scores.parquet (Tables 1, 2, 4); the behaviour labels, then the pool that they label (Table 3).
+Inputs: scores.parquet; the behaviour labels, then the pool that they label (Table 3).
 """
 
 import argparse
@@ -14,8 +14,8 @@ from ballast.results.tables import TABLES
 
 
 def main(arguments: argparse.Namespace) -> None:
-    options = parse_options(f"table-{arguments.number}", arguments.options)
-    table = TABLES[arguments.number](options, arguments.inputs)
+    options = parse_options(f"tables/{arguments.name}", arguments.options)
+    table = TABLES[arguments.name](options, arguments.inputs)
     write_csv(arguments.out_csv, table.data)
     write_text(arguments.out_md, to_markdown(table))
     write_text(arguments.out_tex, to_tex(table))
@@ -23,7 +23,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--number", type=int, choices=TABLES, required=True)
+    parser.add_argument("--name", choices=TABLES, required=True)
     parser.add_argument("--options", required=True)
     parser.add_argument("--inputs", nargs="+", required=True)
     for kind in ("csv", "md", "tex"):

@@ -187,10 +187,10 @@ def test_every_kind_of_file_meets_a_full_disk_in_one_line(finished, disk, tmp_pa
 
 
 def test_a_disk_without_room_for_a_log_is_named_at_the_end(copy, disk):
-    copy.without("tables/table1.*", "logs/table1.log")
+    copy.without("tables/table1.*", "logs/tables/table1.log")
     disk(copy.results, free=0)
     assert copy.run("results/tiny/tables/table1.csv", BALLAST_PRELOAD="") == 1
-    assert (copy.results / "tiny/logs/table1.log").read_text() == ""
+    assert (copy.results / "tiny/logs/tables/table1.log").read_text() == ""
     assert "ballast: results/tiny: 0.0 MiB free on its disk; make room and run again\n" in copy.said()
 
 

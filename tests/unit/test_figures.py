@@ -33,12 +33,12 @@ STUDY = {
 
 
 def options(number, **changes):
-    return parse_options(f"figure-{number}", json.dumps(STUDY | {"experiment": GRID | changes}))
+    return parse_options(f"figures/figure{number}", json.dumps(STUDY | {"experiment": GRID | changes}))
 
 
 def draw(number, paths, **changes) -> Drawn:
     with style.styled():
-        return FIGURES[number](options(number, **changes), paths)
+        return FIGURES[f"figure{number}"](options(number, **changes), paths)
 
 
 def write_scores(path, values, metrics=("harm",)):
@@ -225,7 +225,7 @@ def test_script_writes_the_same_bytes_twice(tmp_path, monkeypatch):
     scores = write_scores(tmp_path / "s", everything())[0]
     for attempt in ("first", "second"):
         outputs = [f"--out-{kind}={tmp_path / attempt / 'figure'}.{kind}" for kind in ("pdf", "svg", "png", "csv")]
-        given = ["--number", "3", "--options", json.dumps(STUDY), "--inputs", scores, *outputs]
+        given = ["--name", "figure3", "--options", json.dumps(STUDY), "--inputs", scores, *outputs]
         monkeypatch.setattr(sys, "argv", ["figure.py", *given])
         runpy.run_path(str(SCRIPTS / "figure.py"), run_name="__main__")
     for kind, start in (("pdf", b"%PDF"), ("svg", b"<?xml"), ("png", b"\x89PNG"), ("csv", b"sampler,n,mean")):

@@ -83,7 +83,7 @@ def test_interval_is_students_over_runs():
     half = 4.302653 * 1 / math.sqrt(3)
     assert cell["mean"] == 2.0 and cell["sd"] == 1.0 and cell["trials"] == 3
     assert cell["half"] == pytest.approx(half, rel=1e-6)
-    assert (cell["low"], cell["high"]) == pytest.approx((2 - half, 2 + half), rel=1e-6)
+    assert (cell["low_t"], cell["high_t"]) == pytest.approx((2 - half, 2 + half), rel=1e-6)
 
 
 def test_interval_ignores_how_many_prompts_a_run_has():
@@ -163,11 +163,11 @@ EVERYTHING = {
 
 
 def test_an_artefact_gets_only_what_it_uses():
-    harm = options_for("table-1", EVERYTHING)
+    harm = options_for("tables/table1", EVERYTHING)
     assert harm["judges"] == {"harm": "harm-rm"} and harm["stand_ins"] == {"harm-rm": "A stand-in for harm."}
     assert harm["model_labels"] == {"m": "Model M"} and "redact" not in harm and "labellers" not in harm
     assert "published" not in harm and options_for("comparison-1", EVERYTHING)["published"] == {"m": "mistral-7b"}
-    assert set(options_for("figure-5", EVERYTHING)) == {"study", "synthetic", "labellers", "stand_ins"}
+    assert set(options_for("figures/figure5", EVERYTHING)) == {"study", "synthetic", "labellers", "stand_ins"}
     for artefact in ARTEFACTS:
         part = options_for(artefact, EVERYTHING)
         assert options_for(artefact, part) == part
@@ -176,10 +176,14 @@ def test_an_artefact_gets_only_what_it_uses():
 @pytest.mark.parametrize(
     ("artefact", "changes", "message"),
     [
-        ("table-1", {"judges": {"asr": "md-judge"}}, "'harm' is missing"),
-        ("table-1", {"experiment": GRID | {"models": ["m", "other"]}}, "one value of 'models', not m, other"),
-        ("figure-2", {"experiment": GRID | {"n": [4, 8]}}, "one value of 'n', not 4, 8"),
-        ("figure-4", {"experiment": GRID | {"samplers": []}}, "'samplers' must be a list with at least one value"),
+        ("tables/table1", {"judges": {"asr": "md-judge"}}, "'harm' is missing"),
+        ("tables/table1", {"experiment": GRID | {"models": ["m", "other"]}}, "one value of 'models', not m, other"),
+        ("figures/figure2", {"experiment": GRID | {"n": [4, 8]}}, "one value of 'n', not 4, 8"),
+        (
+            "figures/figure4",
+            {"experiment": GRID | {"samplers": []}},
+            "'samplers' must be a list with at least one value",
+        ),
         ("headline", {"experiment": GRID | {"trials": 0}}, "'trials' must be a whole number"),
     ],
 )
@@ -191,4 +195,4 @@ def test_options_that_do_not_fit_say_so(artefact, changes, message):
 
 def test_options_that_are_not_json_say_where():
     with pytest.raises(BallastError, match="character 1"):
-        parse_options("table-1", "{study}")
+        parse_options("tables/table1", "{study}")

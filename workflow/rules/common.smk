@@ -14,7 +14,7 @@ from ballast import config as study_config
 from ballast import failures, identity, preload, sources
 from ballast.files import BallastError, read_text
 from ballast.identity import constant
-from ballast.results.options import options_for
+from ballast.results.options import ARTEFACTS, options_for
 from ballast.runs import AS_IS, from_path, measured, runs, seed
 
 try:
@@ -95,4 +95,4 @@ wildcard_constraints:
     judge="[a-z0-9-]+",
     source="|".join(study.sources) or "-",
     family="llama|qwen2|mistral",
-    number=r"\d",
+    name=r"[a-z0-9-]+",

@@ -261,6 +261,11 @@ def available(artefact):
     return artefact not in EXPERIMENT or getattr(study.experiments, EXPERIMENT[artefact]) is not None
 
 
+def artefacts(folder):
+    """The tables or figures that the study's experiments give, by their path without the ending."""
+    return [name for name in ARTEFACTS if name.startswith(f"{folder}/") and available(name)]
+
+
 def artefact_options(artefact):
     """The part of the config that one table or figure shows; nothing else makes it run again."""
     experiment = getattr(study.experiments, EXPERIMENT.get(artefact, ""), None)
@@ -272,6 +277,7 @@ def artefact_options(artefact):
         "judges": {name: metric.judge for name, metric in study.metrics},
         "benchmarks": {name: metric.benchmark for name, metric in study.metrics},
         "labellers": {"behaviour": labels.behaviour},
+        "targets": study.targets.model_dump(),
         "model_labels": {name: model.label or name for name, model in study.models.items()},
         "stand_ins": {name: text for name in study.judges if (text := sources.stand_in(name, study.judges[name]))},
         "published": {name: model.published for name, model in study.models.items() if model.published},
@@ -290,8 +296,8 @@ def claims_options():
 def artefact_inputs(artefact):
     labels = f"{RESULTS}/labels/{POOL}/behaviour.parquet"
     return {
-        "table-3": [labels, f"{RESULTS}/data/pools/{POOL}.parquet"],
-        "figure-5": [labels],
+        "tables/table3": [labels, f"{RESULTS}/data/pools/{POOL}.parquet"],
+        "figures/figure5": [labels],
     }.get(artefact, [f"{RESULTS}/scores.parquet"])
 
 

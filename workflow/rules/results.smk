@@ -1,37 +1,35 @@
-"""Tables 1-4 and 5, Figures 2-7 and the headline.
+"""Tables 1-5, Figures 2-7, the headline, and beyond the paper contrasts, budgets, categories and the frontier.
 
 Inputs: every run's scores through one table, scores.parquet; Table 3 and Figure 5 read the labels instead.
-Outputs: tables/table<1-5>.{csv,md,tex}, figures/figure<2-7>.{pdf,svg,png,csv}, headline.txt.
+Outputs: tables/<name>.{csv,md,tex}, figures/<name>.{pdf,svg,png,csv}, headline.txt.
 Costs: CPU seconds. An experiment that the config leaves out has no table or figure.
 """
 
 EXPERIMENT = {
-    "table-1": "sampling",
-    "table-2": "sampling",
-    "table-4": "transfer",
-    "table-5": "forgetting",
-    "figure-2": "behaviour",
-    "figure-3": "sampling",
-    "figure-4": "sampling",
-    "figure-6": "sampling",
-    "figure-7": "rewriting",
+    "tables/table1": "sampling",
+    "tables/table2": "sampling",
+    "tables/table4": "transfer",
+    "tables/table5": "forgetting",
+    "figures/figure2": "behaviour",
+    "figures/figure3": "sampling",
+    "figures/figure4": "sampling",
+    "figures/figure6": "sampling",
+    "figures/figure7": "rewriting",
     "headline": "sampling",
+    "tables/contrasts": "sampling",
+    "tables/budget": "sampling",
+    "tables/categories": "sampling",
+    "figures/frontier": "sampling",
+    "figures/budget": "sampling",
+    "figures/categories": "sampling",
 }
 # Table 3 and Figure 5 describe the pool that the samplers of Table 1 draw from.
 POOL = (study.experiments.sampling.pools if study.experiments.sampling else list(study.pools))[0]
 
 
-TABLES = expand(
-    "{results}/tables/table{number}.{kind}",
-    results=RESULTS,
-    number=[number for number in (1, 2, 3, 4, 5) if available(f"table-{number}")],
-    kind=("csv", "md", "tex"),
-)
+TABLES = expand("{results}/{table}.{kind}", results=RESULTS, table=artefacts("tables"), kind=("csv", "md", "tex"))
 FIGURES = expand(
-    "{results}/figures/figure{number}.{kind}",
-    results=RESULTS,
-    number=[number for number in (2, 3, 4, 5, 6, 7) if available(f"figure-{number}")],
-    kind=("pdf", "svg", "png", "csv"),
+    "{results}/{figure}.{kind}", results=RESULTS, figure=artefacts("figures"), kind=("pdf", "svg", "png", "csv")
 )
 
 
@@ -65,57 +63,57 @@ rule scores:
 rule table:
     input:
         settled,
-        lambda wildcards: artefact_inputs(f"table-{wildcards.number}"),
+        lambda wildcards: artefact_inputs(f"tables/{wildcards.name}"),
     output:
-        csv=f"{RESULTS}/tables/table{{number}}.csv",
-        md=f"{RESULTS}/tables/table{{number}}.md",
-        tex=f"{RESULTS}/tables/table{{number}}.tex",
+        csv=f"{RESULTS}/tables/{{name}}.csv",
+        md=f"{RESULTS}/tables/{{name}}.md",
+        tex=f"{RESULTS}/tables/{{name}}.tex",
     log:
-        f"{RESULTS}/logs/table{{number}}.log",
+        f"{RESULTS}/logs/tables/{{name}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/table{{number}}.jsonl"
+        f"{RESULTS}/benchmarks/tables/{{name}}.jsonl"
     conda:
         "../../envs/ballast.yaml"
     resources:
         mem_mb=4000,
         runtime=10,
     params:
-        options=lambda wildcards: artefact_options(f"table-{wildcards.number}"),
+        options=lambda wildcards: artefact_options(f"tables/{wildcards.name}"),
         code=code_identity("table"),
     message:
-        "Write Table {wildcards.number}"
+        "Write {wildcards.name}"
     shell:
         "stage table --record {params.code} {output:q} --"
-        " --number {wildcards.number} --options {params.options:q} --inputs {input:q}"
+        " --name {wildcards.name} --options {params.options:q} --inputs {input:q}"
         " --out-csv {output.csv:q} --out-md {output.md:q} --out-tex {output.tex:q} &> {log:q}"
 
 
 rule figure:
     input:
         settled,
-        lambda wildcards: artefact_inputs(f"figure-{wildcards.number}"),
+        lambda wildcards: artefact_inputs(f"figures/{wildcards.name}"),
     output:
-        pdf=f"{RESULTS}/figures/figure{{number}}.pdf",
-        svg=f"{RESULTS}/figures/figure{{number}}.svg",
-        png=f"{RESULTS}/figures/figure{{number}}.png",
-        csv=f"{RESULTS}/figures/figure{{number}}.csv",
+        pdf=f"{RESULTS}/figures/{{name}}.pdf",
+        svg=f"{RESULTS}/figures/{{name}}.svg",
+        png=f"{RESULTS}/figures/{{name}}.png",
+        csv=f"{RESULTS}/figures/{{name}}.csv",
     log:
-        f"{RESULTS}/logs/figure{{number}}.log",
+        f"{RESULTS}/logs/figures/{{name}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/figure{{number}}.jsonl"
+        f"{RESULTS}/benchmarks/figures/{{name}}.jsonl"
     conda:
         "../../envs/ballast.yaml"
     resources:
         mem_mb=4000,
         runtime=10,
     params:
-        options=lambda wildcards: artefact_options(f"figure-{wildcards.number}"),
+        options=lambda wildcards: artefact_options(f"figures/{wildcards.name}"),
         code=code_identity("figure"),
     message:
-        "Draw Figure {wildcards.number}"
+        "Draw {wildcards.name}"
     shell:
         "stage figure --record {params.code} {output:q} --"
-        " --number {wildcards.number} --options {params.options:q} --inputs {input:q}"
+        " --name {wildcards.name} --options {params.options:q} --inputs {input:q}"
         " --out-pdf {output.pdf:q} --out-svg {output.svg:q} --out-png {output.png:q} --out-csv {output.csv:q}"
         " &> {log:q}"
 

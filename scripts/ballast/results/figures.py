@@ -1,17 +1,15 @@
 """Figures 2-7 of the paper: behaviours, samplers against Random, the pool's behaviours, over-refusal, rewriting."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from ballast import schemas
-from ballast.results import metrics, notes, style
+from ballast.results import beyond, metrics, notes, style
 from ballast.results.metrics import METRICS
 from ballast.results.names import (
     AS_IS,
@@ -26,6 +24,7 @@ from ballast.results.names import (
     short_label,
 )
 from ballast.results.options import Options
+from ballast.results.style import Drawn
 
 SIZE_LABEL = "n, safety examples added"
 BETTER = "lower than Random"
@@ -34,18 +33,11 @@ OVER_REFUSAL_SAMPLERS = (RANDOM, "pss-b", "sss-b", "cossim-b")
 REFERENCE_LINES = {NONE: (0, (4, 2)), AS_IS: (0, (1, 1.5))}
 
 
-class Drawn(NamedTuple):
-    """A figure, and the numbers in it."""
-
-    figure: Figure
-    data: pd.DataFrame
-
-
 def figure_2(options: Options, paths: Sequence[str]) -> Drawn:
     """Harm and helpfulness after fine-tuning with a single behaviour."""
     scores = metrics.read_scores(paths[0])
     runs = {name: metrics.measure(scores, name, options) for name in ("harm", "helpfulness")}
-    cells = {name: metrics.cells(table) for name, table in runs.items()}
+    cells = {name: metrics.cells_of(scores, name, options) for name in runs}
     every = pd.concat([table.assign(metric=name) for name, table in cells.items()])
     metrics.require_cells(every, paths[0], "figure 2")
     samplers = [name for name in in_order(options.experiment.samplers) if name not in REFERENCES]
@@ -144,13 +136,16 @@ def figure_7(options: Options, paths: Sequence[str]) -> Drawn:
     return Drawn(canvas.figure, metrics.long_form(cells, ["pool", "sampler", "n"]))
 
 
-FIGURES: dict[int, Callable[[Options, Sequence[str]], Drawn]] = {
-    2: figure_2,
-    3: figure_3,
-    4: figure_4,
-    5: figure_5,
-    6: figure_6,
-    7: figure_7,
+FIGURES: dict[str, Callable[[Options, Sequence[str]], Drawn]] = {
+    "figure2": figure_2,
+    "figure3": figure_3,
+    "figure4": figure_4,
+    "figure5": figure_5,
+    "figure6": figure_6,
+    "figure7": figure_7,
+    "frontier": beyond.frontier,
+    "budget": beyond.budget,
+    "categories": beyond.categories,
 }
 
 
@@ -179,7 +174,7 @@ def _against_random(number: int, name: str, wanted: Callable[[str], bool], optio
 
 
 def _cells(name: str, number: int, options: Options, path: str) -> pd.DataFrame:
-    cells = metrics.cells(metrics.measure(metrics.read_scores(path), name, options))
+    cells = metrics.cells_of(metrics.read_scores(path), name, options)
     return metrics.require_cells(cells, path, f"figure {number}")
 
 
@@ -197,7 +192,7 @@ def _curve(panel: Axes, cells: pd.DataFrame, sampler: str, color: str, interval:
     """The mean by n with its interval, as a band or as bars; no interval is drawn where there is one trial."""
     place, table = _line(cells, sampler)
     if interval == "band":
-        panel.fill_between(place, table["low"], table["high"], color=color, alpha=0.18, linewidth=0, zorder=1)
+        panel.fill_between(place, table["low_t"], table["high_t"], color=color, alpha=0.18, linewidth=0, zorder=1)
     else:
         panel.errorbar(
             place, table["mean"], table["half"], fmt="none", ecolor=color, elinewidth=0.9, capsize=1.8, zorder=3

@@ -1,5 +1,6 @@
 """One table, two spellings: Markdown for the report, LaTeX (booktabs) for the paper."""
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,6 +8,8 @@ from dataclasses import dataclass
 import pandas as pd
 from tabulate import tabulate
 
+MISSING = "—"
+DECIMALS = 2
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~$&])")
 _SPACES = re.compile(r"\s+")
 _TEX = {
@@ -34,7 +37,7 @@ class Cell:
 class Table:
     """A table before it is spelled. In `caption` and `notes`, `code` is between backticks; cells are plain text."""
 
-    number: int
+    name: str  # "Table 1"
     caption: str
     header: Sequence[str]
     rows: Sequence[Sequence[Cell]]
@@ -53,13 +56,20 @@ def tex(text: str) -> str:
     return "".join(_TEX.get(character, character) for character in _SPACES.sub(" ", text))
 
 
+def plus_minus(mean: float, half: float, decimals: int = DECIMALS) -> str:
+    """`mean ± half-width`, or the mean alone where there is no interval."""
+    # Adding 0 turns -0.00 into 0.00.
+    text = f"{round(mean, decimals) + 0:.{decimals}f}"
+    return text if math.isnan(half) else f"{text} ± {half:.{decimals}f}"
+
+
 def to_markdown(table: Table) -> str:
     rows = [[f"**{markdown(cell.text)}**" if cell.best else markdown(cell.text) for cell in row] for row in table.rows]
     header = [markdown(name) for name in table.header]
     sides = ["center" if column == "c" else "left" for column in table.columns]
     grid = tabulate(rows, header, tablefmt="pipe", disable_numparse=True, colalign=sides)
     notes = "\n".join(f"- {note}" for note in table.notes)
-    return f"**Table {table.number}.** {table.caption}\n\n{grid}\n\n{notes}\n"
+    return f"**{table.name}.** {table.caption}\n\n{grid}\n\n{notes}\n"
 
 
 def to_tex(table: Table) -> str:
@@ -76,7 +86,7 @@ def to_tex(table: Table) -> str:
         r"\bottomrule",
         r"\end{tabular}",
         rf"\caption{{{' '.join(_tex_code(text) for text in (table.caption, *table.notes))}}}",
-        rf"\label{{tab:ballast-{table.number}}}",
+        rf"\label{{tab:ballast-{table.name.lower().replace(' ', '-')}}}",
         r"\end{table*}",
     ]
     return "\n".join(lines) + "\n"

@@ -12,13 +12,15 @@ from scipy import stats
 from ballast import schemas
 from ballast.files import BallastError
 from ballast.judging import PARSED, TOO_LONG, UNPARSABLE
+from ballast.results import statistics
 from ballast.results.names import AS_IS, NONE, REFERENCES, in_order
 from ballast.results.options import Experiment, Options
 
 RUN = ["model", "pool", "sampler", "n", "trial"]
 CELL = RUN[:-1]
 COUNTS = ["judged", "unparsable", "too_long", "truncated"]
-MEASURED = ["mean", "low", "high", "sd", "trials", *COUNTS]
+TWO_WAY = ["low_two_way", "high_two_way", "two_way_over"]
+MEASURED = ["mean", "sd", "se", "low_t", "high_t", *TWO_WAY, "trials", *COUNTS]
 CONFIDENCE = 0.95
 
 
@@ -120,11 +122,23 @@ def by_prompt(scores: pd.DataFrame, name: str, options: Options) -> dict[tuple, 
     }
 
 
-def cells(runs: pd.DataFrame) -> pd.DataFrame:
-    """One row per (model, pool, sampler, n): the columns MEASURED over its trials, and `half`.
+def cells_of(scores: pd.DataFrame, name: str, options: Options) -> pd.DataFrame:
+    """The `cells` of the metric `name`, and their interval of the two-way bootstrap over runs and prompts: TWO_WAY.
 
-    `low`, `high` and `half` (half-width) are a two-sided 95 % t-interval of the mean, missing with one trial. `trials`
-    counts runs with a value; COUNTS are sums over the runs.
+    `two_way_over` says what that interval is over; of one run it is over prompts only. Its middle is the mean over all
+    scores, which differs from `mean` where scores are missing.
+    """
+    table = cells(measure(scores, name, options))
+    found = {cell: statistics.estimate(rows.to_numpy()) for cell, rows in by_prompt(scores, name, options).items()}
+    two_way = [(*cell, each.low, each.high, each.over) for cell, each in found.items()]
+    return table.merge(pd.DataFrame(two_way, columns=[*CELL, *TWO_WAY]), on=CELL, how="left")
+
+
+def cells(runs: pd.DataFrame) -> pd.DataFrame:
+    """One row per (model, pool, sampler, n): mean, sd, se, trials and COUNTS over its trials, low_t, high_t and `half`.
+
+    `sd` and `se` are of the runs' values; `low_t`, `high_t` and `half` (half-width) are a two-sided 95 % t-interval of
+    the mean, missing with one trial. `trials` counts runs with a value; COUNTS are sums over the runs.
     """
     table = runs.groupby(CELL, as_index=False, observed=True).agg(
         mean=("value", "mean"),
@@ -134,8 +148,9 @@ def cells(runs: pd.DataFrame) -> pd.DataFrame:
     )
     several = table["trials"] > 1
     freedom = (table["trials"] - 1).where(several)
-    half = stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * table["sd"] / np.sqrt(table["trials"])
-    return table.assign(half=half, low=table["mean"] - half, high=table["mean"] + half)
+    se = table["sd"] / np.sqrt(table["trials"])
+    half = stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * se
+    return table.assign(se=se, half=half, low_t=table["mean"] - half, high_t=table["mean"] + half)
 
 
 def require_cells(table: pd.DataFrame, path: str, artefact: str) -> pd.DataFrame:

@@ -14,20 +14,29 @@ class Artefact:
     metrics: tuple[str, ...] = ()
     one: tuple[str, ...] = ()  # axes of the experiment of which it shows one value
     keys: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()  # limits of the config's `targets` that it compares with
 
 
 ARTEFACTS = {
-    "table-1": Artefact(("harm",), one=("models", "pools")),
-    "table-2": Artefact(("asr",), one=("models", "pools")),
-    "table-3": Artefact(keys=("redact",)),
-    "table-4": Artefact(("harm",), one=("pools",)),
-    "table-5": Artefact(("harm", "asr", "over_refusal", "helpfulness"), one=("pools", "samplers")),
-    "figure-2": Artefact(("harm", "helpfulness"), one=("models", "pools", "n")),
-    "figure-3": Artefact(("harm",), one=("models", "pools")),
-    "figure-4": Artefact(("asr",), one=("models", "pools")),
-    "figure-5": Artefact(),
-    "figure-6": Artefact(("over_refusal",), one=("models", "pools")),
-    "figure-7": Artefact(("asr",), one=("models",)),
+    "tables/table1": Artefact(("harm",), one=("models", "pools")),
+    "tables/table2": Artefact(("asr",), one=("models", "pools")),
+    "tables/table3": Artefact(keys=("redact",)),
+    "tables/table4": Artefact(("harm",), one=("pools",)),
+    "tables/table5": Artefact(("harm", "asr", "over_refusal", "helpfulness"), one=("pools", "samplers")),
+    "figures/figure2": Artefact(("harm", "helpfulness"), one=("models", "pools", "n")),
+    "figures/figure3": Artefact(("harm",), one=("models", "pools")),
+    "figures/figure4": Artefact(("asr",), one=("models", "pools")),
+    "figures/figure5": Artefact(),
+    "figures/figure6": Artefact(("over_refusal",), one=("models", "pools")),
+    "figures/figure7": Artefact(("asr",), one=("models",)),
+    "tables/contrasts": Artefact(("harm", "asr", "over_refusal", "helpfulness"), one=("models", "pools")),
+    "tables/budget": Artefact(
+        ("harm", "asr", "over_refusal", "helpfulness"), one=("models", "pools"), targets=("harm", "asr")
+    ),
+    "tables/categories": Artefact(("harm",), one=("models", "pools")),
+    "figures/frontier": Artefact(("harm", "over_refusal", "helpfulness"), one=("models", "pools")),
+    "figures/budget": Artefact(("harm",), one=("models", "pools")),
+    "figures/categories": Artefact(("harm",), one=("models", "pools")),
     "headline": Artefact(("harm", "asr", "over_refusal"), one=("models", "pools")),
     "comparison-1": Artefact(("harm",), one=("models", "pools"), keys=("published",)),
     "comparison-2": Artefact(("asr",), one=("models", "pools"), keys=("published",)),
@@ -66,6 +75,7 @@ class Options:
     labellers: dict[str, str] = field(default_factory=dict)  # what is labelled -> judge
     stand_ins: dict[str, str] = field(default_factory=dict)  # judge -> the sentence that says what stands for it
     published: dict[str, str] = field(default_factory=dict)  # model -> which model of the paper's tables it is
+    targets: dict[str, float] = field(default_factory=dict)  # limit -> value; one that is not set is left out
     experiment: Experiment | None = None
 
     def model_label(self, model: str) -> str:
@@ -77,8 +87,8 @@ def options_for(artefact: str, options: dict) -> dict:
 
     `options`: study, synthetic, redact, judges {metric: judge}, labellers {behaviour: judge}, experiment {models,
     pools, samplers, n, trials}, and where there is something to say stand_ins {judge: sentence}, benchmarks
-    {metric: benchmark}, model_labels {model: label}. Raises BallastError where one that is used is missing or shows
-    more than the artefact can.
+    {metric: benchmark}, model_labels {model: label}, targets {limit: value or null}. Raises BallastError where one that
+    is used is missing or shows more than the artefact can.
     """
     needs = ARTEFACTS[artefact]
     part = {key: _need(artefact, options, key) for key in ("study", "synthetic", *needs.keys)}
@@ -95,6 +105,9 @@ def options_for(artefact: str, options: dict) -> dict:
         part["labellers"] = _need(artefact, options, "labellers")
         used = part["labellers"].values()
     part["stand_ins"] = _only(used, options.get("stand_ins"))
+    if needs.targets:
+        limits = _only(needs.targets, options.get("targets"))
+        part["targets"] = {name: limit for name, limit in limits.items() if limit is not None}
     return part
 
 

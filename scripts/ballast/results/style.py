@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.patches import Rectangle
 
 from ballast.files import atomic
 
@@ -26,10 +28,12 @@ SPARE = (PURPLE, SKY, "#8C6D1F", "#5D3A9B")
 # Blue for harmful instructions and orange for safe ones; the darker of each for refusals.
 BEHAVIOUR_HUES = {"T1": BLUE, "T2": SKY, "T3": VERMILLION, "T4": ORANGE, "unknown": PALE}
 
+HEAT = "YlOrBr"  # one hue, from pale to dark: its order is seen without colour
+
 WIDTH = 6.8  # inches: two columns
 NOTE_SIZE = 6.0  # points
 NOTE_LINE = 0.115  # inches
-NOTE_CHARACTERS = 158  # that fit on a line of WIDTH
+NOTE_CHARACTERS = 150  # that fit on a line of WIDTH
 LABEL_ROOM = 0.27  # inches between the labels of an axis
 
 RC = {
@@ -64,6 +68,7 @@ RC = {
     "lines.linewidth": 1.4,
     "lines.markersize": 3.8,
     "pdf.fonttype": 42,
+    "svg.fonttype": "none",  # text stays text, which a page can search and read aloud
     "svg.hashsalt": "ballast",
     "savefig.dpi": 300,
 }
@@ -73,6 +78,13 @@ METADATA = {
     "svg": {"Date": None, "Creator": None},
     "png": {"Software": None},
 }
+
+
+class Drawn(NamedTuple):
+    """A figure, and the numbers in it."""
+
+    figure: Figure
+    data: pd.DataFrame
 
 
 def styled():
@@ -117,6 +129,31 @@ def hue(sampler: str) -> str:
 
 def marker(sampler: str) -> str:
     return "s" if sampler.endswith("-b") else "o"
+
+
+def frame(column: int, row: int) -> Rectangle:
+    """A frame around a square of a heat map."""
+    return Rectangle((column - 0.46, row - 0.44), 0.92, 0.88, fill=False, edgecolor=BLACK, linewidth=1.3)
+
+
+def label_points(axis: Axes, points: Sequence[tuple[float, float, str, str]]) -> None:
+    """Write the names of points (x, y, name, colour) in a column at the right, apart, each with a line to its point."""
+    axis.margins(x=0.05, y=0.07)
+    low, high = axis.get_ylim()
+    left, right = axis.get_xlim()
+    axis.set_ylim(low, high)
+    axis.set_xlim(left, right + 0.3 * (right - left))
+    height = low
+    for x, y, name, color in sorted(points, key=lambda point: (point[1], -point[0])):
+        height = max(y, height + 0.055 * (high - low))
+        line = {"arrowstyle": "-", "color": color, "linewidth": 0.5, "shrinkA": 1, "shrinkB": 4}
+        place = (right + 0.06 * (right - left), height)
+        axis.annotate(name, (x, y), place, va="center", fontsize=7, color=color, arrowprops=line)
+
+
+def label_line(axis: Axes, start: tuple[float, float], name: str, color: str) -> None:
+    """Write the name of a line above its left end."""
+    axis.annotate(name, start, (2, 5), textcoords="offset points", ha="left", fontsize=7, color=color)
 
 
 def size_axis(axis: Axes, sizes: Sequence[int], columns: int) -> None:

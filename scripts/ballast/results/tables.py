@@ -10,14 +10,18 @@ import pandas as pd
 from ballast import schemas
 from ballast.files import BallastError
 from ballast.results import metrics, notes
-from ballast.results.markup import Cell, Table
+from ballast.results.categories import categories
+from ballast.results.contrasts import budget, contrasts
+from ballast.results.markup import DECIMALS, MISSING, Cell, Table, plus_minus
 from ballast.results.metrics import METRICS
 from ballast.results.names import AS_IS, BEHAVIOURS, NONE, REFERENCES, UNKNOWN, in_order, sampler_label, short_label
 from ballast.results.options import Options
 from ballast.rows import pairs_to_judge
 
-MISSING = "—"
-DECIMALS = 2
+COLUMNS = (
+    "± is the half-width of a t-interval over runs, not SD or SE; the CSV has SD (`sd`), SE (`se`), this interval "
+    "(`low_t`, `high_t`) and that of the two-way bootstrap over runs and prompts (`low_two_way`, `high_two_way`)."
+)
 EXCERPT = 300  # characters of an example's text
 
 
@@ -63,12 +67,12 @@ def table_3(options: Options, paths: Sequence[str]) -> Table:
         said.append("Texts are redacted: look a row up in the pool by its id.")
     columns = ["l", r"p{0.25\linewidth}", r"p{0.4\linewidth}", "l"]
     header = ["Behaviour", "Instruction", "Response", "Row id"]
-    return Table(3, caption, header, body, said + notes.synthetic(options), pd.DataFrame(data), columns)
+    return Table("Table 3", caption, header, body, said + notes.synthetic(options), pd.DataFrame(data), columns)
 
 
 def table_4(options: Options, paths: Sequence[str]) -> Table:
     """Harm of Random and SSS-B on several models."""
-    cells = metrics.cells(metrics.measure(metrics.read_scores(paths[0]), "harm", options))
+    cells = metrics.cells_of(metrics.read_scores(paths[0]), "harm", options)
     metrics.require_cells(cells, paths[0], "table 4")
     samplers = [name for name in in_order(options.experiment.samplers) if name not in REFERENCES]
     models, sizes = options.experiment.models, sorted(options.experiment.n)
@@ -87,7 +91,7 @@ def table_4(options: Options, paths: Sequence[str]) -> Table:
     header = ["n", "Sampler", *(options.model_label(model) for model in models)]
     said = _notes(options, cells, body)
     return Table(
-        4,
+        "Table 4",
         caption,
         header,
         body,
@@ -101,7 +105,7 @@ def table_5(options: Options, paths: Sequence[str]) -> Table:
     """Models as they are and after fine-tuning on base data alone: forgetting told from acquisition."""
     scores = metrics.read_scores(paths[0])
     names = list(options.judges)
-    every = {name: metrics.cells(metrics.measure(scores, name, options)) for name in names}
+    every = {name: metrics.cells_of(scores, name, options) for name in names}
     grids = {name: cells.assign(best=False).set_index(["model", "sampler"]) for name, cells in every.items()}
     body = [
         [
@@ -121,15 +125,18 @@ def table_5(options: Options, paths: Sequence[str]) -> Table:
     )
     header = ["Model", "State", *(METRICS[name].axis_label for name in names)]
     data = metrics.long_form(cells, ["metric", "model", "sampler"])
-    return Table(5, caption, header, body, _notes(options, cells, body), data, ["l", "l", *"c" * len(names)])
+    return Table("Table 5", caption, header, body, _notes(options, cells, body), data, ["l", "l", *"c" * len(names)])
 
 
-TABLES: dict[int, Callable[[Options, Sequence[str]], Table]] = {
-    1: table_1,
-    2: table_2,
-    3: table_3,
-    4: table_4,
-    5: table_5,
+TABLES: dict[str, Callable[[Options, Sequence[str]], Table]] = {
+    "table1": table_1,
+    "table2": table_2,
+    "table3": table_3,
+    "table4": table_4,
+    "table5": table_5,
+    "contrasts": contrasts,
+    "budget": budget,
+    "categories": categories,
 }
 
 
@@ -148,7 +155,7 @@ def excerpt(text: str) -> str:
 
 def _by_n(number: int, name: str, title: str, options: Options, path: str) -> Table:
     """Samplers by n. References, which have no n, stand in a column of their own."""
-    cells = metrics.cells(metrics.measure(metrics.read_scores(path), name, options))
+    cells = metrics.cells_of(metrics.read_scores(path), name, options)
     metrics.require_cells(cells, path, f"table {number}")
     compared = ~cells["sampler"].isin(REFERENCES)
     cells = cells.assign(best=_best(cells[compared], ["n"], name).reindex(cells.index, fill_value=False))
@@ -169,7 +176,13 @@ def _by_n(number: int, name: str, title: str, options: Options, path: str) -> Ta
     said = _notes(options, cells, body)
     data = metrics.long_form(cells, ["sampler", "n"], ("best",))
     return Table(
-        number, caption, ["Sampler", *none, *map(str, sizes)], body, said, data, ["l", *"c" * (len(none) + len(sizes))]
+        f"Table {number}",
+        caption,
+        ["Sampler", *none, *map(str, sizes)],
+        body,
+        said,
+        data,
+        ["l", *"c" * (len(none) + len(sizes))],
     )
 
 
@@ -188,15 +201,8 @@ def _cell(grid: pd.DataFrame, key: tuple) -> Cell:
     return Cell(plus_minus(row["mean"], row["half"]), bool(row["best"]))
 
 
-def plus_minus(mean: float, half: float, decimals: int = DECIMALS) -> str:
-    """`mean ± half-width`, or the mean alone where there is no interval."""
-    # Adding 0 turns -0.00 into 0.00.
-    text = f"{round(mean, decimals) + 0:.{decimals}f}"
-    return text if math.isnan(half) else f"{text} ± {half:.{decimals}f}"
-
-
 def _notes(options: Options, cells: pd.DataFrame, body: Sequence[Sequence[Cell]]) -> list[str]:
-    said = [notes.intervals(cells, "±"), *notes.judged_by(options), notes.counts(cells)]
+    said = [notes.intervals(cells, "±"), COLUMNS, *notes.judged_by(options), notes.counts(cells)]
     missing = sum(cell.text == MISSING for row in body for cell in row)
     if missing:
         said.append(f"{MISSING} marks a cell without any parsed score ({missing} of them).")
