@@ -36,6 +36,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/generate.smk"
 include: "workflow/rules/judge.smk"
 include: "workflow/rules/results.smk"
+include: "workflow/rules/advice.smk"
 include: "workflow/rules/agreement.smk"
 include: "workflow/rules/verify.smk"
 include: "workflow/rules/bill_options.smk"
@@ -48,6 +49,7 @@ rule all:
         TABLES,
         FIGURES,
         rules.headline.output,
+        ADVICE,
         UNSETTLED,
 
 
@@ -86,5 +88,6 @@ onerror:
 
 
 onsuccess:
-    if os.path.exists(rules.headline.output.text):
-        print(read_text(rules.headline.output.text))
+    for closing in (rules.headline.output.text, rules.advice.output.txt):
+        if os.path.exists(closing):
+            print(read_text(closing))

@@ -27,6 +27,7 @@ from ballast.sections import (
     Sampling,
     Section,
     Source,
+    Targets,
     Training,
     World,
 )
@@ -79,6 +80,7 @@ class Study(Section):
     judges: dict[Name, Judge] = Field(description="Judges by plug-in name.")
     metrics: Metrics = Field(description="Which judge scores which benchmark.")
     experiments: Experiments = Field(description="What to run.")
+    targets: Targets = Field(default_factory=Targets, description="What counts as safe and useful enough.")
     redact: bool = Field(True, description="Hide the texts in Table 3.")
 
     @model_validator(mode="after")

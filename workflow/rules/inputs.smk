@@ -272,6 +272,7 @@ def artefact_options(artefact):
         "judges": {name: metric.judge for name, metric in study.metrics},
         "benchmarks": {name: metric.benchmark for name, metric in study.metrics},
         "labellers": {"behaviour": labels.behaviour},
+        "targets": study.targets.model_dump(),
         "model_labels": {name: model.label or name for name, model in study.models.items()},
         "stand_ins": {name: text for name in study.judges if (text := sources.stand_in(name, study.judges[name]))},
     }

@@ -16,6 +16,8 @@ EXPERIMENT = {
     "figure-6": "sampling",
     "figure-7": "rewriting",
     "headline": "sampling",
+    "advice": "sampling",
+    "trouble": "sampling",
 }
 # Table 3 and Figure 5 describe the pool that the samplers of Table 1 draw from.
 POOL = (study.experiments.sampling.pools if study.experiments.sampling else list(study.pools))[0]

@@ -53,6 +53,12 @@ def tex(text: str) -> str:
     return "".join(_TEX.get(character, character) for character in _SPACES.sub(" ", text))
 
 
+def pipe_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A Markdown table of plain text."""
+    spelled = [[markdown(str(cell)) for cell in row] for row in rows]
+    return tabulate(spelled, [markdown(name) for name in header], tablefmt="pipe", disable_numparse=True)
+
+
 def to_markdown(table: Table) -> str:
     rows = [[f"**{markdown(cell.text)}**" if cell.best else markdown(cell.text) for cell in row] for row in table.rows]
     header = [markdown(name) for name in table.header]

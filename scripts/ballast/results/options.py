@@ -14,6 +14,7 @@ class Artefact:
     metrics: tuple[str, ...] = ()
     one: tuple[str, ...] = ()  # axes of the experiment of which it shows one value
     keys: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()  # limits of the config's `targets` that it compares with
 
 
 ARTEFACTS = {
@@ -29,6 +30,11 @@ ARTEFACTS = {
     "figure-6": Artefact(("over_refusal",), one=("models", "pools")),
     "figure-7": Artefact(("asr",), one=("models",)),
     "headline": Artefact(("harm", "asr", "over_refusal"), one=("models", "pools")),
+    "advice": Artefact(
+        ("harm", "asr", "over_refusal", "helpfulness"),
+        one=("models", "pools"),
+        targets=("harm", "asr", "over_refusal", "helpfulness_loss"),
+    ),
 }
 AXES = ("models", "pools", "samplers", "n")
 
@@ -56,6 +62,7 @@ class Options:
     model_labels: dict[str, str] = field(default_factory=dict)  # model -> its name in tables and figures
     labellers: dict[str, str] = field(default_factory=dict)  # what is labelled -> judge
     stand_ins: dict[str, str] = field(default_factory=dict)  # judge -> the sentence that says what stands for it
+    targets: dict[str, float] = field(default_factory=dict)  # limit -> value; one that is not set is left out
     experiment: Experiment | None = None
 
     def model_label(self, model: str) -> str:
@@ -67,8 +74,8 @@ def options_for(artefact: str, options: dict) -> dict:
 
     `options`: study, synthetic, redact, judges {metric: judge}, labellers {behaviour: judge}, experiment {models,
     pools, samplers, n, trials}, and where there is something to say stand_ins {judge: sentence}, benchmarks
-    {metric: benchmark}, model_labels {model: label}. Raises BallastError where one that is used is missing or shows
-    more than the artefact can.
+    {metric: benchmark}, model_labels {model: label}, targets {limit: value or null}. Raises BallastError where one that
+    is used is missing or shows more than the artefact can.
     """
     needs = ARTEFACTS[artefact]
     part = {key: _need(artefact, options, key) for key in ("study", "synthetic", *needs.keys)}
@@ -83,6 +90,9 @@ def options_for(artefact: str, options: dict) -> dict:
         part["labellers"] = _need(artefact, options, "labellers")
         used = part["labellers"].values()
     part["stand_ins"] = _only(used, options.get("stand_ins"))
+    if needs.targets:
+        limits = _only(needs.targets, options.get("targets"))
+        part["targets"] = {name: limit for name, limit in limits.items() if limit is not None}
     return part
 
 
