@@ -37,6 +37,7 @@ include: "workflow/rules/generate.smk"
 include: "workflow/rules/judge.smk"
 include: "workflow/rules/results.smk"
 include: "workflow/rules/advice.smk"
+include: "workflow/rules/trouble.smk"
 include: "workflow/rules/agreement.smk"
 include: "workflow/rules/verify.smk"
 include: "workflow/rules/bill_options.smk"
@@ -50,6 +51,7 @@ rule all:
         FIGURES,
         rules.headline.output,
         ADVICE,
+        TROUBLE,
         UNSETTLED,
 
 
@@ -88,6 +90,6 @@ onerror:
 
 
 onsuccess:
-    for closing in (rules.headline.output.text, rules.advice.output.txt):
+    for closing in (rules.headline.output.text, rules.advice.output.txt, rules.trouble.output.txt):
         if os.path.exists(closing):
             print(read_text(closing))

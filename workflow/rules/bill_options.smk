@@ -94,6 +94,7 @@ def cpu_jobs():
         "figure": len(FIGURES) // 4,
         "headline": 1,
         "advice": int(bool(ADVICE)),
+        "trouble": int(bool(TROUBLE)),
     }
 
 
