@@ -8,6 +8,7 @@ Two-way bootstrap: Owen, The pigeonhole bootstrap, Annals of Applied Statistics 
 together as in Cameron, Gelbach and Miller, Robust inference with multiway clustering, JBES 29 (2011).
 """
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -71,23 +72,26 @@ def estimate(values: np.ndarray, seed: int = 0, resamples: int = RESAMPLES) -> E
         return NOTHING
     runs, prompts = values.shape
     there = ~np.isnan(values)
-    scores = np.where(there, values, 0.0)
-    mean = float(scores.sum() / there.sum())
-    draw = np.random.default_rng(seed)
-    by_run = draw.multinomial(runs, np.full(runs, 1 / runs), resamples)
-    by_prompt = draw.multinomial(prompts, np.full(prompts, 1 / prompts), resamples)
-    of_prompts = _variance(scores.sum(axis=0), there.sum(axis=0), by_prompt)
+    mean = float(values[there].mean())
+    scores, there = np.where(there, values - mean, 0.0), there.astype(float)
+    by_prompt = _draws(prompts, seed, resamples)
+    prompt_means = (by_prompt @ scores.sum(axis=0)) / (by_prompt @ there.sum(axis=0))
+    of_prompts = _variance(prompt_means, prompts)
     if runs == 1:
         return Estimate(mean, math.sqrt(of_prompts), prompts - 1, runs, prompts, PROMPTS_ONLY)
-    of_runs = _variance(scores.sum(axis=1), there.sum(axis=1), by_run)
-    both = _spread(((by_run @ scores) * by_prompt).sum(axis=1), ((by_run @ there) * by_prompt).sum(axis=1))
-    # Noise of single scores is in each of the two, and once more in the draws of both: it must count once.
-    largest = max(of_runs, of_prompts)
-    variance = max(of_runs + of_prompts - max(both - of_runs - of_prompts, 0.0), largest)
+    by_run = _draws(runs, seed + 1, resamples)
+    run_means = (by_run @ scores.sum(axis=1)) / (by_run @ there.sum(axis=1))
+    of_runs = _variance(run_means, runs)
+    cells = ((by_prompt @ there.T) * by_run).sum(axis=1)
+    drawn = cells > 0  # runs that were drawn may have no score for the prompts that were
+    means = ((by_prompt @ scores.T) * by_run).sum(axis=1)[drawn] / cells[drawn]
+    # Noise of single scores is in each of the two variances; what neither draw explains alone is it, to count once.
+    noise = _variance(means - run_means[drawn] - prompt_means[drawn], runs, prompts)
+    variance = max(of_runs + of_prompts - noise, of_runs, of_prompts)
     if variance == 0:
         return Estimate(mean, 0.0, runs - 1, runs, prompts, TWO_WAY)
     # Satterthwaite's degrees of freedom.
-    freedom = (of_runs + of_prompts) ** 2 / (of_runs**2 / (runs - 1) + of_prompts**2 / max(prompts - 1, 1))
+    freedom = variance**2 / (of_runs**2 / (runs - 1) + of_prompts**2 / max(prompts - 1, 1))
     return Estimate(mean, math.sqrt(variance), freedom, runs, prompts, TWO_WAY)
 
 
@@ -120,12 +124,13 @@ def area_under_curve(sizes: np.ndarray, values: np.ndarray) -> float:
     return float(np.trapezoid(values, places) / (places[-1] - places[0]))
 
 
-def _variance(sums: np.ndarray, counts: np.ndarray, weights: np.ndarray) -> float:
-    """Variance of the mean over draws of one way, by the factor k / (k - 1) for the k that were drawn from."""
-    k = len(sums)
-    return _spread(weights @ sums, weights @ counts) * k / (k - 1) if k > 1 else 0.0
+@functools.lru_cache(maxsize=8)
+def _draws(count: int, seed: int, resamples: int) -> np.ndarray:
+    """How often each of `count` is drawn in each resample; the cells of a study share them."""
+    draw = np.random.default_rng([count, seed])
+    return draw.multinomial(count, np.full(count, 1 / count), resamples).astype(float)
 
 
-def _spread(sums: np.ndarray, counts: np.ndarray) -> float:
-    drawn = counts > 0
-    return float(np.var(sums[drawn] / counts[drawn]))
+def _variance(means: np.ndarray, *counts: int) -> float:
+    """Variance of resampled means, by the factor k / (k - 1) for each k that was drawn from; 0 where k is 1."""
+    return float(np.var(means)) * math.prod(k / (k - 1) for k in counts) if min(counts) > 1 else 0.0
