@@ -29,7 +29,7 @@ rule trouble:
         mem_mb=4000,
         runtime=30,
     params:
-        results=RESULTS,
+        results=lambda wildcards, output: os.path.dirname(output.txt),
         runs=json.dumps([run.path for run in RUNS]),
         canaries=as_json({name: bool(judge.canaries) for name, judge in study.judges.items()}),
         labels=lambda wildcards: options(trouble_labels(wildcards)),

@@ -52,17 +52,18 @@ def _verdicts(panel: Axes, advice: Advice, samplers: list[str], sizes: list[int]
             face |= {"hatch": "////", "edgecolor": style.PALE}
         panel.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, zorder=1, **face))
         _numbers(panel, x, y, cell)
-    if advice.advised:
-        x, y = sizes.index(advice.advised.n), samplers.index(advice.advised.sampler)
-        panel.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, fill=False, edgecolor=MARKED, linewidth=2, zorder=4))
+    marked = advice.advised or advice.nearest
+    if marked:
+        x, y = sizes.index(marked.n), samplers.index(marked.sampler)
+        panel.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, zorder=4, clip_on=False, **_outline(advice)))
     panel.set_xlim(-0.5, len(sizes) - 0.5)
     panel.set_xticks(range(len(sizes)), list(map(str, sizes)))
     panel.set_yticks(range(len(samplers)), [short_label(name) for name in samplers])
     panel.grid(visible=False)
     panel.tick_params(length=0)
     panel.spines[:].set_visible(False)
-    panel.set_xlabel("n, safety examples added")
-    panel.set_title("Verdict, and the means")
+    panel.set_xlabel("n")
+    panel.set_title("Verdict\nand means")
 
 
 def _numbers(panel: Axes, x: int, y: int, cell: Judged) -> None:
@@ -106,8 +107,8 @@ def _at_limit(panel: Axes, advice: Advice, limit: str, samplers: list[str]) -> N
     if advice.advised:
         place = samplers.index(advice.advised.sampler)
         panel.axhspan(place - 0.5, place + 0.5, color=style.PALE, alpha=0.55, linewidth=0, zorder=0)
-    panel.set_title(f"{NAMES[limit].capitalize()} at n = {advice.shown.n}")
-    panel.set_xlabel(f"{unit}; limit {_short(at_most, limit)}")
+    panel.set_title(f"{NAMES[limit].capitalize()}\nlimit {_short(at_most, limit)}")
+    panel.set_xlabel(f"{unit}, at n = {advice.shown.n}")
     panel.grid(visible=True, axis="x")
     panel.grid(visible=False, axis="y")
     panel.tick_params(axis="y", length=0)
@@ -118,19 +119,30 @@ def _legend(advice: Advice) -> list:
     hatch = {UNMEASURED: {"hatch": "////", "edgecolor": style.PALE}}
     said = {MEETS: "meets: interval within", LIKELY: "likely: mean within", NO: "no (bold: beyond its limit)"}
     handles = [
-        Patch(facecolor=FILLS[name], label=said.get(name, name), **hatch.get(name, {"linewidth": 0})) for name in there
+        Patch(
+            facecolor=FILLS[name],
+            label=said.get(name, name),
+            **hatch.get(name, {"edgecolor": style.PALE, "linewidth": 0.6}),
+        )
+        for name in there
     ]
-    if advice.advised:
-        handles.append(Patch(fill=False, edgecolor=MARKED, linewidth=1.6, label="advised"))
+    if advice.advised or advice.nearest:
+        handles.append(Patch(label="advised" if advice.advised else "nearest", **_outline(advice)))
     return [*handles, Line2D([], [], color=MARKED, linewidth=1.1, linestyle=(0, (4, 2)), label="limit")]
+
+
+def _outline(advice: Advice) -> dict:
+    """How the advised cell is marked; the nearest one, where there is no advice, by dashes."""
+    dashes = "solid" if advice.advised else (0, (2, 1))
+    return {"fill": False, "edgecolor": MARKED, "linewidth": 1.8, "linestyle": dashes}
 
 
 def _small_print(advice: Advice, options: Options) -> list[str]:
     lines = ", ".join(NAMES[limit] for limit in advice.limits)
     return [
         f"Study {options.study}, model {options.model_label(options.experiment.models[0])}.",
-        f"In a cell, from above: mean {lines}. Bars: 95 % intervals, two-way bootstrap over runs and prompts (over "
-        "prompts only where a cell has one run).",
+        f"n: safety examples added. In a cell, from above: mean {lines}.",
+        "Bars: 95 % intervals, two-way bootstrap over runs and prompts (over prompts only where a cell has one run).",
         *notes.judged_by(options),
         *notes.synthetic(options),
     ]
