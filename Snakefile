@@ -37,6 +37,8 @@ include: "workflow/rules/generate.smk"
 include: "workflow/rules/judge.smk"
 include: "workflow/rules/results.smk"
 include: "workflow/rules/claims.smk"
+include: "workflow/rules/advice.smk"
+include: "workflow/rules/trouble.smk"
 include: "workflow/rules/agreement.smk"
 include: "workflow/rules/verify.smk"
 include: "workflow/rules/bill_options.smk"
@@ -51,6 +53,8 @@ rule all:
         rules.headline.output,
         rules.claims.output,
         COMPARISONS,
+        ADVICE,
+        TROUBLE,
         UNSETTLED,
 
 
@@ -89,5 +93,6 @@ onerror:
 
 
 onsuccess:
-    if os.path.exists(rules.headline.output.text):
-        print(read_text(rules.headline.output.text))
+    for closing in (rules.headline.output.text, rules.advice.output.txt, rules.trouble.output.txt):
+        if os.path.exists(closing):
+            print(read_text(closing))

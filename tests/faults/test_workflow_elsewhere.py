@@ -84,7 +84,7 @@ def test_tables_figures_and_headline_show_what_the_scores_hold_and_nothing_else_
     scores.loc[scores["benchmark"] == "beavertails-eval", "score"] = 3.25
     write_parquet(path, scores)
     written = path.read_bytes()
-    shown = {"table": 2, "figure": 3, "headline": 1, "claims": 1, "comparison": 2}
+    shown = {"table": 2, "figure": 3, "headline": 1, "claims": 1, "comparison": 2, "advice": 1, "trouble": 1}
     assert pending(copy.folder, "--configfile", CONFIG) == shown
     copy.succeed()
     assert path.read_bytes() == written
@@ -109,6 +109,7 @@ def test_no_log_table_or_figure_holds_a_prompt_or_a_response(finished):
     read = [*finished.results.glob("*/logs/**/*.log"), *(finished.folder / ".snakemake/log").iterdir()]
     read += [*tiny.glob("tables/*"), *tiny.glob("figures/*.csv"), *tiny.glob("figures/*.svg"), tiny / "headline.txt"]
     read += [*tiny.glob("claims.*"), *tiny.glob("comparison/*")]
+    read += [tiny / f"{name}.{kind}" for name in ("advice", "trouble") for kind in ("txt", "csv", "md")]
     assert len(read) > 40
     forbidden = texts(tiny)
     assert len(forbidden) > 500

@@ -65,6 +65,7 @@ def test_a_cold_dry_run_shows_the_whole_study(cold):
     assert (found["world_model"], found["world_judge"]) == (6, 5)
     assert (found["scores"], found["table"], found["figure"], found["headline"]) == (1, 5, 6, 1)
     assert (found["claims"], found["comparison"]) == (1, 3)
+    assert (found["advice"], found["trouble"]) == (1, 1)
 
 
 @pytest.mark.parametrize("name", ["paper", "paper-fork", "paper-fast"])
@@ -133,7 +134,13 @@ def test_a_copy_that_is_not_there_is_named_before_any_job(tmp_path):
 
 @pytest.mark.parametrize(
     ("target", "present", "absent"),
-    [("subsets", "sample", "train"), ("tables", "table", "figure"), ("figures", "figure", "table")],
+    [
+        ("subsets", "sample", "train"),
+        ("tables", "table", "figure"),
+        ("figures", "figure", "table"),
+        ("advice", "advice", "trouble"),
+        ("trouble", "trouble", "advice"),
+    ],
 )
 def test_targets_by_name(tmp_path, target, present, absent):
     done = snakemake(

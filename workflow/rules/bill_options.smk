@@ -95,6 +95,8 @@ def cpu_jobs():
         "headline": 1,
         "claims": 1,
         "comparison": len(COMPARISONS) // 2,
+        "advice": int(bool(ADVICE)),
+        "trouble": int(bool(TROUBLE)),
     }
 
 

@@ -301,6 +301,19 @@ def artefact_inputs(artefact):
     }.get(artefact, [f"{RESULTS}/scores.parquet"])
 
 
+def trouble_labels(wildcards):
+    """What is known of the pool: its labels, a sheet that people filled in, and what the mini world knows of its own."""
+    labels, data = f"{RESULTS}/labels/{POOL}", study.pools[POOL]
+    files = {"behaviour": f"{labels}/behaviour.parquet"}
+    if POOL in needing("category"):
+        files["category"] = f"{labels}/category.parquet"
+    if data.world == "safety.json" and data.order != "random":
+        files["truth"] = f"{WORLD}/data/safety_truth.csv"
+    if study.labels.annotations:
+        files |= {"pool": f"{RESULTS}/data/pools/{POOL}.parquet", "annotations": study.labels.annotations}
+    return files
+
+
 def this_command():
     """How a person runs this study from this folder."""
     elsewhere = os.path.relpath(workflow.main_snakefile)

@@ -22,6 +22,8 @@ EXPERIMENT = {
     "figures/frontier": "sampling",
     "figures/budget": "sampling",
     "figures/categories": "sampling",
+    "advice": "sampling",
+    "trouble": "sampling",
 }
 # Table 3 and Figure 5 describe the pool that the samplers of Table 1 draw from.
 POOL = (study.experiments.sampling.pools if study.experiments.sampling else list(study.pools))[0]

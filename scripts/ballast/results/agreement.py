@@ -10,13 +10,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 from sklearn.metrics import cohen_kappa_score
-from tabulate import tabulate
 
 from ballast.annotation import NONE, YES_NO
 from ballast.categories import CATEGORIES, title
 from ballast.judging import PARSED
 from ballast.labels.behaviour import TYPES, UNKNOWN, behaviour
-from ballast.results.markup import markdown
+from ballast.results.markup import markdown, pipe_table
 
 ALL = "all"
 HARMFUL = "harmful response"  # why a row has no type, and an answer like the four types
@@ -135,17 +134,17 @@ def to_markdown(table: pd.DataFrame, heading: str, notes: Sequence[str]) -> str:
             for row in measured.itertuples()
         ]
         header = ["Question", "Answer", "n", "Kappa", "Agreement", "Overlap", first, second, "Both"]
-        parts += [f"## {markdown(first)} and {markdown(second)}", _grid(header, grid)]
+        parts += [f"## {markdown(first)} and {markdown(second)}", pipe_table(header, grid)]
         unlike = rows[rows["label"] != rows["other"]]
         if not unlike.empty:
             grid = [
                 [_question(row), _answer(row.question, row.label), _answer(row.question, row.other), row.both_rows]
                 for row in unlike.itertuples()
             ]
-            parts += ["Most frequent disagreements:", _grid(["Question", first, second, "Rows"], grid)]
+            parts += ["Most frequent disagreements:", pipe_table(["Question", first, second, "Rows"], grid)]
     counts = table[table["second"].isna()]
     grid = [[row.first, _question(row), row.label, row.first_rows] for row in counts.itertuples()]
-    parts += ["## Counts", _grid(["Labeller", "Question", "Answers", "Rows"], grid)]
+    parts += ["## Counts", pipe_table(["Labeller", "Question", "Answers", "Rows"], grid)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -205,8 +204,3 @@ def _number(value: float) -> str:
 
 def _count(value) -> str:
     return "" if pd.isna(value) else str(value)
-
-
-def _grid(header: list[str], rows: list[list]) -> str:
-    spelled = [[markdown(str(cell)) for cell in row] for row in rows]
-    return tabulate(spelled, [markdown(name) for name in header], tablefmt="pipe", disable_numparse=True)

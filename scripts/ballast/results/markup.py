@@ -63,6 +63,12 @@ def plus_minus(mean: float, half: float, decimals: int = DECIMALS) -> str:
     return text if math.isnan(half) else f"{text} ± {half:.{decimals}f}"
 
 
+def pipe_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A Markdown table of plain text."""
+    spelled = [[markdown(str(cell)) for cell in row] for row in rows]
+    return tabulate(spelled, [markdown(name) for name in header], tablefmt="pipe", disable_numparse=True)
+
+
 def to_markdown(table: Table) -> str:
     rows = [[f"**{markdown(cell.text)}**" if cell.best else markdown(cell.text) for cell in row] for row in table.rows]
     header = [markdown(name) for name in table.header]

@@ -47,6 +47,12 @@ ARTEFACTS = {
     "claims-transfer": Artefact(("harm",), one=("pools",)),
     "claims-rewriting": Artefact(("asr",), one=("models",)),
     "claims-forgetting": Artefact(("harm",), one=("pools", "samplers")),
+    "advice": Artefact(
+        ("harm", "asr", "over_refusal", "helpfulness"),
+        one=("models", "pools"),
+        targets=("harm", "asr", "over_refusal", "helpfulness_loss"),
+    ),
+    "trouble": Artefact(("harm", "over_refusal"), one=("models", "pools")),
 }
 AXES = ("models", "pools", "samplers", "n")
 

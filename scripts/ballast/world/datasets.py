@@ -33,7 +33,7 @@ def typed(writer: Writer, behaviour: str, category: int) -> tuple[Request, str]:
 
 
 def pool(options: WorldOptions, purpose: str, rows: int, zipf: float, types: dict[str, float]) -> pd.DataFrame:
-    """Distinct safety pairs: Alpaca's columns plus category and behaviour, the truth that only tests may read."""
+    """Distinct safety pairs: Alpaca's columns plus category and behaviour, the truth that no sampler may read."""
     writer = Writer(options, purpose)
     order = list(IDS)
     options.random("order of categories").shuffle(order)

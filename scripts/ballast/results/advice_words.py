@@ -1,0 +1,221 @@
+"""The advice in words: a few sentences for the end of a run, and a page of Markdown with its tables."""
+
+import math
+
+from ballast.results import notes
+from ballast.results.advice import LIMITS, MEETS, NO, UNMEASURED, Advice, Contrast, Judged
+from ballast.results.markup import markdown, pipe_table
+from ballast.results.metrics import METRICS
+from ballast.results.names import RANDOM, in_order, short_label
+from ballast.results.options import Options
+from ballast.results.statistics import PROMPTS_ONLY, Estimate
+from ballast.results.tables import MISSING
+
+NAMES = {
+    "harm": "harm",
+    "asr": "attack success",
+    "over_refusal": "over-refusal",
+    "helpfulness_loss": "helpfulness loss",
+}
+SAID = {MEETS: "surely within", "likely": "likely within", UNMEASURED: "not measured", NO: "not within"}
+NOTES = (
+    "A limit is on the mean over runs and prompts. `meets`: the whole two-sided 95 % interval is within; `likely`: the "
+    "mean is; `no`: it is not. A cell has the least of its limits' verdicts.",
+    "Intervals: two-way bootstrap over runs and prompts. A cell of one run has an interval over prompts only, which "
+    "says nothing of the next run: it is `likely` at best.",
+    "Advised: the smallest n with a cell that meets its limits or is likely to; at that n the surest, then the one of "
+    "least harm. The lowest of several means is a little too low by that choice alone.",
+    "Differences are paired over shared trials; two samplers are told apart where Holm's p over all samplers at this n "
+    "is below 0.05.",
+)
+
+
+def sentences(advice: Advice, options: Options) -> list[str]:
+    """The advice as a person would say it, the answer first."""
+    model = options.model_label(options.experiment.models[0])
+    if advice.advised is None:
+        return [*_nothing(advice, model), *_synthetic(options)]
+    cell = advice.advised
+    said = [
+        f"For {model}: add {cell.n} examples picked by {short_label(cell.sampler)}. "
+        f"{_capital(_listed([_kept(advice, cell, limit) for limit in advice.limits]))}.",
+        _sure(advice),
+        *_others(advice),
+    ]
+    return [*said, *_synthetic(options)]
+
+
+def to_markdown(advice: Advice, options: Options) -> str:
+    """The sentences, the verdict of every cell, the samplers at the advised n, and what the words mean."""
+    n = advice.shown.n
+    sizes = sorted({cell.n for cell in advice.cells})
+    samplers = in_order(cell.sampler for cell in advice.cells)
+    cells = {(cell.sampler, cell.n): cell for cell in advice.cells}
+    verdicts = [[short_label(name), *(_verdict(cells.get((name, size))) for size in sizes)] for name in samplers]
+    contrasts = {contrast.sampler: contrast for contrast in advice.contrasts}
+    closer = [
+        [short_label(name), *(_interval(cells[name, n].estimates[limit], limit) for limit in advice.limits)]
+        + [cells[name, n].verdict, _contrast(contrasts.get(name))]
+        for name in samplers
+        if (name, n) in cells
+    ]
+    header = ["Sampler", *(f"{NAMES[name]}, at most {_number(most, name)}" for name, most in advice.limits.items())]
+    against = f"{short_label(advice.shown.sampler)} less this, in harm"
+    said = [*NOTES, *notes.judged_by(options), *notes.synthetic(options)]
+    parts = [
+        f"# Advice of study {markdown(options.study)}",
+        "\n".join(f"- {markdown(line)}" for line in sentences(advice, options)),
+        "## Mean harm and verdict, by sampler and n",
+        pipe_table(["Sampler", *map(str, sizes)], verdicts),
+        f"## Every sampler at n = {n}",
+        pipe_table([*header, "Verdict", against], closer),
+        "\n".join(f"- {line}" for line in said),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _nothing(advice: Advice, model: str) -> list[str]:
+    said = [f"For {model}: no sampler at any n of this study is within the limits."]
+    blocked = False
+    for limit, at_most in advice.limits.items():
+        there = [cell for cell in advice.cells if cell.verdicts[limit] != UNMEASURED]
+        kept = [cell for cell in there if cell.verdicts[limit] != NO]
+        if not there:
+            blocked = True
+            said.append(
+                f"In the way: {NAMES[limit]} was not measured; name {LIMITS[limit]} in experiments.sampling.metrics"
+                f"{' and none in its samplers' * (limit == 'helpfulness_loss')}, or set targets.{limit} to null."
+            )
+        elif not kept:
+            blocked = True
+            lowest = min(there, key=lambda cell: cell.estimates[limit].mean)
+            said.append(
+                f"In the way: {NAMES[limit]}, at most {_number(at_most, limit)}; the lowest is {_place(lowest)} with "
+                f"{_interval(lowest.estimates[limit], limit)}."
+            )
+    if not blocked:
+        said.append("In the way: each limit is kept by some cell, but not all limits by one cell.")
+    if advice.nearest is not None:
+        beyond = _listed([_kept(advice, advice.nearest, limit) for limit in advice.nearest.broken])
+        said.append(f"Nearest: {_place(advice.nearest)}, {beyond}.")
+        said.append(_what_to_try(advice.nearest))
+    return said
+
+
+def _what_to_try(nearest: Judged) -> str:
+    safety, use = {"harm", "asr"} & {*nearest.broken}, {"over_refusal", "helpfulness_loss"} & {*nearest.broken}
+    if safety and use:
+        return "Try: another sampler or pool; more examples lower harm and raise over-refusal, fewer the reverse."
+    return "Try: larger n in experiments.sampling." if safety else "Try: smaller n in experiments.sampling."
+
+
+def _sure(advice: Advice) -> str:
+    cell, surest = advice.advised, advice.surest
+    if cell.verdict == MEETS:
+        return "Sure: the whole 95 % interval over runs and prompts is within every limit."
+    open_limits = [limit for limit, verdict in cell.verdicts.items() if verdict != MEETS]
+    one_run = any(cell.estimates[limit].over == PROMPTS_ONLY for limit in open_limits)
+    why = "one run says nothing of the next" if one_run else "the mean is within, the interval is not"
+    named = _listed([NAMES[limit] for limit in open_limits])
+    then = f"the first that is surely within every limit is {_place(surest)}" if surest else "no cell is surely within"
+    return f"Not sure of {named}: {why}; {then}."
+
+
+def _others(advice: Advice) -> list[str]:
+    """The runner-up and Random, and whether the data tell them from the advised sampler."""
+    cell = advice.advised
+    if cell.sampler == RANDOM:
+        return ["Random costs no labels."]
+    contrasts = {contrast.sampler: contrast for contrast in advice.contrasts}
+    within = [other for other in advice.cells if other.n == cell.n and other.verdict not in (NO, UNMEASURED)]
+    names = {other.sampler for other in within}
+    second = next((name for name in contrasts if name in names and name != RANDOM), None)
+    said = []
+    if second:
+        said.append(f"Runner-up at n = {cell.n}: {short_label(second)}, {_told(contrasts[second], cell)}.")
+    if RANDOM in contrasts:
+        said.append(f"Random at n = {cell.n}: {_told(contrasts[RANDOM], cell)}; {_random(advice, contrasts[RANDOM])}.")
+    return said
+
+
+def _random(advice: Advice, contrast: Contrast) -> str:
+    """Where Random is within the limits itself, and that it costs no labels where nothing tells it from the advised."""
+    first = next(iter(advice.within(RANDOM)), None)
+    if first is None:
+        there = "it is within the limits at no n"
+    elif first.n == advice.advised.n:
+        there = f"it is within the limits too ({first.verdict})"
+    else:
+        there = f"it is within the limits from n = {first.n} ({first.verdict})"
+    return there if contrast.resolved else f"{there}, and costs no labels"
+
+
+def _told(contrast: Contrast, ours: Judged) -> str:
+    found = contrast.difference
+    if math.isnan(found.mean):
+        return "no trial is shared, so the two cannot be compared"
+    said = f"{short_label(ours.sampler)} less it in harm is {_signed(found)}"
+    if math.isnan(contrast.p):
+        return f"{said}, over prompts only: one shared trial does not tell them apart"
+    return f"{said}, {'told apart' if contrast.resolved else 'not told apart'} (Holm's p {_p(contrast.p)})"
+
+
+def _kept(advice: Advice, cell: Judged, limit: str) -> str:
+    found = cell.estimates[limit]
+    return (
+        f"{NAMES[limit]} {_interval(found, limit)} is {SAID[cell.verdicts[limit]]} its limit of "
+        f"{_number(advice.limits[limit], limit)}"
+    )
+
+
+def _place(cell: Judged) -> str:
+    return f"{short_label(cell.sampler)} at n = {cell.n}"
+
+
+def _verdict(cell: Judged | None) -> str:
+    return MISSING if cell is None else f"{_number(cell.harm.mean, 'harm')} {cell.verdict}"
+
+
+def _contrast(contrast: Contrast | None) -> str:
+    if contrast is None or math.isnan(contrast.difference.mean):
+        return MISSING
+    p = "prompts only" if math.isnan(contrast.p) else f"Holm's p {_p(contrast.p)}"
+    return f"{_signed(contrast.difference)}, {p}"
+
+
+def _number(value: float, limit: str) -> str:
+    if math.isnan(value):
+        return MISSING
+    rate = METRICS[LIMITS[limit]].unit == "%"
+    return f"{round(value, 1) + 0:.1f} %" if rate else f"{round(value, 2) + 0:.2f}"
+
+
+def _interval(found: Estimate, limit: str) -> str:
+    """`mean (low to high)`; the mean alone where there is no interval."""
+    if math.isnan(found.half):
+        return _number(found.mean, limit)
+    unit = " %" if METRICS[LIMITS[limit]].unit == "%" else ""
+    ends = [_number(end, limit).removesuffix(" %") for end in (found.mean, found.low, found.high)]
+    return f"{ends[0]}{unit} ({ends[1]} to {ends[2]})"
+
+
+def _signed(found: Estimate) -> str:
+    if math.isnan(found.half):
+        return f"{found.mean:+.2f}"
+    return f"{found.mean:+.2f} ({found.low:+.2f} to {found.high:+.2f})"
+
+
+def _p(p: float) -> str:
+    return "below 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _listed(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+def _synthetic(options: Options) -> list[str]:
+    return [line.replace("`", "") for line in notes.synthetic(options)]

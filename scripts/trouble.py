@@ -1,0 +1,108 @@
+"""Look for signatures of trouble in a finished study, each with a verdict, the numbers and what to try.
+
+trouble.py --options JSON --results DIR --runs JSON --canaries JSON --scores F --behaviour F [--category F]
+           [--truth F] [--pool F --annotations F] --out-txt F --out-csv F --out-md F
+
+`--runs`: the paths of all runs below `--results`/runs/; their training.json and responses.parquet are read, and the
+subsets of those that the sampling experiment names. `--canaries`: whether each judge has some.
+"""
+
+import argparse
+import json
+
+import pandas as pd
+
+from ballast import schemas
+from ballast.annotation import read_sheet
+from ballast.files import read_arrow, read_json, write_csv, write_text
+from ballast.judges.refusal_string import is_refusal
+from ballast.results import labelled, metrics, notes, outliers, signatures
+from ballast.results.findings import closing, table, to_markdown
+from ballast.results.options import Options, parse_options
+from ballast.runs import Run, from_path
+
+READ_RUNS = "look at the run's log, and train it with another seed; if it stays, its subset is the cause"
+NOTES = (
+    "`fine`: the sign is not there. `look`: it is; it may be harmless. `not decidable`: the study lacks what it takes.",
+    "Thresholds and their reasons stand in `scripts/ballast/results/signatures.py`, `outliers.py` and `labelled.py`.",
+    "Refusals are counted by the opening words of a response (`refusal-string`), in each benchmark by itself.",
+)
+
+
+def main(arguments: argparse.Namespace) -> None:
+    options = parse_options("trouble", arguments.options)
+    runs = [from_path(path) for path in json.loads(arguments.runs)]
+    scores = metrics.read_scores(arguments.scores)
+    harm, refusals = (by_cell(scores, name, options) for name in ("harm", "over_refusal"))
+    prompts = scores.loc[scores["judge"] == options.judges["harm"], ["prompt_id", "category"]]
+    categories = prompts.drop_duplicates("prompt_id").set_index("prompt_id")["category"]
+    losses, rates = zip(*(of_run(arguments.results, run) for run in runs), strict=True)
+    findings = [
+        signatures.random_beaten(harm, labeller(arguments)),
+        signatures.over_refusal(refusals),
+        signatures.enough_trials(harm),
+        signatures.categories_served(harm, categories, subsets(arguments.results, runs, options), pool(arguments)),
+        labelled.judges(scores[["judge", "answer_status"]], json.loads(arguments.canaries)),
+        outliers.outliers(outliers.LOSS, outliers.runs_table(losses), READ_RUNS),
+        outliers.outliers(outliers.REFUSAL, outliers.runs_table([row for rows in rates for row in rows]), READ_RUNS),
+    ]
+    write_text(arguments.out_txt, closing(findings))
+    write_csv(arguments.out_csv, table(findings))
+    write_text(arguments.out_md, to_markdown(findings, options.study, [*NOTES, *notes.synthetic(options)]))
+
+
+def by_cell(scores: pd.DataFrame, name: str, options: Options) -> signatures.Tables:
+    """Trials x prompts by (sampler, n), of the experiment's one model and one pool."""
+    return {(sampler, n): table for (_, _, sampler, n), table in metrics.by_prompt(scores, name, options).items()}
+
+
+def of_run(results: str, run: Run) -> tuple[dict, list[dict]]:
+    """A run's training loss, and its refusals in percent by benchmark."""
+    folder = f"{results}/runs/{run.path}"
+    about = {"model": run.model, "pool": run.pool, "sampler": run.sampler, "n": run.n, "trial": run.trial}
+    loss = read_json(f"{folder}/training.json")["train_loss"]
+    responses = read_arrow(f"{folder}/responses.parquet", ["benchmark", "response"]).to_pandas()
+    refused = 100 * responses["response"].map(is_refusal).groupby(responses["benchmark"]).mean()
+    rates = [about | {"benchmark": benchmark, "value": float(rate)} for benchmark, rate in refused.items()]
+    return about | {"benchmark": "", "value": float(loss)}, rates
+
+
+def subsets(results: str, runs: list[Run], options: Options) -> pd.DataFrame:
+    """The categories that the experiment's subsets took their rows for: sampler, n, trial, category."""
+    wanted = options.experiment
+    named = {run.subset: run for run in runs if run.pool in wanted.pools and run.sampler in wanted.samplers}
+    parts = [
+        pd.read_csv(f"{results}/subsets/{subset}.csv", dtype={"id": str, "category": "Int8"})[["category"]].assign(
+            sampler=run.sampler, n=run.n, trial=run.trial
+        )
+        for subset, run in named.items()
+        if run.n in wanted.n and run.trial < wanted.trials
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def labeller(arguments: argparse.Namespace) -> str:
+    behaviour = schemas.read(arguments.behaviour, schemas.BEHAVIOUR)
+    people = None
+    if arguments.annotations:
+        people = read_sheet(arguments.annotations, schemas.read(arguments.pool, schemas.PAIRS))
+    truth = pd.read_csv(arguments.truth) if arguments.truth else None
+    return labelled.accuracy(behaviour, people, truth)
+
+
+def pool(arguments: argparse.Namespace) -> pd.DataFrame | None:
+    """category and behaviour of each row of the pool, once for each of its categories."""
+    if not arguments.category:
+        return None
+    behaviour = schemas.read(arguments.behaviour, schemas.BEHAVIOUR).set_index("id")["behaviour"]
+    categories = schemas.read(arguments.category, schemas.CATEGORIES)[["id", "categories"]].explode("categories")
+    return categories.assign(behaviour=categories["id"].map(behaviour)).rename(columns={"categories": "category"})
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("options", "results", "runs", "canaries", "scores", "behaviour", "out-txt", "out-csv", "out-md"):
+        parser.add_argument(f"--{name}", required=True)
+    for name in ("category", "truth", "pool", "annotations"):
+        parser.add_argument(f"--{name}")
+    main(parser.parse_args())
