@@ -36,6 +36,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/generate.smk"
 include: "workflow/rules/judge.smk"
 include: "workflow/rules/results.smk"
+include: "workflow/rules/explore.smk"
 include: "workflow/rules/agreement.smk"
 include: "workflow/rules/verify.smk"
 include: "workflow/rules/bill_options.smk"
@@ -48,6 +49,7 @@ rule all:
         TABLES,
         FIGURES,
         rules.headline.output,
+        rules.explore.output,
         UNSETTLED,
 
 

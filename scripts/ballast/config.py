@@ -79,7 +79,7 @@ class Study(Section):
     judges: dict[Name, Judge] = Field(description="Judges by plug-in name.")
     metrics: Metrics = Field(description="Which judge scores which benchmark.")
     experiments: Experiments = Field(description="What to run.")
-    redact: bool = Field(True, description="Hide the texts in Table 3.")
+    redact: bool = Field(True, description="Hide texts in Table 3 and explore.html.")
 
     @model_validator(mode="after")
     def _names_exist(self):

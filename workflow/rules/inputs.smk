@@ -261,6 +261,11 @@ def available(artefact):
     return artefact not in EXPERIMENT or getattr(study.experiments, EXPERIMENT[artefact]) is not None
 
 
+def stand_ins(judges):
+    """The sentences that say what stands in for some judges, by judge."""
+    return {name: text for name in judges if (text := sources.stand_in(name, study.judges[name]))}
+
+
 def artefact_options(artefact):
     """The part of the config that one table or figure shows; nothing else makes it run again."""
     experiment = getattr(study.experiments, EXPERIMENT.get(artefact, ""), None)
@@ -273,11 +278,25 @@ def artefact_options(artefact):
         "benchmarks": {name: metric.benchmark for name, metric in study.metrics},
         "labellers": {"behaviour": labels.behaviour},
         "model_labels": {name: model.label or name for name, model in study.models.items()},
-        "stand_ins": {name: text for name in study.judges if (text := sources.stand_in(name, study.judges[name]))},
+        "stand_ins": stand_ins(study.judges),
     }
     if experiment:
         everything["experiment"] = experiment.model_dump()
     return as_json(options_for(artefact, everything))
+
+
+def page_options():
+    """The part of the config that explore.html shows."""
+    shown = {
+        "study": study.study,
+        "synthetic": study.synthetic,
+        "redact": study.redact,
+        "runs": list(MEASURED),
+        "metrics": METRICS,
+        "model_labels": {name: model.label or name for name, model in study.models.items()},
+        "stand_ins": stand_ins([metric.judge for _, metric in study.metrics]),
+    }
+    return as_json(shown)
 
 
 def artefact_inputs(artefact):
