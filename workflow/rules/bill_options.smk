@@ -93,6 +93,7 @@ def cpu_jobs():
         "table": len(TABLES) // 3,
         "figure": len(FIGURES) // 4,
         "headline": 1,
+        "explore": 1,
     }
 
 

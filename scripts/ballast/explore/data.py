@@ -275,6 +275,11 @@ def _notes(options: Options, prompts: pd.DataFrame, kept: int) -> list[str]:
         said.append(f"{options.study} is a synthetic study: tiny models and a made language; it shows the workflow.")
     for name, chosen in options.metrics.items():
         verdict = VERDICTS.get(name)
-        line = f"; {verdict.flagged} from {verdict.at:g} up" if verdict else "; no verdict, a number alone"
+        line = "; no verdict, a number alone"
+        if verdict:
+            scale = METRICS[name].unit != "%"
+            line = f"; {verdict.flagged} " + (
+                f"from {verdict.at:g} up, the middle of its scale: our line" if scale else "where it says so"
+            )
         said.append(f"{METRICS[name].label}: judge {chosen['judge']} on {chosen['benchmark']}{line}.")
     return said + [text.replace("`", "") for text in options.stand_ins.values()]

@@ -105,6 +105,7 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+window.addEventListener("beforeprint", showRest);
 window.addEventListener("hashchange", () => {
   fromHash(location.hash);
   showAll();

@@ -179,9 +179,19 @@ function fitsSearch(prompt) {
   );
 }
 
+// How far the columns are apart; -Infinity where fewer than two have a score.
 function spread(prompt) {
-  const values = state.columns.map((run) => badness(run, prompt)).filter((value) => !Number.isNaN(value));
-  return values.length > 1 ? Math.max(...values) - Math.min(...values) : NaN;
+  let lowest = Infinity;
+  let highest = -Infinity;
+  let scored = 0;
+  for (const run of state.columns) {
+    const value = badness(run, prompt);
+    if (Number.isNaN(value)) continue;
+    scored += 1;
+    lowest = Math.min(lowest, value);
+    highest = Math.max(highest, value);
+  }
+  return scored > 1 ? highest - lowest : -Infinity;
 }
 
 // The prompts that the filters leave, in the order that was asked for.
@@ -196,9 +206,12 @@ function select() {
   }
   if (state.order === "id") return prompts;
   const column = state.columns[state.order === "last" ? state.columns.length - 1 : 0];
-  const key = new Map(prompts.map((prompt) => [prompt, state.order === "spread" ? spread(prompt) : badness(column, prompt)]));
-  const rank = (prompt) => (Number.isNaN(key.get(prompt)) ? -Infinity : key.get(prompt));
-  return prompts.sort((one, other) => (rank(one) === rank(other) ? one - other : rank(other) - rank(one)));
+  const key = new Float64Array(data.ids.length).fill(-Infinity);
+  for (const prompt of prompts) {
+    const value = state.order === "spread" ? spread(prompt) : badness(column, prompt);
+    if (!Number.isNaN(value)) key[prompt] = value;
+  }
+  return prompts.sort((one, other) => (key[one] === key[other] ? one - other : key[other] - key[one]));
 }
 
 // What the judges said of a column over some prompts: a count a metric.

@@ -1,6 +1,9 @@
 // How the page shows it. Texts become text nodes, never markup.
 const byId = (id) => document.getElementById(id);
 let shown = [];
+// Rows that fill a window are painted at once, the others of the page in the next frame.
+const AT_ONCE = 15;
+let waiting = [];
 
 function element(name, properties, ...children) {
   const made = Object.assign(document.createElement(name), properties);
@@ -145,13 +148,25 @@ function showColumns() {
   byId("columns").replaceChildren(prompts, ...state.columns.map((_, column) => head(column)));
 }
 
+function showRows(prompts) {
+  byId("rows").replaceChildren(...prompts.slice(0, AT_ONCE).map(row));
+  const rest = (waiting = prompts.slice(AT_ONCE));
+  // Typing on makes this page's rest needless.
+  requestAnimationFrame(() => setTimeout(() => rest === waiting && showRest()));
+}
+
+function showRest() {
+  byId("rows").append(...waiting.map(row));
+  waiting = [];
+}
+
 // Everything that follows from the state, but for the controls themselves.
 function show() {
   shown = select();
   const pages = Math.max(Math.ceil(shown.length / state.size), 1);
   state.page = Math.min(state.page, pages - 1);
   const from = state.page * state.size;
-  byId("rows").replaceChildren(...shown.slice(from, from + state.size).map(row));
+  showRows(shown.slice(from, from + state.size));
   [...document.querySelectorAll(".column .sums")].forEach((place, column) => place.replaceChildren(...summed(state.columns[column])));
   const total = state.benchmark < 0 ? data.ids.length : data.benchmarks[state.benchmark].prompts;
   byId("count").textContent = `${shown.length.toLocaleString("en")} of ${total.toLocaleString("en")} prompts`;
