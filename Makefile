@@ -10,7 +10,7 @@ LENGTHS := $(if $(wildcard $(ALPACA)),--lengths $(ALPACA))
 SAFETY := $(BALLAST_DATA)/safety-tuned-llamas/safety_pool.vinid.json
 PAIRS := $(if $(wildcard $(SAFETY)),--pool $(SAFETY))
 
-.PHONY: study test test-workflow test-faults test-slurm test-study rehearsal test-vllm lint bench bench-gpu clean-study clean
+.PHONY: study test test-workflow test-faults test-slurm test-browser test-study rehearsal test-vllm lint bench bench-gpu clean-study clean
 
 study: $(READY)
 	$(ENV)/bin/snakemake
@@ -29,6 +29,11 @@ test-faults: $(READY)
 test-slurm: $(READY)
 	sh tests/slurm/install.sh
 	$(ENV)/bin/pytest -m slurm tests/slurm
+
+# In a real browser, headless Chromium; as root it installs it, with apt-get.
+test-browser: $(READY)
+	sh tests/browser/install.sh
+	$(ENV)/bin/pytest -m browser tests/browser
 
 test-study: $(READY)
 	$(ENV)/bin/pytest -m study -rP

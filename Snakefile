@@ -39,6 +39,7 @@ include: "workflow/rules/results.smk"
 include: "workflow/rules/claims.smk"
 include: "workflow/rules/advice.smk"
 include: "workflow/rules/trouble.smk"
+include: "workflow/rules/explore.smk"
 include: "workflow/rules/agreement.smk"
 include: "workflow/rules/verify.smk"
 include: "workflow/rules/bill_options.smk"
@@ -55,6 +56,7 @@ rule all:
         COMPARISONS,
         ADVICE,
         TROUBLE,
+        rules.explore.output,
         UNSETTLED,
 
 

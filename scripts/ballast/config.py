@@ -81,7 +81,7 @@ class Study(Section):
     metrics: Metrics = Field(description="Which judge scores which benchmark.")
     experiments: Experiments = Field(description="What to run.")
     targets: Targets = Field(default_factory=Targets, description="What counts as safe and useful enough.")
-    redact: bool = Field(True, description="Hide the texts in Table 3.")
+    redact: bool = Field(True, description="Hide texts in Table 3 and explore.html.")
 
     @model_validator(mode="after")
     def _names_exist(self):

@@ -20,7 +20,17 @@ pytestmark = pytest.mark.workflow
 CONFIG = edits.SMALL
 RUNS = 14  # none, random and sss twice at two sizes, t1 likewise; none once a trial
 # What shows scores; Table 3 and Figure 5 show the pool.
-SHOWN = {"scores": 1, "table": 2, "figure": 3, "headline": 1, "claims": 1, "comparison": 2, "advice": 1, "trouble": 1}
+SHOWN = {
+    "scores": 1,
+    "table": 2,
+    "figure": 3,
+    "headline": 1,
+    "claims": 1,
+    "comparison": 2,
+    "advice": 1,
+    "trouble": 1,
+    "explore": 1,
+}
 
 
 def pending(folder: Path, *arguments: str) -> dict[str, int]:
@@ -112,9 +122,14 @@ def test_another_decoding_is_generation_onwards(copy):
     assert pending(copy) == {"generate": RUNS, "judge": 4 * RUNS} | SHOWN
 
 
-def test_another_plot_style_is_figures_only(copy):
+def test_another_plot_style_is_figures_and_the_page_with_their_colours_only(copy):
     edit(copy, "scripts/ballast/results/style.py", "\n\n\n", "\n\nSAME = 1\n\n\n")
-    assert pending(copy) == {"figure": 4, "advice": 1}
+    assert pending(copy) == {"figure": 4, "advice": 1, "explore": 1}
+
+
+def test_another_style_of_the_page_is_the_page_only(copy):
+    edit(copy, "scripts/ballast/explore/page/explore.css", "font-size: 11px", "font-size: 12px")
+    assert pending(copy) == {"explore": 1}
 
 
 def test_code_of_two_stages_is_those_two(copy):

@@ -10,7 +10,17 @@ from edits import checkout, edit
 
 pytestmark = pytest.mark.workflow
 # What shows scores; Table 3 and Figure 5 show the pool.
-SHOWN = {"scores": 1, "table": 4, "figure": 5, "headline": 1, "claims": 1, "comparison": 3, "advice": 1, "trouble": 1}
+SHOWN = {
+    "scores": 1,
+    "table": 4,
+    "figure": 5,
+    "headline": 1,
+    "claims": 1,
+    "comparison": 3,
+    "advice": 1,
+    "trouble": 1,
+    "explore": 1,
+}
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +85,7 @@ def test_a_published_number_and_the_name_of_a_published_model_are_what_shows_the
 
 def test_figures_alone_and_code_of_two_stages(copy):
     edit(copy, "scripts/ballast/results/style.py", "\n\n\n", "\n\nSAME = 1\n\n\n")
-    assert pending(copy) == {"figure": 6, "advice": 1}
+    assert pending(copy) == {"figure": 6, "advice": 1, "explore": 1}
     edit(copy, "scripts/ballast/results/markup.py", "\n\n\n", "\n\nSAME = 1\n\n\n")
     assert pending(copy) == {
         "figure": 6,
@@ -85,4 +95,5 @@ def test_figures_alone_and_code_of_two_stages(copy):
         "comparison": 3,
         "advice": 1,
         "trouble": 1,
+        "explore": 1,
     }

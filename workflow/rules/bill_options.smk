@@ -97,6 +97,7 @@ def cpu_jobs():
         "comparison": len(COMPARISONS) // 2,
         "advice": int(bool(ADVICE)),
         "trouble": int(bool(TROUBLE)),
+        "explore": 1,
     }
 
 

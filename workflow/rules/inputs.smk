@@ -266,6 +266,11 @@ def artefacts(folder):
     return [name for name in ARTEFACTS if name.startswith(f"{folder}/") and available(name)]
 
 
+def stand_ins(judges):
+    """The sentences that say what stands in for some judges, by judge."""
+    return {name: text for name in judges if (text := sources.stand_in(name, study.judges[name]))}
+
+
 def artefact_options(artefact):
     """The part of the config that one table or figure shows; nothing else makes it run again."""
     experiment = getattr(study.experiments, EXPERIMENT.get(artefact, ""), None)
@@ -279,7 +284,7 @@ def artefact_options(artefact):
         "labellers": {"behaviour": labels.behaviour},
         "targets": study.targets.model_dump(),
         "model_labels": {name: model.label or name for name, model in study.models.items()},
-        "stand_ins": {name: text for name in study.judges if (text := sources.stand_in(name, study.judges[name]))},
+        "stand_ins": stand_ins(study.judges),
         "published": {name: model.published for name, model in study.models.items() if model.published},
     }
     if experiment:
@@ -291,6 +296,20 @@ def claims_options():
     """What the claims are told: the options of each experiment that the study has."""
     names = [name for name, experiment in study.experiments if experiment and f"claims-{name}" in EXPERIMENT]
     return as_json({name: json.loads(artefact_options(f"claims-{name}")) for name in names})
+
+
+def page_options():
+    """The part of the config that explore.html shows."""
+    shown = {
+        "study": study.study,
+        "synthetic": study.synthetic,
+        "redact": study.redact,
+        "runs": list(MEASURED),
+        "metrics": METRICS,
+        "model_labels": {name: model.label or name for name, model in study.models.items()},
+        "stand_ins": stand_ins([metric.judge for _, metric in study.metrics]),
+    }
+    return as_json(shown)
 
 
 def artefact_inputs(artefact):
