@@ -20,6 +20,9 @@ if not workflow.overwrite_configfiles:
 include: "workflow/rules/common.smk"
 
 
+report: "workflow/report/workflow.rst"
+
+
 # For `--sdm apptainer` alone.
 container: IMAGE
 
@@ -44,6 +47,7 @@ include: "workflow/rules/agreement.smk"
 include: "workflow/rules/verify.smk"
 include: "workflow/rules/bill_options.smk"
 include: "workflow/rules/bill.smk"
+include: "workflow/rules/report.smk"
 
 
 rule all:
@@ -57,6 +61,7 @@ rule all:
         ADVICE,
         TROUBLE,
         rules.explore.output,
+        rules.pages.output,
         UNSETTLED,
 
 

@@ -16,7 +16,12 @@ rule advice:
         csv=f"{RESULTS}/advice.csv",
         md=f"{RESULTS}/advice.md",
         pdf=f"{RESULTS}/figures/advice.pdf",
-        svg=f"{RESULTS}/figures/advice.svg",
+        svg=report(
+            f"{RESULTS}/figures/advice.svg",
+            caption="../report/figure.rst",
+            category="Figures",
+            labels={"figure": "advice"},
+        ),
         png=f"{RESULTS}/figures/advice.png",
         data=f"{RESULTS}/figures/advice.csv",
     log:

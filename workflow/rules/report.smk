@@ -9,7 +9,11 @@ ABOUT = expand("{results}/about/{name}.md", results=RESULTS, name=("methods", "c
 # Each document of the report: its category there, and its title.
 DOCUMENTS = {
     "headline.txt": ("Start here", "Headline"),
-    **{f"tables/table{number}.md": ("Tables", f"Table {number}") for number in table_numbers()},
+    **({"advice.md": ("Start here", "Advice")} if ADVICE else {}),
+    **({"trouble.md": ("Start here", "Signatures of trouble")} if TROUBLE else {}),
+    **{f"{table}.md": ("Tables", os.path.basename(table).capitalize()) for table in artefacts("tables")},
+    "claims.md": ("Claims", "Claims of the publications"),
+    **{os.path.relpath(file, RESULTS): ("Paper versus ours", os.path.basename(file)[:6]) for file in COMPARISONS[1::2]},
     "about/methods.md": ("About this study", "Methods, ready to paste"),
     "about/cost.txt": ("About this study", "Cost"),
     "about/config.md": ("About this study", "Config"),

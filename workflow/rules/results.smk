@@ -96,7 +96,12 @@ rule figure:
         lambda wildcards: artefact_inputs(f"figures/{wildcards.name}"),
     output:
         pdf=f"{RESULTS}/figures/{{name}}.pdf",
-        svg=f"{RESULTS}/figures/{{name}}.svg",
+        svg=report(
+            f"{RESULTS}/figures/{{name}}.svg",
+            caption="../report/figure.rst",
+            category="Figures",
+            labels={"figure": "{name}"},
+        ),
         png=f"{RESULTS}/figures/{{name}}.png",
         csv=f"{RESULTS}/figures/{{name}}.csv",
     log:
