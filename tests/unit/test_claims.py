@@ -179,7 +179,7 @@ def test_the_largest_is_refuted_by_one_cell_above_and_by_none_below_while_some_a
     # SSS-B@100 is 7.25 points below Random; a Cossim-B that is one run may be further below.
     open_still = repeated["asr-9"]
     assert open_still.verdict == OPEN and open_still.said.startswith("a single run of cossim, cossim-b, pss, pss-b")
-    assert 7 < open_still.low < 7.25 < open_still.high < 7.5
+    assert 6.5 < open_still.low < 7.25 < open_still.high < 8
 
 
 def test_a_study_of_other_sizes_does_not_test_a_claim_about_100(tmp_path):

@@ -118,7 +118,7 @@ def _decided(findings: Sequence[Finding]) -> list[str]:
         verdict: [f"`{claim.id}`" for claim, one in zip(CLAIMS, findings, strict=True) if one.verdict == verdict]
         for verdict in (HOLDS, FAILS)
     }
-    return [f"- In this study {verdict}: {', '.join(ids)}." for verdict, ids in named.items() if ids]
+    return [f"- This study, {verdict}: {', '.join(ids)}." for verdict, ids in named.items() if ids]
 
 
 def _counted(whose: str, findings: Sequence[Finding]) -> str:
