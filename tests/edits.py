@@ -9,6 +9,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 SNAKEMAKE = Path(sys.executable).with_name("snakemake")
 SMALL = "tests/workflow/small.yaml"
+# What every study makes of its scores, one job each, beside its tables, figures and comparisons.
+DOCUMENTS = dict.fromkeys(("headline", "claims", "advice", "trouble", "explore", "pages"), 1)
 
 
 def snakemake(folder: Path, *arguments: str) -> str:

@@ -12,7 +12,7 @@ import pytest
 import ballast
 from ballast import schemas
 from ballast.files import BallastError
-from ballast.results import style
+from ballast.results import beyond, style
 from ballast.results.figures import BETTER, FIGURES, Drawn
 from ballast.results.options import parse_options
 
@@ -197,6 +197,88 @@ def test_figure_2_without_helpfulness_still_shows_harm(tmp_path):
     drawn = draw(2, write_scores(tmp_path / "s", {("p", "t1", 50): [1.0]}), samplers=["t1", "t2"], n=[50])
     style.save(drawn.figure, tmp_path / "figure.svg", "svg")
     assert list(drawn.data["metric"]) == ["harm"]
+
+
+def draw_beyond(name, paths, **changes) -> Drawn:
+    with style.styled():
+        return FIGURES[name](
+            parse_options(f"figures/{name}", json.dumps(STUDY | {"experiment": GRID | changes})), paths
+        )
+
+
+def test_frontier_rings_what_no_other_point_beats(tmp_path):
+    harm = {("p", "random", 10): [2.0] * 2, ("p", "sss-b", 10): [1.0] * 2, ("p", "pss-b", 10): [1.5] * 2}
+    cost = {("p", "random", 10): [0.1] * 2, ("p", "sss-b", 10): [0.2] * 2, ("p", "pss-b", 10): [0.3] * 2}
+    parts = [pd.read_parquet(write_scores(tmp_path / "h", harm)[0])]
+    parts += [
+        pd.read_parquet(write_scores(tmp_path / name, cost, [name])[0]) for name in ("over_refusal", "helpfulness")
+    ]
+    schemas.write(tmp_path / "s", pd.concat(parts, ignore_index=True), schemas.SCORES)
+    drawn = draw_beyond("frontier", [str(tmp_path / "s")], n=[10])
+    assert titles(drawn) == ["Harm against over-refusal", "Harm against helpfulness"]
+    rings = drawn.data[drawn.data["optimal"]].groupby("cost")["sampler"].agg(set).to_dict()
+    # PSS-B is worse than SSS-B in both, but it is the most helpful; Random is beaten where more is better.
+    assert rings == {"over_refusal": {"random", "sss-b"}, "helpfulness": {"sss-b", "pss-b"}}
+    names = {text.get_text(): text.get_color() for text in panels(drawn)[0].texts}
+    assert names == {name: style.hue(name.lower()) for name in ("Random", "SSS-B", "PSS-B")}
+
+
+def test_equal_points_are_both_on_the_frontier():
+    harm, cost = pd.Series([1.0, 1.0, 1.0]), pd.Series([5.0, 5.0, 6.0])
+    assert beyond.optimal(harm, cost, "lower").tolist() == [True, True, False]
+    assert beyond.optimal(harm, cost, "higher").tolist() == [False, False, True]
+
+
+def test_names_on_the_frontier_do_not_touch(tmp_path):
+    drawn = draw_beyond("frontier", write_scores(tmp_path / "s", everything(), ["harm", "over_refusal"]))
+    heights = sorted(text.xyann[1] for text in panels(drawn)[0].texts)
+    low, high = panels(drawn)[0].get_ylim()
+    assert len(heights) == len(PAPER) and min(np.diff(heights)) > 0.05 * (high - low)
+
+
+def test_budget_has_a_panel_a_sampler_with_two_way_bands_and_random_behind(tmp_path):
+    drawn = draw_beyond("budget", write_scores(tmp_path / "s", everything()))
+    assert titles(drawn) == ["Cossim", "SSS", "PSS", "Random-B", "Cossim-B", "SSS-B", "PSS-B"]
+    for axis in panels(drawn):
+        assert axis.lines[0].get_color() == style.hue("random") and len(axis.lines) == 2
+        band = drawn.data[drawn.data["sampler"] == "random"]
+        edge = axis.collections[0].get_paths()[0].vertices[:, 1]
+        assert edge.max() == pytest.approx(band["high_two_way"].max(), abs=1e-5)
+    assert "two-way bootstrap over runs and prompts" in small_print(drawn)
+
+
+def test_heat_map_frames_the_worst_category_of_a_sampler(tmp_path):
+    paths = write_scores(tmp_path / "s", everything())
+    scores = pd.read_parquet(paths[0])
+    schemas.write(paths[0], scores.assign(score=scores["score"] + (scores["category"] == 1)), schemas.SCORES)
+    drawn = draw_beyond("categories", paths)
+    (axis,) = panels(drawn)
+    assert len(axis.patches) == len(PAPER) and {round(patch.get_x() + 0.46) for patch in axis.patches} == {1}
+    assert "n = 100" in small_print(drawn) and set(drawn.data["n"]) == {0, 100}
+    assert {text.get_text() for text in axis.texts} == {f"{value:.1f}" for value in drawn.data["mean"]}
+
+
+def test_a_heat_map_without_categories_says_so(tmp_path):
+    paths = write_scores(tmp_path / "s", everything())
+    schemas.write(
+        paths[0],
+        pd.read_parquet(paths[0]).assign(category=pd.array([None], "Int8")[0]).astype({"category": "Int8"}),
+        schemas.SCORES,
+    )
+    assert "No prompt" in draw_beyond("categories", paths).figure.get_axes()[0].get_title(loc="left")
+
+
+@pytest.mark.parametrize("name", ["frontier", "budget", "categories"])
+@pytest.mark.parametrize(
+    "values", [{("p", "random", 10): [0.5]}, {("p", "sss", 10): [0.5, 0.6], ("p", "sss-b", 100): [0.1]}]
+)
+def test_what_is_there_is_drawn_beyond_the_paper_too(tmp_path, name, values):
+    drawn = draw_beyond(name, write_scores(tmp_path / "s", values))
+    style.save(drawn.figure, tmp_path / "first.svg", "svg")
+    style.save(draw_beyond(name, [str(tmp_path / "s")]).figure, tmp_path / "second.svg", "svg")
+    assert (tmp_path / "first.svg").read_bytes() == (tmp_path / "second.svg").read_bytes()
+    with pytest.raises(BallastError, match="has a score"):
+        draw_beyond(name, write_scores(tmp_path / "none", {("p", "none", 0): [0.5]}))
 
 
 @pytest.mark.parametrize("number", [2, 3, 4, 6, 7])

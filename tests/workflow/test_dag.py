@@ -63,9 +63,8 @@ def test_a_cold_dry_run_shows_the_whole_study(cold):
     assert found["train"] == trained and found["generate"] == measured and found["judge"] == 4 * measured
     assert found["sample"] == len({run.subset for run in runs(study)})
     assert (found["world_model"], found["world_judge"]) == (6, 5)
-    assert [found[name] for name in ("scores", "table", "figure", "headline", "explore")] == [1, 5, 6, 1, 1]
-    assert (found["claims"], found["comparison"]) == (1, 3)
-    assert (found["advice"], found["trouble"]) == (1, 1)
+    assert (found["scores"], found["table"], found["figure"], found["comparison"]) == (1, 8, 9, 3)
+    assert [found[name] for name in (*DOCUMENTS, "about", "cost")] == [1] * (len(DOCUMENTS) + 2)
 
 
 @pytest.mark.parametrize("name", ["paper", "paper-fork", "paper-fast"])
@@ -74,7 +73,7 @@ def test_the_paper_study_is_shown_whole_before_anything_is_fetched(cold, name):
     assert found["train"] == 239 + 40 + 160 + 140 + 1 and found["generate"] == found["train"] + 2
     # Harm, attack success and over-refusal of Table 1's runs; what each other experiment shows; four for Table 5.
     assert found["judge"] == 239 * 3 + 40 * 2 + 160 + 140 + 1 + 3 * 4
-    assert (found["fetch"], found["rewrite"], found["table"], found["figure"]) == (21, 1, 5, 6)
+    assert (found["fetch"], found["rewrite"], found["table"], found["figure"]) == (21, 1, 8, 9)
 
 
 @pytest.mark.parametrize("profile", ["slurm", "profiles/local-gpu"])
@@ -155,7 +154,7 @@ def test_an_experiment_that_is_left_out_has_no_table_and_no_figure(tmp_path):
     del experiments["transfer"], experiments["rewriting"]
     path = with_mini(tmp_path, experiments=experiments)
     found = counts(snakemake("--dry-run", "--quiet", "rules", "--configfile", path, folder=tmp_path).stdout)
-    assert (found["table"], found["figure"]) == (4, 5)
+    assert (found["table"], found["figure"]) == (7, 8)
 
 
 def test_every_rule_says_what_it_costs_and_where_it_logs():

@@ -8,7 +8,6 @@ from matplotlib.axes import Axes
 
 from ballast.categories import title
 from ballast.results import metrics, notes, style
-from ballast.results.categories import by_category
 from ballast.results.metrics import METRICS
 from ballast.results.names import RANDOM, REFERENCES, in_order, short_label
 from ballast.results.options import Options
@@ -30,7 +29,7 @@ def frontier(options: Options, paths: Sequence[str]) -> Drawn:
             compared = both[~both["sampler"].isin(REFERENCES)]
             best = optimal(compared["mean_harm"], compared["mean_cost"], METRICS[cost].direction)
             parts.append(both.assign(cost=cost, optimal=best.reindex(both.index, fill_value=False)))
-    data = pd.concat(parts, ignore_index=True) if parts else harm.assign(cost=None, optimal=False).iloc[:0]
+    data = pd.concat(parts, ignore_index=True) if parts else harm.iloc[:0].assign(cost="")
     sizes = sorted(options.experiment.n)
     said = [
         f"Study {options.study}, model {options.model_label(options.experiment.models[0])}.",
@@ -45,7 +44,7 @@ def frontier(options: Options, paths: Sequence[str]) -> Drawn:
         _frontier(panel, part)
     canvas.panels[0].set_ylabel(METRICS["harm"].axis_label)
     ends = [f"{name}_{part}" for part in ("harm", "cost") for name in ("mean", "se", "low_two_way", "high_two_way")]
-    return Drawn(canvas.figure, _sorted(data)[["cost", "sampler", "n", *ends, "optimal"]].round(6))
+    return Drawn(canvas.figure, _sorted(data).reindex(columns=["cost", "sampler", "n", *ends, "optimal"]).round(6))
 
 
 def optimal(harm: pd.Series, cost: pd.Series, direction: str) -> pd.Series:
@@ -91,18 +90,24 @@ def categories(options: Options, paths: Sequence[str]) -> Drawn:
     """Harm by category (columns) and sampler (rows) at the middle n, as numbers on a heat map."""
     sizes = sorted(options.experiment.n)
     n = sizes[(len(sizes) - 1) // 2]
-    data = by_category(metrics.read_scores(paths[0]), "harm", options, paths[0])
+    scores = metrics.read_scores(paths[0])
+    metrics.require_cells(metrics.cells(metrics.measure(scores, "harm", options)), paths[0], "the heat map")
+    data = metrics.by_category(scores, "harm", options)
     data = data[(data["n"] == n) | data["sampler"].isin(REFERENCES)]
     grid = data.pivot(index="sampler", columns="category", values="mean").reindex(in_order(data["sampler"]))
     said = [
         f"Study {options.study}, model {options.model_label(options.experiment.models[0])}.",
         f"Mean harm with n = {n} safety examples; framed: the category in which a sampler does worst.",
-        f"The smallest category has {data['prompts'].min()} prompts; intervals are in the CSV.",
+        f"The smallest category has {data['prompts'].min() if len(grid) else 0} prompts; intervals are in the CSV.",
         *notes.judged_by(options),
         *notes.synthetic(options),
     ]
     canvas = style.canvas(1, 0.22 * len(grid) + 1.5, said)
     panel = canvas.panels[0]
+    if grid.empty:
+        panel.set_title("No prompt of the benchmark has a category")
+        panel.axis("off")
+        return Drawn(canvas.figure, data)
     highest = max(float(np.nanmax(grid.to_numpy())), 0.01)
     panel.imshow(grid, cmap=style.HEAT, vmin=0, vmax=highest, aspect="auto")
     for row, (sampler, values) in enumerate(grid.iterrows()):

@@ -5,17 +5,18 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from ballast.categories import CATEGORIES, title
-from ballast.files import BallastError
+from ballast.categories import title
 from ballast.results import metrics, notes, statistics
 from ballast.results.markup import MISSING, Cell, Table, plus_minus
-from ballast.results.names import REFERENCES, in_order, short_label
+from ballast.results.names import REFERENCES, short_label
 from ballast.results.options import Options
 
 
 def categories(options: Options, paths: Sequence[str]) -> Table:
     """Harm by category (columns) of each sampler and n (rows), and the worst category with its interval."""
-    data = by_category(metrics.read_scores(paths[0]), "harm", options, paths[0])
+    scores = metrics.read_scores(paths[0])
+    metrics.require_cells(metrics.cells(metrics.measure(scores, "harm", options)), paths[0], "the table of categories")
+    data = metrics.by_category(scores, "harm", options)
     present = sorted(data["category"].unique())
     body = []
     for (sampler, n), rows in data.groupby(["sampler", "n"], sort=False):
@@ -32,9 +33,9 @@ def categories(options: Options, paths: Sequence[str]) -> Table:
         "better). Bold: the worst category of a row, shown again with its interval; fewest: prompts of the smallest "
         "category."
     )
-    alone = int((data["interval_over"] == statistics.PROMPTS_ONLY).sum())
+    alone = int((data["two_way_over"] == statistics.PROMPTS_ONLY).sum())
     said = [
-        "Categories: " + "; ".join(f"{each} {title(each)}" for each in present) + ".",
+        "Categories: " + ("; ".join(f"{each} {title(each)}" for each in present) or "no prompt has one") + ".",
         "± is the half-width of the 95 % interval of the two-way bootstrap over runs and prompts, no SD, SE or "
         "t-interval over runs. It is not widened for the worst having been chosen among all.",
         *([f"{alone} of {len(data)} intervals are of one run and so over prompts only."] if alone else []),
@@ -44,33 +45,6 @@ def categories(options: Options, paths: Sequence[str]) -> Table:
     header = ["Sampler", "n", *map(str, present), "Worst", "Fewest"]
     columns = ["l", "l", *"c" * len(present), "l", "c"]
     return Table("Categories", caption, header, body, said, data, columns)
-
-
-def by_category(scores: pd.DataFrame, name: str, options: Options, path: str) -> pd.DataFrame:
-    """One row per sampler, n and category: mean, se, two-way interval, runs, prompts, and whether it is the worst.
-
-    Samplers stand in the paper's order. Raises BallastError where no prompt has a category.
-    """
-    prompts = scores.dropna(subset="category").drop_duplicates(["benchmark", "prompt_id"])
-    prompts = prompts[prompts["benchmark"] == options.benchmarks.get(name, metrics.METRICS[name].benchmark)]
-    ids = prompts.groupby("category", observed=True)["prompt_id"].agg(set)
-    rows = []
-    cells = {(sampler, n): table for (_, _, sampler, n), table in metrics.by_prompt(scores, name, options).items()}
-    for sampler in in_order(sampler for sampler, _ in cells):
-        for n in sorted(n for each, n in cells if each == sampler):
-            table = cells[sampler, n]
-            for category in range(len(CATEGORIES)):
-                found = statistics.estimate(table[[one for one in table if one in ids.get(category, ())]].to_numpy())
-                if found.runs:
-                    about = {"sampler": sampler, "n": n, "category": category, "title": title(category)}
-                    interval = {"se": found.se, "low_two_way": found.low, "high_two_way": found.high}
-                    rows.append(about | {"mean": found.mean, **interval, "interval_over": found.over})
-                    rows[-1] |= {"runs": found.runs, "prompts": found.prompts}
-    if not rows:
-        raise BallastError(f"{path}: no prompt of {name} has a category and a score; check metrics.{name}.benchmark")
-    data = pd.DataFrame(rows)
-    worst = data.groupby(["sampler", "n"], sort=False)["mean"].idxmax()
-    return data.assign(worst=data.index.isin(worst)).round(6)
 
 
 def _cell(row: pd.Series) -> Cell:

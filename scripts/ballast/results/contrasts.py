@@ -30,9 +30,8 @@ PAIRED = (
 def contrasts(options: Options, paths: Sequence[str]) -> Table:
     """Every sampler minus Random, and each -b sampler minus Random-B and minus its parent, at every n."""
     scores = metrics.read_scores(paths[0])
-    data = pd.concat([_contrasts(matrices(scores, name, options), name) for name in options.judges], ignore_index=True)
-    if data["difference"].isna().all():
-        raise BallastError(f"{paths[0]}: no two samplers of the contrasts share a trial; check the experiment's config")
+    measured = _measured(scores, options, paths[0])
+    data = pd.concat([_contrasts(cells, name) for name, cells in measured.items()], ignore_index=True)
     sizes = sorted(options.experiment.n)
     groups = data.groupby(["metric", "control", "sampler"], sort=False)
     body = []
@@ -64,11 +63,8 @@ def contrasts(options: Options, paths: Sequence[str]) -> Table:
 def budget(options: Options, paths: Sequence[str]) -> Table:
     """Each sampler's mean over the budget, its difference to Random, and the smallest n that meets the target."""
     scores = metrics.read_scores(paths[0])
-    data = pd.concat(
-        [_budget(matrices(scores, name, options), name, options) for name in options.judges], ignore_index=True
-    )
-    if data.empty or data["area"].isna().all():
-        raise BallastError(f"{paths[0]}: no sampler of the budget table has scores; check the experiment's config")
+    parts = [_budget(cells, name, options) for name, cells in _measured(scores, options, paths[0]).items()]
+    data = pd.concat(parts, ignore_index=True)
     body = []
     for row in data.to_dict("records"):
         decimals = _decimals(row["metric"])
@@ -78,8 +74,8 @@ def budget(options: Options, paths: Sequence[str]) -> Table:
         body.append(
             [Cell(METRICS[row["metric"]].axis_label), Cell(short_label(row["sampler"]))]
             + [Cell(plus_minus(row["area"], math.nan, decimals))]
-            + [Cell(MISSING if math.isnan(row["difference"]) else change, known)]
-            + [Cell(MISSING if math.isnan(row["relative"]) else relative)]
+            + [Cell(change, known)]
+            + [Cell(relative)]
             + [Cell(_reached(row[key], row["target"])) for key in ("smallest_n", "smallest_n_surely")]
         )
     limits = ", ".join(f"{METRICS[name].label.lower()} {limit:g}" for name, limit in options.targets.items())
@@ -106,6 +102,14 @@ def matrices(scores: pd.DataFrame, name: str, options: Options) -> Matrices:
     return {(sampler, n): table for (_, _, sampler, n), table in cells.items() if sampler not in REFERENCES}
 
 
+def _measured(scores: pd.DataFrame, options: Options, path: str) -> dict[str, Matrices]:
+    """The matrices of each metric that the experiment's runs were measured on."""
+    found = {name: cells for name in options.judges if (cells := matrices(scores, name, options))}
+    if not found:
+        raise BallastError(f"{path}: no run of the experiment has a score; check its samplers and n in the config")
+    return found
+
+
 def against(sampler: str, present: Sequence[str]) -> Iterator[tuple[str, str]]:
     """The controls of a sampler: kind of control, and the sampler that it is."""
     parent = sampler.removesuffix("-b")
@@ -120,7 +124,7 @@ def against(sampler: str, present: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 def columns_of(found: Estimate, mean: str) -> dict[str, object]:
     """An estimate as a CSV names it; `mean` is the name of its mean."""
-    names = {"se": found.se, "low_two_way": found.low, "high_two_way": found.high, "interval_over": found.over}
+    names = {"se": found.se, "low_two_way": found.low, "high_two_way": found.high, "two_way_over": found.over}
     return {mean: found.mean} | names | {"shared_runs": found.runs, "prompts": found.prompts}
 
 
@@ -166,8 +170,6 @@ def _budget(cells: Matrices, name: str, options: Options) -> pd.DataFrame:
         row["smallest_n_surely"] = next((n for n, found in means.items() if _surely(found, limit)), None)
         rows.append(row)
     table = pd.DataFrame(rows)
-    if table.empty:
-        return table
     whole = dict.fromkeys(("smallest_n", "smallest_n_surely"), "Int64")
     return (
         table.assign(p_holm=statistics.holm(table["p"].astype(float)), family=f"{name}, {RANDOM}")
@@ -189,8 +191,6 @@ def _surely(found: Estimate, limit: float) -> bool:
 
 
 def _difference(row: pd.Series) -> Cell:
-    if math.isnan(row["difference"]):
-        return Cell(MISSING)
     known = bool(row["p_holm"] < LEVEL)
     text = plus_minus(row["difference"], row["difference"] - row["low_two_way"], _decimals(row["metric"]))
     return Cell(text, known)
@@ -211,10 +211,10 @@ def _shared(data: pd.DataFrame) -> list[str]:
     """Over how many shared runs, and of how many contrasts the interval leaves runs out."""
     there = data[data["shared_runs"] > 0]
     if there.empty:
-        return []
+        return ["No two samplers share a trial, so there is nothing to contrast."]
     low, high = int(there["shared_runs"].min()), int(there["shared_runs"].max())
     said = [f"Shared runs: {low}." if low == high else f"Shared runs: {low} to {high}."]
-    alone = int((there["interval_over"] == PROMPTS_ONLY).sum())
+    alone = int((there["two_way_over"] == PROMPTS_ONLY).sum())
     if alone:
         said.append(f"{alone} of {len(there)} have one shared run: their interval is over prompts only, and has no p.")
     return said

@@ -57,7 +57,9 @@ def tex(text: str) -> str:
 
 
 def plus_minus(mean: float, half: float, decimals: int = DECIMALS) -> str:
-    """`mean ± half-width`, or the mean alone where there is no interval."""
+    """`mean ± half-width`, the mean alone where there is no interval, MISSING where there is no mean."""
+    if math.isnan(mean):
+        return MISSING
     # Adding 0 turns -0.00 into 0.00.
     text = f"{round(mean, decimals) + 0:.{decimals}f}"
     return text if math.isnan(half) else f"{text} ± {half:.{decimals}f}"
@@ -73,7 +75,7 @@ def to_markdown(table: Table) -> str:
     rows = [[f"**{markdown(cell.text)}**" if cell.best else markdown(cell.text) for cell in row] for row in table.rows]
     header = [markdown(name) for name in table.header]
     sides = ["center" if column == "c" else "left" for column in table.columns]
-    grid = tabulate(rows, header, tablefmt="pipe", disable_numparse=True, colalign=sides)
+    grid = tabulate(rows, header, tablefmt="pipe", disable_numparse=True, colalign=sides if rows else None)
     notes = "\n".join(f"- {note}" for note in table.notes)
     return f"**{table.name}.** {table.caption}\n\n{grid}\n\n{notes}\n"
 

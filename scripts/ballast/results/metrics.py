@@ -10,6 +10,7 @@ import pandas as pd
 from scipy import stats
 
 from ballast import schemas
+from ballast.categories import CATEGORIES, title
 from ballast.files import BallastError
 from ballast.judging import PARSED, TOO_LONG, UNPARSABLE
 from ballast.results import statistics
@@ -21,6 +22,7 @@ CELL = RUN[:-1]
 COUNTS = ["judged", "unparsable", "too_long", "truncated"]
 TWO_WAY = ["low_two_way", "high_two_way", "two_way_over"]
 MEASURED = ["mean", "sd", "se", "low_t", "high_t", *TWO_WAY, "trials", *COUNTS]
+CATEGORY = ["sampler", "n", "category", "title", "mean", "se", *TWO_WAY, "runs", "prompts"]
 CONFIDENCE = 0.95
 
 
@@ -151,6 +153,31 @@ def cells(runs: pd.DataFrame) -> pd.DataFrame:
     se = table["sd"] / np.sqrt(table["trials"])
     half = stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * se
     return table.assign(se=se, half=half, low_t=table["mean"] - half, high_t=table["mean"] + half)
+
+
+def by_category(scores: pd.DataFrame, name: str, options: Options) -> pd.DataFrame:
+    """One row per sampler, n and category: mean, se, two-way interval, runs, prompts, and whether it is the worst.
+
+    Samplers stand in the paper's order. There is no row where no prompt has a category.
+    """
+    prompts = scores.dropna(subset="category").drop_duplicates(["benchmark", "prompt_id"])
+    prompts = prompts[prompts["benchmark"] == options.benchmarks.get(name, METRICS[name].benchmark)]
+    ids = prompts.groupby("category", observed=True)["prompt_id"].agg(set)
+    rows = []
+    cells = {(sampler, n): table for (_, _, sampler, n), table in by_prompt(scores, name, options).items()}
+    for sampler in in_order(sampler for sampler, _ in cells):
+        for n in sorted(n for each, n in cells if each == sampler):
+            table = cells[sampler, n]
+            for category in range(len(CATEGORIES)):
+                found = statistics.estimate(table[[one for one in table if one in ids.get(category, ())]].to_numpy())
+                if found.runs:
+                    about = {"sampler": sampler, "n": n, "category": category, "title": title(category)}
+                    interval = {"se": found.se, "low_two_way": found.low, "high_two_way": found.high}
+                    rows.append(about | {"mean": found.mean, **interval, "two_way_over": found.over})
+                    rows[-1] |= {"runs": found.runs, "prompts": found.prompts}
+    data = pd.DataFrame(rows, columns=CATEGORY)
+    worst = data.groupby(["sampler", "n"], sort=False)["mean"].idxmax()
+    return data.assign(worst=data.index.isin(worst)).round(6)
 
 
 def require_cells(table: pd.DataFrame, path: str, artefact: str) -> pd.DataFrame:
