@@ -210,14 +210,18 @@ def test_the_table_has_a_row_for_each_cell_and_limit(tmp_path):
 def test_the_figure_marks_the_advised_cell_and_every_limit(tmp_path):
     path = scores(tmp_path / "s", harm=grid(), over_refusal={key: 0.05 for key in grid()})
     given = options(harm=0.8, over_refusal=20)
+    advice = advise(given, path)
     with style.styled():
-        drawn = draw(advise(given, path), given)
+        drawn = draw(advice, given)
     cells, harm, refusal = [axis for axis in drawn.figure.get_axes() if axis.axison]
     outlined = [patch.get_xy() for patch in cells.patches if not patch.get_fill()]
     assert outlined == [(-0.5, 1.5)], "SSS-B, third row, first n"
     assert [round(line.get_xdata()[0], 2) for panel in (harm, refusal) for line in panel.lines[-1:]] == [0.8, 20.0]
     assert [label.get_text() for label in cells.get_yticklabels()] == ["Random", "SSS", "SSS-B"]
     assert drawn.data["closer"].sum() == 6
+    bars = [bar.get_segments()[0][:, 0] for bar in harm.collections]
+    found = [cell.estimates["harm"] for cell in advice.cells if cell.n == 10]
+    assert [list(bar) for bar in bars] == [pytest.approx([one.low, one.high]) for one in found]
 
 
 def test_the_script_writes_the_same_bytes_twice_and_names_only_the_judges_that_it_used(tmp_path, monkeypatch):
