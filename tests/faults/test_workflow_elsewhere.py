@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from edits import ROOT, SNAKEMAKE, checkout, pending
+from edits import DOCUMENTS, ROOT, SNAKEMAKE, checkout, pending
 from hub import COMMIT, Hub, serve
 from tiny_study import CONFIG, SECRETS, digests
 
