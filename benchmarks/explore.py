@@ -37,6 +37,11 @@ PAINTED = """new Promise((done) => requestAnimationFrame(() => {
   channel.port1.onmessage = () => done(performance.now());
   channel.port2.postMessage(0);
 }))"""
+# Resolves once the rows below the window are there too.
+SETTLED = """new Promise((done) => {
+  const look = () => (waiting.length ? setTimeout(look) : done());
+  look();
+})"""
 CHANGE = f"""async ([id, value, kind]) => {{
   const began = performance.now();
   const control = document.getElementById(id);
@@ -81,7 +86,7 @@ def measured(address: str) -> dict:
             """Until it was painted, and what it cost the page's main thread, rows below the window included."""
             before = cpu()
             wall = tab.evaluate(CHANGE, [control, value, kind])
-            tab.wait_for_function("waiting.length === 0")
+            tab.evaluate(SETTLED)
             return wall, cpu() - before
 
         tab.goto(address, wait_until="load")

@@ -92,6 +92,14 @@ def test_a_verdict_filter_leaves_its_prompts(page, verdict, wanted):
     assert page.locator("#none").is_visible() == (not wanted)
 
 
+def test_what_no_judge_could_read_is_in_no_filter_but_its_own(tab, tmp_path):
+    tab.goto(write_page(tmp_path, {"m/p/random/n7/t0": [row(1, "a", "unparsable"), row(2, "b", "too long")]}).as_uri())
+    assert sorted(tab.locator(".badge").all_inner_texts()) == ["? too long", "? unparsable"]
+    for verdict in ("some", "every", "nowhere", "first", "last", "differ", "better", "worse", "unread"):
+        tab.select_option("#verdict", verdict)
+        assert len(listed(tab)) == (2 if verdict == "unread" else 0), verdict
+
+
 def test_a_category_leaves_its_prompts_and_the_sums_follow(page):
     page.select_option("#category", label="Discrimination, stereotype, injustice")
     assert listed(page) == {3}
@@ -172,7 +180,7 @@ def test_the_address_keeps_what_is_shown(page, address, browser):
     assert other.input_value("select.trial[data-column='1']") == "1"
     # An address that someone edits, and one that names what is not there.
     other.evaluate("location.hash = '#verdict=every'")
-    other.wait_for_function("document.getElementById('count').textContent.startsWith('1 of')")
+    other.locator("#count:text-is('1 of 6 prompts')").wait_for()
     other.goto(
         f"{address}#model=no/such&verdict=toString&columns=nobody:1:1&category=99&page=-3&size=1e9&order=constructor"
     )
@@ -223,13 +231,13 @@ def test_pages_of_many_prompts(tab, tmp_path):
     tab.goto(write_page(tmp_path, made).as_uri())
     seen = []
     for rows in (50, 50, 20):
-        tab.wait_for_function(f"document.getElementById('rows').children.length === {rows}")
+        tab.locator("#rows tr").nth(rows - 1).wait_for(state="attached")
         seen += tab.locator("#rows code").all_inner_texts()
         tab.keyboard.press("n")
     assert seen == sorted(row(number, "")["id"] for number in range(120)) and tab.locator("#next").is_disabled()
     assert tab.locator("#page").inner_text() == "page 3 of 3"
     tab.keyboard.press("p")
-    tab.wait_for_function("document.getElementById('rows').children.length === 50")
+    tab.locator("#rows tr").nth(49).wait_for(state="attached")
     assert tab.locator("#rows code").all_inner_texts() == seen[50:100]
     tab.fill("#search", "answer 1")
     assert (

@@ -71,7 +71,12 @@ def test_what_was_not_read_and_what_was_not_asked_are_told_apart(tmp_path):
     by_id = dict(zip(found["ids"], zip(first["responses"], first["scores"]["harm"], strict=False), strict=False))
     assert [by_id[row(number, "")["id"]][1] for number in (1, 2, 3)] == ["unparsable", "too long", 0]
     at = found["ids"].index(row(1, "")["id"])
-    assert second["responses"].count(None) == 2 and second["responses"][at] >= 0 and second["cut"] == [at]
+    assert (
+        second["responses"].count(None) == 2
+        and second["responses"][at] >= 0
+        and second["cut"] == [at]
+        and not first["cut"]
+    )
     assert [score is None for score in second["scores"]["harm"]].count(True) == 2
     assert [part["benchmark"] for part in found["runs"][0]["parts"]] == [0], "random was not asked of xstest"
 
@@ -82,7 +87,10 @@ def test_columns_at_first_are_the_references_random_and_the_best_at_the_middle_n
     names = [found["runs"][place]["path"] for place in view["columns"]]
     # The best of all is at n = 42 the worst, and the middle n is 14.
     assert names == ["m/as-is", "m/p/none/n0/t0", "m/p/random/n14/t0", "m/p/pss-b/n14/t0"]
-    assert len(view["runs"]) == len(RUNS)
+    assert [found["runs"][place]["path"] for place in view["runs"]] == [
+        *("m/as-is", "m/p/none/n0/t0", "m/p/random/n7/t0", "m/p/random/n14/t0", "m/p/random/n14/t1"),
+        *("m/p/sss/n14/t0", "m/p/pss-b/n14/t0", "m/p/pss-b/n42/t0"),
+    ], "as the paper's rows stand"
 
 
 def test_a_pool_without_base_data_alone_borrows_it_and_picks_by_what_was_measured(tmp_path):
@@ -107,7 +115,7 @@ def test_a_pool_without_base_data_alone_borrows_it_and_picks_by_what_was_measure
 
 
 def test_redacted_holds_no_word_of_any_text_but_lengths_and_ids(tmp_path):
-    secret, told = "unspeakable request", "unutterable reply"
+    secret, told = "unspeakable petition", "unutterable reply"
     runs = {"m/p/random/n7/t0": [row(1, told, 3.0, prompt=secret), row(2, NASTY, 1.0)]}
     text = write_page(tmp_path, runs, redact=True).read_text()
     for word in (*secret.split(), *told.split(), "bake", "bread", "window.ran"):
