@@ -98,6 +98,9 @@ def cpu_jobs():
         "advice": int(bool(ADVICE)),
         "trouble": int(bool(TROUBLE)),
         "explore": 1,
+        "about": 1,
+        "cost": 1,
+        "pages": 1,
     }
 
 
