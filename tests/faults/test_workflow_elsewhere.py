@@ -108,7 +108,8 @@ def test_no_log_table_or_figure_holds_a_prompt_or_a_response(finished):
     tiny = finished.results / "tiny"
     read = [*finished.results.glob("*/logs/**/*.log"), *(finished.folder / ".snakemake/log").iterdir()]
     read += [*tiny.glob("tables/*"), *tiny.glob("figures/*.csv"), *tiny.glob("figures/*.svg"), tiny / "headline.txt"]
-    read += [*tiny.glob("claims.*"), *tiny.glob("comparison/*")]
+    read += [*tiny.glob("claims.*"), *tiny.glob("comparison/*"), tiny / "explore.html"]
+    read += [*tiny.glob("about/*"), *tiny.glob("pages/**/*.html")]
     read += [tiny / f"{name}.{kind}" for name in ("advice", "trouble") for kind in ("txt", "csv", "md")]
     assert len(read) > 40
     forbidden = texts(tiny)

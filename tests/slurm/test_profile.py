@@ -18,15 +18,8 @@ ASKED = {
     **{f"judging_{name}_judge": ("gpu-l40s", GPU, "32000M", "01:00:00", "4") for name in JUDGES},
     "selection_sample": ("cpu", "", "8000M", "00:10:00", "1"),
     "data": ("cpu", "", "8000M", "00:20:00", "1"),
-    "scores": ("cpu", "", "8000M", "00:30:00", "1"),
-    "table": ("cpu", "", "4000M", "00:10:00", "1"),
-    "figure": ("cpu", "", "4000M", "00:10:00", "1"),
-    "headline": ("cpu", "", "4000M", "00:10:00", "1"),
-    "claims": ("cpu", "", "8000M", "00:30:00", "1"),
-    "comparison": ("cpu", "", "8000M", "00:30:00", "1"),
-    "advice": ("cpu", "", "4000M", "00:30:00", "1"),
-    "trouble": ("cpu", "", "4000M", "00:30:00", "1"),
-    "explore": ("cpu", "", "8000M", "00:30:00", "1"),
+    # Scores, 6 tables, 7 figures and what else is made of them: one job of Slurm, and the sum of their times.
+    "results_advice_claims_comparison_explore_figure_...": ("cpu", "", "8000M", "03:35:00", "1"),
 }
 
 
@@ -58,6 +51,7 @@ def test_short_jobs_travel_together_on_one_gpu(records):
     jobs = Counter(map(rule, records))
     assert [jobs[f"judging_{name}_judge"] for name in JUDGES] == [1, 1, 1], "two judgements, one job of Slurm"
     assert jobs["selection_sample"] == 1, "two selections, one job of Slurm"
+    assert sum(count for name, count in jobs.items() if name.startswith("results_")) == 1
     assert jobs["train"] == jobs["generate"] == 2
 
 
