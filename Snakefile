@@ -82,7 +82,7 @@ rule figures:
 
 onstart:
     if workflow.is_main_process and workflow.local_exec:
-        if not DEPLOYED:  # the process is of this environment, not of a job's
+        if pays_to_preload():
             preload.start()
         # While a job rate limit is on, and it always is, Snakemake 9.27 adds a timer that never ends for every job that
         # does: after some hundred jobs it is busier than they are. The limit protects a cluster's queue; here is none.

@@ -21,8 +21,8 @@ CONFIG = edits.SMALL
 RUNS = 14  # none, random and sss twice at two sizes, t1 likewise; none once a trial
 # What shows scores; Table 3 and Figure 5 show the pool.
 SHOWN = {"scores": 1, "table": 5, "figure": 6, "comparison": 2} | DOCUMENTS
-# What says how the study is made.
-SAID = {"about": 1, "pages": 1}
+# What says how the study is made, and counts its jobs.
+SAID = {"about": 1, "cost": 1}
 
 
 def pending(folder: Path, *arguments: str) -> dict[str, int]:
@@ -93,25 +93,25 @@ def test_a_sampler_that_no_experiment_names_re_runs_nothing(copy):
 
 def test_one_size_more_is_only_its_runs(copy):
     edit(copy, CONFIG, "n: [7, 14]", "n: [7, 14, 21]")
-    assert pending(copy) == {"sample": 6, "train": 6, "generate": 6, "judge": 24} | SHOWN
+    assert pending(copy) == {"sample": 6, "train": 6, "generate": 6, "judge": 24} | SHOWN | SAID
 
 
 def test_one_trial_more_is_only_its_runs(copy):
     edit(copy, CONFIG, "trials: 2", "trials: 3")
-    assert pending(copy) == {"sample": 7, "train": 7, "generate": 7, "judge": 28} | SHOWN
-    assert ran(copy) == {"sample": 7, "train": 7, "generate": 7, "judge": 28} | SHOWN
+    assert pending(copy) == {"sample": 7, "train": 7, "generate": 7, "judge": 28} | SHOWN | SAID
+    assert ran(copy) == {"sample": 7, "train": 7, "generate": 7, "judge": 28} | SHOWN | SAID
 
 
 def test_another_judge_template_is_that_judge_and_what_shows_it(copy):
     template = (copy / "scripts/ballast/judges/md_judge.json").read_text()
     (copy / "mine.json").write_text(template.replace("\\n", "\\n\\n", 1))
     edit(copy, CONFIG, "as_is: []", "as_is: []\njudges: {md-judge: {template: mine.json}}")
-    assert pending(copy) == {"judge": RUNS} | SHOWN
+    assert pending(copy) == {"judge": RUNS, "about": 1} | SHOWN
 
 
 def test_another_decoding_is_generation_onwards(copy):
     edit(copy, CONFIG, "as_is: []", "as_is: []\ngeneration: {max_new_tokens: 23}")
-    assert pending(copy) == {"generate": RUNS, "judge": 4 * RUNS} | SHOWN
+    assert pending(copy) == {"generate": RUNS, "judge": 4 * RUNS} | SHOWN | SAID
 
 
 def test_another_plot_style_is_figures_and_the_page_with_their_colours_only(copy):
@@ -145,7 +145,7 @@ def test_base_data_of_another_place_runs_nothing_and_another_row_all_that_trains
     assert ran(copy) == {"data": 1}, "the same rows out of another file"
     rows[0]["output"] += " And more."
     (copy / "mine.json").write_text(json.dumps(rows))
-    assert pending(copy) == {"data": 1, "train": RUNS, "generate": RUNS, "judge": 4 * RUNS} | SHOWN
+    assert pending(copy) == {"data": 1, "train": RUNS, "generate": RUNS, "judge": 4 * RUNS} | SHOWN | SAID
 
 
 def test_labels_made_again_as_they_were_end_at_the_barrier(copy):

@@ -11,6 +11,8 @@ from edits import DOCUMENTS, checkout, edit
 pytestmark = pytest.mark.workflow
 # What shows scores; Table 3 and Figure 5 show the pool.
 SHOWN = {"scores": 1, "table": 7, "figure": 8, "comparison": 3} | DOCUMENTS
+# What says how the study is made, and counts its jobs.
+SAID = {"about": 1, "cost": 1}
 
 
 @pytest.fixture(scope="module")
@@ -51,26 +53,27 @@ def test_one_size_or_one_trial_more_is_only_its_runs(copy):
     runs = 3 * 10 + 4  # three samplers draw ten times, four always pick the same
     assert pending(copy, experiments={"sampling": {"n": sizes}}) == {
         "sample": runs, "train": runs, "generate": runs, "judge": 3 * runs
-    } | SHOWN  # fmt: skip
+    } | SHOWN | SAID  # fmt: skip
     runs = 3 * 7
     assert pending(copy, experiments={"sampling": {"trials": 11}}) == {
         "sample": runs, "train": runs, "generate": runs, "judge": 3 * runs
-    } | SHOWN  # fmt: skip
+    } | SHOWN | SAID  # fmt: skip
 
 
 def test_a_judge_template_is_its_judge_and_decoding_is_generation_onwards(copy):
     # Attack success is measured on Table 1's runs, Figure 7's, the fine-tuned chat model and two models as they are.
     judged = 239 + 140 + 1 + 2
     found = pending(copy, judges={"md-judge": {"template": "md-judge-domain"}})
-    assert found == {"fetch": 1, "judge": judged} | SHOWN
-    assert pending(copy, generation={"max_new_tokens": 99}) == {"generate": 582, "judge": 1110} | SHOWN
+    assert found == {"fetch": 1, "judge": judged} | SHOWN | SAID
+    assert pending(copy, generation={"max_new_tokens": 99}) == {"generate": 582, "judge": 1110} | SHOWN | SAID
 
 
 def test_a_published_number_and_the_name_of_a_published_model_are_what_shows_them(copy):
     edit(copy, "scripts/ballast/published/tables.csv", "2.16,0.06", "2.17,0.06")
-    assert pending(copy) == {"claims": 1, "comparison": 3}
+    assert pending(copy) == {"claims": 1, "comparison": 3, "pages": 1}
     edit(copy, "scripts/ballast/published/tables.csv", "2.17,0.06", "2.16,0.06")
-    assert pending(copy, models={"mistral-7b": {"published": None}}) == {"comparison": 1}
+    found = pending(copy, models={"mistral-7b": {"published": None}})
+    assert found == {"comparison": 1, "about": 1, "pages": 1}
 
 
 def test_figures_alone_and_code_of_two_stages(copy):

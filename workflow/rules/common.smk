@@ -55,6 +55,15 @@ def schedule_together(scheduler):
     return schedule(scheduler)
 
 
+def pays_to_preload():
+    """Whether more jobs are pending than import their libraries in the time that the preloaded process takes.
+
+    Behind a barrier that is still to come nobody knows how many there are.
+    """
+    pending = [job.rule.name for job in workflow.dag.needrun_jobs()]
+    return not DEPLOYED and (len(pending) > 3 or "settle" in pending)
+
+
 if not workflow.is_main_process:  # there `onstart` is not called
     wait_for_jobs, JobScheduler.exit_gracefully = JobScheduler.exit_gracefully, tell_stages
     schedule, JobScheduler.schedule = JobScheduler.schedule, schedule_together

@@ -50,7 +50,7 @@ rule about:
 rule cost:
     input:
         settled,
-        before_training(),
+        NEEDED_DATA,
     output:
         text=f"{RESULTS}/about/cost.txt",
     log:

@@ -5,6 +5,16 @@ Outputs: settled.txt. Nothing reads it; that it is made holds back every rule wi
 Costs: nothing. Snakemake alone would train again after any job upstream, even one that made the same bytes again.
 """
 
+# What training, generation and judging read of the data.
+NEEDED_DATA = expand(
+    "{results}/data/{name}.parquet",
+    results=RESULTS,
+    name=[
+        "base",
+        *(f"benchmarks/{name}" for name in study.benchmarks),
+        *(f"pools/{name}" for name in sorted({run.pool for run in RUNS})),
+    ],
+)
 BARRIER = f"{RESULTS}/settled.txt"
 # A first run has nothing to spare, and makes the barrier for the next one.
 UNSETTLED = [] if os.path.exists(BARRIER) else BARRIER
@@ -20,8 +30,7 @@ def before_training():
         for file in model_files(place)
     ]
     fetched = [source_manifest(name) for name in sources.used(study)]
-    names = ["base", *(f"benchmarks/{name}" for name in study.benchmarks), *(f"pools/{run.pool}" for run in RUNS)]
-    return sorted({*world, *fetched, *(f"{RESULTS}/data/{name}.parquet" for name in names), *SUBSETS})
+    return sorted({*world, *fetched, *NEEDED_DATA, *SUBSETS})
 
 
 def settled(wildcards):
