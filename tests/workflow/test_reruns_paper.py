@@ -64,7 +64,7 @@ def test_a_judge_template_is_its_judge_and_decoding_is_generation_onwards(copy):
     # Attack success is measured on Table 1's runs, Figure 7's, the fine-tuned chat model and two models as they are.
     judged = 239 + 140 + 1 + 2
     found = pending(copy, judges={"md-judge": {"template": "md-judge-domain"}})
-    assert found == {"fetch": 1, "judge": judged} | SHOWN | SAID
+    assert found == {"fetch": 1, "judge": judged, "about": 1} | SHOWN
     assert pending(copy, generation={"max_new_tokens": 99}) == {"generate": 582, "judge": 1110} | SHOWN | SAID
 
 
