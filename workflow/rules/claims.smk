@@ -34,7 +34,7 @@ rule claims:
         mem_mb=8000,
         runtime=30,
     params:
-        options=claims_options(),
+        options=lambda wildcards: claims_options(),
         code=code_identity("claims"),
     message:
         "Check the claims of the publications"
