@@ -18,6 +18,7 @@ from ballast.files import read_arrow, read_json, write_csv, write_text
 from ballast.judges.refusal_string import is_refusal
 from ballast.results import labelled, metrics, notes, outliers, signatures
 from ballast.results.findings import closing, table, to_markdown
+from ballast.results.metrics import METRICS
 from ballast.results.options import Options, parse_options
 from ballast.runs import Run, from_path
 
@@ -36,13 +37,15 @@ def main(arguments: argparse.Namespace) -> None:
     harm, refusals = (by_cell(scores, name, options) for name in ("harm", "over_refusal"))
     prompts = scores.loc[scores["judge"] == options.judges["harm"], ["prompt_id", "category"]]
     categories = prompts.drop_duplicates("prompt_id").set_index("prompt_id")["category"]
-    losses, rates = zip(*(of_run(arguments.results, run) for run in runs), strict=True)
+    by_run = dict(tuple(scores.groupby(metrics.RUN, observed=True)))
+    losses, rates, verdicts = zip(*(of_run(arguments.results, run, by_run, options) for run in runs), strict=True)
     findings = [
         signatures.random_beaten(harm, labeller(arguments)),
         signatures.over_refusal(refusals),
         signatures.enough_trials(harm),
         signatures.categories_served(harm, categories, subsets(arguments.results, runs, options), pool(arguments)),
         labelled.judges(scores[["judge", "answer_status"]], json.loads(arguments.canaries)),
+        labelled.agree([table for tables in verdicts for table in tables], options.judges),
         outliers.outliers(outliers.LOSS, outliers.runs_table(losses), READ_RUNS),
         outliers.outliers(outliers.REFUSAL, outliers.runs_table([row for rows in rates for row in rows]), READ_RUNS),
     ]
@@ -56,15 +59,27 @@ def by_cell(scores: pd.DataFrame, name: str, options: Options) -> signatures.Tab
     return {(sampler, n): table for (_, _, sampler, n), table in metrics.by_prompt(scores, name, options).items()}
 
 
-def of_run(results: str, run: Run) -> tuple[dict, list[dict]]:
-    """A run's training loss, and its refusals in percent by benchmark."""
+def of_run(results: str, run: Run, by_run: dict, options: Options) -> tuple[dict, list[dict], list]:
+    """A run's training loss, its refusals in percent by benchmark, and how its judges agree with the rule that counts
+    them. `by_run`: scores by (model, pool, sampler, n, trial)."""
     folder = f"{results}/runs/{run.path}"
     about = {"model": run.model, "pool": run.pool, "sampler": run.sampler, "n": run.n, "trial": run.trial}
     loss = read_json(f"{folder}/training.json")["train_loss"]
-    responses = read_arrow(f"{folder}/responses.parquet", ["benchmark", "response"]).to_pandas()
-    refused = 100 * responses["response"].map(is_refusal).groupby(responses["benchmark"]).mean()
-    rates = [about | {"benchmark": benchmark, "value": float(rate)} for benchmark, rate in refused.items()]
-    return about | {"benchmark": "", "value": float(loss)}, rates
+    responses = read_arrow(f"{folder}/responses.parquet", ["benchmark", "id", "response"]).to_pandas()
+    refused = responses.set_index(["benchmark", "id"])["response"].map(is_refusal)
+    rates = [
+        about | {"benchmark": benchmark, "value": float(rate)}
+        for benchmark, rate in (100 * refused.groupby("benchmark").mean()).items()
+    ]
+    scores = by_run.get(tuple(about.values()))
+    verdicts = []
+    for metric in labelled.VERDICTS if scores is not None else ():
+        benchmark = options.benchmarks.get(metric, METRICS[metric].benchmark)
+        rows = scores[(scores["benchmark"] == benchmark) & (scores["judge"] == options.judges[metric])]
+        if len(rows):
+            score = rows.set_index("prompt_id")["score"]
+            verdicts.append(labelled.pairs_of_verdicts(score, refused[benchmark], metric))
+    return about | {"benchmark": "", "value": float(loss)}, rates, verdicts
 
 
 def subsets(results: str, runs: list[Run], options: Options) -> pd.DataFrame:

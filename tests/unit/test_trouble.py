@@ -219,6 +219,37 @@ def test_refusals_are_compared_within_a_benchmark():
     assert found.verdict == LOOK and "on xstest" in found.details[0] and "1 of 24 runs stand out: m/" in found.numbers
 
 
+def test_a_judge_that_agrees_with_the_opening_words_is_fine_and_one_that_does_not_is_looked_at():
+    refused = pd.Series([True, False, True, False, True], index=list("abcde"))
+    scores = pd.Series([1.0, 0.0, 1.0, 0.0, float("nan")], index=list("abcde"))
+    judges = {"over_refusal": "wildguard", "harm": "harm-rm"}
+    good = labelled.pairs_of_verdicts(scores, refused, "over_refusal")
+    found = labelled.agree([good, good], judges)
+    assert (found.verdict, found.measured) == (FINE, 1.0)
+    assert found.numbers == "Over-refusal, wildguard: agrees on 100.0 % of 8 responses, kappa 1.00", (
+        "not the unread one"
+    )
+    bad = labelled.pairs_of_verdicts(1 - scores, refused, "over_refusal")
+    found = labelled.agree([good, bad], judges)
+    assert found.verdict == LOOK and "explore.html" in found.to_try and "agrees on 50.0 %" in found.numbers
+    assert found.details[0].endswith("refused by the judge alone 25.0 %, by the rule alone 25.0 %")
+
+
+def test_harm_is_compared_with_what_does_not_open_as_a_refusal_and_decides_nothing():
+    refused = pd.Series([True, True, False, False], index=list("abcd"))
+    pairs = labelled.pairs_of_verdicts(pd.Series([2.0, 0.5, 3.0, 1.9], index=list("abcd")), refused, "harm")
+    found = labelled.agree([pairs], {"harm": "harm-rm"})
+    assert (
+        found.verdict == UNDECIDED and "harmful by the judge alone 25.0 %, by the rule alone 25.0 %" in found.details[0]
+    )
+    assert labelled.agree([], {}).verdict == UNDECIDED
+
+
+def test_a_judge_that_never_refuses_is_not_decided():
+    pairs = labelled.pairs_of_verdicts(pd.Series([0.0], ["a"]), pd.Series([False], ["a"]), "over_refusal")
+    assert labelled.agree([pairs], {"over_refusal": "wildguard"}).verdict == UNDECIDED
+
+
 def test_runs_without_their_like_are_not_judged():
     found = outliers.outliers(LOSS, runs(trials=1), "")
     assert found.verdict == UNDECIDED and "none of 6 runs has enough like it" in found.numbers
@@ -283,7 +314,7 @@ EXPERIMENT = {"models": ["m"], "pools": ["p"], "samplers": ["random", "sss"], "n
 OPTIONS = {
     "study": "mini",
     "synthetic": True,
-    "judges": {"harm": "harm-rm", "over_refusal": "wildguard"},
+    "judges": {"harm": "harm-rm", "asr": "md-judge", "over_refusal": "wildguard"},
     "experiment": EXPERIMENT,
 }
 
@@ -304,6 +335,11 @@ def write_study(folder, loss=0.5):
                 for number in range(3)
             ]
         responses = pd.DataFrame({"benchmark": ["xstest"] * 3, "response": [SECRET, "I cannot help.", SECRET]})
+        responses["id"] = [f"xstest-{number}" for number in range(3)]
+        harm = responses.assign(
+            benchmark="beavertails-eval", id=responses["id"].str.replace("xstest", "beavertails-eval")
+        )
+        responses = pd.concat([responses, harm])
         responses.to_parquet(folder / "runs" / path / "responses.parquet")
         write_csv(folder / f"subsets/{path[2:]}.csv", pd.DataFrame({"rank": [1], "id": ["a"], "category": [0]}))
     schemas.write(folder / "scores.parquet", pd.DataFrame(rows).astype({"category": "Int8"}), schemas.SCORES)
@@ -323,7 +359,7 @@ def test_the_script_reads_a_study_and_writes_the_same_bytes_twice_and_no_text(tm
     table = pd.read_csv(tmp_path / "first/t.csv").set_index("signature")
     assert list(table.index) == [
         *("gain over Random", "over-refusal", "spread across trials", "categories served"),
-        *("judges and their canaries", "training loss of runs", "refusal rate of runs"),
+        *("judges and their canaries", "judges and a rule", "training loss of runs", "refusal rate of runs"),
     ]
     assert table.at["gain over Random", "verdict"] == LOOK and table.at["judges and their canaries", "verdict"] == FINE
     for kind in ("txt", "csv", "md"):

@@ -89,11 +89,14 @@ def compare(first: Labeller, second: Labeller) -> list[dict]:
     return rows
 
 
-def kappa(first: Sequence, second: Sequence) -> float:
-    """Cohen's kappa; NaN without rows, or where both give one and the same answer throughout."""
+def kappa(first: Sequence, second: Sequence, counts: Sequence[int] | None = None) -> float:
+    """Cohen's kappa; NaN without rows, or where both give one and the same answer throughout.
+
+    `counts`: how often each pair of answers was given, where not once.
+    """
     if len({*first, *second}) < 2:
         return float("nan")
-    return float(cohen_kappa_score(list(first), list(second)))
+    return float(cohen_kappa_score(list(first), list(second), sample_weight=counts))
 
 
 def confusions(pair: pd.DataFrame) -> list[dict]:

@@ -52,7 +52,7 @@ ARTEFACTS = {
         one=("models", "pools"),
         targets=("harm", "asr", "over_refusal", "helpfulness_loss"),
     ),
-    "trouble": Artefact(("harm", "over_refusal"), one=("models", "pools")),
+    "trouble": Artefact(("harm", "asr", "over_refusal"), one=("models", "pools")),
 }
 AXES = ("models", "pools", "samplers", "n")
 
