@@ -19,6 +19,8 @@ from statsmodels.stats.multitest import multipletests
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
+# Decimals of what is estimated: matrix products end in other digits from one process to the next, and figures tell.
+DECIMALS = 9
 # Of the interval, by how many runs there are.
 TWO_WAY, PROMPTS_ONLY = "runs and prompts", "prompts only"
 
@@ -78,7 +80,7 @@ def estimate(values: np.ndarray, seed: int = 0, resamples: int = RESAMPLES) -> E
     prompt_means = (by_prompt @ scores.sum(axis=0)) / (by_prompt @ there.sum(axis=0))
     of_prompts = _variance(prompt_means, prompts)
     if runs == 1:
-        return Estimate(mean, math.sqrt(of_prompts), prompts - 1, runs, prompts, PROMPTS_ONLY)
+        return _rounded(mean, of_prompts, prompts - 1, runs, prompts, PROMPTS_ONLY)
     by_run = _draws(runs, seed + 1, resamples)
     run_means = (by_run @ scores.sum(axis=1)) / (by_run @ there.sum(axis=1))
     of_runs = _variance(run_means, runs)
@@ -89,10 +91,15 @@ def estimate(values: np.ndarray, seed: int = 0, resamples: int = RESAMPLES) -> E
     noise = _variance(means - run_means[drawn] - prompt_means[drawn], runs, prompts)
     variance = max(of_runs + of_prompts - noise, of_runs, of_prompts)
     if variance == 0:
-        return Estimate(mean, 0.0, runs - 1, runs, prompts, TWO_WAY)
+        return _rounded(mean, 0.0, runs - 1, runs, prompts, TWO_WAY)
     # Satterthwaite's degrees of freedom.
     freedom = variance**2 / (of_runs**2 / (runs - 1) + of_prompts**2 / max(prompts - 1, 1))
-    return Estimate(mean, math.sqrt(variance), freedom, runs, prompts, TWO_WAY)
+    return _rounded(mean, variance, freedom, runs, prompts, TWO_WAY)
+
+
+def _rounded(mean: float, variance: float, freedom: float, runs: int, prompts: int, over: str) -> Estimate:
+    se = math.sqrt(variance)
+    return Estimate(round(mean, DECIMALS), round(se, DECIMALS), round(freedom, DECIMALS), runs, prompts, over)
 
 
 def difference(ours: pd.DataFrame, theirs: pd.DataFrame, seed: int = 0) -> Estimate:
