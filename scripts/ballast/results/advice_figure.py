@@ -33,7 +33,8 @@ def draw(advice: Advice, options: Options) -> Drawn:
         _small_print(advice, options),
         columns=1 + len(limits),
         sharey=True,
-        width_ratios=[max(0.6, 0.32 * len(sizes)), *[1] * len(limits)],
+        # Whole numbers: with others the layout ends in other digits from one process to the next.
+        width_ratios=[max(1, round(0.32 * len(sizes))), *[1] * len(limits)],
     )
     grid, *closer = panels.panels
     _verdicts(grid, advice, samplers, sizes)
