@@ -193,10 +193,9 @@ class Lower:
         return Finding(FAILS if exceptions else HOLDS, said, below, f"of {len(pairs)} lower")
 
     def study(self, grid: Measured) -> Finding:
-        contrasts = [grid.contrast(*pair) for pair in self.pairs(grid)]
-        there = [one for one in contrasts if not math.isnan(one.estimate.mean)]
-        if not contrasts or len(there) < len(contrasts):
-            return Finding(OPEN, "this study lacks " + _lacking(contrasts, there))
+        there = [grid.contrast(*pair) for pair in self.pairs(grid)]
+        if lacking := _lacking(there):
+            return Finding(OPEN, f"this study lacks {lacking}")
         corrected = adjusted(there)
         shown = [
             one.decidable and one.estimate.high < 0 and (not self.tested or p < ALPHA)
@@ -255,10 +254,9 @@ class Unchanged:
         return Finding(OPEN, "the paper prints no number of it, only a figure or words")
 
     def study(self, grid: Measured) -> Finding:
-        contrasts = [grid.contrast(*pair) for pair in self.pairs(grid)]
-        there = [one for one in contrasts if not math.isnan(one.estimate.mean)]
-        if not contrasts or len(there) < len(contrasts):
-            return Finding(OPEN, "this study lacks " + _lacking(contrasts, there))
+        there = [grid.contrast(*pair) for pair in self.pairs(grid)]
+        if lacking := _lacking(there):
+            return Finding(OPEN, f"this study lacks {lacking}")
         corrected = adjusted(there)
         unlike = [one for one, p in zip(there, corrected, strict=True) if p < ALPHA]
         most = max(unlike or there, key=lambda one: abs(_standing(one)))
@@ -385,10 +383,13 @@ def _at(cell: Cell) -> str:
     return short_label(cell.sampler) + (f"@{cell.n}" if cell.n else "")
 
 
-def _lacking(contrasts: list[Contrast], there: list[Contrast]) -> str:
-    missing = [one for one in contrasts if one not in there]
-    if not missing:
+def _lacking(contrasts: list[Contrast]) -> str:
+    """What a study has no score of, so that a claim about all of these stays open; empty where it has all."""
+    if not contrasts:
         return "an experiment or a size of it"
+    missing = [one for one in contrasts if math.isnan(one.estimate.mean)]
+    if not missing:
+        return ""
     first = missing[0]
     names = " or ".join(dict.fromkeys((first.ours.sampler, first.theirs.sampler)))
     return f"a score for {METRICS[first.ours.metric].label.lower()} of {names}" + (

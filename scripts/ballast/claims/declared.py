@@ -7,14 +7,25 @@ checked at the n that a study has.
 
 from dataclasses import dataclass
 
-from ballast.claims.checks import POINTS, Largest, Lower, Pairs, Reduction, Share, Steadier, Unchanged
-from ballast.claims.grids import Cell, Grid
+from ballast.claims.checks import POINTS, Largest, Lower, Reduction, Share, Steadier, Unchanged
+from ballast.claims.pairs import (
+    ASR,
+    BEHAVIOURAL,
+    HARM,
+    HELPFULNESS,
+    OVER_REFUSAL,
+    STRUCTURED,
+    aligned_below_tuned,
+    among_best,
+    below,
+    best_is_among,
+    both,
+    falls,
+    refusals_below_safe,
+    rises,
+)
 from ballast.published import BASE_ROWS
-from ballast.results.names import AS_IS, NONE, RANDOM, REFERENCES
-
-HARM, ASR, OVER_REFUSAL, HELPFULNESS = "harm", "asr", "over_refusal", "helpfulness"
-BEHAVIOURAL = ("sss-b", "pss-b", "cossim-b")
-STRUCTURED = ("sss", "pss", "cossim", *BEHAVIOURAL)
+from ballast.results.names import NONE, RANDOM
 
 
 @dataclass(frozen=True)
@@ -24,91 +35,6 @@ class Claim:
     text: str
     claimed: str
     check: Reduction | Share | Largest | Lower | Steadier | Unchanged
-
-
-def below(against: str, samplers: tuple[str, ...], metrics: tuple[str, ...], sizes: tuple[int, ...] = ()) -> Pairs:
-    """Each sampler below `against`, at every n or at `sizes`, on every model of the experiment."""
-
-    def pairs(grid: Grid) -> list[tuple[Cell, Cell]]:
-        return [
-            (grid.cell(metric, sampler, n, model), grid.cell(metric, against, n, model))
-            for metric in metrics
-            for model in grid.models
-            for sampler in samplers
-            for n in sizes or grid.sizes
-        ]
-
-    return pairs
-
-
-def among_best(samplers: tuple[str, ...], sizes: tuple[int, ...] = ()) -> Pairs:
-    """Each of `samplers` below every other structured sampler, in harm."""
-
-    def pairs(grid: Grid) -> list[tuple[Cell, Cell]]:
-        return [
-            (grid.cell(HARM, sampler, n), grid.cell(HARM, other, n))
-            for n in sizes or grid.sizes
-            for sampler in samplers
-            for other in (RANDOM, *STRUCTURED)
-            if other not in samplers
-        ]
-
-    return pairs
-
-
-def best_is_among(samplers: tuple[str, ...]) -> Pairs:
-    """The lowest of `samplers` at each n below every sampler that is not among them, in harm."""
-
-    def pairs(grid: Grid) -> list[tuple[Cell, Cell]]:
-        known = [name for name in samplers if name in grid.samplers]
-        return [
-            (min((grid.cell(HARM, name, n) for name in known), key=grid.mean), grid.cell(HARM, other, n))
-            for n in grid.sizes
-            for other in grid.samplers
-            if known and other not in (*samplers, *REFERENCES, "random-b")
-        ]
-
-    return pairs
-
-
-def falls(metric: str, samplers: tuple[str, ...]) -> Pairs:
-    """Each n below the n before it."""
-
-    def pairs(grid: Grid) -> list[tuple[Cell, Cell]]:
-        return [
-            (grid.cell(metric, sampler, more), grid.cell(metric, sampler, less))
-            for sampler in samplers
-            for less, more in zip(grid.sizes, grid.sizes[1:], strict=False)
-        ]
-
-    return pairs
-
-
-def rises(metric: str, samplers: tuple[str, ...]) -> Pairs:
-    """The least n below the largest."""
-
-    def pairs(grid: Grid) -> list[tuple[Cell, Cell]]:
-        least, most = grid.sizes[0], grid.sizes[-1]
-        several = samplers if least < most else ()
-        return [(grid.cell(metric, name, least), grid.cell(metric, name, most)) for name in several]
-
-    return pairs
-
-
-def both(*parts: Pairs) -> Pairs:
-    return lambda grid: [pair for part in parts for pair in part(grid)]
-
-
-def refusals_below_safe(grid: Grid) -> list[tuple[Cell, Cell]]:
-    """Random from the first pool, rewritten into refusals, below Random from the second, at every n."""
-    first, second = [*grid.pools, *grid.pools][:2]
-    return [(grid.cell(ASR, RANDOM, n, pool=first), grid.cell(ASR, RANDOM, n, pool=second)) for n in grid.sizes]
-
-
-def aligned_below_tuned(grid: Grid) -> list[tuple[Cell, Cell]]:
-    """The safest of the models as they are below itself after fine-tuning on base data alone."""
-    safest = min(grid.models, key=lambda model: grid.mean(grid.cell(HARM, AS_IS, 0, model)))
-    return [(grid.cell(HARM, AS_IS, 0, safest), grid.cell(HARM, NONE, 0, safest))]
 
 
 PAPER, A, B = "paper", "summary A", "summary B"
