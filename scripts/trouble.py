@@ -34,7 +34,7 @@ def main(arguments: argparse.Namespace) -> None:
     options = parse_options("trouble", arguments.options)
     runs = [from_path(path) for path in json.loads(arguments.runs)]
     scores = metrics.read_scores(arguments.scores)
-    harm, refusals = (by_cell(scores, name, options) for name in ("harm", "over_refusal"))
+    harm, refusals = (metrics.by_sampler(scores, name, options) for name in ("harm", "over_refusal"))
     prompts = scores.loc[scores["judge"] == options.judges["harm"], ["prompt_id", "category"]]
     categories = prompts.drop_duplicates("prompt_id").set_index("prompt_id")["category"]
     by_run = dict(tuple(scores.groupby(metrics.RUN, observed=True)))
@@ -54,11 +54,6 @@ def main(arguments: argparse.Namespace) -> None:
     write_text(arguments.out_md, to_markdown(findings, options.study, [*NOTES, *notes.synthetic(options)]))
 
 
-def by_cell(scores: pd.DataFrame, name: str, options: Options) -> signatures.Tables:
-    """Trials x prompts by (sampler, n), of the experiment's one model and one pool."""
-    return {(sampler, n): table for (_, _, sampler, n), table in metrics.by_prompt(scores, name, options).items()}
-
-
 def of_run(results: str, run: Run, by_run: dict, options: Options) -> tuple[dict, list[dict], list]:
     """A run's training loss, its refusals in percent by benchmark, and how its judges agree with the rule that counts
     them. `by_run`: scores by (model, pool, sampler, n, trial)."""
@@ -73,7 +68,7 @@ def of_run(results: str, run: Run, by_run: dict, options: Options) -> tuple[dict
     ]
     scores = by_run.get(tuple(about.values()))
     verdicts = []
-    for metric in labelled.VERDICTS if scores is not None else ():
+    for metric in labelled.REFUSAL if scores is not None else ():
         benchmark = options.benchmarks.get(metric, METRICS[metric].benchmark)
         rows = scores[(scores["benchmark"] == benchmark) & (scores["judge"] == options.judges[metric])]
         if len(rows):

@@ -14,7 +14,6 @@ from ballast.results import notes
 from ballast.results.markup import markdown
 from ballast.results.options import Options, parse_options
 
-MISSING = "—"
 VERDICTS = (HOLDS, FAILS, OPEN)
 NUMBER = ("value", "unit", "low", "high")
 COLUMNS = (

@@ -82,7 +82,8 @@ def advise(options: Options, path: str) -> Advice:
     limits = {limit: options.targets[limit] for limit in LIMITS if limit in options.targets}
     scores = metrics.read_scores(path)
     metrics.require_cells(metrics.cells(metrics.measure(scores, "harm", options)), path, "the advice")
-    tables = {name: _by_cell(scores, name, options) for name in {"harm": 0, **dict.fromkeys(map(LIMITS.get, limits))}}
+    names = dict.fromkeys(["harm", *map(LIMITS.get, limits)])
+    tables = {name: metrics.by_sampler(scores, name, options) for name in names}
     keys = {key for table in tables.values() for key in table if key[0] not in REFERENCES}
     order = in_order([*options.experiment.samplers, *sorted(sampler for sampler, _ in keys)])
     keys = sorted(keys, key=lambda key: (key[1], order.index(key[0])))
@@ -125,11 +126,6 @@ def table(advice: Advice) -> pd.DataFrame:
     order = in_order(cell.sampler for cell in advice.cells)
     rows.sort(key=lambda row: (order.index(row["sampler"]), row["n"], list(LIMITS).index(row["limit"])))
     return pd.DataFrame(rows).round(6)
-
-
-def _by_cell(scores: pd.DataFrame, name: str, options: Options) -> dict[tuple[str, int], pd.DataFrame]:
-    """Trials x prompts by (sampler, n), of the experiment's one model and one pool."""
-    return {(sampler, n): table for (_, _, sampler, n), table in metrics.by_prompt(scores, name, options).items()}
 
 
 def _judge(key: tuple[str, int], tables: dict[str, dict], limits: dict[str, float]) -> Judged:

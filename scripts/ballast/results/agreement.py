@@ -15,7 +15,7 @@ from ballast.annotation import NONE, YES_NO
 from ballast.categories import CATEGORIES, title
 from ballast.judging import PARSED
 from ballast.labels.behaviour import TYPES, UNKNOWN, behaviour
-from ballast.results.markup import markdown, pipe_table
+from ballast.results.markup import MISSING, markdown, pipe_table
 
 ALL = "all"
 HARMFUL = "harmful response"  # why a row has no type, and an answer like the four types
@@ -23,7 +23,6 @@ BEHAVIOUR_ANSWERS = (*TYPES.values(), HARMFUL)
 CATEGORY_ANSWERS = (*map(str, range(len(CATEGORIES))), NONE)
 NAMED = "category where both name one"
 CONFUSIONS = 5
-MISSING = "—"
 COLUMNS = (
     *("first", "second", "question", "label", "other", "n"),
     *("kappa", "agreement", "overlap", "first_rows", "second_rows", "both_rows"),

@@ -12,15 +12,13 @@ from tabulate import tabulate
 
 from ballast.published import MODELS, TEXT, TRIALS
 from ballast.results import metrics, notes
-from ballast.results.markup import markdown
+from ballast.results.markup import MISSING, markdown, plus_minus
 from ballast.results.metrics import METRICS
 from ballast.results.names import AS_IS, NONE, in_order, short_label
 from ballast.results.options import Options
 from ballast.results.statistics import CONFIDENCE, NOTHING, PROMPTS_ONLY, TWO_WAY, Estimate, estimate
-from ballast.results.tables import plus_minus
 
 BOTH, OURS, THEIRS = "both", "only here", "only in the paper"
-MISSING = "—"
 ONE_RUN = "†"
 COLUMNS = (
     *("table", "metric", "model", "paper_model", "sampler", "n", "cell"),

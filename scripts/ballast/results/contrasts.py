@@ -98,8 +98,8 @@ def budget(options: Options, paths: Sequence[str]) -> Table:
 
 def matrices(scores: pd.DataFrame, name: str, options: Options) -> Matrices:
     """Trials x prompts of the options' one model and pool, by sampler and n, references aside."""
-    cells = metrics.by_prompt(scores, name, options)
-    return {(sampler, n): table for (_, _, sampler, n), table in cells.items() if sampler not in REFERENCES}
+    cells = metrics.by_sampler(scores, name, options)
+    return {cell: table for cell, table in cells.items() if cell[0] not in REFERENCES}
 
 
 def _measured(scores: pd.DataFrame, options: Options, path: str) -> dict[str, Matrices]:
