@@ -152,3 +152,13 @@ def test_labels_made_again_as_they_were_end_at_the_barrier(copy):
     edit(copy, "scripts/ballast/labels/behaviour.py", "\n\n\n", "\n\nSAME = 1\n\n\n")
     # Of the samplers t1 alone reads behaviour; one of the signatures of trouble runs the same code.
     assert ran(copy) == {"behaviour": 1, "sample": 4, "trouble": 1, "pages": 1}
+
+
+def test_a_run_of_a_few_jobs_starts_no_preloaded_process(copy):
+    (copy / "scripts/ballast/preloaded.py").write_text('open("preloaded", "w")\n')
+    study = copy / "results/small"
+    (study / "headline.txt").unlink()
+    assert ran(copy) == {"headline": 1, "pages": 1} and not (copy / "preloaded").exists()
+    for table in (study / "tables").glob("*.tex"):
+        table.unlink()
+    assert ran(copy) == {"table": 6, "pages": 1} and (copy / "preloaded").exists()

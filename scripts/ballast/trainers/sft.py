@@ -45,13 +45,13 @@ def train(
     tokenizer = load_tokenizer(model)
     rows, held_out = split(rows, options["validation_rows"])
     examples = encode(tokenizer, rows, options)
-    network = get_peft_model(_base(model, options), LoraConfig(task_type="CAUSAL_LM", **options["lora"]))
+    network = get_peft_model(base_model(model, options), LoraConfig(task_type="CAUSAL_LM", **options["lora"]))
     if options["packing"]:
         packing.prepare(network)
     with nullcontext(partial) if partial else checkpoints.scratch() as partial:
         trainer = (packing.PackedTrainer if options["packing"] else Trainer)(
             model=network,
-            args=_arguments(options, seed, partial.folder),
+            args=arguments(options, seed, partial.folder),
             train_dataset=examples,
             eval_dataset=encode(tokenizer, held_out, options) if len(held_out) else None,
             data_collator=packing.collator() if options["packing"] else Collator(tokenizer),
@@ -59,9 +59,9 @@ def train(
         )
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(ShowLosses())
-        with memory.enough(_lower_batch(options)):
+        with memory.enough(lower_batch(options)):
             checkpoints.train(trainer, partial)
-        _save(network, Path(out), model)
+        save(network, Path(out), model)
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     return {
         "rows": len(rows),
@@ -86,7 +86,7 @@ def split(rows: pd.DataFrame, validation_rows: int) -> tuple[pd.DataFrame, pd.Da
     return rows.drop(held_out).reset_index(drop=True), rows.loc[sorted(held_out)].reset_index(drop=True)
 
 
-def _base(model: str, options: dict) -> PreTrainedModel:
+def base_model(model: str, options: dict) -> PreTrainedModel:
     """The model to adapt: as it is, or with its weights in 8 bits."""
     network = load_model(model, options["dtype"], load_in_8bit=options["load_in_8bit"])
     if options["load_in_8bit"]:
@@ -165,12 +165,12 @@ class ShowLosses(PrinterCallback):
             super().on_log(args, state, control, logs, **kwargs)
 
 
-def _lower_batch(options: dict) -> str:
+def lower_batch(options: dict) -> str:
     stays = f" (training.batch_size stays {options['batch_size']}: more micro-batches make up a step)"
     return memory.lower("training.per_device_train_batch_size", options["per_device_train_batch_size"], stays)
 
 
-def _arguments(options: dict, seed: int, folder: Path) -> TrainingArguments:
+def arguments(options: dict, seed: int, folder: Path) -> TrainingArguments:
     micro = options["per_device_train_batch_size"]
     validated = options["validation_rows"] > 0
     return TrainingArguments(
@@ -206,7 +206,7 @@ def _arguments(options: dict, seed: int, folder: Path) -> TrainingArguments:
     )
 
 
-def _save(network, out: Path, model: str) -> None:
+def save(network, out: Path, model: str) -> None:
     """Write the adapter as peft reads it, with the config in one fixed order and no path of this machine."""
     # A fixed name, since one process at a time trains a run: what is there was left by one that was killed.
     scratch, adapter = out / ".adapter", out / "adapter_model.safetensors"
