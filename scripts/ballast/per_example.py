@@ -118,7 +118,7 @@ def row_losses(network, batch: dict) -> torch.Tensor:
     """Each row's mean loss over the tokens that it learns [rows], with its graph; 0 for a row that learns none."""
     labels = batch["labels"]
     inputs = {name: value for name, value in batch.items() if name != "labels"}
-    if packing.NAME == packing.plain(network).config._attn_implementation and packing.has_plain_head(network):
+    if packing.plain(network).config._attn_implementation == packing.NAME and packing.has_plain_head(network):
         plain = packing.plain(network)
         hidden = plain.get_decoder()(**inputs).last_hidden_state
         losses = packing.token_losses(hidden, plain.get_output_embeddings().weight, labels)
