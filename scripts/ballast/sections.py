@@ -362,7 +362,7 @@ class Experiment(Section):
 
 
 class Experiments(Section):
-    """The paper's experiments and one beyond it; one that is left out has no table or figure."""
+    """The paper's experiments and two beyond it; one that is left out has no table or figure."""
 
     sampling: Experiment | None = Field(None, description="Tables 1 and 2, Figures 3, 4 and 6.")
     behaviour: Experiment | None = Field(None, description="Figure 2: one behaviour at a time.")
@@ -370,6 +370,9 @@ class Experiments(Section):
     rewriting: Experiment | None = Field(None, description="Figure 7: a T1-rewritten pool, then a safe one.")
     forgetting: Experiment | None = Field(
         None, description="Table 5, beyond the paper: models as they are beside models fine-tuned on base data alone."
+    )
+    beyond: Experiment | None = Field(
+        None, description="Methods users compare with: `tables/beyond`, `figures/beyond` and `cost.md`."
     )
 
 
