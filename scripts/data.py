@@ -3,7 +3,7 @@
 data.py --kind pool|base|references|benchmark --format READER --source FILE [--columns JSON] [--rows N]
         [--order-seed S] [--unreadable SHARE] [--without BENCHMARK.parquet...] --out ROWS.parquet
 
-With `--unreadable`, that share of the rows may be left out, and so are a pool's repeats and its rows without a response.
+With `--unreadable`, that share of the rows may be left out, and of a pool repeats and rows without a response.
 With `--without`, so are rows whose request is one of a benchmark's prompts.
 """
 

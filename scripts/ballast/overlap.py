@@ -1,7 +1,7 @@
 """Which texts stand in two sets at once: equal but for case and punctuation, or nearly so.
 
-Near is the cosine of TF-IDF vectors over words and pairs of words, as in checks for contamination; prompts are too short
-for n-grams of a fixed length.
+Near is the cosine of TF-IDF vectors over words and pairs of words, as in checks for contamination; prompts are too
+short for n-grams of a fixed length.
 """
 
 import re

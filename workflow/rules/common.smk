@@ -77,6 +77,8 @@ MODEL_ENV = f"../../envs/{'vllm' if 'vllm' in BACKENDS else 'ballast'}.yaml"
 RUNS = runs(study)
 MEASURED = measured(study)
 SUBSETS = sorted({f"{RESULTS}/subsets/{run.subset}.csv" for run in RUNS})
+# Samplers of one behaviour.
+BEHAVIOURS = ("t1", "t2", "t3", "t4")
 METRICS = study.metrics.model_dump()
 
 # A pool that is rewritten is read as the unsafe pairs that it is made of.

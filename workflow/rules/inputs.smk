@@ -71,6 +71,22 @@ def without_leaks(wildcards):
     return expand("{results}/data/benchmarks/{name}.parquet", results=RESULTS, name=study.benchmarks)
 
 
+def inspection_options():
+    """The files to look at, how they are read, what is asked of them, and what they may be."""
+    datasets = [
+        {"name": name, "path": data_file(data), "format": dataset_format(name), "columns": data.columns}
+        for name, data in INSPECTED.items()
+    ]
+    asked = {}
+    for run in RUNS:
+        kind = "T1" if run.sampler.endswith("-b") else run.sampler.upper() if run.sampler in BEHAVIOURS else "any"
+        pool = asked.setdefault(run.pool, {})
+        pool[kind] = max(run.n, pool.get(kind, 0))
+    checks = (study.checks or study_config.Checks()).model_dump()
+    about = {"study": study.study, "checks": checks, "labeller": study.labels.behaviour}
+    return as_json(about | {"datasets": datasets, "asked": asked})
+
+
 def template_file(name):
     """The file of a prompt template that the config names: a source's, or a path."""
     return f"{source_folder(name)}/template.json" if name in study.sources else name
