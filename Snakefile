@@ -84,6 +84,11 @@ rule figures:
         FIGURES,
 
 
+rule cards:
+    input:
+        [f"{RESULTS}/runs/{run.path}/README.md" for run in RUNS],
+
+
 onstart:
     if workflow.is_main_process and workflow.local_exec:
         if pays_to_preload():

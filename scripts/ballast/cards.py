@@ -11,6 +11,7 @@ DIGESTS = {
     "base": "base data, as rows",
     "pool": "pool, as rows",
     "subset": "subset, ids in rank order",
+    "kept": "base data that the filter kept",
 }
 
 
@@ -25,13 +26,13 @@ class Card:
     study: str
     synthetic: bool
     run: str
-    sampler: str
+    method: str
     n: int
     trial: int
     model: dict
     base: dict
     pool: dict
-    method: dict
+    parts: dict
     prompt: str
     training: dict
     metrics: list
@@ -69,9 +70,9 @@ def _head(of: Card) -> str:
 def _title(of: Card) -> str:
     picked = f"{of.n} safety examples" if of.n else "no safety examples"
     return (
-        f"# {of.model['name']} with {picked}, by {of.sampler}, trial {of.trial}\n\n"
+        f"# {of.model['name']} with {picked}, with {of.method}, trial {of.trial}\n\n"
         f"A LoRA adapter of {of.model['name']} ({of.model['home']}): fine-tuned on {of.base['name']} and {picked} that "
-        f"`{of.sampler}` picked from the pool `{of.pool['name']}`. Run `{of.run}` of the Ballast study `{of.study}`.\n"
+        f"`{of.method}` took from the pool `{of.pool['name']}`. Run `{of.run}` of the Ballast study `{of.study}`.\n"
     )
 
 
@@ -100,7 +101,7 @@ def _data(of: Card, log: dict) -> str:
 
 
 def _training(of: Card, log: dict) -> str:
-    shown = {**of.method, "prompt": of.prompt, **_flat(of.training), "seed": log["seed"], "steps": log["steps"]}
+    shown = {**of.parts, "prompt": of.prompt, **_flat(of.training), "seed": log["seed"], "steps": log["steps"]}
     shown["mean loss, last steps"] = f"{log['last_loss']:.4f}"
     return "## Training\n\n| option | value |\n|---|---|\n" + "".join(f"| {k} | {v} |\n" for k, v in shown.items())
 
@@ -133,7 +134,7 @@ def _use(of: Card) -> str:
 
 
 def _digests(digests: dict[str, str]) -> str:
-    rows = [f"| {words} | `{digests[name]}` |\n" for name, words in DIGESTS.items()]
+    rows = [f"| {words} | `{digests[name]}` |\n" for name, words in DIGESTS.items() if name in digests]
     return "## SHA-256\n\n| file | digest |\n|---|---|\n" + "".join(rows)
 
 

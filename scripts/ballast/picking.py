@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from pydantic import ValidationError
 
-from ballast import plugins
+from ballast import methods, plugins
 from ballast.categories import CATEGORIES
 from ballast.files import BallastError
 from ballast.labels.behaviour import TYPES, UNKNOWN
@@ -54,15 +55,16 @@ def select(
     """
     plugin = plugins.load("samplers", sampler)
     ids = _ids(pool)
+    needs = methods.plugin_constant("sampler", sampler, "NEEDS", ())
     given = {"behaviour": behaviour, "category": category, "embedding": embedding, "references": references}
-    needs = getattr(plugin, "NEEDS", ())
+    given["texts"] = _pairs(pool) if "texts" in needs else None
     _check_given(sampler, needs, given)
     features = Features(**_features(pool, ids, {name: given[name] for name in needs if name in given}))
     if not isinstance(n, int | np.integer) or n < 0:
         raise BallastError(f"n must be a whole number from 0, not {n!r}")
     rows = pd.DataFrame({"id": ids.to_numpy(object)})
     try:
-        picked = plugin.select(rows, features, int(n), seed, _options(plugin, options or {}))
+        picked = plugin.select(rows, features, int(n), seed, _options(sampler, options or {}))
     except BallastError as error:
         raise BallastError(f"sampler {sampler}: {error}") from None
     for short, lacking in picked.shortfall.items():
@@ -148,6 +150,8 @@ def _features(pool: pd.DataFrame, ids: pd.Series, given: dict) -> dict:
     if "embedding" in given:
         matrix = _matrix("embedding", given["embedding"], len(pool))
         known["embedding"] = in_memory(ids, matrix)
+    if "texts" in given:
+        known["texts"] = given["texts"].assign(id=ids)[["id", *PAIR]]
     if "references" in given:
         known["references"] = _references(given["references"], known["embedding"].dimensions)
     return known
@@ -221,17 +225,19 @@ def _references(given: object, dimensions: int) -> np.ndarray:
     return mean_units(in_memory(names, matrix), names, bits(categories))
 
 
-def _options(plugin, given: Mapping[str, object]) -> dict:
-    """The config's `sampling` and the sampler's own OPTIONS, with their defaults."""
-    shared = set(Sampling.model_fields)
-    own = {name: default for name, (default, _) in getattr(plugin, "OPTIONS", {}).items()}
+def _options(sampler: str, given: Mapping[str, object]) -> dict:
+    """The config's `sampling` and the sampler's own options, with their defaults."""
+    shared, own = Sampling.model_fields, methods.declared_options("sampler", sampler)
     for name in given:
-        if name not in shared | set(own):
-            raise BallastError(f"no option is called '{name}'{plugins.nearest(name, sorted(shared | set(own)))}")
+        if name not in {*shared, *own}:
+            raise BallastError(f"no option is called '{name}'{plugins.nearest(name, sorted({*shared, *own}))}")
     try:
+        for name in given.keys() & own.keys():
+            methods.check_value(f"option {name}", given[name], methods.declared("sampler", sampler)[name])
         known = Sampling(**{name: value for name, value in given.items() if name in shared}).model_dump()
-    except ValueError as error:
+    except ValidationError as error:
         first = error.errors()[0]
         raise BallastError(f"option {first['loc'][0]}: {first['msg'].lower()}") from None
-    chosen = {name: default[0] if isinstance(default, tuple) else default for name, default in own.items()}
-    return known | chosen | {name: value for name, value in given.items() if name in own}
+    except ValueError as error:
+        raise BallastError(str(error)) from None
+    return known | {name: given.get(name, default) for name, (default, _) in own.items()}

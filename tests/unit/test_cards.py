@@ -17,7 +17,7 @@ from ballast.files import BallastError
 from ballast.trainers import sft
 from ballast.weights import ADAPTER
 
-DIGESTS = {name: f"{number}" * 64 for number, name in enumerate((*cards.DIGESTS, "log"))}
+DIGESTS = {name: f"{number}" * 64 for number, name in enumerate(cards.DIGESTS) if name != "kept"}
 
 
 @pytest.fixture(scope="module")
@@ -42,13 +42,13 @@ def of():
         study="paper",
         synthetic=False,
         run="llama/safety/sss-b/n2/t0",
-        sampler="sss-b",
+        method="sss-b",
         n=2,
         trial=0,
         model=hub,
         base=base,
         pool=local,
-        method={},
+        parts={"sampler": "sss-b", "trainer": "sft"},
         prompt="the Alpaca template alpaca-template",
         training=OPTIONS,
         metrics=[("harm", "beavertails-eval", "harm-rm", "runs/r/scores/beavertails-eval.harm-rm.parquet")],
@@ -77,17 +77,18 @@ def test_a_card_says_what_it_is_of_and_warns(of, adapter):
         "harm | beavertails-eval | harm-rm",
         "lora.target_modules | v_proj, q_proj",
         "may answer harmful requests",
-        *(DIGESTS[name] for name in cards.DIGESTS),
+        "| trainer | sft |",
+        *DIGESTS.values(),
     ):
         assert said in text, said
-    assert "made for this study" not in text
+    assert "made for this study" not in text and "filter kept" not in text
 
 
 def test_a_model_that_no_hub_has_is_no_base_model_of_the_head(of, adapter):
     from dataclasses import replace
 
     log = json.loads((adapter / "training.json").read_text())
-    made = replace(of, model=of.pool | {"name": "my model"}, synthetic=True, n=0, sampler="none")
+    made = replace(of, model=of.pool | {"name": "my model"}, synthetic=True, n=0, method="none")
     text = cards.card(made, log, DIGESTS)
     assert "base_model" not in yaml.safe_load(text.split("---")[1])
     assert "no safety examples" in text and "made for this study" in text

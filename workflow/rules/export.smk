@@ -14,9 +14,10 @@ rule card:
         adapter=rules.train.output.adapter,
         config=rules.train.output.config,
         log=rules.train.output.log,
-        base=rules.train.input.base,
-        pool=rules.train.input.pool,
-        subset=rules.train.input.subset,
+        base=f"{RESULTS}/data/base.parquet",
+        pool=f"{RESULTS}/data/pools/{{pool}}.parquet",
+        subset=subset_file,
+        kept=kept_file,
     output:
         card=f"{RUN}/README.md",
     log:
@@ -31,24 +32,20 @@ rule card:
         runtime=5,
     params:
         options=card_options,
+        files=lambda wildcards, input: options({"subset": input.subset, "kept": input.kept}),
         code=code_identity("card"),
     message:
         "Write the card of {output.card}"
     shell:
         "stage card --record {params.code} {output:q} --"
         " --adapter {input.adapter:q} --config {input.config:q} --log {input.log:q} --base {input.base:q}"
-        " --pool {input.pool:q} --subset {input.subset:q} --options {params.options:q} --out {output.card:q} &> {log:q}"
-
-
-rule cards:
-    input:
-        [f"{RESULTS}/runs/{run.path}/README.md" for run in RUNS],
+        " --pool {input.pool:q} {params.files} --options {params.options:q} --out {output.card:q} &> {log:q}"
 
 
 rule merge:
     input:
         settled,
-        model=rules.train.input.model,
+        model=lambda wildcards: model_files(study.models[wildcards.model]),
         adapter=rules.train.output.adapter,
         config=rules.train.output.config,
         card=rules.card.output.card,

@@ -277,28 +277,27 @@ def described(name, place):
 
 def card_options(wildcards):
     """What the config says of one run, for its card."""
-    run = from_path(f"{wildcards.model}/{wildcards.pool}/{wildcards.sampler}/n{wildcards.n}/t{wildcards.trial}")
+    run, part = run_of(wildcards), method(wildcards.sampler)
     model = study.models[run.model]
     scores = dict(zip(run_judgements(run.path), run_scores(run.path), strict=True))
-    chosen = {name: METRICS[name] for name in MEASURED[run.path]}
-    prompts = {"alpaca": f"the Alpaca template {model_template(model)}", "chat": "its own chat template"}
+    measured_on = [(name, METRICS[name]["benchmark"], METRICS[name]["judge"]) for name in MEASURED[run.path]]
+    prompts = {"alpaca": f"the Alpaca template {model_template(model)}", "chat": "the model's own chat template"}
+    kinds = [kind for kind in ("sampler", "filter", "trainer", "transform") if getattr(part, kind)]
+    own = {f"{kind}.{name}": value for kind in kinds for name, value in part.options(kind).items()}
     said = {
         "study": study.study,
         "synthetic": study.synthetic,
         "run": run.path,
-        "sampler": run.sampler,
+        "method": run.sampler,
         "n": run.n,
         "trial": run.trial,
         "model": described(model.label or run.model, model),
         "base": described("base data", study.base),
         "pool": described(run.pool, study.pools[run.pool]),
-        "method": {},
+        "parts": {kind: getattr(part, kind) for kind in kinds} | ({"of": part.of} if part.of else {}) | own,
         "prompt": prompts[model.prompt],
-        "training": study.training.model_dump(),
-        "metrics": [
-            [name, metric["benchmark"], metric["judge"], scores[metric["benchmark"], metric["judge"]]]
-            for name, metric in chosen.items()
-        ],
+        "training": study.training.model_dump(exclude={"trainer"}),
+        "metrics": [[name, benchmark, judge, scores[benchmark, judge]] for name, benchmark, judge in measured_on],
     }
     return as_json(said)
 
