@@ -47,6 +47,7 @@ include: "workflow/rules/claims.smk"
 include: "workflow/rules/advice.smk"
 include: "workflow/rules/trouble.smk"
 include: "workflow/rules/explore.smk"
+include: "workflow/rules/export.smk"
 include: "workflow/rules/agreement.smk"
 include: "workflow/rules/verify.smk"
 include: "workflow/rules/bill_options.smk"
@@ -82,6 +83,11 @@ rule tables:
 rule figures:
     input:
         FIGURES,
+
+
+rule cards:
+    input:
+        [f"{RESULTS}/runs/{run.path}/README.md" for run in RUNS],
 
 
 onstart:

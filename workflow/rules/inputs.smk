@@ -297,6 +297,43 @@ def run_scores(run):
     return [f"{RESULTS}/runs/{run}/scores/{benchmark}.{judge}.parquet" for benchmark, judge in run_judgements(run)]
 
 
+def described(name, place):
+    """Name, home and licence of a model or dataset, for a card; `hub` says whether its home is an id of the hub."""
+    source = study.sources.get(place.source)
+    if source:
+        home = source.hub or sources.page(source.model_dump())
+        return {"name": name, "home": home, "licence": source.licence, "hub": bool(source.hub)}
+    home = "made by the mini world" if place.world else os.path.basename(place.path)
+    return {"name": name, "home": home, "licence": "Apache-2.0, as Ballast" if place.world else "unknown", "hub": False}
+
+
+def card_options(wildcards):
+    """What the config says of one run, for its card."""
+    run, part = run_of(wildcards), method(wildcards.sampler)
+    model = study.models[run.model]
+    scores = dict(zip(run_judgements(run.path), run_scores(run.path), strict=True))
+    measured_on = [(name, METRICS[name]["benchmark"], METRICS[name]["judge"]) for name in MEASURED[run.path]]
+    prompts = {"alpaca": f"the Alpaca template {model_template(model)}", "chat": "the model's own chat template"}
+    kinds = [kind for kind in ("sampler", "filter", "trainer", "transform") if getattr(part, kind)]
+    own = {f"{kind}.{name}": value for kind in kinds for name, value in part.options(kind).items()}
+    said = {
+        "study": study.study,
+        "synthetic": study.synthetic,
+        "run": run.path,
+        "method": run.sampler,
+        "n": run.n,
+        "trial": run.trial,
+        "model": described(model.label or run.model, model),
+        "base": described("base data", study.base),
+        "pool": described(run.pool, study.pools[run.pool]),
+        "parts": {kind: getattr(part, kind) for kind in kinds} | ({"of": part.of} if part.of else {}) | own,
+        "prompt": prompts[model.prompt],
+        "training": study.training.model_dump(exclude={"trainer"}),
+        "metrics": [[name, benchmark, judge, scores[benchmark, judge]] for name, benchmark, judge in measured_on],
+    }
+    return as_json(said)
+
+
 def available(artefact):
     return artefact not in EXPERIMENT or getattr(study.experiments, EXPERIMENT[artefact]) is not None
 
