@@ -18,6 +18,7 @@ from ballast.identity import constant
 from ballast.methods import plugin_constant
 from ballast.results.options import ARTEFACTS, options_for
 from ballast.runs import AS_IS, Run, from_path, measured, runs, seed, subset, trained
+from ballast.sections import UNKNOWN
 
 try:
     study = study_config.load(study_config.extended(config, workflow.configfiles))

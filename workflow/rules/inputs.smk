@@ -298,13 +298,16 @@ def run_scores(run):
 
 
 def described(name, place):
-    """Name, home and licence of a model or dataset, for a card; `hub` says whether its home is an id of the hub."""
+    """What a card says of a model or dataset; `hub` says whether its home is an id of the Hugging Face hub."""
     source = study.sources.get(place.source)
     if source:
         home = source.hub or sources.page(source.model_dump())
-        return {"name": name, "home": home, "licence": source.licence, "hub": bool(source.hub)}
-    home = "made by the mini world" if place.world else os.path.basename(place.path)
-    return {"name": name, "home": home, "licence": "Apache-2.0, as Ballast" if place.world else "unknown", "hub": False}
+        said = {"home": home, "revision": source.revision, "licence": source.licence, "hub": bool(source.hub)}
+    elif place.world:
+        said = {"home": "the mini world", "revision": "-", "licence": "Apache-2.0, as Ballast", "hub": False}
+    else:
+        said = {"home": os.path.basename(place.path), "revision": "-", "licence": UNKNOWN, "hub": False}
+    return {"name": name} | said
 
 
 def card_options(wildcards):
