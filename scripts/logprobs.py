@@ -31,7 +31,7 @@ def main(arguments: argparse.Namespace) -> None:
         for examples in given.parts(tokenizer, rows, options):
             found = [np.empty(0, np.float32)] * len(examples)
             with memory.enough(memory.lower("gradients.batch_size", options["batch_size"])):
-                for places, batch in given.batches(tokenizer, examples, options["batch_size"]):
+                for places, batch in given.batches(network, tokenizer, examples, options["batch_size"]):
                     for place, values in zip(places, given.logprobs(network, batch), strict=True):
                         found[place] = values
             ids = [example["id"] for example in examples]

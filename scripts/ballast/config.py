@@ -16,6 +16,7 @@ from ballast.sections import (
     Embedding,
     Experiments,
     Generation,
+    Gradients,
     Judge,
     Labels,
     Metrics,
@@ -76,6 +77,7 @@ class Study(Section):
     embedding: Embedding = Field(default_factory=Embedding, description="Sentence encoder.")
     sampling: Sampling = Field(default_factory=Sampling, description="Options of the samplers.")
     training: Training = Field(default_factory=Training, description="Fine-tuning.")
+    gradients: Gradients = Field(default_factory=Gradients, description="Gradients of single rows.")
     generation: Generation = Field(default_factory=Generation, description="Responses to benchmarks.")
     judges: dict[Name, Judge] = Field(description="Judges by plug-in name.")
     metrics: Metrics = Field(description="Which judge scores which benchmark.")

@@ -8,12 +8,23 @@ import pyarrow.compute as pc
 from ballast import schemas, vectors
 from ballast.categories import CATEGORIES
 from ballast.files import BallastError, read_arrow
+from ballast.gradients import read as read_gradients
 from ballast.nearest import bits, mean_units
 from ballast.selection import Features
 
 
-def load(behaviour=None, category=None, embedding=None, references=None, reference_embedding=None) -> Features:
-    """Features from the paths that are given; the others stay None."""
+def load(
+    behaviour=None,
+    category=None,
+    embedding=None,
+    references=None,
+    reference_embedding=None,
+    gradients=None,
+    base_gradients=None,
+    reference_gradients=None,
+    logprobs=None,
+) -> Features:
+    """Features from the paths that are given, of `logprobs` a list of paths; the others stay None."""
     known = {}
     if behaviour:
         table = schemas.read(behaviour, schemas.BEHAVIOUR)
@@ -29,7 +40,22 @@ def load(behaviour=None, category=None, embedding=None, references=None, referen
             raise BallastError(
                 f"{reference_embedding}: {found} dimensions, and {embedding} has {wanted}; delete both and run again"
             )
+    files = {"gradients": gradients, "base_gradients": base_gradients, "reference_gradients": reference_gradients}
+    known |= {name: read_gradients(path) for name, path in files.items() if path}
+    if logprobs:
+        every = pd.concat([read_logprobs(path) for path in logprobs])
+        known["logprobs"] = every[~every.index.duplicated()]  # a row may be of the pool and of the base data
     return Features(**known)
+
+
+def read_logprobs(path: str) -> pd.Series:
+    """id -> log-probabilities of the response's tokens, float32."""
+    table = read_arrow(path, ["id", "logprobs"])
+    if table.schema.field("logprobs").type != pa.list_(pa.float32()) or table["logprobs"].null_count:
+        raise BallastError(f"{path}: 'logprobs' must be lists of float32; delete the file and run again")
+    return pd.Series(
+        [each.values.to_numpy() for each in table["logprobs"]], index=table["id"].to_pandas(), dtype=object
+    )
 
 
 def _categories(path: str) -> pd.Series:

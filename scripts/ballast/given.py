@@ -1,7 +1,7 @@
-"""Given responses in the eyes of a model: rows in batches of token ids, and the log-probability of each of their tokens.
+"""Given responses in the eyes of a model: rows as batches of token ids, and each token's log-probability.
 
-Only the response's tokens count (EOS is one, where it fits), whatever `training.train_on_prompt` says. Rows are taken by
-id, some thousand at a time, so neither the order of a file nor its size changes what is found or the memory it takes.
+Only the response's tokens count (EOS is one, where it fits), whatever `training.train_on_prompt` says. Rows are taken
+by id, some thousand at a time: the order of a file changes nothing, and beside its rows its size takes no memory.
 """
 
 from collections.abc import Iterator
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from ballast import per_example
 from ballast.prompts import prompt_template, training_ids
 from ballast.selection import draw
 from ballast.trainers.sft import IGNORED, Collator
@@ -40,33 +41,31 @@ def parts(tokenizer, rows: pd.DataFrame, options: dict) -> Iterator[list[dict]]:
         yield examples
 
 
-def batches(tokenizer, examples: list[dict], size: int) -> Iterator[tuple[list[int], dict[str, torch.Tensor]]]:
-    """Which examples stand in each padded batch, and the batch; those without a token to learn are in none.
+def batches(network, tokenizer, examples: list[dict], size: int) -> Iterator[tuple[list[int], dict[str, torch.Tensor]]]:
+    """Which examples stand in each padded batch, and the batch on the network's device.
 
-    Alike in length, so that little is padding; ties keep the order of ids.
+    An example without a token to learn is in none.
     """
-    collate = Collator(tokenizer)
-    learnt = [place for place, example in enumerate(examples) if predicted(example)]
-    order = sorted(learnt, key=lambda place: len(examples[place]["input_ids"]))
-    for begin in range(0, len(order), size):
-        some = order[begin : begin + size]
-        yield some, collate([examples[place] for place in some])
+    learnt = [place for place, example in enumerate(examples) if is_learnt(example)]
+    asked = [examples[place] for place in learnt]
+    for places, batch in per_example.batches(asked, size, Collator(tokenizer), network.device):
+        yield [learnt[place] for place in places], batch
 
 
-def predicted(example: dict) -> int:
-    """How many of an example's tokens are learnt; the first token of a row is predicted from nothing."""
-    return sum(label != IGNORED for label in example["labels"][1:])
+def is_learnt(example: dict) -> bool:
+    """Whether a token of the example is learnt; the first of a row is predicted from nothing."""
+    return any(label != IGNORED for label in example["labels"][1:])
 
 
 def logprobs(network, batch: dict[str, torch.Tensor]) -> list[np.ndarray]:
     """Natural log-probabilities of the learnt tokens of each row of a padded batch, float32, in the row's order."""
-    batch = {name: values.to(network.device) for name, values in batch.items()}
-    labels = batch.pop("labels")[:, 1:]
+    labels = batch["labels"][:, 1:]
+    inputs = {name: values for name, values in batch.items() if name != "labels"}
     learnt = labels != IGNORED
     # Logits before the first learnt token of the batch are not made.
     first = int(learnt.any(dim=0).nonzero()[0])
     with torch.inference_mode():
-        logits = network(**batch, logits_to_keep=labels.shape[1] - first + 1).logits[:, :-1]
+        logits = network(**inputs, logits_to_keep=labels.shape[1] - first + 1).logits[:, :-1]
     labels, learnt = labels[:, first:], learnt[:, first:]
     found = []
     for row, wanted, mask in zip(logits, labels, learnt, strict=True):

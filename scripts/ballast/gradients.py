@@ -59,7 +59,10 @@ class Gradients:
 
         Off by about 1 / sqrt(dimensions) from that of the gradients as they are.
         """
-        direction = direction / np.sqrt(np.vecdot(direction, direction))
+        return self.along(rows, direction / np.sqrt(np.vecdot(direction, direction)))
+
+    def along(self, rows: np.ndarray, direction: np.ndarray) -> np.ndarray:
+        """Each row's unit gradient times a direction; where that is a mean of unit gradients, the mean cosine."""
         found = np.empty(len(rows))
         for part, block, _ in self._vectors.blocks(rows):
             block = block.astype(np.float64)

@@ -12,6 +12,7 @@ in a fixed order, so that equal gradients give equal bytes on a GPU too.
 
 import hashlib
 
+import numpy as np
 import torch
 
 BLOCKS = 64  # that are gathered at a time, which bounds the indices in memory
@@ -24,17 +25,10 @@ class Projection:
         self.dimensions, self.seed = dimensions, seed
         self._parts: dict[tuple, tuple[torch.Tensor, torch.Tensor]] = {}
 
-    def __call__(self, gradients: dict[str, torch.Tensor]) -> torch.Tensor:
-        """Projected gradients, float32, rows x dimensions; `gradients`: name -> rows x the weight's shape."""
-        total = None
-        for name in sorted(gradients):
-            part = self._project(name, gradients[name].flatten(1))
-            total = part if total is None else total + part
-        return total
-
-    def _project(self, name: str, rows: torch.Tensor) -> torch.Tensor:
-        size, width = rows.shape[1], self.dimensions
-        signs, shifts = self._part(name, size, rows.device)
+    def __call__(self, name: str, gradients: torch.Tensor) -> torch.Tensor:
+        """One weight's part of the projected gradients, float32, rows x dimensions; `gradients`: rows x any shape."""
+        rows, width = gradients.flatten(1), self.dimensions
+        signs, shifts = self._part(name, rows.shape[1], rows.device)
         found = rows.new_zeros((len(rows), width), dtype=torch.float32)
         for begin in range(0, len(shifts), BLOCKS):
             some = slice(begin * width, (begin + BLOCKS) * width)
@@ -45,7 +39,7 @@ class Projection:
         return found
 
     def _part(self, name: str, size: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-        """The signs of a weight's coordinates and the shifts of its blocks, drawn on the CPU so that all machines agree."""
+        """The signs of a weight's coordinates and the shifts of its blocks; drawn on the CPU, so alike everywhere."""
         key = (name, size, device)
         if key not in self._parts:
             digest = hashlib.sha256(f"{self.seed}|{name}|{size}".encode()).digest()
@@ -54,3 +48,21 @@ class Projection:
             shifts = torch.randint(0, self.dimensions, (-(-size // self.dimensions),), generator=random)
             self._parts[key] = signs.to(device), shifts.to(device)
         return self._parts[key]
+
+
+class Sums:
+    """Projected gradients and exact norms of a batch of rows, summed over the weights as they come."""
+
+    def __init__(self, projection: Projection):
+        self._projection, self._projected, self._squares = projection, 0, 0
+
+    def add(self, name: str, gradients: torch.Tensor) -> None:
+        """Add one weight's gradients, rows x any shape."""
+        self._projected = self._projected + self._projection(name, gradients)
+        self._squares = self._squares + gradients.flatten(1).square().sum(dim=1, dtype=torch.float64)
+
+    def norms(self) -> np.ndarray:
+        return self._squares.sqrt().cpu().numpy()
+
+    def projected(self) -> np.ndarray:
+        return self._projected.cpu().numpy()
