@@ -1,4 +1,6 @@
-"""Load a pool's features from the files of the labelling and embedding stages."""
+"""Load a pool's features from the files of the stages that make them."""
+
+import argparse
 
 import numpy as np
 import pandas as pd
@@ -12,6 +14,29 @@ from ballast.gradients import read as read_gradients
 from ballast.nearest import bits, mean_units
 from ballast.selection import Features
 
+# The files that a program may be given, each by an option of this name.
+FILES = (
+    *("behaviour", "category", "embedding", "references", "reference-embedding", "texts", "base-texts"),
+    *("gradients", "base-gradients", "reference-gradients", "logprobs", "base-logprobs"),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """An option for each file of a feature."""
+    for name in FILES:
+        parser.add_argument(f"--{name}")
+
+
+def given(arguments: argparse.Namespace) -> dict[str, str]:
+    """The files that were given, by option."""
+    found = {name: getattr(arguments, name.replace("-", "_")) for name in FILES}
+    return {name: path for name, path in found.items() if path}
+
+
+def from_arguments(arguments: argparse.Namespace) -> Features:
+    """Features from the options of `add_arguments`."""
+    return load(**{name.replace("-", "_"): path for name, path in given(arguments).items()})
+
 
 def load(
     behaviour=None,
@@ -19,12 +44,15 @@ def load(
     embedding=None,
     references=None,
     reference_embedding=None,
+    texts=None,
+    base_texts=None,
     gradients=None,
     base_gradients=None,
     reference_gradients=None,
     logprobs=None,
+    base_logprobs=None,
 ) -> Features:
-    """Features from the paths that are given, of `logprobs` a list of paths; the others stay None."""
+    """Features from the paths that are given; the others stay None."""
     known = {}
     if behaviour:
         table = schemas.read(behaviour, schemas.BEHAVIOUR)
@@ -40,15 +68,19 @@ def load(
             raise BallastError(
                 f"{reference_embedding}: {found} dimensions, and {embedding} has {wanted}; delete both and run again"
             )
+    if texts:
+        known["texts"] = schemas.read(texts, schemas.PAIRS)
+    if base_texts:
+        known["base_texts"] = schemas.read(base_texts, schemas.PAIRS)
     files = {"gradients": gradients, "base_gradients": base_gradients, "reference_gradients": reference_gradients}
     known |= {name: read_gradients(path) for name, path in files.items() if path}
-    if logprobs:
-        every = pd.concat([read_logprobs(path) for path in logprobs])
+    if logprobs or base_logprobs:
+        every = pd.concat([_logprobs(path) for path in (logprobs, base_logprobs) if path])
         known["logprobs"] = every[~every.index.duplicated()]  # a row may be of the pool and of the base data
     return Features(**known)
 
 
-def read_logprobs(path: str) -> pd.Series:
+def _logprobs(path: str) -> pd.Series:
     """id -> log-probabilities of the response's tokens, float32."""
     table = read_arrow(path, ["id", "logprobs"])
     if table.schema.field("logprobs").type != pa.list_(pa.float32()) or table["logprobs"].null_count:

@@ -36,7 +36,8 @@ class Features:
     behaviour: id -> T1..T4 or unknown. categories: id -> category ids, its own first. embedding: of every row.
     references: mean unit embedding of each category's references, float64, shape 14 x dimensions.
     gradients, base_gradients, reference_gradients: of the pool, the base data and the references, for one model.
-    logprobs: id -> log-probabilities of the response's tokens under that model as it is, of pool and base data.
+    logprobs: id -> log-probabilities of the response's tokens under that model as it is, of pool, base data or both.
+    texts, base_texts: the rows themselves of the pool and of the base data (schemas.PAIRS).
     """
 
     behaviour: pd.Series | None = None
@@ -47,6 +48,8 @@ class Features:
     base_gradients: Gradients | None = None
     reference_gradients: Gradients | None = None
     logprobs: pd.Series | None = None
+    texts: pd.DataFrame | None = None
+    base_texts: pd.DataFrame | None = None
 
     def with_behaviour(self, pool: pd.DataFrame, behaviour: str) -> pd.DataFrame:
         """The rows of the pool with one behaviour; BallastError where there is none."""
@@ -102,7 +105,7 @@ def gumbel(ids: Iterable[str], seed: int) -> np.ndarray:
 
 
 def highest(ids: Iterable[str], scores: np.ndarray, n: int) -> list[str]:
-    """Ids of the n highest scores, ranked; scores count to 6 digits, so that float noise does not, and ties go by id."""
+    """Ids of the n highest scores, ranked; to 6 digits, since float noise must not decide, and ties go by id."""
     scores, ids = np.round(scores, DIGITS), arrow_ids(ids)
     if len(ids) > n > 0:
         some = np.flatnonzero(scores >= np.partition(scores, -n)[-n])
