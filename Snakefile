@@ -37,6 +37,7 @@ include: "workflow/rules/rewrite.smk"
 include: "workflow/rules/label.smk"
 include: "workflow/rules/sample.smk"
 include: "workflow/rules/filter.smk"
+include: "workflow/rules/export.smk"
 include: "workflow/rules/settle.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/transform.smk"
@@ -72,6 +73,7 @@ rule all:
 rule subsets:
     input:
         SUBSETS,
+        EXPORTS,
 
 
 rule tables:
