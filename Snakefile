@@ -38,6 +38,7 @@ include: "workflow/rules/label.smk"
 include: "workflow/rules/gradients.smk"
 include: "workflow/rules/sample.smk"
 include: "workflow/rules/filter.smk"
+include: "workflow/rules/export.smk"
 include: "workflow/rules/settle.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/transform.smk"
@@ -74,6 +75,7 @@ rule all:
 rule subsets:
     input:
         SUBSETS,
+        EXPORTS,
 
 
 rule tables:
