@@ -1,10 +1,10 @@
 """The runs of a study: which adapters there are, and the seeds that each one draws from."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ballast.config import Study
-from ballast.identity import constant
+from ballast.methods import NONE, Method
 from ballast.sections import Experiment
 
 
@@ -23,11 +23,6 @@ class Run:
         """The run's folder below results/<study>/runs/."""
         return f"{self.model}/{self.pool}/{self.sampler}/n{self.n}/t{self.trial}"
 
-    @property
-    def subset(self) -> str:
-        """The subset's file stem below results/<study>/subsets/; models share subsets."""
-        return f"{self.pool}/{self.sampler}/n{self.n}/t{self.trial}"
-
 
 AS_IS = "as-is"
 
@@ -35,6 +30,28 @@ AS_IS = "as-is"
 def runs(study: Study) -> list[Run]:
     """Every run that an experiment names, once, sorted."""
     return sorted(_metrics(study))
+
+
+def trained(study: Study) -> list[Run]:
+    """The runs of which an adapter is trained: a transformed one is trained as the method that it is of."""
+    found = set()
+    for run in runs(study):
+        while of := study.method(run.sampler).of:
+            run = replace(run, sampler=of)
+        found.add(run)
+    return sorted(found)
+
+
+def subset(study: Study, run: Run) -> str | None:
+    """The subset's file stem below results/<study>/subsets/; None where the trainer picks from the whole pool.
+
+    Models share a subset unless its sampler reads what the model itself says of the pool.
+    """
+    method = study.method(run.sampler)
+    if method.whole_pool:
+        return None
+    folder = f"{run.model}/{run.pool}" if method.picks_by_model else run.pool
+    return f"{folder}/{method.picker}/n{method.n(run.n)}/t{run.trial}"
 
 
 def measured(study: Study) -> dict[str, list[str]]:
@@ -50,15 +67,15 @@ def _metrics(study: Study) -> dict[Run, set[str]]:
             for model in experiment.models:
                 for pool in experiment.pools:
                     for sampler in experiment.samplers:
-                        for n in [0] if sampler == "none" else experiment.n:
-                            for trial in range(_trials(experiment, sampler)):
+                        method = study.method(sampler)
+                        for n in experiment.n if method.whole_pool or method.sampler != NONE else [0]:
+                            for trial in range(_trials(experiment, method)):
                                 found.setdefault(Run(model, pool, sampler, n, trial), set()).update(experiment.metrics)
     return found
 
 
-def _trials(experiment: Experiment, sampler: str) -> int:
-    seeded = constant(f"samplers/{sampler}", "SEEDED")
-    return experiment.trials if seeded else experiment.deterministic_trials or experiment.trials
+def _trials(experiment: Experiment, method: Method) -> int:
+    return experiment.trials if method.seeded else experiment.deterministic_trials or experiment.trials
 
 
 def as_is_path(model: str) -> str:

@@ -110,8 +110,24 @@ class Data(Place):
     format: Literal[*plugins.names("readers")] | None = Field(
         None, description="Schema of the file, a reader's name; the default is the schema of its source."
     )
+    columns: dict[Literal["instruction", "input", "output", "messages"], str] = Field(
+        {}, description="Which column holds a part, where the names are not the usual ones."
+    )
+    licence: str | None = Field(None, description="Licence of a file on this machine, for data cards.")
     rows: PositiveInt | None = Field(None, description="Use only so many rows of the file.")
     order: Literal["file", "random"] = Field("file", description="Which rows: the first, or drawn by the study's seed.")
+
+
+class Checks(Section):
+    """What a person's own files must be; `snakemake inspect` says what was found, and a breach stops the study."""
+
+    unreadable: float = Field(
+        0.01, ge=0, le=1, description="Share of the base data's or a pool's rows that may be unreadable, and left out."
+    )
+    empty: float = Field(0.01, ge=0, le=1, description="Share of rows whose request or response may be empty.")
+    leaks: Literal["stop", "drop", "keep"] = Field(
+        "stop", description="What a row of base data or pool does whose request is one of a benchmark's prompts."
+    )
 
 
 class Pool(Data):
@@ -129,6 +145,9 @@ class Model(Place):
         None, description="Alpaca template: a source's name or a JSON file; the default is Ballast's own."
     )
     system: str | None = Field(None, description="System message of a chat prompt; none by default.")
+    pretrained: Name | None = Field(
+        None, description="The key of the model that this one was aligned from, for transforms that compare the two."
+    )
     published: Literal[*PUBLISHED_MODELS] | None = Field(
         None, description="Which model of the paper's tables this is, so that its cells are compared; none by default."
     )
@@ -306,6 +325,36 @@ class Training(Section):
         return self
 
 
+class Gradients(Section):
+    """Gradients of single rows at a warmed-up adapter, for the plug-ins that read them and the gradient report."""
+
+    warm_up_rows: PositiveInt = Field(1000, description="Base rows that the adapter is warmed up on, drawn once.")
+    warm_up_epochs: PositiveInt = Field(1, description="Passes over them.")
+    dimensions: PositiveInt = Field(8192, description="Numbers that a gradient is projected to.")
+    projection_seed: NaturalInt = Field(0, description="Seed of the projection.")
+    batch_size: PositiveInt = Field(16, description="Rows at a time, for gradients and log-probabilities.")
+    reference_rows: PositiveInt = Field(1000, description="References whose gradients are taken, drawn once.")
+
+
+class Method(Section):
+    """A sampler with what goes with it; its name stands wherever a sampler's can."""
+
+    sampler: Name = Field("none", description="A sampler's name; without one, a trainer that can picks from the pool.")
+    filter: Name | None = Field(None, description="What takes base data out before training, a filter's name.")
+    trainer: Name | None = Field(None, description="A trainer's name; the default is that of `training`.")
+    transform: Name | None = Field(None, description="What changes an adapter after training, a transform's name.")
+    of: Name | None = Field(None, description="The sampler or method whose adapter is transformed.")
+    options: dict[str, bool | int | float | str] = Field({}, description="Options of its plug-ins, by name.")
+
+    @model_validator(mode="after")
+    def _whole(self):
+        if (self.of is None) != (self.transform is None):
+            raise ValueError("'transform' and 'of' go together: what is done, and to whose adapter")
+        if self.of and (self.sampler != "none" or self.filter or self.trainer):
+            raise ValueError("a transform takes the adapter of 'of' as it is; say sampler, filter and trainer there")
+        return self
+
+
 class Generation(Section):
     """Decoding without sampling: equal inputs give equal responses."""
 
@@ -326,7 +375,9 @@ class Experiment(Section):
 
     models: list[Name] = Field(min_length=1, description="Keys of `models`.")
     pools: list[Name] = Field(min_length=1, description="Keys of `pools`.")
-    samplers: list[Name] = Field(min_length=1, description="Samplers; `none` is trained once per trial, with n 0.")
+    samplers: list[Name] = Field(
+        min_length=1, description="Samplers, or keys of `methods`; `none` is trained once per trial, with n 0."
+    )
     n: list[PositiveInt] = Field(min_length=1, description="Numbers of safety examples.")
     trials: PositiveInt = Field(3, description="Repetitions, each with its own sampling and training seed.")
     deterministic_trials: PositiveInt | None = Field(
@@ -336,17 +387,9 @@ class Experiment(Section):
         ["harm", "asr", "over_refusal", "helpfulness"], min_length=1, description="What is measured on these runs."
     )
 
-    @model_validator(mode="after")
-    def _samplers_exist(self):
-        for sampler in self.samplers:
-            if sampler not in plugins.names("samplers"):
-                known = plugins.names("samplers")
-                raise ValueError(f"no sampler is called '{sampler}'{plugins.nearest(sampler, known)}")
-        return self
-
 
 class Experiments(Section):
-    """The paper's experiments and one beyond it; one that is left out has no table or figure."""
+    """The paper's experiments and two beyond it; one that is left out has no table or figure."""
 
     sampling: Experiment | None = Field(None, description="Tables 1 and 2, Figures 3, 4 and 6.")
     behaviour: Experiment | None = Field(None, description="Figure 2: one behaviour at a time.")
@@ -354,6 +397,9 @@ class Experiments(Section):
     rewriting: Experiment | None = Field(None, description="Figure 7: a T1-rewritten pool, then a safe one.")
     forgetting: Experiment | None = Field(
         None, description="Table 5, beyond the paper: models as they are beside models fine-tuned on base data alone."
+    )
+    beyond: Experiment | None = Field(
+        None, description="Methods users compare with: `tables/beyond`, `figures/beyond` and `cost.md`."
     )
 
 

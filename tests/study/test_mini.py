@@ -15,7 +15,7 @@ from scipy import stats
 
 from ballast import config
 from ballast.files import read_parquet
-from ballast.runs import runs
+from ballast.runs import runs, subset
 
 pytestmark = pytest.mark.study
 ROOT = Path(__file__).parents[2]
@@ -123,7 +123,7 @@ def test_balance_over_categories_makes_no_large_difference_among_refusals():
 
     Ten seeds at n 7 and 14; a difference beyond the bound, either way, would make that sentence wrong.
     """
-    snakemake("--configfile", "tests/study/diversity.yaml")
+    snakemake("results/diversity/scores.parquet", "--configfile", "tests/study/diversity.yaml")
     table = run_means("diversity")
     differences = [cell(table, "sss-b", n) - cell(table, "random-b", n) for n in (7, 14)]
     for n, difference in zip((7, 14), differences, strict=True):
@@ -168,6 +168,6 @@ def test_a_changed_sampler_reruns_its_own_runs_and_the_tables(copy):
     study = config.load(config.read(ROOT / "config/mini.yaml"))
     changed = [run for run in runs(study) if run.sampler == "pss-b"]
     found = pending(copy)
-    assert found["sample"] == len({run.subset for run in changed})
+    assert found["sample"] == len({subset(study, run) for run in changed})
     assert found["train"] == found["generate"] == len(changed) and found["judge"] == 4 * len(changed)
     assert not {"world_data", "data", "embed", "behaviour", "category"} & set(found)

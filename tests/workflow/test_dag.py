@@ -14,7 +14,7 @@ import yaml
 from edits import DOCUMENTS
 
 from ballast import config
-from ballast.runs import runs
+from ballast.runs import runs, subset
 
 pytestmark = pytest.mark.workflow
 ROOT = Path(__file__).parents[2]
@@ -62,7 +62,7 @@ def test_a_cold_dry_run_shows_the_whole_study(cold):
     measured = trained + len(study.as_is)
     found = cold("mini")
     assert found["train"] == trained and found["generate"] == measured and found["judge"] == 4 * measured
-    assert found["sample"] == len({run.subset for run in runs(study)})
+    assert found["sample"] == len({subset(study, run) for run in runs(study)})
     assert (found["world_model"], found["world_judge"]) == (6, 5)
     assert (found["scores"], found["table"], found["figure"], found["comparison"]) == (1, 8, 9, 3)
     assert [found[name] for name in (*DOCUMENTS, "about", "cost")] == [1] * (len(DOCUMENTS) + 2)
@@ -84,6 +84,10 @@ def test_a_profile_shows_the_whole_paper_study_and_leaves_another_its_place(tmp_
     given = ["--configfile", ROOT / "config/mini.yaml"] if name == "mini" else []
     done = snakemake("--dry-run", "--quiet", "rules", "--profile", ROOT / profile, *given, folder=tmp_path)
     assert counts(done.stdout) == cold(name) and cold(name)["train"] > 100, done.stderr
+
+
+def test_the_example_of_a_dry_run_on_a_cluster_is_what_it_shows(cold):
+    assert counts((ROOT / "docs/cluster.md").read_text()) == cold("paper")
 
 
 def test_the_doctor_is_a_target_of_its_own(tmp_path):
