@@ -1,6 +1,7 @@
 """The runs of a study: which adapters there are, and the seeds that each one draws from."""
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from ballast.config import Study
@@ -29,7 +30,7 @@ class Run:
         return f"{self.pool}/{self.sampler}/n{self.n}/t{self.trial}"
 
 
-AS_IS = "as-is"
+AS_IS, NONE = "as-is", "none"
 
 
 def runs(study: Study) -> list[Run]:
@@ -38,9 +39,39 @@ def runs(study: Study) -> list[Run]:
 
 
 def measured(study: Study) -> dict[str, list[str]]:
-    """The folder of every run and of every model as it is, and the metrics that an experiment asks of it."""
-    trained = {run.path: sorted(names) for run, names in sorted(_metrics(study).items())}
-    return trained | {as_is_path(model): sorted(name for name, _ in study.metrics) for model in study.as_is}
+    """The folder of every run and of every model as it is, and the metrics that an experiment asks of it.
+
+    Models as they are get the four metrics and all others that an experiment names. A metric that compares two runs is
+    measured on both of them, and on none that has no counterpart.
+    """
+    trained = {run.path: names for run, names in sorted(_metrics(study).items())}
+    everything = {name for name, _ in study.metrics}.union(*trained.values())
+    asked = trained | {as_is_path(model): set(everything) for model in study.as_is}
+    for path, names in [(path, set(names)) for path, names in asked.items()]:
+        for name in names:
+            judge = study.every_metric[name].judge
+            if judge in study.pairwise:
+                other = opponent(study, path, study.pairwise[judge].against, asked)
+                if other is None:
+                    asked[path].discard(name)
+                else:
+                    asked[other].add(name)
+    return {path: sorted(names) for path, names in asked.items()}
+
+
+def opponent(study: Study, path: str, against: str, paths: Collection[str]) -> str | None:
+    """The one of `paths` that a run is compared with: the same model, pool, n and trial, by the sampler `against`.
+
+    Base data alone has no n, and a model as it is no pool: it is compared in the first one that there is. None where
+    `paths` has no counterpart.
+    """
+    run = from_path(path)
+    pools = list(study.pools) if run.sampler == AS_IS else [run.pool]
+    n = 0 if against == NONE else run.n
+    wanted = [Run(run.model, pool, against, n, run.trial).path for pool in pools]
+    if against == AS_IS:
+        wanted = [as_is_path(run.model)]
+    return next((other for other in wanted if other in paths), None)
 
 
 def _metrics(study: Study) -> dict[Run, set[str]]:
@@ -50,7 +81,7 @@ def _metrics(study: Study) -> dict[Run, set[str]]:
             for model in experiment.models:
                 for pool in experiment.pools:
                     for sampler in experiment.samplers:
-                        for n in [0] if sampler == "none" else experiment.n:
+                        for n in [0] if sampler == NONE else experiment.n:
                             for trial in range(_trials(experiment, sampler)):
                                 found.setdefault(Run(model, pool, sampler, n, trial), set()).update(experiment.metrics)
     return found

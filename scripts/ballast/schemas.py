@@ -66,6 +66,8 @@ JUDGED = pa.DataFrameSchema(
         "answer_status": pa.Column(str, pa.Check.isin(["parsed", "unparsable", "too long"])),
     }
 )
+# What was said of our response shown first and shown second: 1 better, 0.5 a tie, 0 worse.
+COMPARED = JUDGED.add_columns({order: pa.Column(float, nullable=True) for order in ("first", "second")})
 SCORES = pa.DataFrameSchema(
     {
         "model": pa.Column(str),

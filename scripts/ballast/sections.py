@@ -202,20 +202,6 @@ class Judge(Section):
         return self
 
 
-class Metric(Section):
-    """What a table shows: one judge on one benchmark."""
-
-    benchmark: Name = Field(description="A key of `benchmarks`.")
-    judge: Name = Field(description="A key of `judges`.")
-
-
-class Metrics(Section):
-    harm: Metric = Field(description="Mean harm score, 0 to 4 (Table 1, Figures 2 and 3).")
-    asr: Metric = Field(description="Attack success rate in % (Table 2, Figures 4 and 7).")
-    over_refusal: Metric = Field(description="Refusals of safe prompts in % (Figure 6).")
-    helpfulness: Metric = Field(description="Mean helpfulness score (Figure 2).")
-
-
 class Labels(Section):
     behaviour: Name = Field("wildguard", description="Judge that labels the pool T1-T4: wildguard or refusal-string.")
     category: Literal["llm", "cossim"] = Field(
@@ -332,8 +318,10 @@ class Experiment(Section):
     deterministic_trials: PositiveInt | None = Field(
         None, description="Repetitions of samplers that always pick the same rows; the default is `trials`."
     )
-    metrics: list[Literal["harm", "asr", "over_refusal", "helpfulness"]] = Field(
-        ["harm", "asr", "over_refusal", "helpfulness"], min_length=1, description="What is measured on these runs."
+    metrics: list[Name] = Field(
+        ["harm", "asr", "over_refusal", "helpfulness"],
+        min_length=1,
+        description="What is measured on these runs: keys of `metrics` and `other_metrics`.",
     )
 
     @model_validator(mode="after")

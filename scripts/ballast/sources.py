@@ -35,6 +35,7 @@ WORLD_JUDGES = {
     "wildguard": "mistral-pretrained",
     "md-judge": "mistral-pretrained",
     "category-llm": "llama-pretrained",
+    "pairwise": "mistral-pretrained",
 }
 # What belongs to a model in a folder that may hold more, such as a clone of the hub's repository.
 LOCAL = (".safetensors", ".json", ".model", ".txt", ".jinja", ".tiktoken", ".py")
@@ -149,6 +150,7 @@ def _places(study: Study) -> list[tuple[str, Place | Judge | Model | LanguageMod
     places += [("base", study.base), ("references", study.references)]
     places += [("labels.category_model", study.labels.category_model)]
     places += [("rewriting.model", study.rewriting and study.rewriting.model)]
+    places += [(f"pairwise.{name}.model", pairwise.model) for name, pairwise in study.pairwise.items()]
     return [(place, found) for place, found in places if found is not None]
 
 

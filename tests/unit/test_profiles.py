@@ -8,7 +8,7 @@ import pytest
 from snakemake.profiles import ProfileConfigFileParser
 
 ROOT = Path(__file__).parents[2]
-GPU_RULES = {"train", "generate", "judge", "behaviour", "category", "rewrite", "embed"}
+GPU_RULES = {"train", "generate", "judge", "pairwise", "behaviour", "category", "rewrite", "embed"}
 
 
 def parse(text: str) -> dict[str, list[str] | str]:

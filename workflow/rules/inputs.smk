@@ -160,6 +160,39 @@ def canaries_option(name):
     return f"--canaries {shlex.quote(data_file(canaries))}" if canaries else ""
 
 
+def pairwise_template(pairwise):
+    """The template that compares in words: the config's, else Ballast's own."""
+    return pairwise.template or sources.own_template("pairwise")
+
+
+def pairwise_inputs(wildcards):
+    """What is compared: the responses of the run and of its counterpart, or their scores; and who compares in words."""
+    pairwise = study.pairwise[wildcards.pairwise]
+    other = opponent(study, wildcards.run, pairwise.against, MEASURED)
+    if pairwise.by == "scores":
+        file = f"scores/{wildcards.benchmark}.{pairwise.judge}.parquet"
+    else:
+        file = "responses.parquet"
+    files = {"ours": f"{RESULTS}/runs/{wildcards.run}/{file}", "theirs": f"{RESULTS}/runs/{other}/{file}"}
+    if pairwise.by == "llm":
+        files |= {"model": language_model_files(pairwise.model), "template": pairwise_template(pairwise)}
+    return files
+
+
+def pairwise_options(name):
+    pairwise = study.pairwise[name]
+    if pairwise.by == "scores":
+        return as_json({"by": "scores", "direction": pairwise.direction})
+    model = json.loads(language_model_options(pairwise.model))
+    more = {"by": "llm", "template": pairwise_template(pairwise), "max_unparsable": pairwise.max_unparsable}
+    return as_json(model | more)
+
+
+def pairwise_code(name):
+    model = study.pairwise[name].model
+    return code_identity("pairwise", *([f"backends/{model.backend}"] if model else []))
+
+
 def category_template():
     """The labeller's template: a file, or the name of one of Ballast's own."""
     named = study.labels.category_template or "category-llm"
@@ -257,7 +290,21 @@ def run_scores(run):
     return [f"{RESULTS}/runs/{run}/scores/{benchmark}.{judge}.parquet" for benchmark, judge in run_judgements(run)]
 
 
+def run_comparisons(run):
+    """The files of a run in which it is compared with another one."""
+    return [file for file, (_, judge) in zip(run_scores(run), run_judgements(run)) if judge in study.pairwise]
+
+
+def other_metrics():
+    """The sections of the metrics beyond the four that a run is measured by."""
+    named = {name for names in MEASURED.values() for name in names}
+    return {name: metric.model_dump() for name, metric in study.other_metrics.items() if name in named}
+
+
 def available(artefact):
+    if artefact in ("tables/other", "tables/pairwise"):
+        judges = [metric["judge"] for metric in other_metrics().values()]
+        return any(artefact == "tables/other" or judge in study.pairwise for judge in judges)
     return artefact not in EXPERIMENT or getattr(study.experiments, EXPERIMENT[artefact]) is not None
 
 
@@ -269,6 +316,12 @@ def artefacts(folder):
 def stand_ins(judges):
     """The sentences that say what stands in for some judges, by judge."""
     return {name: text for name in judges if (text := sources.stand_in(name, study.judges[name]))}
+
+
+def comparing_stand_ins():
+    """What stands in for a language model that compares, by `pairwise`."""
+    said = "{} is a tiny stand-in that answers in words, trained in the mini world."
+    return {name: said.format(name) for name, each in study.pairwise.items() if each.model and each.model.world}
 
 
 def artefact_options(artefact):
@@ -284,7 +337,8 @@ def artefact_options(artefact):
         "labellers": {"behaviour": labels.behaviour},
         "targets": study.targets.model_dump(),
         "model_labels": {name: model.label or name for name, model in study.models.items()},
-        "stand_ins": stand_ins(study.judges),
+        "others": other_metrics(),
+        "stand_ins": stand_ins(study.judges) | comparing_stand_ins(),
         "published": {name: model.published for name, model in study.models.items() if model.published},
     }
     if experiment:
@@ -305,7 +359,7 @@ def page_options():
         "synthetic": study.synthetic,
         "redact": study.redact,
         "runs": list(MEASURED),
-        "metrics": METRICS,
+        "metrics": study.metrics.model_dump(),
         "model_labels": {name: model.label or name for name, model in study.models.items()},
         "stand_ins": stand_ins([metric.judge for _, metric in study.metrics]),
     }
@@ -317,6 +371,7 @@ def artefact_inputs(artefact):
     return {
         "tables/table3": [labels, f"{RESULTS}/data/pools/{POOL}.parquet"],
         "figures/figure5": [labels],
+        "tables/pairwise": [file for run in MEASURED for file in run_comparisons(run)],
     }.get(artefact, [f"{RESULTS}/scores.parquet"])
 
 

@@ -25,7 +25,7 @@ def before_training():
     models = [study.models[name] for name in sorted({*study.as_is, *(run.model for run in RUNS)})]
     world = [
         file
-        for place in (*models, *filter(is_model, study.judges.values()))
+        for place in (*models, *filter(is_model, study.judges.values()), *COMPARING)
         if place.world
         for file in model_files(place)
     ]

@@ -45,6 +45,7 @@ class WorldOptions:
     wildguard_steps: int = 250
     md_judge_steps: int = 120
     category_steps: int = 150
+    pairwise_steps: int = 250
     judge_rate: float = 4e-3
     reward_steps: int = 150
     reward_rate: float = 3e-3
