@@ -28,14 +28,17 @@ container: IMAGE
 
 
 include: "workflow/rules/inputs.smk"
+include: "workflow/rules/methods.smk"
 include: "workflow/rules/sources.smk"
 include: "workflow/rules/world.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/rewrite.smk"
 include: "workflow/rules/label.smk"
 include: "workflow/rules/sample.smk"
+include: "workflow/rules/filter.smk"
 include: "workflow/rules/settle.smk"
 include: "workflow/rules/train.smk"
+include: "workflow/rules/transform.smk"
 include: "workflow/rules/generate.smk"
 include: "workflow/rules/judge.smk"
 include: "workflow/rules/pairwise.smk"

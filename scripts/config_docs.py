@@ -5,8 +5,10 @@ from pathlib import Path
 
 from pydantic_core import PydanticUndefined
 
+from ballast import plugins
 from ballast.config import Section, Study, section_class
 from ballast.files import write_text
+from ballast.methods import KINDS, plugin_constant
 
 CONFIG = Path(__file__).parents[1] / "config"
 WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false"}
@@ -30,9 +32,26 @@ def schema() -> str:
 
 
 def reference() -> str:
-    """The Markdown page: a table of keys for each section."""
-    parts = [HEAD, *_tables(Study, "")]
-    return "\n".join(parts)
+    """The Markdown page: a table of keys for each section, then the options of the plug-ins that a method names."""
+    return "\n".join([HEAD, *_tables(Study, ""), *_plugin_options()])
+
+
+def _plugin_options() -> list[str]:
+    rows = [
+        f"| {kind} | `{plugin}` | `{name}` | {_choices(default)} | {sentence} |"
+        for kind in KINDS
+        for plugin in plugins.names(f"{kind}s")
+        for name, (default, sentence) in plugin_constant(kind, plugin, "OPTIONS", {}).items()
+    ]
+    intro = (
+        "`methods.<name>.options` may hold the options of the method's plug-ins; the default of a choice is the first."
+    )
+    head = ["| kind | plug-in | option | default | what it does |", "|---|---|---|---|---|"]
+    return ["## Options of plug-ins", "", intro, "", *head, *rows, ""]
+
+
+def _choices(default) -> str:
+    return ", ".join(f"`{json.dumps(one)}`" for one in (default if isinstance(default, tuple) else [default]))
 
 
 def _tables(section: type[Section], place: str) -> list[str]:

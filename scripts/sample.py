@@ -1,7 +1,7 @@
 """Pick n rows of a pool with one sampler.
 
-sample.py --sampler NAME --n N --seed S --options JSON --pool ROWS.parquet [--behaviour F] [--category F]
-          [--embedding F] [--references F --reference-embedding F] --out SUBSET.csv
+sample.py --sampler NAME --n N --seed S --options JSON --pool ROWS.parquet [a feature's file by its name...]
+          --out SUBSET.csv
 """
 
 import argparse
@@ -16,13 +16,7 @@ from ballast.files import BallastError, write_csv
 
 def main(arguments: argparse.Namespace) -> None:
     pool = schemas.read_columns(arguments.pool, schemas.IDS)
-    known = features.load(
-        arguments.behaviour,
-        arguments.category,
-        arguments.embedding,
-        arguments.references,
-        arguments.reference_embedding,
-    )
+    known = features.from_arguments(arguments)
     sampler = plugins.load("samplers", arguments.sampler)
     try:
         picked = sampler.select(pool, known, arguments.n, arguments.seed, json.loads(arguments.options))
@@ -42,7 +36,6 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--options", required=True)
     parser.add_argument("--pool", required=True)
-    for feature in ("behaviour", "category", "embedding", "references", "reference-embedding"):
-        parser.add_argument(f"--{feature}")
+    features.add_arguments(parser)
     parser.add_argument("--out", required=True)
     main(parser.parse_args())

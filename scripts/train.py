@@ -1,9 +1,10 @@
 """Train one LoRA adapter on base data + subset.
 
-train.py --model DIR --base ROWS.parquet --pool ROWS.parquet --subset SUBSET.csv --seed S --options JSON --code IDENTITY
-    --partial DIR --checkpoint-minutes M --out DIR
+train.py --model DIR --base ROWS.parquet --pool ROWS.parquet [--subset SUBSET.csv] [--kept KEPT.csv] --seed S
+    --options JSON [a feature's file by its name...] --code IDENTITY --partial DIR --checkpoint-minutes M --out DIR
 
-Stopped by SIGTERM or SIGUSR1 it saves a checkpoint in the folder `--partial` and exits with status 143; the same
+Without `--subset` the trainer gets the whole pool, to pick `n` of it itself. `--kept` is what a filter kept of the base
+data. Stopped by SIGTERM or SIGUSR1 it saves a checkpoint in the folder `--partial` and exits with status 143; the same
 command then continues, also after SIGKILL. The folder is removed when the adapter is there.
 """
 
@@ -12,29 +13,35 @@ import json
 
 import pandas as pd
 
-from ballast import checkpoints, plugins, schemas
-from ballast.files import BallastError, write_json
+from ballast import checkpoints, features, plugins, rows, schemas
+from ballast.files import digest, write_json, write_parquet
 
 
 def main(arguments: argparse.Namespace) -> None:
     options = json.loads(arguments.options)
     trainer = plugins.load("trainers", options["trainer"])
-    rows = training_rows(arguments.base, arguments.pool, arguments.subset)
-    key = checkpoints.key(arguments.model, rows, options, arguments.seed, arguments.code)
+    table = training_rows(arguments.base, arguments.pool, arguments.subset, arguments.kept)
+    known = {"features": features.from_arguments(arguments)} if getattr(trainer, "NEEDS", ()) else {}
+    # Features are inputs of the job; a trainer that reads them continues only with the same files.
+    read = {name: digest(path) for name, path in features.given(arguments).items()}
+    key = checkpoints.key(arguments.model, table, options | read, arguments.seed, arguments.code)
     with checkpoints.unfinished(arguments.partial, key, arguments.checkpoint_minutes) as partial:
-        log = trainer.train(arguments.model, rows, options, arguments.seed, arguments.out, partial)
+        log = trainer.train(arguments.model, table, options, arguments.seed, arguments.out, partial, **known)
+        selection = log.pop("selection", None)
+        if selection is not None:
+            write_parquet(f"{arguments.out}/selection.parquet", pd.DataFrame(selection))
         write_json(f"{arguments.out}/training.json", log)
 
 
-def training_rows(base: str, pool: str, subset: str) -> pd.DataFrame:
-    """Base data, then the subset in its rank order; `origin` says which. The trainer shuffles."""
-    safety = schemas.read(pool, schemas.PAIRS).set_index("id", drop=False)
-    picked = pd.read_csv(subset, dtype={"id": str})["id"]
-    unknown = picked[~picked.isin(safety.index)]
-    if len(unknown):
-        raise BallastError(f"{subset}: row {unknown.index[0]}: id {unknown.iloc[0]} is not in {pool}")
-    base_rows = schemas.read(base, schemas.PAIRS).assign(origin="base")
-    return pd.concat([base_rows, safety.loc[picked].assign(origin="subset")], ignore_index=True)
+def training_rows(base: str, pool: str, subset: str | None, kept: str | None = None) -> pd.DataFrame:
+    """Base data, then the subset in its rank order, or the whole pool; `origin` says which. The trainer shuffles."""
+    base_rows = schemas.read(base, schemas.PAIRS)
+    if kept:
+        table = pd.read_csv(kept, dtype={"id": str})
+        base_rows = base_rows[base_rows["id"].isin(table["id"][table["kept"] == 1])]
+    safety = rows.picked(pool, subset) if subset else schemas.read(pool, schemas.PAIRS)
+    origin = "subset" if subset else "pool"
+    return pd.concat([base_rows.assign(origin="base"), safety.assign(origin=origin)], ignore_index=True)
 
 
 if __name__ == "__main__":
@@ -42,11 +49,13 @@ if __name__ == "__main__":
     parser.add_argument("--model", required=True)
     parser.add_argument("--base", required=True)
     parser.add_argument("--pool", required=True)
-    parser.add_argument("--subset", required=True)
+    parser.add_argument("--subset")
+    parser.add_argument("--kept")
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--options", required=True)
     parser.add_argument("--code", required=True)
     parser.add_argument("--partial", required=True)
     parser.add_argument("--checkpoint-minutes", type=float, required=True)
     parser.add_argument("--out", required=True)
+    features.add_arguments(parser)
     main(parser.parse_args())

@@ -3,8 +3,9 @@
 trouble.py --options JSON --results DIR --runs JSON --canaries JSON --scores F --behaviour F [--category F]
            [--truth F] [--pool F --annotations F] --out-txt F --out-csv F --out-md F
 
-`--runs`: the paths of all runs below `--results`/runs/; their training.json and responses.parquet are read, and the
-subsets of those that the sampling experiment names. `--canaries`: whether each judge has some.
+`--runs`: the paths of all runs below `--results`/runs/, each with its subset below subsets/, or null. Of each run
+training.json and responses.parquet are read, and the subsets of those that the sampling experiment names.
+`--canaries`: whether each judge has some.
 """
 
 import argparse
@@ -32,18 +33,18 @@ NOTES = (
 
 def main(arguments: argparse.Namespace) -> None:
     options = parse_options("trouble", arguments.options)
-    runs = [from_path(path) for path in json.loads(arguments.runs)]
+    picked = {from_path(path): subset for path, subset in json.loads(arguments.runs).items()}
     scores = metrics.read_scores(arguments.scores)
     harm, refusals = (metrics.by_sampler(scores, name, options) for name in ("harm", "over_refusal"))
     prompts = scores.loc[scores["judge"] == options.judges["harm"], ["prompt_id", "category"]]
     categories = prompts.drop_duplicates("prompt_id").set_index("prompt_id")["category"]
     by_run = dict(tuple(scores.groupby(metrics.RUN, observed=True)))
-    losses, rates, verdicts = zip(*(of_run(arguments.results, run, by_run, options) for run in runs), strict=True)
+    losses, rates, verdicts = zip(*(of_run(arguments.results, run, by_run, options) for run in picked), strict=True)
     findings = [
         signatures.random_beaten(harm, labeller(arguments)),
         signatures.over_refusal(refusals),
         signatures.enough_trials(harm),
-        signatures.categories_served(harm, categories, subsets(arguments.results, runs, options), pool(arguments)),
+        signatures.categories_served(harm, categories, subsets(arguments.results, picked, options), pool(arguments)),
         labelled.judges(scores[["judge", "answer_status"]], json.loads(arguments.canaries)),
         labelled.agree([table for tables in verdicts for table in tables], options.judges),
         outliers.outliers(outliers.LOSS, outliers.runs_table(losses), READ_RUNS),
@@ -77,10 +78,14 @@ def of_run(results: str, run: Run, by_run: dict, options: Options) -> tuple[dict
     return about | {"benchmark": "", "value": float(loss)}, rates, verdicts
 
 
-def subsets(results: str, runs: list[Run], options: Options) -> pd.DataFrame:
+def subsets(results: str, picked: dict[Run, str | None], options: Options) -> pd.DataFrame:
     """The categories that the experiment's subsets took their rows for: sampler, n, trial, category."""
     wanted = options.experiment
-    named = {run.subset: run for run in runs if run.pool in wanted.pools and run.sampler in wanted.samplers}
+    named = {
+        subset: run
+        for run, subset in picked.items()
+        if subset and run.pool in wanted.pools and run.sampler in wanted.samplers
+    }
     parts = [
         pd.read_csv(f"{results}/subsets/{subset}.csv", dtype={"id": str, "category": "Int8"})[["category"]].assign(
             sampler=run.sampler, n=run.n, trial=run.trial

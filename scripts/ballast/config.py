@@ -9,12 +9,14 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from ballast import plugins
+from ballast import plugins, sections
 from ballast.files import BallastError, read_text
 from ballast.measuring import Metric, Metrics, OtherMetric, Pairwise
+from ballast.methods import Method, check, resolve
 from ballast.sections import (
     Data,
     Embedding,
+    Experiment,
     Experiments,
     Generation,
     Judge,
@@ -76,6 +78,7 @@ class Study(Section):
     embedding: Embedding = Field(default_factory=Embedding, description="Sentence encoder.")
     sampling: Sampling = Field(default_factory=Sampling, description="Options of the samplers.")
     training: Training = Field(default_factory=Training, description="Fine-tuning.")
+    methods: dict[Name, sections.Method] = Field({}, description="Samplers with other parts, by a name of your choice.")
     generation: Generation = Field(default_factory=Generation, description="Responses to benchmarks.")
     judges: dict[Name, Judge] = Field(description="Judges by plug-in name.")
     metrics: Metrics = Field(description="Which judge scores which benchmark.")
@@ -91,12 +94,10 @@ class Study(Section):
     def _names_exist(self):
         if self.study == "worlds":
             raise ValueError("study: results/worlds/ holds the worlds that studies share; give the study another name")
+        check(self.methods, self.training)
         for place, experiment in self.experiments:
-            for kind in ("models", "pools") if experiment else ():
-                for name in getattr(experiment, kind):
-                    _known(f"experiments.{place}.{kind}", name, getattr(self, kind))
-            for name in experiment.metrics if experiment else ():
-                _known(f"experiments.{place}.metrics", name, [*Metrics.model_fields, *self.other_metrics])
+            if experiment:
+                self._check_experiment(f"experiments.{place}", experiment)
         named: dict[str, str] = {}
         for name, model in self.models.items():
             if model.published and named.setdefault(model.published, name) != name:
@@ -128,6 +129,24 @@ class Study(Section):
             raise ValueError("rewriting is needed where a pool says rewrite: true")
         return self
 
+    def _check_experiment(self, place: str, experiment: Experiment) -> None:
+        for kind in ("models", "pools"):
+            for name in getattr(experiment, kind):
+                _known(f"{place}.{kind}", name, getattr(self, kind))
+        for name in experiment.metrics:
+            _known(f"{place}.metrics", name, [*Metrics.model_fields, *self.other_metrics])
+        known = [*plugins.names("samplers"), *self.methods]
+        for name in experiment.samplers:
+            if name not in known:
+                raise ValueError(f"{place}: no sampler is called '{name}'{plugins.nearest(name, known)}")
+            if self.method(name).needs_pretrained:
+                for model in experiment.models:
+                    _known(f"models.{model}.pretrained", self.models[model].pretrained, self.models)
+
+    def method(self, name: str) -> Method:
+        """What a name in the `sampler` place of a run stands for."""
+        return resolve(name, self.methods, self.training)
+
     @property
     def synthetic(self) -> bool:
         """Whether the fine-tuned models come from the mini world: then every caption says so."""
@@ -146,7 +165,9 @@ class Study(Section):
         return sorted({model.endpoint.key_env for model in models if model and model.endpoint})
 
 
-def _known(place: str, name: str, known) -> None:
+def _known(place: str, name: str | None, known) -> None:
+    if name is None:
+        raise ValueError(f"{place}: a method of the study needs it")
     if name not in known:
         raise ValueError(f"{place}: '{name}' is not defined{plugins.nearest(name, list(known))}")
 

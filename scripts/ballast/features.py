@@ -1,4 +1,6 @@
-"""Load a pool's features from the files of the labelling and embedding stages."""
+"""Load a pool's features from the files of the stages that make them."""
+
+import argparse
 
 import numpy as np
 import pandas as pd
@@ -11,8 +13,36 @@ from ballast.files import BallastError, read_arrow
 from ballast.nearest import bits, mean_units
 from ballast.selection import Features
 
+# The files that a program may be given, each by an option of this name.
+FILES = ("behaviour", "category", "embedding", "references", "reference-embedding", "texts", "base-texts")
 
-def load(behaviour=None, category=None, embedding=None, references=None, reference_embedding=None) -> Features:
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """An option for each file of a feature."""
+    for name in FILES:
+        parser.add_argument(f"--{name}")
+
+
+def given(arguments: argparse.Namespace) -> dict[str, str]:
+    """The files that were given, by option."""
+    found = {name: getattr(arguments, name.replace("-", "_")) for name in FILES}
+    return {name: path for name, path in found.items() if path}
+
+
+def from_arguments(arguments: argparse.Namespace) -> Features:
+    """Features from the options of `add_arguments`."""
+    return load(**{name.replace("-", "_"): path for name, path in given(arguments).items()})
+
+
+def load(
+    behaviour=None,
+    category=None,
+    embedding=None,
+    references=None,
+    reference_embedding=None,
+    texts=None,
+    base_texts=None,
+) -> Features:
     """Features from the paths that are given; the others stay None."""
     known = {}
     if behaviour:
@@ -29,6 +59,10 @@ def load(behaviour=None, category=None, embedding=None, references=None, referen
             raise BallastError(
                 f"{reference_embedding}: {found} dimensions, and {embedding} has {wanted}; delete both and run again"
             )
+    if texts:
+        known["texts"] = schemas.read(texts, schemas.PAIRS)
+    if base_texts:
+        known["base_texts"] = schemas.read(base_texts, schemas.PAIRS)
     return Features(**known)
 
 

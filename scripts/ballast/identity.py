@@ -57,13 +57,24 @@ def imports(file: Path) -> list[Path]:
     return sorted(found)
 
 
-@cache
-def constant(plugin: str, name: str):
-    """The literal value of a plug-in's module constant, read without importing its libraries."""
-    for node in ast.parse((HOME / f"{plugin.replace('-', '_')}.py").read_bytes()).body:
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) == name:
-            return ast.literal_eval(node.value)
+def constant(plugin: str, name: str, *absent):
+    """The literal value of a plug-in's module constant, read without importing it, or what `absent` holds."""
+    found = _constants(plugin)
+    if name in found:
+        return ast.literal_eval(found[name])
+    if absent:
+        return absent[0]
     raise KeyError(f"{plugin} has no constant {name}")
+
+
+@cache
+def _constants(plugin: str) -> dict[str, ast.expr]:
+    body = ast.parse((HOME / f"{plugin.replace('-', '_')}.py").read_bytes()).body
+    return {node.targets[0].id: node.value for node in body if isinstance(node, ast.Assign) and _names_one(node)}
+
+
+def _names_one(node: ast.Assign) -> bool:
+    return len(node.targets) == 1 and isinstance(node.targets[0], ast.Name)
 
 
 def backend_identity(name: str, model: str, options: dict) -> list:

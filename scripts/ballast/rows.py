@@ -10,6 +10,7 @@ import unicodedata
 
 import pandas as pd
 
+from ballast import schemas
 from ballast.files import BallastError
 
 PAIR = ("instruction", "input", "output")
@@ -44,6 +45,16 @@ def with_ids(table: pd.DataFrame, columns: tuple[str, ...], path: str, repeats: 
         raise BallastError(f"{path}: row {second} repeats row {first} (id {ids.iloc[second]}); remove one of them")
     ids = ids.where(times == 0, ids + "-" + times.astype(str))
     return table.assign(id=ids)[["id", *[column for column in table.columns if column != "id"]]]
+
+
+def picked(pool: str, subset: str) -> pd.DataFrame:
+    """The rows of the pool's file that a subset's file names, in its rank order."""
+    table = schemas.read(pool, schemas.PAIRS).set_index("id", drop=False)
+    ids = pd.read_csv(subset, dtype={"id": str})["id"]
+    unknown = ids[~ids.isin(table.index)]
+    if len(unknown):
+        raise BallastError(f"{subset}: row {unknown.index[0]}: id {unknown.iloc[0]} is not in {pool}")
+    return table.loc[ids].reset_index(drop=True)
 
 
 def pair_text(row) -> str:

@@ -2,10 +2,10 @@
 
 import hashlib
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ballast.config import Study
-from ballast.identity import constant
+from ballast.methods import NONE, Method
 from ballast.sections import Experiment
 
 
@@ -24,18 +24,35 @@ class Run:
         """The run's folder below results/<study>/runs/."""
         return f"{self.model}/{self.pool}/{self.sampler}/n{self.n}/t{self.trial}"
 
-    @property
-    def subset(self) -> str:
-        """The subset's file stem below results/<study>/subsets/; models share subsets."""
-        return f"{self.pool}/{self.sampler}/n{self.n}/t{self.trial}"
 
-
-AS_IS, NONE = "as-is", "none"
+AS_IS = "as-is"
 
 
 def runs(study: Study) -> list[Run]:
     """Every run that an experiment names, once, sorted."""
     return sorted(_metrics(study))
+
+
+def trained(study: Study) -> list[Run]:
+    """The runs of which an adapter is trained: a transformed one is trained as the method that it is of."""
+    found = set()
+    for run in runs(study):
+        while of := study.method(run.sampler).of:
+            run = replace(run, sampler=of)
+        found.add(run)
+    return sorted(found)
+
+
+def subset(study: Study, run: Run) -> str | None:
+    """The subset's file stem below results/<study>/subsets/; None where the trainer picks from the whole pool.
+
+    Models share a subset unless its sampler reads what the model itself says of the pool.
+    """
+    method = study.method(run.sampler)
+    if method.whole_pool:
+        return None
+    folder = f"{run.model}/{run.pool}" if method.picks_by_model else run.pool
+    return f"{folder}/{method.picker}/n{method.n(run.n)}/t{run.trial}"
 
 
 def measured(study: Study) -> dict[str, list[str]]:
@@ -44,9 +61,9 @@ def measured(study: Study) -> dict[str, list[str]]:
     Models as they are get the four metrics and all others that an experiment names. A metric that compares two runs is
     measured on both of them, and on none that has no counterpart.
     """
-    trained = {run.path: names for run, names in sorted(_metrics(study).items())}
-    everything = {name for name, _ in study.metrics}.union(*trained.values())
-    asked = trained | {as_is_path(model): set(everything) for model in study.as_is}
+    asked = {run.path: names for run, names in sorted(_metrics(study).items())}
+    everything = {name for name, _ in study.metrics}.union(*asked.values())
+    asked |= {as_is_path(model): set(everything) for model in study.as_is}
     for path, names in [(path, set(names)) for path, names in asked.items()]:
         for name in names:
             judge = study.every_metric[name].judge
@@ -81,15 +98,15 @@ def _metrics(study: Study) -> dict[Run, set[str]]:
             for model in experiment.models:
                 for pool in experiment.pools:
                     for sampler in experiment.samplers:
-                        for n in [0] if sampler == NONE else experiment.n:
-                            for trial in range(_trials(experiment, sampler)):
+                        method = study.method(sampler)
+                        for n in experiment.n if method.whole_pool or method.sampler != NONE else [0]:
+                            for trial in range(_trials(experiment, method)):
                                 found.setdefault(Run(model, pool, sampler, n, trial), set()).update(experiment.metrics)
     return found
 
 
-def _trials(experiment: Experiment, sampler: str) -> int:
-    seeded = constant(f"samplers/{sampler}", "SEEDED")
-    return experiment.trials if seeded else experiment.deterministic_trials or experiment.trials
+def _trials(experiment: Experiment, method: Method) -> int:
+    return experiment.trials if method.seeded else experiment.deterministic_trials or experiment.trials
 
 
 def as_is_path(model: str) -> str:

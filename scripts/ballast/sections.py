@@ -129,6 +129,9 @@ class Model(Place):
         None, description="Alpaca template: a source's name or a JSON file; the default is Ballast's own."
     )
     system: str | None = Field(None, description="System message of a chat prompt; none by default.")
+    pretrained: Name | None = Field(
+        None, description="The key of the model that this one was aligned from, for transforms that compare the two."
+    )
     published: Literal[*PUBLISHED_MODELS] | None = Field(
         None, description="Which model of the paper's tables this is, so that its cells are compared; none by default."
     )
@@ -292,6 +295,25 @@ class Training(Section):
         return self
 
 
+class Method(Section):
+    """A sampler with what goes with it; its name stands wherever a sampler's can."""
+
+    sampler: Name = Field("none", description="A sampler's name; without one, a trainer that can picks from the pool.")
+    filter: Name | None = Field(None, description="What takes base data out before training, a filter's name.")
+    trainer: Name | None = Field(None, description="A trainer's name; the default is that of `training`.")
+    transform: Name | None = Field(None, description="What changes an adapter after training, a transform's name.")
+    of: Name | None = Field(None, description="The sampler or method whose adapter is transformed.")
+    options: dict[str, bool | int | float | str] = Field({}, description="Options of its plug-ins, by name.")
+
+    @model_validator(mode="after")
+    def _whole(self):
+        if (self.of is None) != (self.transform is None):
+            raise ValueError("'transform' and 'of' go together: what is done, and to whose adapter")
+        if self.of and (self.sampler != "none" or self.filter or self.trainer):
+            raise ValueError("a transform takes the adapter of 'of' as it is; say sampler, filter and trainer there")
+        return self
+
+
 class Generation(Section):
     """Decoding without sampling: equal inputs give equal responses."""
 
@@ -312,7 +334,9 @@ class Experiment(Section):
 
     models: list[Name] = Field(min_length=1, description="Keys of `models`.")
     pools: list[Name] = Field(min_length=1, description="Keys of `pools`.")
-    samplers: list[Name] = Field(min_length=1, description="Samplers; `none` is trained once per trial, with n 0.")
+    samplers: list[Name] = Field(
+        min_length=1, description="Samplers, or keys of `methods`; `none` is trained once per trial, with n 0."
+    )
     n: list[PositiveInt] = Field(min_length=1, description="Numbers of safety examples.")
     trials: PositiveInt = Field(3, description="Repetitions, each with its own sampling and training seed.")
     deterministic_trials: PositiveInt | None = Field(
@@ -323,14 +347,6 @@ class Experiment(Section):
         min_length=1,
         description="What is measured on these runs: keys of `metrics` and `other_metrics`.",
     )
-
-    @model_validator(mode="after")
-    def _samplers_exist(self):
-        for sampler in self.samplers:
-            if sampler not in plugins.names("samplers"):
-                known = plugins.names("samplers")
-                raise ValueError(f"no sampler is called '{sampler}'{plugins.nearest(sampler, known)}")
-        return self
 
 
 class Experiments(Section):

@@ -34,12 +34,15 @@ class Features:
 
     behaviour: id -> T1..T4 or unknown. categories: id -> category ids, its own first. embedding: of every row.
     references: mean unit embedding of each category's references, float64, shape 14 x dimensions.
+    texts, base_texts: the rows themselves of the pool and of the base data (schemas.PAIRS).
     """
 
     behaviour: pd.Series | None = None
     categories: pd.Series | None = None
     embedding: Vectors | None = None
     references: np.ndarray | None = None
+    texts: pd.DataFrame | None = None
+    base_texts: pd.DataFrame | None = None
 
     def with_behaviour(self, pool: pd.DataFrame, behaviour: str) -> pd.DataFrame:
         """The rows of the pool with one behaviour; BallastError where there is none."""

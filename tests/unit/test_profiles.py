@@ -8,7 +8,18 @@ import pytest
 from snakemake.profiles import ProfileConfigFileParser
 
 ROOT = Path(__file__).parents[2]
-GPU_RULES = {"train", "generate", "judge", "pairwise", "behaviour", "category", "rewrite", "embed"}
+GPU_RULES = {
+    "train",
+    "train_selecting",
+    "filter",
+    "generate",
+    "judge",
+    "pairwise",
+    "behaviour",
+    "category",
+    "rewrite",
+    "embed",
+}
 
 
 def parse(text: str) -> dict[str, list[str] | str]:
@@ -37,8 +48,8 @@ def resources(read: dict[str, list[str] | str]) -> dict[str, dict[str, str]]:
 def rules(local: bool) -> set[str]:
     """Rules of the workflow, that run where Snakemake runs or that do not."""
     texts = [path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk")]
-    parts = [part for text in texts for part in re.split(r"(?m)^(?=rule |checkpoint )", text)[1:]]
-    named = {re.match(r"\w+ (\w+)", part)[1]: "    localrule: True\n" in part for part in parts}
+    parts = [part for text in texts for part in re.split(r"(?m)^(?=rule |checkpoint |use rule )", text)[1:]]
+    named = {re.match(r"(?:use rule \w+ as|\w+) (\w+)", part)[1]: "    localrule: True\n" in part for part in parts}
     return {name for name, here in named.items() if here == local}
 
 

@@ -352,7 +352,12 @@ def test_the_script_reads_a_study_and_writes_the_same_bytes_twice_and_no_text(tm
     for name in ("first", "second"):
         out = [part for kind in ("txt", "csv", "md") for part in (f"--out-{kind}", tmp_path / name / f"t.{kind}")]
         inputs = ["--results", tmp_path, "--scores", tmp_path / "scores.parquet"]
-        inputs += ["--behaviour", tmp_path / "behaviour.parquet", "--runs", json.dumps(paths)]
+        inputs += [
+            "--behaviour",
+            tmp_path / "behaviour.parquet",
+            "--runs",
+            json.dumps({path: path[2:] for path in paths}),
+        ]
         given = ["--options", json.dumps(OPTIONS), "--canaries", json.dumps({"harm-rm": True, "wildguard": True})]
         monkeypatch.setattr(sys, "argv", ["trouble.py", *map(str, [*given, *inputs, *out])])
         runpy.run_path(str(SCRIPTS / "trouble.py"), run_name="__main__")

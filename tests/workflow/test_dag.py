@@ -14,7 +14,7 @@ import yaml
 from edits import DOCUMENTS
 
 from ballast import config
-from ballast.runs import runs
+from ballast.runs import runs, subset
 
 pytestmark = pytest.mark.workflow
 ROOT = Path(__file__).parents[2]
@@ -62,7 +62,7 @@ def test_a_cold_dry_run_shows_the_whole_study(cold):
     measured = trained + len(study.as_is)
     found = cold("mini")
     assert found["train"] == trained and found["generate"] == measured and found["judge"] == 4 * measured
-    assert found["sample"] == len({run.subset for run in runs(study)})
+    assert found["sample"] == len({subset(study, run) for run in runs(study)})
     assert (found["world_model"], found["world_judge"]) == (6, 5)
     assert (found["scores"], found["table"], found["figure"], found["comparison"]) == (1, 8, 9, 3)
     assert [found[name] for name in (*DOCUMENTS, "about", "cost")] == [1] * (len(DOCUMENTS) + 2)

@@ -47,8 +47,8 @@ def engines():
 
 
 def needing(feature):
-    """The pools of which a sampler of the study reads this feature."""
-    return {run.pool for run in RUNS if feature in constant(f"samplers/{run.sampler}", "NEEDS")}
+    """The pools of which a sampler, trainer or filter of the study reads this feature."""
+    return {run.pool for run in TRAINED if feature in method(run.sampler).reads}
 
 
 def labelled():
@@ -91,6 +91,8 @@ def cpu_jobs():
         "data": 1 + len(study.benchmarks) + len({run.pool for run in RUNS} | {POOL}) + references,
         "embed": len(embedded) + references,
         "sample": len(SUBSETS),
+        "filter": len(KEPT),
+        "transform": sum(run.sampler in TRANSFORMED for run in RUNS),
         "settle": 1,
         "scores": 1,
         "table": len(TABLES) // 3,

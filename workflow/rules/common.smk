@@ -1,6 +1,7 @@
 """The study's config, checked; its runs, datasets and paths."""
 
 import argparse
+import dataclasses
 import functools
 import json
 import os
@@ -14,8 +15,9 @@ from ballast import config as study_config
 from ballast import failures, identity, preload, sources
 from ballast.files import BallastError, read_text
 from ballast.identity import constant
+from ballast.methods import plugin_constant
 from ballast.results.options import ARTEFACTS, options_for
-from ballast.runs import AS_IS, from_path, measured, opponent, runs, seed
+from ballast.runs import AS_IS, Run, from_path, measured, opponent, runs, seed, subset, trained
 
 try:
     study = study_config.load(study_config.extended(config, workflow.configfiles))
@@ -78,7 +80,8 @@ MODEL_ENV = f"../../envs/{'vllm' if 'vllm' in BACKENDS else 'ballast'}.yaml"
 
 RUNS = runs(study)
 MEASURED = measured(study)
-SUBSETS = sorted({f"{RESULTS}/subsets/{run.subset}.csv" for run in RUNS})
+TRAINED = trained(study)
+SUBSETS = sorted({f"{RESULTS}/subsets/{stem}.csv" for run in TRAINED if (stem := subset(study, run))})
 METRICS = {
     name: metric.model_dump(include={"benchmark", "judge"}) for name, metric in study.every_metric.items()
 }

@@ -248,18 +248,26 @@ def agreement_files(wildcards):
     return options({name.replace("_", "-"): path for name, path in agreement_inputs(wildcards).items()})
 
 
-def features(wildcards):
-    """Paths of the features that this sampler reads, by the option that takes them."""
+def feature_files(needs, pool, model=None):
+    """Paths of features of a pool by the option that takes them; some are what a model says."""
+    labels, data = f"{RESULTS}/labels/{pool}", f"{RESULTS}/data"
+    gradients, logprobs = (f"{RESULTS}/features/{model}/{kind}" for kind in ("gradients", "logprobs"))
     paths = {
-        "behaviour": {"behaviour": f"{RESULTS}/labels/{wildcards.pool}/behaviour.parquet"},
-        "category": {"category": f"{RESULTS}/labels/{wildcards.pool}/category.parquet"},
-        "embedding": {"embedding": f"{RESULTS}/embeddings/pools/{wildcards.pool}.arrow"},
+        "behaviour": {"behaviour": f"{labels}/behaviour.parquet"},
+        "category": {"category": f"{labels}/category.parquet"},
+        "embedding": {"embedding": f"{RESULTS}/embeddings/pools/{pool}.arrow"},
         "references": {
-            "references": f"{RESULTS}/data/references.parquet",
+            "references": f"{data}/references.parquet",
             "reference-embedding": f"{RESULTS}/embeddings/references.arrow",
         },
+        "texts": {"texts": f"{data}/pools/{pool}.parquet"},
+        "base-texts": {"base-texts": f"{data}/base.parquet"},
+        "gradients": {"gradients": f"{gradients}/pools/{pool}.arrow"},
+        "base-gradients": {"base-gradients": f"{gradients}/base.arrow"},
+        "reference-gradients": {"reference-gradients": f"{gradients}/references.arrow"},
+        "logprobs": {"logprobs": f"{logprobs}/pools/{pool}.parquet"},
+        "base-logprobs": {"base-logprobs": f"{logprobs}/base.parquet"},
     }
-    needs = constant(f"samplers/{wildcards.sampler}", "NEEDS")
     return {name: path for need in needs for name, path in paths[need].items()}
 
 

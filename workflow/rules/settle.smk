@@ -22,7 +22,9 @@ UNSETTLED = [] if os.path.exists(BARRIER) else BARRIER
 
 def before_training():
     """The files made by this workflow that rules behind the barrier read."""
-    models = [study.models[name] for name in sorted({*study.as_is, *(run.model for run in RUNS)})]
+    names = {*study.as_is, *(run.model for run in RUNS)}
+    aligned_from = {study.models[run.model].pretrained for run in RUNS if method(run.sampler).needs_pretrained}
+    models = [study.models[name] for name in sorted({*names, *aligned_from})]
     world = [
         file
         for place in (*models, *filter(is_model, study.judges.values()), *COMPARING)
@@ -30,7 +32,7 @@ def before_training():
         for file in model_files(place)
     ]
     fetched = [source_manifest(name) for name in sources.used(study)]
-    return sorted({*world, *fetched, *NEEDED_DATA, *SUBSETS})
+    return sorted({*world, *fetched, *NEEDED_DATA, *SUBSETS, *KEPT, *TRAINING_FEATURES})
 
 
 def settled(wildcards):

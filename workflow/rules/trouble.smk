@@ -30,7 +30,7 @@ rule trouble:
         runtime=30,
     params:
         results=lambda wildcards, output: os.path.dirname(output.txt),
-        runs=json.dumps([run.path for run in RUNS]),
+        runs=json.dumps({run.path: subset(study, run) for run in RUNS}),
         canaries=as_json({name: bool(judge.canaries) for name, judge in study.judges.items()}),
         labels=lambda wildcards: options(trouble_labels(wildcards)),
         options=lambda wildcards: artefact_options("trouble"),

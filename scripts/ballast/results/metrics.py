@@ -110,7 +110,8 @@ def of_experiment(runs: pd.DataFrame, experiment: Experiment) -> pd.DataFrame:
     """The runs of an experiment and its references, at most `trials` of a cell (the lowest trial numbers)."""
     runs = runs[runs["model"].isin(experiment.models)]
     sampler, pooled = runs["sampler"], runs["pool"].isin(experiment.pools)
-    picked = runs[pooled & sampler.isin(experiment.samplers) & runs["n"].isin(experiment.n)]
+    # A method without safety examples, such as a filter alone, has n = 0 as the references have.
+    picked = runs[pooled & sampler.isin(experiment.samplers) & runs["n"].isin([0, *experiment.n])]
     # Base data alone is the same training whatever the pool, so a trial counts once: that of the first pool.
     alone = runs[pooled & (sampler == NONE)].sort_values("pool", key=lambda pool: pool.map(experiment.pools.index))
     alone = alone.drop_duplicates(["model", "trial"])
