@@ -69,6 +69,7 @@ class Study(Section):
     allow_unpinned: bool = Field(False, description="Fetch sources of unknown revision too, and record what came.")
     pools: dict[Name, Pool] = Field(description="Safety examples to choose from, by name.")
     base: Data = Field(description="Benign fine-tuning data.")
+    tasks: dict[Name, Data] = Field({}, description="Other benign data, which methods train on after (`then`).")
     references: Data | None = Field(None, description="Pairs of one category each, for Cossim.")
     benchmarks: dict[Name, Data] = Field(description="Prompts to answer, by name; the name is the default format.")
     models: dict[Name, Model] = Field(description="Models to fine-tune, by name.")
@@ -95,6 +96,12 @@ class Study(Section):
         if self.study == "worlds":
             raise ValueError("study: results/worlds/ holds the worlds that studies share; give the study another name")
         check(self.methods, self.training)
+        for name, method in self.methods.items():
+            if method.then:
+                _known(f"methods.{name}.then", method.then, self.tasks)
+        for name, pool in self.pools.items():
+            if pool.behaviour:
+                _known(f"pools.{name}.behaviour", pool.behaviour, self.judges)
         for place, experiment in self.experiments:
             if experiment:
                 self._check_experiment(f"experiments.{place}", experiment)

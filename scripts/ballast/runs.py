@@ -79,11 +79,11 @@ def measured(study: Study) -> dict[str, list[str]]:
 def opponent(study: Study, path: str, against: str, paths: Collection[str]) -> str | None:
     """The one of `paths` that a run is compared with: the same model, pool, n and trial, by the sampler `against`.
 
-    Base data alone has no n, and a model as it is no pool: it is compared in the first one that there is. None where
-    `paths` has no counterpart.
+    Base data alone has no n, and is the same whatever the pool: that of another pool will do. None where `paths` has no
+    counterpart.
     """
     run = from_path(path)
-    pools = list(study.pools) if run.sampler == AS_IS else [run.pool]
+    pools = [run.pool, *study.pools] if against == NONE else [run.pool]
     n = 0 if against == NONE else run.n
     wanted = [Run(run.model, pool, against, n, run.trial).path for pool in pools]
     if against == AS_IS:

@@ -118,6 +118,9 @@ class Pool(Data):
     """A dataset of safety examples to choose from."""
 
     rewrite: bool = Field(False, description="Have each response rewritten as a refusal first (Figure 7).")
+    behaviour: Name | None = Field(
+        None, description="Judge that labels this pool's behaviour; the default is `labels.behaviour`."
+    )
 
 
 class Model(Place):
@@ -302,15 +305,18 @@ class Method(Section):
     filter: Name | None = Field(None, description="What takes base data out before training, a filter's name.")
     trainer: Name | None = Field(None, description="A trainer's name; the default is that of `training`.")
     transform: Name | None = Field(None, description="What changes an adapter after training, a transform's name.")
-    of: Name | None = Field(None, description="The sampler or method whose adapter is transformed.")
+    then: Name | None = Field(
+        None, description="What an adapter is trained on further, alone and without safety data: a key of `tasks`."
+    )
+    of: Name | None = Field(None, description="The sampler or method whose adapter is transformed or trained further.")
     options: dict[str, bool | int | float | str] = Field({}, description="Options of its plug-ins, by name.")
 
     @model_validator(mode="after")
     def _whole(self):
-        if (self.of is None) != (self.transform is None):
-            raise ValueError("'transform' and 'of' go together: what is done, and to whose adapter")
+        if (self.of is not None) != ((self.transform is not None) + (self.then is not None)):
+            raise ValueError("'of' goes with one of 'transform' and 'then': what is done, and to whose adapter")
         if self.of and (self.sampler != "none" or self.filter or self.trainer):
-            raise ValueError("a transform takes the adapter of 'of' as it is; say sampler, filter and trainer there")
+            raise ValueError("the adapter of 'of' is taken as it is; say sampler, filter and trainer there")
         return self
 
 
@@ -350,7 +356,7 @@ class Experiment(Section):
 
 
 class Experiments(Section):
-    """The paper's experiments and one beyond it; one that is left out has no table or figure."""
+    """The paper's experiments and two beyond it; one that is left out has no table or figure."""
 
     sampling: Experiment | None = Field(None, description="Tables 1 and 2, Figures 3, 4 and 6.")
     behaviour: Experiment | None = Field(None, description="Figure 2: one behaviour at a time.")
@@ -358,6 +364,10 @@ class Experiments(Section):
     rewriting: Experiment | None = Field(None, description="Figure 7: a T1-rewritten pool, then a safe one.")
     forgetting: Experiment | None = Field(
         None, description="Table 5, beyond the paper: models as they are beside models fine-tuned on base data alone."
+    )
+    checks: Experiment | None = Field(
+        None,
+        description="Beyond the paper, checks.md: other harmful prompts, another judge's labels, second tasks.",
     )
 
 

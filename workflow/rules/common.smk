@@ -92,6 +92,7 @@ DATASETS = {
     **{f"{'unsafe' if pool.rewrite else 'pools'}/{name}": ("pool", pool) for name, pool in study.pools.items()},
     **{f"benchmarks/{name}": ("benchmark", data) for name, data in study.benchmarks.items()},
     "base": ("base", study.base),
+    **{f"tasks/{name}": ("base", data) for name, data in study.tasks.items()},
     **({"references": ("references", study.references)} if study.references else {}),
 }
 MODEL_FILES = ("config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")

@@ -150,6 +150,11 @@ def judge_options(name):
     return as_json(common | model | {"template": template and template_file(template)})
 
 
+def labeller(pool):
+    """The judge that labels a pool's behaviour."""
+    return study.pools[pool].behaviour or study.labels.behaviour
+
+
 def judge_code(stage, name):
     """Code of a stage that judges: the stage, the judge and the backend that runs it."""
     return code_identity(stage, f"judges/{name}", f"backends/{study.judges[name].backend}")
@@ -342,7 +347,7 @@ def artefact_options(artefact):
         "redact": study.redact,
         "judges": {name: metric.judge for name, metric in study.metrics},
         "benchmarks": {name: metric.benchmark for name, metric in study.metrics},
-        "labellers": {"behaviour": labels.behaviour},
+        "labellers": {"behaviour": labeller(POOL)},
         "targets": study.targets.model_dump(),
         "model_labels": {name: model.label or name for name, model in study.models.items()},
         "others": other_metrics(),

@@ -11,6 +11,7 @@ NEEDED_DATA = expand(
     results=RESULTS,
     name=[
         "base",
+        *(f"tasks/{task}" for task in sorted({method(name).then for name in TRAINED_ON})),
         *(f"benchmarks/{name}" for name in study.benchmarks),
         *(f"pools/{name}" for name in sorted({run.pool for run in RUNS})),
     ],
