@@ -46,6 +46,7 @@ include: "workflow/rules/results.smk"
 include: "workflow/rules/claims.smk"
 include: "workflow/rules/advice.smk"
 include: "workflow/rules/trouble.smk"
+include: "workflow/rules/spent.smk"
 include: "workflow/rules/explore.smk"
 include: "workflow/rules/export.smk"
 include: "workflow/rules/agreement.smk"
@@ -65,6 +66,7 @@ rule all:
         COMPARISONS,
         ADVICE,
         TROUBLE,
+        SPENT,
         rules.explore.output,
         rules.pages.output,
         UNSETTLED,
