@@ -1,4 +1,4 @@
-"""CPU seconds by method: read from the last line of logs, medians by hand, and nothing said where a log is not whole."""
+"""CPU seconds by method: read from the last line of logs, medians by hand, nothing said where a log is not whole."""
 
 import json
 
@@ -55,10 +55,8 @@ def test_a_run_that_went_on_or_has_no_log_is_left_out_and_counted(logs, tmp_path
 
 
 def test_only_the_last_line_of_that_kind_counts(tmp_path):
-    path = tmp_path / "a.log"
-    path.write_text(
-        "train: 9.00 + 1.00 CPU seconds (user + system), 1 MiB at most\n" * 2 + "train: 1.00 + 0.25 CPU seconds\n"
-    )
+    path, earlier = tmp_path / "a.log", "train: 9.00 + 1.00 CPU seconds (user + system), 1 MiB at most\n"
+    path.write_text(earlier * 2 + "train: 1.00 + 0.25 CPU seconds (user + system), 1 MiB at most\n")
     assert spent.seconds(str(path)) == 1.25 and spent.seconds(str(tmp_path / "none")) is None
 
 
