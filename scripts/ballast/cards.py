@@ -19,7 +19,8 @@ DIGESTS = {
 class Card:
     """What a study's config says of one run; texts as they stand on the card.
 
-    model, base, pool: name, home (where it is from) and licence of each. metrics: (metric, benchmark, judge, file of
+    model, base, pool: name, home, revision and licence of each, and
+    hub, whether its home is an id of the Hugging Face hub. metrics: (metric, benchmark, judge, file of
     the run's scores). training: the trainer's options. prompt: how the model was prompted.
     """
 
@@ -125,9 +126,10 @@ def _measured(of: Card) -> str:
 
 
 def _use(of: Card) -> str:
+    base = of.model["home"] if of.model["hub"] else "<folder of the base model>"
     return (
         f"{USE}\n```python\nfrom peft import PeftModel\nfrom transformers import AutoModelForCausalLM\n\n"
-        f'model = AutoModelForCausalLM.from_pretrained("{of.model["home"]}")\n'
+        f'model = AutoModelForCausalLM.from_pretrained("{base}")\n'
         'model = PeftModel.from_pretrained(model, "<this folder>")\n```\n\n'
         f"Prompt it as it was trained: {of.prompt}.\n"
     )
@@ -139,8 +141,11 @@ def _digests(digests: dict[str, str]) -> str:
 
 
 def _licences(of: Card) -> str:
-    rows = [f"| {part['name']} | {part['home']} | {part['licence']} |\n" for part in (of.model, of.base, of.pool)]
+    keys = ("name", "home", "revision", "licence")
+    rows = [f"| {' | '.join(part[key] for key in keys)} |\n" for part in (of.model, of.base, of.pool)]
     return (
-        "## Licences of what it was made of\n\n| part | from | licence |\n|---|---|---|\n" + "".join(rows) + "\n"
+        "## Licences of what it was made of\n\n| part | from | revision | licence |\n|---|---|---|---|\n"
+        + "".join(rows)
+        + "\n"
         "They bind what is made of them too: an adapter trained on data for non-commercial use is for that use.\n"
     )

@@ -13,19 +13,17 @@ import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
-from ballast import methods, plugins
+from ballast import forms, methods, plugins
 from ballast.categories import CATEGORIES
 from ballast.files import BallastError
 from ballast.labels.behaviour import TYPES, UNKNOWN
 from ballast.labels.behaviour import behaviour as behaviour_of
 from ballast.nearest import bits, mean_units
-from ballast.rows import PAIR, content_id, pair_text, pairs_to_judge, require
+from ballast.rows import PAIR, content_id, pair_text, pairs_to_judge
 from ballast.sections import Sampling
 from ballast.selection import Features
 from ballast.vectors import in_memory, unusable
 
-# The columns of a request and its response, in the forms that a pool may have.
-FORMS = (("instruction", "output"), ("prompt", "response"))
 Column = Sequence | np.ndarray | pd.Series
 
 
@@ -44,7 +42,7 @@ def select(
     """The n rows that `sampler` picks, ranked: the pool's columns, its index, `rank` from 1, and `picked_for`.
 
     pool: one row an example, any index. Rows are told apart by a column `id`; without one, by a digest of their text
-    (columns instruction, output and perhaps input; or prompt and response), which then is the column `id`.
+    (Alpaca, prompt and response, or chats; `forms.py` tells which), which then is the column `id`.
     behaviour: T1, T2, T3, T4 or unknown of each row. category: of each row an id of 0..13, a list of them with its own
     first, or nothing (None). embedding: rows x dimensions. references: embeddings of reference pairs, references x
     dimensions, and the category id of each; every category needs one. options: those of the config's `sampling`.
@@ -121,13 +119,19 @@ def _ids(pool: pd.DataFrame) -> pd.Series:
 
 def _pairs(pool: pd.DataFrame) -> pd.DataFrame:
     """instruction, input and output of the pool, whichever form it has."""
-    for request, response in FORMS:
-        if request in pool and response in pool:
-            extra = pool["input"].fillna("") if "input" in pool and request == "instruction" else ""
-            pairs = pd.DataFrame({"instruction": pool[request], "input": extra, "output": pool[response]})
-            return require(pairs.astype(object), PAIR, "the pool")
-    there = ", ".join(map(str, pool.columns))
-    raise BallastError(f"the pool: wanted columns instruction and output, or prompt and response (there are: {there})")
+    rows = [{name: _plain(value) for name, value in row.items()} for row in pool.to_dict("records")]
+    found = list(forms.pairs(rows, forms.detect("the pool", rows[: forms.SAMPLE])))
+    for row, pair in enumerate(found):
+        if isinstance(pair, str):
+            raise BallastError(f"the pool: row {row}: {pair}")
+    return pd.DataFrame([(pair.instruction, pair.input, pair.output) for pair in found], pool.index, list(PAIR))
+
+
+def _plain(value: object) -> object:
+    """A value as it stands in a JSON file: what pandas has missing is None, a chat is a list."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    return None if pd.api.types.is_scalar(value) and pd.isna(value) else value
 
 
 def _check_given(sampler: str, needs: Sequence[str], given: dict) -> None:
@@ -151,7 +155,7 @@ def _features(pool: pd.DataFrame, ids: pd.Series, given: dict) -> dict:
         matrix = _matrix("embedding", given["embedding"], len(pool))
         known["embedding"] = in_memory(ids, matrix)
     if "texts" in given:
-        known["texts"] = given["texts"].assign(id=ids)[["id", *PAIR]]
+        known["texts"] = given["texts"].assign(id=ids)[["id", *PAIR]].reset_index(drop=True)
     if "references" in given:
         known["references"] = _references(given["references"], known["embedding"].dimensions)
     return known

@@ -35,9 +35,10 @@ def adapter(model, tmp_path_factory):
 
 @pytest.fixture
 def of():
-    hub = {"name": "Llama 2", "home": "meta-llama/Llama-2-7b-hf", "licence": "Llama 2 Community License", "hub": True}
-    local = {"name": "safety", "home": "pool.json", "licence": "unknown", "hub": False}
-    base = {"name": "base data", "home": "https://github.com/a/b", "licence": "CC BY-NC 4.0", "hub": False}
+    hub = {"name": "Llama 2", "home": "meta-llama/Llama-2-7b-hf", "revision": "0123", "hub": True}
+    hub["licence"] = "Llama 2 Community License"
+    local = {"name": "safety", "home": "pool.json", "revision": "-", "licence": "unknown", "hub": False}
+    base = local | {"name": "base data", "home": "https://github.com/a/b", "licence": "CC BY-NC 4.0"}
     return Card(
         study="paper",
         synthetic=False,
@@ -72,6 +73,8 @@ def test_a_card_says_what_it_is_of_and_warns(of, adapter):
     for said in (
         "Llama 2 Community License",
         "CC BY-NC 4.0",
+        "| 0123 |",
+        'from_pretrained("meta-llama/Llama-2-7b-hf")',
         "| base | 10 rows |",
         "| subset | 2 rows |",
         "harm | beavertails-eval | harm-rm",
@@ -91,6 +94,7 @@ def test_a_model_that_no_hub_has_is_no_base_model_of_the_head(of, adapter):
     made = replace(of, model=of.pool | {"name": "my model"}, synthetic=True, n=0, method="none")
     text = cards.card(made, log, DIGESTS)
     assert "base_model" not in yaml.safe_load(text.split("---")[1])
+    assert 'from_pretrained("<folder of the base model>")' in text
     assert "no safety examples" in text and "made for this study" in text
 
 

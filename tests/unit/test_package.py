@@ -79,13 +79,13 @@ def test_a_sampler_picks_outside_the_checkout_with_the_named_packages_alone(inst
     said = json.loads(done.stdout)
     assert said["home"].startswith(str(installed.parents[1])) and said["rows"] == 14
     assert said["needs"] == ["behaviour", "category"] and len(said["code"]) == 16
-    assert {"numpy", "pandas", "pyarrow", "pydantic"} <= set(said["modules"])
+    assert {"numpy", "pandas", "pandera", "pyarrow", "pydantic"} <= set(said["modules"])
     assert not set(said["modules"]) & {name.replace("-", "_") for name in extras()}
 
 
 def test_the_package_needs_little_and_its_extras_name_what_the_pinned_environment_has():
     needed = {re.match(r"[\w.-]+", line)[0] for line in PROJECT["dependencies"]}
-    assert needed == {"numpy", "pandas", "pyarrow", "pydantic"}
+    assert needed == {"numpy", "pandas", "pandera", "pyarrow", "pydantic"}
     pinned = re.findall(r"(?m)^([\w.-]+)==", (ROOT / "envs/requirements.in").read_text())
     tools = {"pytest", "playwright", "hypothesis", "snakefmt", "ruff"}
     assert needed | extras() == {name.lower() for name in pinned} - tools

@@ -78,7 +78,13 @@ def test_ids_of_the_pool_are_kept_and_forms_of_pairs_have_the_same_ids(pool):
     assert select(own, "random", 3)["id"].isin(own["id"]).all()
     renamed = pool.rename(columns={"instruction": "prompt", "output": "response"})
     assert select(renamed, "random", 5)["id"].equals(select(pool, "random", 5)["id"])
-    empty = pool.assign(input=[None] * ROWS)
+    chats = [
+        [{"role": "user", "content": row.instruction}, {"role": "assistant", "content": row.output}]
+        for row in pool.itertuples()
+    ]
+    chats = pd.DataFrame({"messages": chats[:-1] + [np.array(chats[-1])]})  # as Parquet gives it
+    assert select(chats, "random", ROWS)["id"].tolist() == select(pool, "random", ROWS)["id"].tolist()
+    empty = pool.assign(input=[None] * (ROWS - 1) + [np.nan])
     assert select(empty, "random", 5)["id"].equals(select(pool, "random", 5)["id"])
 
 
@@ -145,7 +151,7 @@ def test_a_mistake_is_one_line(pool, given, said):
     [
         (lambda pool: pool.iloc[:0], "must be a DataFrame with at least one row"),
         (lambda pool: pool["output"], "must be a DataFrame"),
-        (lambda pool: pool.rename(columns={"output": "answer"}), r"wanted columns instruction and output.*answer"),
+        (lambda pool: pool.rename(columns={"output": "sayings"}), r"the pool: no form that Ballast knows.*sayings"),
         (lambda pool: pool.assign(output=None), "the pool: row 0: 'output' is missing or not text"),
         (lambda pool: pd.concat([pool, pool[:1]]), r"the pool: row 70 repeats row 0 \(id"),
         (lambda pool: pool.assign(id="a"), r"the pool: row 1 repeats row 0 \(id a\)"),

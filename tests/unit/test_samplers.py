@@ -10,7 +10,7 @@ from embeddings import reference_means
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ballast import methods, plugins
+from ballast import gradients, methods, plugins
 from ballast.config import Sampling
 from ballast.files import BallastError
 from ballast.nearest import highest
@@ -33,13 +33,20 @@ any_of = settings(max_examples=15, deadline=None, derandomize=True, database=Non
 
 @dataclass(frozen=True)
 class Pool:
-    """Rows as plain values: ids, a behaviour and categories each, embeddings; and (category, embedding) references."""
+    """Rows as plain values: ids, a behaviour and categories each, embeddings; and (category, embedding) references.
+
+    A row's gradient, of which none is left where it is zero, and its loss at the warmed-up point and before; gradients
+    of base data.
+    """
 
     ids: list[str]
     behaviour: dict[str, str]
     categories: dict[str, tuple[int, ...]]
     embedding: dict[str, np.ndarray]
     references: list[tuple[int, np.ndarray]]
+    gradient: dict[str, np.ndarray]
+    losses: dict[str, tuple[float, float]]
+    base: list[np.ndarray]
 
     def eligible(self, sampler: str) -> list[str]:
         wanted = sampler.upper() if sampler in ("t1", "t2", "t3", "t4") else "T1" if sampler.endswith("-b") else None
@@ -77,6 +84,13 @@ class Pool:
             known["texts"] = pd.DataFrame([self.text(row) for row in ids])
         if "base-texts" in needs:
             known["base_texts"] = pd.DataFrame([self.text(f"base {number}") for number in range(5)])
+        if "gradients" in needs:
+            known["gradients"] = gradients_of(ids, self.gradient, [self.losses[row][0] for row in ids])
+        if "base-gradients" in needs:
+            base = {f"base{place}": gradient for place, gradient in enumerate(shuffled(self.base))}
+            known["base_gradients"] = gradients_of(list(base), base, np.ones(len(base)))
+        if "logprobs" in needs:
+            known["logprobs"] = pd.Series([np.full(2, -self.losses[row][1], np.float32) for row in ids], index=ids)
         return Features(**known)
 
     def text(self, row: str) -> dict[str, str]:
@@ -84,6 +98,12 @@ class Pool:
         drawn = np.random.default_rng(list(row.encode())).choice(WORDS, 8).tolist()
         sorry = "sorry cannot " * (self.behaviour.get(row) == "T1")
         return {"id": row, "instruction": " ".join(drawn[:4]), "input": "", "output": sorry + " ".join(drawn[4:])}
+
+
+def gradients_of(ids: list[str], gradient: dict[str, np.ndarray], losses) -> gradients.Gradients:
+    matrix = np.stack([gradient[row] for row in ids]).astype(float)
+    norms = np.linalg.norm(matrix, axis=1)
+    return gradients.in_memory(ids, losses, norms, matrix / np.maximum(norms, 1e-12)[:, None])
 
 
 def unit(vector: np.ndarray) -> np.ndarray:
@@ -111,6 +131,9 @@ def make_pool(rows: list[tuple[str, tuple[int, ...]]], seed: int = 0) -> Pool:
         {row: categories for row, (_, categories) in zip(ids, rows, strict=True)},
         dict(zip(ids, vectors(len(ids)), strict=True)),
         list(zip([*CATEGORIES, *CATEGORIES, 3], vectors(29), strict=True)),
+        dict(zip(ids, vectors(len(ids)) * (grid.random(len(ids)) < 0.9)[:, None], strict=True)),
+        {row: tuple(grid.integers(1, 9, 2) / 4) for row in ids},
+        list(vectors(3) + 0.25),
     )
 
 
