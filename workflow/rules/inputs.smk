@@ -279,8 +279,11 @@ def stand_ins(judges):
     return {name: text for name in judges if (text := sources.stand_in(name, study.judges[name]))}
 
 
-def artefact_options(artefact):
-    """The part of the config that one table or figure shows; nothing else makes it run again."""
+def artefact_options(artefact, runs_shown=None):
+    """The part of the config that one table or figure shows; nothing else makes it run again.
+
+    Its experiment is that of EXPERIMENT, or `runs_shown`: models, pools, samplers, n, trials.
+    """
     experiment = getattr(study.experiments, EXPERIMENT.get(artefact, ""), None)
     labels = study.labels
     everything = {
@@ -295,8 +298,8 @@ def artefact_options(artefact):
         "stand_ins": stand_ins(study.judges),
         "published": {name: model.published for name, model in study.models.items() if model.published},
     }
-    if experiment:
-        everything["experiment"] = experiment.model_dump()
+    if experiment or runs_shown:
+        everything["experiment"] = runs_shown or experiment.model_dump()
     return as_json(options_for(artefact, everything))
 
 
