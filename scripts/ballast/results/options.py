@@ -57,6 +57,7 @@ ARTEFACTS = {
         one=("models", "pools"),
         targets=("harm", "asr", "over_refusal", "helpfulness_loss"),
     ),
+    "gradients": Artefact(("harm", "over_refusal"), one=("models", "pools")),
     "trouble": Artefact(("harm", "asr", "over_refusal"), one=("models", "pools")),
 }
 AXES = ("models", "pools", "samplers", "n")
