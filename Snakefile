@@ -35,8 +35,10 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/inspect.smk"
 include: "workflow/rules/rewrite.smk"
 include: "workflow/rules/label.smk"
+include: "workflow/rules/gradients.smk"
 include: "workflow/rules/sample.smk"
 include: "workflow/rules/filter.smk"
+include: "workflow/rules/export.smk"
 include: "workflow/rules/settle.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/transform.smk"
@@ -47,7 +49,7 @@ include: "workflow/rules/claims.smk"
 include: "workflow/rules/advice.smk"
 include: "workflow/rules/trouble.smk"
 include: "workflow/rules/explore.smk"
-include: "workflow/rules/export.smk"
+include: "workflow/rules/adapters.smk"
 include: "workflow/rules/agreement.smk"
 include: "workflow/rules/verify.smk"
 include: "workflow/rules/bill_options.smk"
@@ -73,6 +75,7 @@ rule all:
 rule subsets:
     input:
         SUBSETS,
+        EXPORTS,
 
 
 rule tables:

@@ -19,6 +19,7 @@ from ballast.sections import (
     Experiment,
     Experiments,
     Generation,
+    Gradients,
     Judge,
     Labels,
     Metrics,
@@ -82,6 +83,7 @@ class Study(Section):
     embedding: Embedding = Field(default_factory=Embedding, description="Sentence encoder.")
     sampling: Sampling = Field(default_factory=Sampling, description="Options of the samplers.")
     training: Training = Field(default_factory=Training, description="Fine-tuning.")
+    gradients: Gradients = Field(default_factory=Gradients, description="Gradients of single rows.")
     methods: dict[Name, sections.Method] = Field({}, description="Samplers with other parts, by a name of your choice.")
     generation: Generation = Field(default_factory=Generation, description="Responses to benchmarks.")
     judges: dict[Name, Judge] = Field(description="Judges by plug-in name.")

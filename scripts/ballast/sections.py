@@ -325,6 +325,17 @@ class Training(Section):
         return self
 
 
+class Gradients(Section):
+    """Gradients of single rows at a warmed-up adapter, for the plug-ins that read them and the gradient report."""
+
+    warm_up_rows: PositiveInt = Field(1000, description="Base rows that the adapter is warmed up on, drawn once.")
+    warm_up_epochs: PositiveInt = Field(1, description="Passes over them.")
+    dimensions: PositiveInt = Field(8192, description="Numbers that a gradient is projected to.")
+    projection_seed: NaturalInt = Field(0, description="Seed of the projection.")
+    batch_size: PositiveInt = Field(16, description="Rows at a time, for gradients and log-probabilities.")
+    reference_rows: PositiveInt = Field(1000, description="References whose gradients are taken, drawn once.")
+
+
 class Method(Section):
     """A sampler with what goes with it; its name stands wherever a sampler's can."""
 
