@@ -120,6 +120,8 @@ def test_prompts_of_ones_own_come_in_any_format(tmp_path, name, text):
     assert found["prompt"].tolist() == ["One", "Two"] and found["category"].tolist() == [3, pd.NA]
     (tmp_path / "plain.jsonl").write_text('{"instruction": "One"}\n')
     assert prompts.read(str(tmp_path / "plain.jsonl")).columns.tolist() == ["prompt"]
+    (tmp_path / "answered.jsonl").write_text('{"prompt": "One and two?", "expected": 3}\n')
+    assert prompts.read(str(tmp_path / "answered.jsonl"))["expected"].tolist() == ["3"]
 
 
 @pytest.mark.parametrize(
