@@ -74,7 +74,8 @@ def _title(of: Card) -> str:
     return (
         f"# {model['name']} with {picked}, by {of.method}, trial {of.trial}\n\n"
         f"A LoRA adapter of {model['name']} ({model['home']}), fine-tuned on {base['name']} and {picked} that "
-        f"`{of.method}` took from the pool `{pool['name']}`{after}.\nRun `{of.run}` of the Ballast study `{of.study}`.\n"
+        f"`{of.method}` took from the pool `{pool['name']}`{after}.\n"
+        f"Run `{of.run}` of the Ballast study `{of.study}`.\n"
     )
 
 
