@@ -47,6 +47,7 @@ include: "workflow/rules/results.smk"
 include: "workflow/rules/claims.smk"
 include: "workflow/rules/advice.smk"
 include: "workflow/rules/trouble.smk"
+include: "workflow/rules/checks.smk"
 include: "workflow/rules/explore.smk"
 include: "workflow/rules/agreement.smk"
 include: "workflow/rules/verify.smk"
@@ -65,6 +66,7 @@ rule all:
         COMPARISONS,
         ADVICE,
         TROUBLE,
+        CHECKS,
         rules.explore.output,
         rules.pages.output,
         UNSETTLED,

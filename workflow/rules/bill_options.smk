@@ -102,6 +102,7 @@ def cpu_jobs():
         "comparison": len(COMPARISONS) // 2,
         "advice": int(bool(ADVICE)),
         "trouble": int(bool(TROUBLE)),
+        "checks": int(bool(CHECKS)),
         "explore": 1,
         "about": 1,
         "cost": 1,
