@@ -32,10 +32,13 @@ include: "workflow/rules/methods.smk"
 include: "workflow/rules/sources.smk"
 include: "workflow/rules/world.smk"
 include: "workflow/rules/data.smk"
+include: "workflow/rules/inspect.smk"
 include: "workflow/rules/rewrite.smk"
 include: "workflow/rules/label.smk"
+include: "workflow/rules/gradients.smk"
 include: "workflow/rules/sample.smk"
 include: "workflow/rules/filter.smk"
+include: "workflow/rules/export.smk"
 include: "workflow/rules/settle.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/transform.smk"
@@ -49,6 +52,7 @@ include: "workflow/rules/advice.smk"
 include: "workflow/rules/trouble.smk"
 include: "workflow/rules/checks.smk"
 include: "workflow/rules/explore.smk"
+include: "workflow/rules/adapters.smk"
 include: "workflow/rules/agreement.smk"
 include: "workflow/rules/verify.smk"
 include: "workflow/rules/bill_options.smk"
@@ -75,6 +79,7 @@ rule all:
 rule subsets:
     input:
         SUBSETS,
+        EXPORTS,
 
 
 rule tables:
@@ -85,6 +90,11 @@ rule tables:
 rule figures:
     input:
         FIGURES,
+
+
+rule cards:
+    input:
+        [f"{RESULTS}/runs/{run.path}/README.md" for run in RUNS],
 
 
 onstart:

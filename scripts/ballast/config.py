@@ -14,11 +14,13 @@ from ballast.files import BallastError, read_text
 from ballast.measuring import Metric, Metrics, OtherMetric, Pairwise
 from ballast.methods import Method, check, resolve
 from ballast.sections import (
+    Checks,
     Data,
     Embedding,
     Experiment,
     Experiments,
     Generation,
+    Gradients,
     Judge,
     Labels,
     Model,
@@ -67,6 +69,9 @@ class Study(Section):
     )
     sources: dict[Name, Source] = Field({}, description="What comes from outside, by name; see sources.yaml.")
     allow_unpinned: bool = Field(False, description="Fetch sources of unknown revision too, and record what came.")
+    checks: Checks | None = Field(
+        None, description="What base data and pools must be; without it, the first unreadable or repeated row stops."
+    )
     pools: dict[Name, Pool] = Field(description="Safety examples to choose from, by name.")
     base: Data = Field(description="Benign fine-tuning data.")
     tasks: dict[Name, Data] = Field({}, description="Other benign data, which methods train on after (`then`).")
@@ -79,6 +84,7 @@ class Study(Section):
     embedding: Embedding = Field(default_factory=Embedding, description="Sentence encoder.")
     sampling: Sampling = Field(default_factory=Sampling, description="Options of the samplers.")
     training: Training = Field(default_factory=Training, description="Fine-tuning.")
+    gradients: Gradients = Field(default_factory=Gradients, description="Gradients of single rows.")
     methods: dict[Name, sections.Method] = Field({}, description="Samplers with other parts, by a name of your choice.")
     generation: Generation = Field(default_factory=Generation, description="Responses to benchmarks.")
     judges: dict[Name, Judge] = Field(description="Judges by plug-in name.")

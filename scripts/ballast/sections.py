@@ -110,8 +110,24 @@ class Data(Place):
     format: Literal[*plugins.names("readers")] | None = Field(
         None, description="Schema of the file, a reader's name; the default is the schema of its source."
     )
+    columns: dict[Literal["instruction", "input", "output", "messages"], str] = Field(
+        {}, description="Which column holds a part, where the names are not the usual ones."
+    )
+    licence: str | None = Field(None, description="Licence of a file on this machine, for data cards.")
     rows: PositiveInt | None = Field(None, description="Use only so many rows of the file.")
     order: Literal["file", "random"] = Field("file", description="Which rows: the first, or drawn by the study's seed.")
+
+
+class Checks(Section):
+    """What a person's own files must be; `snakemake inspect` says what was found, and a breach stops the study."""
+
+    unreadable: float = Field(
+        0.01, ge=0, le=1, description="Share of the base data's or a pool's rows that may be unreadable, and left out."
+    )
+    empty: float = Field(0.01, ge=0, le=1, description="Share of rows whose request or response may be empty.")
+    leaks: Literal["stop", "drop", "keep"] = Field(
+        "stop", description="What a row of base data or pool does whose request is one of a benchmark's prompts."
+    )
 
 
 class Pool(Data):
@@ -298,6 +314,17 @@ class Training(Section):
         return self
 
 
+class Gradients(Section):
+    """Gradients of single rows at a warmed-up adapter, for the plug-ins that read them and the gradient report."""
+
+    warm_up_rows: PositiveInt = Field(1000, description="Base rows that the adapter is warmed up on, drawn once.")
+    warm_up_epochs: PositiveInt = Field(1, description="Passes over them.")
+    dimensions: PositiveInt = Field(8192, description="Numbers that a gradient is projected to.")
+    projection_seed: NaturalInt = Field(0, description="Seed of the projection.")
+    batch_size: PositiveInt = Field(16, description="Rows at a time, for gradients and log-probabilities.")
+    reference_rows: PositiveInt = Field(1000, description="References whose gradients are taken, drawn once.")
+
+
 class Method(Section):
     """A sampler with what goes with it; its name stands wherever a sampler's can."""
 
@@ -364,6 +391,9 @@ class Experiments(Section):
     rewriting: Experiment | None = Field(None, description="Figure 7: a T1-rewritten pool, then a safe one.")
     forgetting: Experiment | None = Field(
         None, description="Table 5, beyond the paper: models as they are beside models fine-tuned on base data alone."
+    )
+    beyond: Experiment | None = Field(
+        None, description="Methods users compare with: `tables/beyond`, `figures/beyond` and `cost.md`."
     )
     checks: Experiment | None = Field(
         None,

@@ -88,7 +88,11 @@ def cpu_jobs():
         **(world if sources.in_world(study) else {}),
         **unloaded,
         "fetch": len(sources.used(study)),
-        "data": 1 + len(study.benchmarks) + len({method(name).then for name in TRAINED_ON}) + len({run.pool for run in RUNS} | {POOL}) + references,
+        "data": 1
+        + len(study.benchmarks)
+        + len({method(name).then for name in TRAINED_ON})
+        + len({run.pool for run in RUNS} | {POOL})
+        + references,
         "embed": len(embedded) + references,
         "sample": len(SUBSETS),
         "filter": len(KEPT),

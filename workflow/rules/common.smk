@@ -18,6 +18,7 @@ from ballast.identity import constant
 from ballast.methods import plugin_constant
 from ballast.results.options import ARTEFACTS, options_for
 from ballast.runs import AS_IS, Run, from_path, measured, opponent, runs, seed, subset, trained
+from ballast.sections import UNKNOWN
 
 try:
     study = study_config.load(study_config.extended(config, workflow.configfiles))
@@ -82,9 +83,9 @@ RUNS = runs(study)
 MEASURED = measured(study)
 TRAINED = trained(study)
 SUBSETS = sorted({f"{RESULTS}/subsets/{stem}.csv" for run in TRAINED if (stem := subset(study, run))})
-METRICS = {
-    name: metric.model_dump(include={"benchmark", "judge"}) for name, metric in study.every_metric.items()
-}
+# Samplers of one behaviour.
+BEHAVIOURS = ("t1", "t2", "t3", "t4")
+METRICS = {name: metric.model_dump(include={"benchmark", "judge"}) for name, metric in study.every_metric.items()}
 
 # A pool that is rewritten is read as the unsafe pairs that it is made of.
 REWRITTEN = [name for name, pool in study.pools.items() if pool.rewrite]

@@ -49,13 +49,45 @@ def dataset_format(dataset):
     kind, data = DATASETS[dataset]
     usual = {"pool": "alpaca", "base": "alpaca", "references": "beavertails"}
     given = data.format or (data.source and study.sources[data.source].format)
-    return given or usual.get(kind, dataset.split("/")[-1])
+    # A person's own file is read as what its columns say.
+    own = "auto" if kind in ("pool", "base") and not data.world else None
+    return given or own or usual.get(kind, dataset.split("/")[-1])
 
 
 def dataset_options(wildcards):
     data = DATASETS[wildcards.dataset][1]
     drawn = {"order-seed": str(seed(study.seed, "rows", 0))} if data.order == "random" else {}
-    return options({"rows": str(data.rows or ""), **drawn})
+    columns = {"columns": json.dumps(data.columns, sort_keys=True)} if data.columns else {}
+    checked = DATASETS[wildcards.dataset][0] in ("pool", "base") and study.checks
+    share = {"unreadable": str(study.checks.unreadable)} if checked else {}
+    return options({"rows": str(data.rows or ""), **drawn, **columns, **share})
+
+
+def without_leaks(wildcards):
+    """The benchmarks whose prompts no row of this dataset may ask, where the study drops leaks."""
+    drops = study.checks and study.checks.leaks == "drop"
+    if DATASETS[wildcards.dataset][0] not in ("pool", "base") or not drops:
+        return []
+    return expand("{results}/data/benchmarks/{name}.parquet", results=RESULTS, name=study.benchmarks)
+
+
+def inspection_options():
+    """The files to look at, how they are read, what is asked of them, and what they may be."""
+    datasets = [
+        {"name": name, "path": data_file(data), "format": dataset_format(name), "columns": data.columns}
+        for name, data in INSPECTED.items()
+    ]
+    asked = {}
+    for run in TRAINED:
+        method = study.method(run.sampler)
+        kind = (
+            "T1" if method.sampler.endswith("-b") else method.sampler.upper() if method.sampler in BEHAVIOURS else "any"
+        )
+        pool = asked.setdefault(run.pool, {})
+        pool[kind] = max(run.n, pool.get(kind, 0))
+    checks = (study.checks or study_config.Checks()).model_dump()
+    about = {"study": study.study, "checks": checks, "labeller": study.labels.behaviour}
+    return as_json(about | {"datasets": datasets, "asked": asked})
 
 
 def template_file(name):
