@@ -2,20 +2,21 @@
 
 Inputs: scores.parquet; of pools that hold the same rows and are labelled by different judges, labels and subsets.
 Outputs: checks.md.
-Costs: CPU seconds. Only for a study with the experiment `checks`.
+Costs: CPU seconds. Only for a study with the experiment `checks` or `relabelling`.
 """
 
 
 def relabelled():
-    """The experiment's first pool, and those of the same rows that another judge labels: pool -> judge."""
-    if not study.experiments.checks:
+    """The first pool of `relabelling`, and those of the same rows that another judge labels: pool -> judge."""
+    if not study.experiments.relabelling:
         return {}
-    first, *others = study.experiments.checks.pools
+    first, *others = study.experiments.relabelling.pools
     rows = [study.pools[name].model_dump(exclude={"behaviour"}) for name in (first, *others)]
     same = [name for name, found in zip(others, rows[1:], strict=True) if found == rows[0]]
     return {name: labeller(name) for name in (first, *same) if name == first or labeller(name) != labeller(first)}
 
 
+CHECKED = [experiment for experiment in (study.experiments.checks, study.experiments.relabelling) if experiment]
 RELABELLED = relabelled()
 BEHAVIOURS = [f"{RESULTS}/labels/{pool}/behaviour.parquet" for pool in RELABELLED] if len(RELABELLED) > 1 else []
 # The subsets of both pools, [pool, sampler, n, trial, file].
@@ -27,7 +28,7 @@ RELABELLED_SUBSETS = sorted(
 
 
 def checks_options():
-    experiment = study.experiments.checks
+    experiment = CHECKED[0]
     return {
         "study": study.study,
         "synthetic": study.synthetic,
@@ -70,4 +71,4 @@ rule checks:
         " --options {params.options:q} --scores {input.scores:q} --labels {params.labels} --out {output.md:q} &> {log:q}"
 
 
-CHECKS = rules.checks.output if study.experiments.checks else []
+CHECKS = rules.checks.output if CHECKED else []

@@ -103,7 +103,7 @@ def second_task(options: Options, cells: dict) -> Iterator[str]:
     if not options.then:
         return
     yield "## A second fine-tuning on benign data"
-    alone = next((name for name, (of, _) in options.then.items() if of == NONE), None)
+    alone = {task: name for name, (of, task) in options.then.items() if of == NONE}
     for name, (of, task) in options.then.items():
         for n in [0] if of == NONE else options.n:
             rows = []
@@ -114,8 +114,8 @@ def second_task(options: Options, cells: dict) -> Iterator[str]:
                     rows.append([_metric(options, metric).label, _mean(before), _mean(after), _said(change)])
             yield f"### {markdown(short_label(of))}, n = {n}, then {markdown(task)}"
             yield pipe_table(["Metric", "Before", "After", "Change"], rows)
-            if alone and of != NONE:
-                yield _survival(options, cells["harm"], (of, name), alone, n)
+            if task in alone and of != NONE:
+                yield _survival(options, cells["harm"], (of, name), alone[task], n)
 
 
 def _survival(options: Options, cells: dict, pair: tuple[str, str], alone: str, n: int) -> str:
