@@ -50,10 +50,13 @@ include: "workflow/rules/results.smk"
 include: "workflow/rules/claims.smk"
 include: "workflow/rules/advice.smk"
 include: "workflow/rules/trouble.smk"
+include: "workflow/rules/spent.smk"
+include: "workflow/rules/checks.smk"
 include: "workflow/rules/explore.smk"
 include: "workflow/rules/adapters.smk"
 include: "workflow/rules/agreement.smk"
 include: "workflow/rules/verify.smk"
+include: "workflow/rules/gradient_report.smk"
 include: "workflow/rules/bill_options.smk"
 include: "workflow/rules/bill.smk"
 include: "workflow/rules/report.smk"
@@ -69,6 +72,8 @@ rule all:
         COMPARISONS,
         ADVICE,
         TROUBLE,
+        SPENT,
+        CHECKS,
         rules.explore.output,
         rules.pages.output,
         UNSETTLED,

@@ -106,6 +106,8 @@ def cpu_jobs():
         "comparison": len(COMPARISONS) // 2,
         "advice": int(bool(ADVICE)),
         "trouble": int(bool(TROUBLE)),
+        "spent": len(SPENT),
+        "checks": int(bool(CHECKS)),
         "explore": 1,
         "about": 1,
         "cost": 1,
