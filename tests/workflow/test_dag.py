@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from edits import DOCUMENTS
+from edits import DOCUMENTS, SMALL
 
 from ballast import config
 from ballast.runs import runs, subset
@@ -147,9 +147,7 @@ def test_a_copy_that_is_not_there_is_named_before_any_job(tmp_path):
     ],
 )
 def test_targets_by_name(tmp_path, target, present, absent):
-    done = snakemake(
-        target, "--dry-run", "--quiet", "rules", "--configfile", ROOT / "config/mini.yaml", folder=tmp_path
-    )
+    done = snakemake(target, "--dry-run", "--quiet", "rules", "--configfile", ROOT / SMALL, folder=tmp_path)
     found = counts(done.stdout)
     assert present in found and absent not in found
 
