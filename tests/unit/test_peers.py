@@ -144,6 +144,22 @@ def test_lisa_takes_turns_from_the_safety_rows(model, rows, tmp_path, monkeypatc
     assert log["alignment_steps"] == 3 and log["steps"] == 6
 
 
+def test_lisa_is_drawn_back_to_where_it_switched(model, rows, tmp_path, monkeypatch):
+    """K1 = 2, K2 = 3: the states begin at steps 0, 2 and 5."""
+    weights, anchors, samples = [], [], lisa.Lisa.get_batch_samples
+
+    def look(trainer, *given):
+        weights.append(torch.cat([parameter.detach().flatten() for _, parameter in trainer.learnt()]))
+        found = samples(trainer, *given)
+        anchors.append(torch.cat([value.flatten() for value in trainer.anchor.values()]))
+        return found
+
+    monkeypatch.setattr(lisa.Lisa, "get_batch_samples", look)
+    trained("lisa", model, rows, tmp_path, RESPONSES | {"warmup_steps": 0})
+    assert len({tuple(each.tolist()) for each in weights}) == 6
+    assert all(torch.equal(anchors[step], weights[switch]) for step, switch in enumerate([0, 0, 2, 2, 2, 5]))
+
+
 def test_lisas_proximal_term_by_hand():
     """Weights (1, 2), those at the switch (0, 2), rho 3 and a gradient of (1, 1): (1, 1) + 3 (1, 0)."""
     weight = torch.nn.Parameter(torch.tensor([1.0, 2.0]))
