@@ -51,10 +51,12 @@ include: "workflow/rules/claims.smk"
 include: "workflow/rules/advice.smk"
 include: "workflow/rules/trouble.smk"
 include: "workflow/rules/checks.smk"
+include: "workflow/rules/spent.smk"
 include: "workflow/rules/explore.smk"
 include: "workflow/rules/adapters.smk"
 include: "workflow/rules/agreement.smk"
 include: "workflow/rules/verify.smk"
+include: "workflow/rules/gradient_report.smk"
 include: "workflow/rules/bill_options.smk"
 include: "workflow/rules/bill.smk"
 include: "workflow/rules/report.smk"
@@ -71,6 +73,7 @@ rule all:
         ADVICE,
         TROUBLE,
         CHECKS,
+        SPENT,
         rules.explore.output,
         rules.pages.output,
         UNSETTLED,

@@ -107,6 +107,7 @@ def cpu_jobs():
         "advice": int(bool(ADVICE)),
         "trouble": int(bool(TROUBLE)),
         "checks": int(bool(CHECKS)),
+        "spent": len(SPENT),
         "explore": 1,
         "about": 1,
         "cost": 1,

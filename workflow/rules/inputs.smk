@@ -336,8 +336,11 @@ def comparing_stand_ins():
     return {name: said.format(name) for name, each in study.pairwise.items() if each.model and each.model.world}
 
 
-def artefact_options(artefact):
-    """The part of the config that one table or figure shows; nothing else makes it run again."""
+def artefact_options(artefact, runs_shown=None):
+    """The part of the config that one table or figure shows; nothing else makes it run again.
+
+    Its experiment is that of EXPERIMENT, or `runs_shown`: models, pools, samplers, n, trials.
+    """
     experiment = getattr(study.experiments, EXPERIMENT.get(artefact, ""), None)
     labels = study.labels
     everything = {
@@ -353,8 +356,8 @@ def artefact_options(artefact):
         "stand_ins": stand_ins(study.judges) | comparing_stand_ins(),
         "published": {name: model.published for name, model in study.models.items() if model.published},
     }
-    if experiment:
-        everything["experiment"] = experiment.model_dump()
+    if experiment or runs_shown:
+        everything["experiment"] = runs_shown or experiment.model_dump()
     return as_json(options_for(artefact, everything))
 
 

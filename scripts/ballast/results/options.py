@@ -35,6 +35,7 @@ ARTEFACTS = {
     ),
     "tables/categories": Artefact(("harm",), one=("models", "pools")),
     "tables/beyond": Artefact(("harm", "asr", "over_refusal", "helpfulness"), one=("models", "pools")),
+    "spent": Artefact(("harm",), one=("models", "pools")),
     "figures/beyond": Artefact(("harm", "over_refusal"), one=("models", "pools")),
     "figures/frontier": Artefact(("harm", "over_refusal", "helpfulness"), one=("models", "pools")),
     "figures/budget": Artefact(("harm",), one=("models", "pools")),
@@ -56,6 +57,7 @@ ARTEFACTS = {
         one=("models", "pools"),
         targets=("harm", "asr", "over_refusal", "helpfulness_loss"),
     ),
+    "gradients": Artefact(("harm", "over_refusal"), one=("models", "pools")),
     "trouble": Artefact(("harm", "asr", "over_refusal"), one=("models", "pools")),
 }
 AXES = ("models", "pools", "samplers", "n")
