@@ -50,13 +50,8 @@ include: "workflow/rules/results.smk"
 include: "workflow/rules/claims.smk"
 include: "workflow/rules/advice.smk"
 include: "workflow/rules/trouble.smk"
-<<<<<<< HEAD
-include: "workflow/rules/checks.smk"
-include: "workflow/rules/spent.smk"
-=======
 include: "workflow/rules/spent.smk"
 include: "workflow/rules/checks.smk"
->>>>>>> 7d46a17fd09679382a6c737957b7934cd0d8aa34
 include: "workflow/rules/explore.smk"
 include: "workflow/rules/adapters.smk"
 include: "workflow/rules/agreement.smk"
@@ -77,13 +72,8 @@ rule all:
         COMPARISONS,
         ADVICE,
         TROUBLE,
-<<<<<<< HEAD
-        CHECKS,
-        SPENT,
-=======
         SPENT,
         CHECKS,
->>>>>>> 7d46a17fd09679382a6c737957b7934cd0d8aa34
         rules.explore.output,
         rules.pages.output,
         UNSETTLED,

@@ -106,13 +106,8 @@ def cpu_jobs():
         "comparison": len(COMPARISONS) // 2,
         "advice": int(bool(ADVICE)),
         "trouble": int(bool(TROUBLE)),
-<<<<<<< HEAD
-        "checks": int(bool(CHECKS)),
-        "spent": len(SPENT),
-=======
         "spent": len(SPENT),
         "checks": int(bool(CHECKS)),
->>>>>>> 7d46a17fd09679382a6c737957b7934cd0d8aa34
         "explore": 1,
         "about": 1,
         "cost": 1,
