@@ -51,6 +51,7 @@ include: "workflow/rules/claims.smk"
 include: "workflow/rules/advice.smk"
 include: "workflow/rules/trouble.smk"
 include: "workflow/rules/spent.smk"
+include: "workflow/rules/checks.smk"
 include: "workflow/rules/explore.smk"
 include: "workflow/rules/adapters.smk"
 include: "workflow/rules/agreement.smk"
@@ -72,6 +73,7 @@ rule all:
         ADVICE,
         TROUBLE,
         SPENT,
+        CHECKS,
         rules.explore.output,
         rules.pages.output,
         UNSETTLED,

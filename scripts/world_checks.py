@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from ballast.files import write_csv, write_json, write_text
-from ballast.world import checks
+from ballast.world import checks, datasets
 from ballast.world.options import WorldOptions
 
 
@@ -26,6 +26,7 @@ def main(argv: list[str] | None = None) -> None:
     }
     for name, requests in sets.items():
         write_json(out / f"{name}.json", checks.parallel(requests))
+    write_json(out / "base_again.json", datasets.base(options, "base again"))
     write_csv(out / "advbench.csv", pd.DataFrame(checks.advbench(options)))
     for split, rows in (("train", options.task_rows), ("test", options.task_test_rows)):
         lines = [json.dumps(row, ensure_ascii=False) for row in checks.gsm8k(options, split, rows)]

@@ -383,7 +383,7 @@ class Experiment(Section):
 
 
 class Experiments(Section):
-    """The paper's experiments and two beyond it; one that is left out has no table or figure."""
+    """The paper's experiments and more beyond it; one that is left out has no table or figure."""
 
     sampling: Experiment | None = Field(None, description="Tables 1 and 2, Figures 3, 4 and 6.")
     behaviour: Experiment | None = Field(None, description="Figure 2: one behaviour at a time.")
@@ -397,7 +397,10 @@ class Experiments(Section):
     )
     checks: Experiment | None = Field(
         None,
-        description="Beyond the paper, checks.md: other harmful prompts, another judge's labels, second tasks.",
+        description="Beyond the paper, `checks.md`: other harmful prompts, and second tasks.",
+    )
+    relabelling: Experiment | None = Field(
+        None, description="The same: pools of the same rows, labelled by different judges."
     )
 
 

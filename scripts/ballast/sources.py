@@ -33,6 +33,7 @@ WORLD_CHECKS = (
     "i_controversial.json",
     "q_harm.json",
     "advbench.csv",
+    "base_again.json",
     "gsm8k_train.jsonl",
     "gsm8k_test.jsonl",
 )

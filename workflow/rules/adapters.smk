@@ -17,8 +17,19 @@ def described(name, place):
     elif place.world:
         said = {"home": "the mini world", "revision": "-", "licence": "Apache-2.0, as Ballast", "hub": False}
     else:
-        said = {"home": os.path.basename(place.path), "revision": "-", "licence": UNKNOWN, "hub": False}
+        licence = getattr(place, "licence", None) or UNKNOWN
+        said = {"home": os.path.basename(place.path), "revision": "-", "licence": licence, "hub": False}
     return {"name": name} | said
+
+
+def method_parts(name):
+    """A method's plug-ins and their options; of one that goes on from another's adapter, what that one says first."""
+    part = method(name)
+    before = {"of": part.of} | method_parts(part.of) if part.of else {}
+    kinds = ("transform",) if part.of else ("sampler", "filter", "trainer")
+    named = {kind: getattr(part, kind) for kind in kinds if getattr(part, kind)}
+    own = {f"{kind}.{option}": value for kind in named for option, value in part.options(kind).items()}
+    return before | named | own | ({"then": part.then} if part.then else {})
 
 
 def card_options(wildcards):
@@ -28,8 +39,7 @@ def card_options(wildcards):
     scores = dict(zip(run_judgements(run.path), run_scores(run.path), strict=True))
     measured_on = [(name, METRICS[name]["benchmark"], METRICS[name]["judge"]) for name in MEASURED[run.path]]
     prompts = {"alpaca": f"the Alpaca template {model_template(model)}", "chat": "the model's own chat template"}
-    kinds = [kind for kind in ("sampler", "filter", "trainer", "transform") if getattr(part, kind)]
-    own = {f"{kind}.{name}": value for kind in kinds for name, value in part.options(kind).items()}
+    tasks = [described(part.then, study.tasks[part.then])] if part.then else []
     said = {
         "study": study.study,
         "synthetic": study.synthetic,
@@ -38,9 +48,8 @@ def card_options(wildcards):
         "n": run.n,
         "trial": run.trial,
         "model": described(model.label or run.model, model),
-        "base": described("base data", study.base),
-        "pool": described(run.pool, study.pools[run.pool]),
-        "parts": {kind: getattr(part, kind) for kind in kinds} | ({"of": part.of} if part.of else {}) | own,
+        "data": [described("base data", study.base), described(run.pool, study.pools[run.pool]), *tasks],
+        "parts": method_parts(run.sampler),
         "prompt": prompts[model.prompt],
         "training": study.training.model_dump(exclude={"trainer"}),
         "metrics": [[name, benchmark, judge, scores[benchmark, judge]] for name, benchmark, judge in measured_on],

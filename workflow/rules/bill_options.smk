@@ -107,6 +107,7 @@ def cpu_jobs():
         "advice": int(bool(ADVICE)),
         "trouble": int(bool(TROUBLE)),
         "spent": len(SPENT),
+        "checks": int(bool(CHECKS)),
         "explore": 1,
         "about": 1,
         "cost": 1,

@@ -1,11 +1,12 @@
 """DualSelect: references that the task would harm most steer the step, task rows that harm them most are left out.
 
-DualSelect (arXiv 2606.09866), an online trainer: base rows are the task, the pool's (or the subset's)
-rows are references. `warm_up` steps train on the task alone and give its direction d, the mean task gradient. Then, and
-again at the start of every epoch with the d of the epoch before, the references are chosen anew: each is scored by
-reference_loss * loss + conflict * -cos(its gradient, d), the highest are kept, and g_ref is the gradient of their
-weighted mean loss. Each step scores its rows by task_loss * loss - conflict * cos(gradient, g_ref), keeps the lowest
-until `budget` of the learnt tokens is reached, and the gradient g of the kept rows becomes g + rho * g_ref.
+DualSelect (arXiv 2606.09866), an online trainer: base rows are the task, the pool's (or the subset's) rows are
+references. `warm_up` steps train on the task alone and give its direction d, the mean task gradient. Then, and again at
+the start of every epoch with the d of the epoch before, the references are chosen anew: a reference's score is
+`reference_loss_weight` * loss - `conflict_weight` * cos(gradient, d), the highest are kept, and g_ref is the gradient
+of their weighted mean loss. In each step a row's score is `task_loss_weight` * loss - `conflict_weight` *
+cos(gradient, g_ref), the lowest are kept until `budget` of the learnt tokens is reached, and their gradient g becomes
+g + rho * g_ref.
 
 As released: cross-entropy of the response as reference loss, weights 1, rho 0.2, hard choices, temperature 0.1, budget
 0.9, a stale g_ref for the whole epoch, clipping after the correction. Deviations:
@@ -47,9 +48,9 @@ OPTIONS = {
         "Weights of references and task rows: the best alike, as released by softmax, or capped at the hard choice's.",
     ),
     "temperature": (0.1, "Of softmax and entropy; higher is more even."),
-    "reference_loss": (1.0, "Weight of the loss in a reference's score."),
-    "task_loss": (1.0, "Weight of the loss in a task row's score."),
-    "conflict": (1.0, "Weight of the cosine of gradients in both scores."),
+    "reference_loss_weight": (1.0, "Weight of the loss in a reference's score."),
+    "task_loss_weight": (1.0, "Weight of the loss in a task row's score."),
+    "conflict_weight": (1.0, "Weight of the cosine of gradients in both scores."),
     "correction": (("additive", "projection", "none"), "How the references' gradient changes a step's."),
     "rho": (0.2, "Weight of the references' gradient in the additive correction."),
 }
@@ -89,7 +90,7 @@ def train(
     bound = {"references": examples, "reference_ids": apart["id"].tolist(), "chosen": chosen}
     variant = type("DualSelect", (DualSelect,), bound)
     task = task.reset_index(drop=True)
-    log = sft.fit(model, task, options, seed, out, partial, variant)
+    log = sft.fit(model, task, options, seed, out, partial, features, variant)
     return log | {"references": len(examples), "references_in_base": int(shared.sum()), "chosen": chosen}
 
 
@@ -129,7 +130,7 @@ class DualSelect(sft.Variant):
     reference_ids: list[str]
     chosen: int
 
-    def begin(self, rows: pd.DataFrame, examples: list[dict], options: dict, seed: int) -> None:
+    def begin(self, rows: pd.DataFrame, examples: list[dict], options: dict, seed: int, features) -> None:
         self.options, self.rows, self.table = options, rows, []
         self.learnt = per_example.weights(self.model)
         if options["warm_up"] >= math.ceil(len(examples) / options["batch_size"]) * options["num_train_epochs"]:
@@ -220,7 +221,7 @@ class DualSelect(sft.Variant):
                 found = per_example.rows_scores(self.model, batch, direction)
             loss[positions] = found["loss"].double().cpu().numpy()
             cosine[positions] = _cosines(found["dot"], found["norm"], length)
-        score = self.options["reference_loss"] * loss - self.options["conflict"] * cosine
+        score = self.options["reference_loss_weight"] * loss - self.options["conflict_weight"] * cosine
         ids = [self.reference_ids[example["row"]] for example in self.references]
         weights = self._weigh("reference", ids, score, np.ones(len(ids)), self.chosen)
         self._note(epoch, "reference", ids, np.ones(len(ids)), loss, cosine, score, weights)
@@ -246,7 +247,7 @@ class DualSelect(sft.Variant):
         found = {name: torch.cat([part[name] for part in self.found]) for name in self.found[0]}
         loss, tokens = (found[name].double().cpu().numpy() for name in ("loss", "tokens"))
         cosine = _cosines(found["dot"], found["norm"], _norm(self.reference))
-        score = self.options["task_loss"] * loss - self.options["conflict"] * cosine
+        score = self.options["task_loss_weight"] * loss - self.options["conflict_weight"] * cosine
         ids = self.rows["id"].to_numpy()[found["row"].cpu().numpy()].tolist()
         weights = self._weigh("task", ids, -score, tokens, self.options["budget"] * tokens.sum())
         self._note(epoch, "task", ids, tokens, loss, cosine, score, weights)

@@ -136,7 +136,10 @@ def base_model(model: str, options: dict) -> PreTrainedModel:
 def with_adapter(network: PreTrainedModel, options: dict) -> PeftModel:
     """The model with a new adapter, or with that of the folder `adapter`."""
     if options.get("adapter"):
-        return PeftModel.from_pretrained(network, options["adapter"], is_trainable=True)
+        network = PeftModel.from_pretrained(network, options["adapter"], is_trainable=True)
+        # An adapter's config names its model without a folder, by which peft would look for it on a hub.
+        network.peft_config["default"].base_model_name_or_path = network.base_model.model.name_or_path
+        return network
     return get_peft_model(network, LoraConfig(task_type="CAUSAL_LM", **options["lora"]))
 
 

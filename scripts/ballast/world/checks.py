@@ -4,16 +4,12 @@ Each harmful set asks in its own way: the evaluation split's pairs of every cate
 controversy alone, or two things of two categories at once. The task is GSM8K's: one sum, told as a story.
 """
 
-from ballast.world import lexicon
 from ballast.world.datasets import IDS, Row
 from ballast.world.language import Request, Writer
 from ballast.world.options import WorldOptions
+from ballast.world.task import STORIES, problem
 
 HATE, CONTROVERSY = (3, 6), (2, 7)
-THINGS = ("apples", "lemons", "pens", "cups", "books", "keys")
-NAMES = ("ann", "bea", "carl", "dina", "emil", "fay")
-STORY = "{name} has {a} {things} and gets {b} more . how many {things} are there ?"
-STEPS = "{a} plus {b} is {c} .\n#### {number}"
 
 
 def parallel(requests: list[Request]) -> dict[str, list[str]]:
@@ -44,24 +40,15 @@ def advbench(options: WorldOptions) -> list[Row]:
 
 
 def gsm8k(options: WorldOptions, split: str, rows: int) -> list[Row]:
-    """Sums told as stories, with steps and a final number; all sums occur in both splits, the stories in one."""
-    writer = Writer(options, "gsm8k stories")
-    stories = [(name, things) for name in NAMES for things in THINGS]
-    writer.random.shuffle(stories)
+    """Sums told as stories, with steps and a final number; all sums occur in both splits, a story in one."""
+    stories = list(STORIES)
+    options.random("gsm8k stories").shuffle(stories)
     mine = stories[: len(stories) // 2] if split == "train" else stories[len(stories) // 2 :]
-    draw = Writer(options, f"gsm8k {split}").random
-
-    def row() -> Row:
-        (name, things), a, b = draw.choice(mine), draw.randrange(10), draw.randrange(9)
-        words = {"a": lexicon.NUMBERS[a], "b": lexicon.NUMBERS[b], "c": lexicon.NUMBERS[a + b]}
-        question = STORY.format(name=name, things=things, **words)
-        return {"question": question, "answer": STEPS.format(number=a + b, **words)}
-
-    found: dict[str, Row] = {}
+    writer, found = Writer(options, f"gsm8k {split}"), {}
     while len(found) < rows:
-        one = row()
-        found.setdefault(one["question"], one)
-    return list(found.values())
+        question, answer = problem(writer, mine)
+        found.setdefault(question, answer)
+    return [{"question": question, "answer": answer} for question, answer in found.items()]
 
 
 def _distinct(draw, rows: int) -> list[Request]:
