@@ -35,21 +35,28 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/inspect.smk"
 include: "workflow/rules/rewrite.smk"
 include: "workflow/rules/label.smk"
+include: "workflow/rules/gradients.smk"
 include: "workflow/rules/sample.smk"
 include: "workflow/rules/filter.smk"
 include: "workflow/rules/export.smk"
 include: "workflow/rules/settle.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/transform.smk"
+include: "workflow/rules/train_on.smk"
 include: "workflow/rules/generate.smk"
 include: "workflow/rules/judge.smk"
+include: "workflow/rules/pairwise.smk"
 include: "workflow/rules/results.smk"
 include: "workflow/rules/claims.smk"
 include: "workflow/rules/advice.smk"
 include: "workflow/rules/trouble.smk"
+include: "workflow/rules/spent.smk"
+include: "workflow/rules/checks.smk"
 include: "workflow/rules/explore.smk"
+include: "workflow/rules/adapters.smk"
 include: "workflow/rules/agreement.smk"
 include: "workflow/rules/verify.smk"
+include: "workflow/rules/gradient_report.smk"
 include: "workflow/rules/bill_options.smk"
 include: "workflow/rules/bill.smk"
 include: "workflow/rules/report.smk"
@@ -65,6 +72,8 @@ rule all:
         COMPARISONS,
         ADVICE,
         TROUBLE,
+        SPENT,
+        CHECKS,
         rules.explore.output,
         rules.pages.output,
         UNSETTLED,
@@ -84,6 +93,11 @@ rule tables:
 rule figures:
     input:
         FIGURES,
+
+
+rule cards:
+    input:
+        [f"{RESULTS}/runs/{run.path}/README.md" for run in RUNS],
 
 
 onstart:

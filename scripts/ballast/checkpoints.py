@@ -4,7 +4,8 @@ They live in a folder of the run's own, outside the outputs of its rule, and a c
 and of the same configuration. `whole.json` is written last: the digests of the checkpoint's files, and the run's key,
 a digest of each thing that the result depends on. Whatever else is found is deleted, never loaded.
 
-`scripts/train.py` opens the folder (`unfinished`); a trainer built on transformers' Trainer gives it to `train`.
+`scripts/train.py` opens the folder (`unfinished`); a trainer built on transformers' Trainer gives it to `train`, with
+whatever else it must remember between two steps (`Memory`).
 """
 
 import fcntl
@@ -21,6 +22,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
+from typing import Protocol
 
 import pandas as pd
 import torch
@@ -141,7 +143,17 @@ class Partial:
                 shutil.rmtree(folder)
 
 
-def train(trainer: Trainer, partial: Partial) -> None:
+class Memory(Protocol):
+    """What a trainer knows beyond weights, optimiser, schedule and random state."""
+
+    def save(self, folder: Path) -> None:
+        """Write it into a checkpoint's folder, under names of its own; the checkpoint is sealed afterwards."""
+
+    def load(self, folder: Path) -> None:
+        """Read it back, before the first step of a run that continues."""
+
+
+def train(trainer: Trainer, partial: Partial, memory: Memory | None = None) -> None:
     """Run a transformers Trainer to its end, from the last checkpoint where there is one.
 
     Its arguments must have `output_dir` = `partial.folder`, no `save_total_limit`, `save_only_model` off and
@@ -149,7 +161,7 @@ def train(trainer: Trainer, partial: Partial) -> None:
     after the step and its checkpoint; BallastError if a checkpoint cannot be written.
     """
     step = partial.last()
-    callback = Checkpoints(partial, step)
+    callback = Checkpoints(partial, step, memory)
     trainer.add_callback(callback)
     if step is not None:
         _say(f"continues from step {step}, {partial.checkpoint(step)}")
@@ -171,8 +183,8 @@ def train(trainer: Trainer, partial: Partial) -> None:
 class Checkpoints(TrainerCallback):
     """Asks transformers' Trainer for a checkpoint when it is due, seals it, and ends training when told to."""
 
-    def __init__(self, partial: Partial, step: int | None):
-        self.partial, self.step = partial, step
+    def __init__(self, partial: Partial, step: int | None, memory: Memory | None = None):
+        self.partial, self.step, self.memory = partial, step, memory
         self.minutes = math.inf if partial.minutes is None else partial.minutes
         self.received: signal.Signals | None = None
         self.saving = False
@@ -184,6 +196,8 @@ class Checkpoints(TrainerCallback):
         self.saved_at = time.monotonic()
         if state.best_global_step:  # the state names the folder by the path that it had when it was saved
             state.best_model_checkpoint = str(self.partial.checkpoint(state.best_global_step))
+        if self.memory and self.step is not None:
+            self.memory.load(self.partial.checkpoint(self.step))
 
     def on_epoch_begin(self, args, state, control, **_):
         # Some samplers draw the order of an epoch from torch's generator, so an order is found again from its state.
@@ -203,6 +217,8 @@ class Checkpoints(TrainerCallback):
     def on_save(self, args, state, control, **_):
         order = torch.get_rng_state() if _epoch_ends(state) else self.order
         save_file({"torch": order}, self.partial.checkpoint(state.global_step) / ORDER)
+        if self.memory:
+            self.memory.save(self.partial.checkpoint(state.global_step))
         self.partial.seal(state.global_step, state.best_global_step)
         self.saving, self.saved_at = False, time.monotonic()
         if self.received and state.global_step < state.max_steps:

@@ -10,11 +10,15 @@ import pyarrow.compute as pc
 from ballast import schemas, vectors
 from ballast.categories import CATEGORIES
 from ballast.files import BallastError, read_arrow
+from ballast.gradients import read as read_gradients
 from ballast.nearest import bits, mean_units
 from ballast.selection import Features
 
 # The files that a program may be given, each by an option of this name.
-FILES = ("behaviour", "category", "embedding", "references", "reference-embedding", "texts", "base-texts")
+FILES = (
+    *("behaviour", "category", "embedding", "references", "reference-embedding", "texts", "base-texts"),
+    *("gradients", "base-gradients", "reference-gradients", "logprobs", "base-logprobs"),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +46,11 @@ def load(
     reference_embedding=None,
     texts=None,
     base_texts=None,
+    gradients=None,
+    base_gradients=None,
+    reference_gradients=None,
+    logprobs=None,
+    base_logprobs=None,
 ) -> Features:
     """Features from the paths that are given; the others stay None."""
     known = {}
@@ -63,7 +72,22 @@ def load(
         known["texts"] = schemas.read(texts, schemas.PAIRS)
     if base_texts:
         known["base_texts"] = schemas.read(base_texts, schemas.PAIRS)
+    files = {"gradients": gradients, "base_gradients": base_gradients, "reference_gradients": reference_gradients}
+    known |= {name: read_gradients(path) for name, path in files.items() if path}
+    if logprobs or base_logprobs:
+        every = pd.concat([_logprobs(path) for path in (logprobs, base_logprobs) if path])
+        known["logprobs"] = every[~every.index.duplicated()]  # a row may be of the pool and of the base data
     return Features(**known)
+
+
+def _logprobs(path: str) -> pd.Series:
+    """id -> log-probabilities of the response's tokens, float32."""
+    table = read_arrow(path, ["id", "logprobs"])
+    if table.schema.field("logprobs").type != pa.list_(pa.float32()) or table["logprobs"].null_count:
+        raise BallastError(f"{path}: 'logprobs' must be lists of float32; delete the file and run again")
+    return pd.Series(
+        [each.values.to_numpy() for each in table["logprobs"]], index=table["id"].to_pandas(), dtype=object
+    )
 
 
 def _categories(path: str) -> pd.Series:

@@ -17,7 +17,8 @@ BY_MODEL = ("gradients", "base-gradients", "reference-gradients", "logprobs", "b
 
 @dataclass(frozen=True)
 class Method:
-    """The parts of a method by plug-in name; `of` is the method whose adapter is transformed, which trains for it."""
+    """The parts of a method by plug-in name; `of` is the method whose adapter is transformed, or trained further on the
+    task `then`, and which trains for it."""
 
     name: str
     sampler: str
@@ -25,6 +26,7 @@ class Method:
     filter: str | None = None
     transform: str | None = None
     of: str | None = None
+    then: str | None = None
     given: dict = field(default_factory=dict)
 
     def options(self, kind: str) -> dict:
@@ -78,7 +80,10 @@ def resolve(name: str, methods: dict[str, sections.Method], training: sections.T
         return Method(name, name, training.trainer)
     if section.of:
         parts = resolve(section.of, methods, training)
-        return Method(name, parts.sampler, parts.trainer, parts.filter, section.transform, section.of, section.options)
+        kept = {"sampler": parts.sampler, "trainer": parts.trainer, "filter": parts.filter}
+        return Method(
+            name, **kept, transform=section.transform, of=section.of, then=section.then, given=section.options
+        )
     return Method(name, section.sampler, section.trainer or training.trainer, section.filter, given=section.options)
 
 
@@ -97,11 +102,11 @@ def check(methods: dict[str, sections.Method], training: sections.Training) -> N
         _check_of(name, methods, samplers)
         method = resolve(name, methods, training)
         own = ("transform",) if section.of else ("sampler", "filter", "trainer")
-        known = {key: default for kind in own for key, default in _declared(kind, getattr(method, kind)).items()}
+        known = {key: default for kind in own for key, default in declared(kind, getattr(method, kind)).items()}
         for key, value in section.options.items():
             if key not in known:
                 raise ValueError(f"{place}.options: '{key}' is not an option{plugins.nearest(key, list(known))}")
-            _check_value(f"{place}.options.{key}", value, known[key])
+            check_value(f"{place}.options.{key}", value, known[key])
 
 
 def _check_of(name: str, methods: dict[str, sections.Method], samplers: list[str]) -> None:
@@ -117,7 +122,8 @@ def _check_of(name: str, methods: dict[str, sections.Method], samplers: list[str
         seen.append(section.of)
 
 
-def _check_value(place: str, value, declared) -> None:
+def check_value(place: str, value, declared) -> None:
+    """Raise ValueError where a value is not of the type of a plug-in's declared default, or not one of its choices."""
     if isinstance(declared, tuple):
         if value not in declared:
             raise ValueError(f"{place}: one of {', '.join(declared)} is wanted, got {value!r}")
@@ -136,7 +142,8 @@ def declared_options(kind: str, plugin: str | None) -> dict[str, tuple]:
     }
 
 
-def _declared(kind: str, plugin: str | None) -> dict[str, object]:
+def declared(kind: str, plugin: str | None) -> dict[str, object]:
+    """A plug-in's options as it declares them, by name: a default, or a tuple of choices."""
     return {name: value for name, (value, _) in plugin_constant(kind, plugin, "OPTIONS", {}).items()}
 
 

@@ -30,7 +30,7 @@ AFTER_HEAD = ("final_logit_softcapping", "logits_scaling", "logit_scale")
 
 def prepare(network) -> None:
     """Let a transformers model, within a peft adapter or not, attend as `collator` packs; for training only."""
-    _plain(network).set_attn_implementation(NAME)
+    plain(network).set_attn_implementation(NAME)
 
 
 def collator() -> DataCollatorWithFlattening:
@@ -90,8 +90,8 @@ class PackedTrainer(Trainer):
     """transformers' Trainer with `linear_cross_entropy` where the model's head is a plain frozen matrix."""
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        network = _plain(self.accelerator.unwrap_model(model))
-        if return_outputs or not _has_plain_head(network):
+        network = plain(self.accelerator.unwrap_model(model))
+        if return_outputs or not has_plain_head(network):
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         labels = inputs.pop("labels")
         # accelerate's autocast is around the forward of the whole model, which is not called here.
@@ -106,6 +106,16 @@ def linear_cross_entropy(hidden: torch.Tensor, head: torch.Tensor, labels: torch
 
     Not torch.nn.functional.linear_cross_entropy (torch 2.13): in bfloat16 that rounds the loss to three digits.
     """
+    return summed(token_losses(hidden, head, labels))
+
+
+def summed(losses: torch.Tensor) -> torch.Tensor:
+    """The sum of tokens' losses, a block at a time."""
+    return sum(part.sum() for part in losses.split(BLOCK))
+
+
+def token_losses(hidden: torch.Tensor, head: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """The same, each learnt token's apart, [tokens] in the order of the rows."""
     targets = labels[:, 1:].flatten()
     learnt = (targets != IGNORED).nonzero().squeeze(1)
     return _HeadLoss.apply(hidden[:, :-1].flatten(0, 1).index_select(0, learnt), head, targets[learnt])
@@ -117,9 +127,10 @@ class _HeadLoss(torch.autograd.Function):
     @staticmethod
     def forward(ctx, hidden: torch.Tensor, head: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         exact = torch.promote_types(hidden.dtype, torch.float32)
-        total = hidden.new_zeros((), dtype=exact)
+        losses = hidden.new_empty(len(targets), dtype=exact)
         gradient = torch.empty_like(hidden)
-        for rows, wanted, part in zip(hidden.split(BLOCK), targets.split(BLOCK), gradient.split(BLOCK), strict=True):
+        blocks = (value.split(BLOCK) for value in (hidden, targets, losses, gradient))
+        for rows, wanted, lost, part in zip(*blocks, strict=True):
             logits = (rows @ head.T).to(exact)
             wanted = wanted.unsqueeze(1)
             # Shifted and exponentiated in place: logsumexp would need a second copy and a second exponential.
@@ -127,26 +138,26 @@ class _HeadLoss(torch.autograd.Function):
             right = shifted.gather(1, wanted)
             powers = shifted.exp_()
             norms = powers.sum(dim=1, keepdim=True)
-            total += (norms.log() - right).sum()
+            lost.copy_((norms.log() - right).squeeze(1))
             probabilities = powers.div_(norms)
             probabilities.scatter_add_(1, wanted, torch.full_like(norms, -1.0))
             part.copy_(probabilities.to(head.dtype) @ head)
         ctx.save_for_backward(gradient)
-        return total
+        return losses
 
     @staticmethod
     def backward(ctx, scale: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         (gradient,) = ctx.saved_tensors
         # In the precision of the scale, one over the tokens of a step: bfloat16 would round it by up to 0.4 %.
-        return (gradient.to(scale.dtype) * scale).to(gradient.dtype), None, None
+        return (gradient.to(scale.dtype) * scale.unsqueeze(1)).to(gradient.dtype), None, None
 
 
-def _plain(network):
+def plain(network):
     """The transformers model within a peft model, or itself."""
     return network.get_base_model() if hasattr(network, "get_base_model") else network
 
 
-def _has_plain_head(network) -> bool:
+def has_plain_head(network) -> bool:
     head = network.get_output_embeddings()
     unchanged = all(getattr(network.config, name, None) in (None, 1, 1.0) for name in AFTER_HEAD)
     return type(head) is torch.nn.Linear and head.bias is None and not head.weight.requires_grad and unchanged

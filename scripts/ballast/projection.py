@@ -1,26 +1,68 @@
-"""Where the rows of a pool lie in a plane: the first two principal components of their unit embeddings."""
+"""A seeded random projection of per-example gradients that is exact in expectation and costs one pass over them.
+
+A signed count sketch (Charikar, Chen and Farach-Colton, 2002; as a projection Weinberger et al., arXiv 0902.2206): each
+coordinate goes, with a random sign, to one of `dimensions` sums. For gradients x and y of any size the projected inner
+product has expectation <x, y> and a variance of at most 2 |x|^2 |y|^2 / dimensions, as a dense Gaussian matrix has,
+which LESS uses (arXiv 2402.04333) and which 40 million weights times 8,192 would make too large to hold.
+
+Within a block of `dimensions` coordinates the place is the coordinate's own, shifted round by a random number: the
+coordinates of a block never meet, those of two blocks do with probability 1 / dimensions, and all is a gather and a sum
+in a fixed order, so that equal gradients give equal bytes on a GPU too.
+"""
+
+import hashlib
 
 import numpy as np
+import torch
 
-from ballast.vectors import Vectors
+BLOCKS = 64  # that are gathered at a time, which bounds the indices in memory
 
 
-def plane(vectors: Vectors) -> tuple[np.ndarray, np.ndarray]:
-    """Coordinates, float32, shape rows x 2, and the share of the variance that each of the two explains.
+class Projection:
+    """The projection of gradients of named weights; each weight's part depends on the seed and its name alone."""
 
-    Read block by block; each component points where its largest weight is positive, so the picture never mirrors.
-    """
-    rows = np.arange(len(vectors))
-    total, products = np.zeros(vectors.dimensions), np.zeros((vectors.dimensions, vectors.dimensions))
-    for _, block, norms in vectors.blocks(rows):
-        units = block.astype(np.float64) / norms[:, None]
-        total += units.sum(axis=0)
-        products += units.T @ units
-    mean = total / len(vectors)
-    variances, components = np.linalg.eigh(products / len(vectors) - np.outer(mean, mean))
-    axes = components[:, [-1, -2]]
-    axes *= np.sign(axes[np.abs(axes).argmax(axis=0), [0, 1]])
-    found = np.empty((len(vectors), 2), np.float32)
-    for part, block, norms in vectors.blocks(rows):
-        found[part] = (block / norms[:, None] - mean) @ axes
-    return found, variances[[-1, -2]] / max(variances.sum(), np.finfo(float).tiny)
+    def __init__(self, dimensions: int, seed: int):
+        self.dimensions, self.seed = dimensions, seed
+        self._parts: dict[tuple, tuple[torch.Tensor, torch.Tensor]] = {}
+
+    def __call__(self, name: str, gradients: torch.Tensor) -> torch.Tensor:
+        """One weight's part of the projected gradients, float32, rows x dimensions; `gradients`: rows x any shape."""
+        rows, width = gradients.flatten(1), self.dimensions
+        signs, shifts = self._part(name, rows.shape[1], rows.device)
+        found = rows.new_zeros((len(rows), width), dtype=torch.float32)
+        for begin in range(0, len(shifts), BLOCKS):
+            some = slice(begin * width, (begin + BLOCKS) * width)
+            signed = rows[:, some].float() * signs[some]
+            signed = torch.nn.functional.pad(signed, (0, -signed.shape[1] % width)).unflatten(1, (-1, width))
+            places = (torch.arange(width, device=rows.device) - shifts[begin : begin + BLOCKS, None]) % width
+            found += signed.gather(2, places.expand(len(rows), -1, -1)).sum(dim=1)
+        return found
+
+    def _part(self, name: str, size: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+        """The signs of a weight's coordinates and the shifts of its blocks; drawn on the CPU, so alike everywhere."""
+        key = (name, size, device)
+        if key not in self._parts:
+            digest = hashlib.sha256(f"{self.seed}|{name}|{size}".encode()).digest()
+            random = torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+            signs = torch.randint(0, 2, (size,), generator=random, dtype=torch.int8) * 2 - 1
+            shifts = torch.randint(0, self.dimensions, (-(-size // self.dimensions),), generator=random)
+            self._parts[key] = signs.to(device), shifts.to(device)
+        return self._parts[key]
+
+
+class Sums:
+    """Projected gradients and exact norms of a batch of rows, summed over the weights as they come."""
+
+    def __init__(self, projection: Projection):
+        self._projection, self._projected, self._squares = projection, 0, 0
+
+    def add(self, name: str, gradients: torch.Tensor) -> None:
+        """Add one weight's gradients, rows x any shape."""
+        self._projected = self._projected + self._projection(name, gradients)
+        self._squares = self._squares + gradients.flatten(1).square().sum(dim=1, dtype=torch.float64)
+
+    def norms(self) -> np.ndarray:
+        return self._squares.sqrt().cpu().numpy()
+
+    def projected(self) -> np.ndarray:
+        return self._projected.cpu().numpy()

@@ -13,7 +13,8 @@ import pyarrow as pa
 
 from ballast.categories import CATEGORIES
 from ballast.files import BallastError
-from ballast.nearest import bits
+from ballast.gradients import Gradients
+from ballast.nearest import DIGITS, bits
 from ballast.vectors import Vectors, arrow_ids, positions
 
 PART = 65_536  # ids that are Python's at a time
@@ -34,6 +35,8 @@ class Features:
 
     behaviour: id -> T1..T4 or unknown. categories: id -> category ids, its own first. embedding: of every row.
     references: mean unit embedding of each category's references, float64, shape 14 x dimensions.
+    gradients, base_gradients, reference_gradients: of the pool, the base data and the references, for one model.
+    logprobs: id -> log-probabilities of the response's tokens under that model as it is, of pool, base data or both.
     texts, base_texts: the rows themselves of the pool and of the base data (schemas.PAIRS).
     """
 
@@ -41,6 +44,10 @@ class Features:
     categories: pd.Series | None = None
     embedding: Vectors | None = None
     references: np.ndarray | None = None
+    gradients: Gradients | None = None
+    base_gradients: Gradients | None = None
+    reference_gradients: Gradients | None = None
+    logprobs: pd.Series | None = None
     texts: pd.DataFrame | None = None
     base_texts: pd.DataFrame | None = None
 
@@ -86,6 +93,24 @@ def _drawn(ids: pa.ChunkedArray, digests: np.ndarray, n: int, seed: int) -> list
     if len(ids) > n > 0:
         ids = ids.take(np.flatnonzero(digests <= np.partition(digests, n - 1)[n - 1]))
     return random_order(ids.to_pylist(), seed)[:n]
+
+
+def gumbel(ids: Iterable[str], seed: int) -> np.ndarray:
+    """Standard Gumbel noise of each id, float64: the n highest of scores plus noise are n draws by softmax(scores).
+
+    Without replacement, one after the other (Yellott, 1977). Where all scores are equal they are those of `draw`.
+    """
+    uniform = (_digests(arrow_ids(ids), seed).astype(float) + 0.5) / 2.0**64
+    return -np.log(-np.log1p(-uniform))
+
+
+def highest(ids: Iterable[str], scores: np.ndarray, n: int) -> list[str]:
+    """Ids of the n highest scores, ranked; to 6 digits, since float noise must not decide, and ties go by id."""
+    scores, ids = np.round(scores, DIGITS), arrow_ids(ids)
+    if len(ids) > n > 0:
+        some = np.flatnonzero(scores >= np.partition(scores, -n)[-n])
+        ids, scores = ids.take(some), scores[some]
+    return [row for _, row in sorted(zip((-scores).tolist(), ids.to_pylist(), strict=True))][:n]
 
 
 def first(ids: list[str], n: int) -> Selection:

@@ -111,27 +111,37 @@ def in_memory(ids: Iterable[str], matrix: np.ndarray) -> Vectors:
 
 def read(path: str | Path) -> Vectors:
     """Map an embedding file into memory; BallastError where it is torn or holds something else."""
+    batches, schema, mapped = batches_of(path)
+    if schema.names != ["id", "embedding"] or schema.types != [IDS, pa.list_(pa.float16(), _dimensions(schema))]:
+        wanted = "columns 'id' (large_string) and 'embedding' (fixed_size_list of halffloat)"
+        raise BallastError(f"{path}: not an embedding file, which has {wanted}; delete it and run again")
+    return vectors_of(path, batches, mapped)
+
+
+def batches_of(path: str | Path) -> tuple[list[pa.RecordBatch], pa.Schema, mmap.mmap]:
+    """The record batches of an Arrow file that is mapped, not read, and their schema."""
     try:
         with open(path, "rb") as file:
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         with pa.ipc.open_file(pa.py_buffer(mapped)) as reader:
-            batches = [reader.get_batch(number) for number in range(reader.num_record_batches)]
-            schema = reader.schema
+            return [reader.get_batch(number) for number in range(reader.num_record_batches)], reader.schema, mapped
     except FileNotFoundError:
         raise BallastError(f"{path}: no such file") from None
     except (pa.ArrowInvalid, OSError, ValueError) as error:  # an empty file cannot be mapped
         said = (str(error).splitlines() or [""])[0]
         raise BallastError(f"{path}: not a whole Arrow file; delete it and run again ({said})") from None
-    if schema.names != ["id", "embedding"] or schema.types != [IDS, pa.list_(pa.float16(), _dimensions(schema))]:
-        wanted = "columns 'id' (large_string) and 'embedding' (fixed_size_list of halffloat)"
-        raise BallastError(f"{path}: not an embedding file, which has {wanted}; delete it and run again")
+
+
+def vectors_of(path: str | Path, batches: list[pa.RecordBatch], mapped: mmap.mmap) -> Vectors:
+    """The vectors of record batches whose first column is the id and whose last is the vector."""
     if not batches:
         raise BallastError(f"{path}: no rows")
-    if any(column.null_count for batch in batches for column in (*batch.columns, batch.column(1).values)):
+    columns = [(batch.column(0), batch.column(batch.num_columns - 1)) for batch in batches]
+    if any(column.null_count for ids, lists in columns for column in (ids, lists, lists.values)):
         raise BallastError(f"{path}: a value is missing; delete the file and run again")
-    shape = (-1, _dimensions(schema))
-    matrices = [batch.column(1).flatten().to_numpy(zero_copy_only=True).reshape(shape) for batch in batches]
-    return Vectors(pa.chunked_array([batch.column(0) for batch in batches], IDS), matrices, str(path), mapped)
+    shape = (-1, _dimensions(batches[0].schema))
+    matrices = [lists.flatten().to_numpy(zero_copy_only=True).reshape(shape) for _, lists in columns]
+    return Vectors(pa.chunked_array([ids for ids, _ in columns], IDS), matrices, str(path), mapped)
 
 
 def write(path: str | Path, parts: Iterable[tuple[Sequence[str], np.ndarray]]) -> None:

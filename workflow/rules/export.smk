@@ -69,26 +69,26 @@ EXPORTED = ("subset.jsonl", "ids.csv", "README.md", "dataset_info.json", "pool.p
 EXPORTS = [f"{stem[:-4]}/{name}" for stem in SUBSETS if "/n0/" not in stem for name in EXPORTED]
 
 
-rule projection:
+rule plane:
     input:
         embedding=f"{RESULTS}/embeddings/pools/{{pool}}.arrow",
     output:
         plane=f"{RESULTS}/embeddings/planes/{{pool}}.parquet",
     log:
-        f"{RESULTS}/logs/projection/{{pool}}.log",
+        f"{RESULTS}/logs/plane/{{pool}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/projection/{{pool}}.jsonl"
+        f"{RESULTS}/benchmarks/plane/{{pool}}.jsonl"
     conda:
         "../../envs/ballast.yaml"
     resources:
         mem_mb=2000,
         runtime=10,
     params:
-        code=code_identity("projection"),
+        code=code_identity("plane"),
     message:
         "Put pool {wildcards.pool} into a plane"
     shell:
-        "stage projection --record {params.code} {output:q} --"
+        "stage plane --record {params.code} {output:q} --"
         " --embedding {input.embedding:q} --out {output.plane:q} &> {log:q}"
 
 

@@ -182,6 +182,11 @@ def judge_options(name):
     return as_json(common | model | {"template": template and template_file(template)})
 
 
+def labeller(pool):
+    """The judge that labels a pool's behaviour."""
+    return study.pools[pool].behaviour or study.labels.behaviour
+
+
 def judge_code(stage, name):
     """Code of a stage that judges: the stage, the judge and the backend that runs it."""
     return code_identity(stage, f"judges/{name}", f"backends/{study.judges[name].backend}")
@@ -297,7 +302,21 @@ def run_scores(run):
     return [f"{RESULTS}/runs/{run}/scores/{benchmark}.{judge}.parquet" for benchmark, judge in run_judgements(run)]
 
 
+def run_comparisons(run):
+    """The files of a run in which it is compared with another one."""
+    return [file for file, (_, judge) in zip(run_scores(run), run_judgements(run)) if judge in study.pairwise]
+
+
+def other_metrics():
+    """The sections of the metrics beyond the four that a run is measured by."""
+    named = {name for names in MEASURED.values() for name in names}
+    return {name: metric.model_dump() for name, metric in study.other_metrics.items() if name in named}
+
+
 def available(artefact):
+    if artefact in ("tables/other", "tables/pairwise"):
+        judges = [metric["judge"] for metric in other_metrics().values()]
+        return any(artefact == "tables/other" or judge in study.pairwise for judge in judges)
     return artefact not in EXPERIMENT or getattr(study.experiments, EXPERIMENT[artefact]) is not None
 
 
@@ -311,8 +330,17 @@ def stand_ins(judges):
     return {name: text for name in judges if (text := sources.stand_in(name, study.judges[name]))}
 
 
-def artefact_options(artefact):
-    """The part of the config that one table or figure shows; nothing else makes it run again."""
+def comparing_stand_ins():
+    """What stands in for a language model that compares, by `pairwise`."""
+    said = "{} is a tiny stand-in that answers in words, trained in the mini world."
+    return {name: said.format(name) for name, each in study.pairwise.items() if each.model and each.model.world}
+
+
+def artefact_options(artefact, runs_shown=None):
+    """The part of the config that one table or figure shows; nothing else makes it run again.
+
+    Its experiment is that of EXPERIMENT, or `runs_shown`: models, pools, samplers, n, trials.
+    """
     experiment = getattr(study.experiments, EXPERIMENT.get(artefact, ""), None)
     labels = study.labels
     everything = {
@@ -321,14 +349,15 @@ def artefact_options(artefact):
         "redact": study.redact,
         "judges": {name: metric.judge for name, metric in study.metrics},
         "benchmarks": {name: metric.benchmark for name, metric in study.metrics},
-        "labellers": {"behaviour": labels.behaviour},
+        "labellers": {"behaviour": labeller(POOL)},
         "targets": study.targets.model_dump(),
         "model_labels": {name: model.label or name for name, model in study.models.items()},
-        "stand_ins": stand_ins(study.judges),
+        "others": other_metrics(),
+        "stand_ins": stand_ins(study.judges) | comparing_stand_ins(),
         "published": {name: model.published for name, model in study.models.items() if model.published},
     }
-    if experiment:
-        everything["experiment"] = experiment.model_dump()
+    if experiment or runs_shown:
+        everything["experiment"] = runs_shown or experiment.model_dump()
     return as_json(options_for(artefact, everything))
 
 
@@ -345,7 +374,7 @@ def page_options():
         "synthetic": study.synthetic,
         "redact": study.redact,
         "runs": list(MEASURED),
-        "metrics": METRICS,
+        "metrics": study.metrics.model_dump(),
         "model_labels": {name: model.label or name for name, model in study.models.items()},
         "stand_ins": stand_ins([metric.judge for _, metric in study.metrics]),
     }
@@ -357,6 +386,7 @@ def artefact_inputs(artefact):
     return {
         "tables/table3": [labels, f"{RESULTS}/data/pools/{POOL}.parquet"],
         "figures/figure5": [labels],
+        "tables/pairwise": [file for run in MEASURED for file in run_comparisons(run)],
     }.get(artefact, [f"{RESULTS}/scores.parquet"])
 
 

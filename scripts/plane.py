@@ -1,6 +1,6 @@
 """Put the rows of a pool into a plane.
 
-projection.py --embedding EMBEDDING.arrow --out PLANE.parquet
+plane.py --embedding EMBEDDING.arrow --out PLANE.parquet
 """
 
 import argparse
@@ -10,7 +10,7 @@ import pandas as pd
 
 from ballast import vectors
 from ballast.files import write_parquet
-from ballast.projection import plane
+from ballast.plane import plane
 
 
 def main(arguments: argparse.Namespace) -> None:

@@ -1,0 +1,62 @@
+"""Losses and projected gradients of each row's response at a warmed-up adapter, without dropout.
+
+gradients.py --model DIR --adapter DIR --rows ROWS.parquet [--limit N --seed S] --options JSON --out GRADIENTS.arrow
+
+`--limit` takes so many rows, drawn by the seed.
+"""
+
+import argparse
+import json
+import sys
+
+import numpy as np
+from peft import PeftModel
+
+from ballast import given, gradients, memory, per_example, schemas
+from ballast.backends.transformers import load_tokenizer
+from ballast.projection import Projection, Sums
+from ballast.trainers.sft import base_model
+from ballast.weights import adapter_folder
+
+
+def main(arguments: argparse.Namespace) -> None:
+    options = json.loads(arguments.options)
+    rows = given.drawn(schemas.read_columns(arguments.rows, schemas.PAIRS), arguments.limit, arguments.seed)
+    tokenizer = load_tokenizer(arguments.model)
+    network = base_model(arguments.model, options)
+    network = PeftModel.from_pretrained(
+        network, adapter_folder(arguments.adapter), is_trainable=True, local_files_only=True
+    )
+    projection = Projection(options["dimensions"], options["projection_seed"])
+    with memory.enough(memory.lower("gradients.batch_size", options["batch_size"])):
+        parts = (
+            part(network, tokenizer, projection, examples, options["batch_size"])
+            for examples in given.parts(tokenizer, rows, options)
+        )
+        count = gradients.write(arguments.out, parts)
+    weights = per_example.weights(network).values()
+    size = sum(weight.numel() for weight in weights)
+    print(f"{count} gradients of {size} weights in {options['dimensions']} dimensions", file=sys.stderr)
+
+
+def part(network, tokenizer, projection: Projection, examples: list[dict], size: int) -> tuple:
+    """Ids, losses, norms and projected gradients of some examples, in their order."""
+    losses, norms = np.full(len(examples), np.nan), np.zeros(len(examples))
+    matrix = np.zeros((len(examples), projection.dimensions), np.float32)
+    for places, batch in given.batches(network, tokenizer, examples, size):
+        found = Sums(projection)
+        losses[places] = per_example.rows_pass(network, batch, found.add).cpu().numpy()
+        norms[places], matrix[places] = found.norms(), found.projected()
+    return [example["id"] for example in examples], losses, norms, matrix
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--adapter", required=True)
+    parser.add_argument("--rows", required=True)
+    parser.add_argument("--limit", type=int)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--options", required=True)
+    parser.add_argument("--out", required=True)
+    main(parser.parse_args())

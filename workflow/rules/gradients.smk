@@ -1,0 +1,130 @@
+"""Features that belong to a model: a warmed-up adapter, each row's gradient there, its log-probabilities before.
+
+Inputs: the model, data/base.parquet, the rows of a dataset (base, references, pools/<pool>).
+Outputs: features/<model>/warm_up/adapter_{model.safetensors,config.json} and training.json,
+features/<model>/gradients/<dataset>.arrow (id, loss, norm, projected gradient in float16; ballast/gradients.py),
+features/<model>/logprobs/<dataset>.parquet (id, log-probabilities of the response's tokens).
+Costs: the warm-up a twentieth of a run of the paper; gradients one forward and backward pass, log-probabilities one
+forward pass over the dataset. Made where a plug-in NEEDS them, and for the gradient report; memory does not grow with
+the dataset.
+"""
+
+WARM_UP = f"{RESULTS}/features/{{model}}/warm_up"
+
+
+def warm_up_options(wildcards):
+    """The study's training options, for a short run that nothing is held out of."""
+    training = study.training.model_dump() | {"validation_rows": 0, "num_train_epochs": study.gradients.warm_up_epochs}
+    return as_json(training | prompt_options(study.models[wildcards.model]))
+
+
+def given_options(wildcards, *names):
+    """How a model is given rows and their responses, and the keys of `gradients` that are named."""
+    training = study.training.model_dump(include={"max_length", "dtype", "load_in_8bit"})
+    ours = study.gradients.model_dump(include={"batch_size", *names})
+    return as_json(training | ours | prompt_options(study.models[wildcards.model]))
+
+
+def rows_limit(wildcards):
+    """Of references some are drawn; of everything else all rows are taken."""
+    drawn = wildcards.rows == "references"
+    return options(
+        {"limit": str(study.gradients.reference_rows), "seed": str(seed(study.seed, "rows", 0))} if drawn else {}
+    )
+
+
+rule warm_up:
+    input:
+        model=lambda wildcards: model_inputs(study.models[wildcards.model]),
+        base=f"{RESULTS}/data/base.parquet",
+    output:
+        adapter=f"{WARM_UP}/adapter_model.safetensors",
+        config=f"{WARM_UP}/adapter_config.json",
+        log=f"{WARM_UP}/training.json",
+    log:
+        f"{RESULTS}/logs/warm_up/{{model}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/warm_up/{{model}}.jsonl"
+    conda:
+        "../../envs/ballast.yaml"
+    resources:
+        mem_mb=1500,
+        runtime=60,
+        checkpoint_minutes=10,
+    params:
+        model=lambda wildcards: model_folder(study.models[wildcards.model]),
+        options=warm_up_options,
+        rows=study.gradients.warm_up_rows,
+        seed=seed(study.seed, "warm-up", 0),
+        out=subpath(output.adapter, parent=True),
+        partial=f"{RESULTS}/partial/warm_up/{{model}}",
+        code=code_identity("warm_up"),
+    message:
+        "Warm up an adapter of {wildcards.model}"
+    shell:
+        "stage warm_up --record {params.code} {output:q} --"
+        " --model {params.model:q} --base {input.base:q} --options {params.options:q} --rows {params.rows}"
+        " --seed {params.seed} --code {params.code} --out {params.out:q}"
+        " --partial {params.partial:q} --checkpoint-minutes {resources.checkpoint_minutes} &> {log:q}"
+
+
+rule gradients:
+    input:
+        model=lambda wildcards: model_inputs(study.models[wildcards.model]),
+        adapter=rules.warm_up.output.adapter,
+        config=rules.warm_up.output.config,
+        rows=f"{RESULTS}/data/{{rows}}.parquet",
+    output:
+        gradients=f"{RESULTS}/features/{{model}}/gradients/{{rows}}.arrow",
+    log:
+        f"{RESULTS}/logs/gradients/{{model}}/{{rows}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/gradients/{{model}}/{{rows}}.jsonl"
+    wildcard_constraints:
+        rows="base|references|pools/[^/]+",
+    conda:
+        "../../envs/ballast.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=120,
+    params:
+        model=lambda wildcards: model_folder(study.models[wildcards.model]),
+        adapter=subpath(input.adapter, parent=True),
+        options=lambda wildcards: given_options(wildcards, "dimensions", "projection_seed"),
+        limit=rows_limit,
+        code=code_identity("gradients"),
+    message:
+        "Take the gradients of {wildcards.rows} for {wildcards.model}"
+    shell:
+        "stage gradients --record {params.code} {output:q} --"
+        " --model {params.model:q} --adapter {params.adapter:q} --rows {input.rows:q} {params.limit}"
+        " --options {params.options:q} --out {output.gradients:q} &> {log:q}"
+
+
+rule logprobs:
+    input:
+        model=lambda wildcards: model_inputs(study.models[wildcards.model]),
+        rows=f"{RESULTS}/data/{{rows}}.parquet",
+    output:
+        logprobs=f"{RESULTS}/features/{{model}}/logprobs/{{rows}}.parquet",
+    log:
+        f"{RESULTS}/logs/logprobs/{{model}}/{{rows}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/logprobs/{{model}}/{{rows}}.jsonl"
+    wildcard_constraints:
+        rows="base|pools/[^/]+",
+    conda:
+        "../../envs/ballast.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        model=lambda wildcards: model_folder(study.models[wildcards.model]),
+        options=given_options,
+        code=code_identity("logprobs"),
+    message:
+        "Take the log-probabilities of {wildcards.rows} under {wildcards.model}"
+    shell:
+        "stage logprobs --record {params.code} {output:q} --"
+        " --model {params.model:q} --rows {input.rows:q} --options {params.options:q}"
+        " --out {output.logprobs:q} &> {log:q}"
