@@ -10,7 +10,7 @@ LENGTHS := $(if $(wildcard $(ALPACA)),--lengths $(ALPACA))
 SAFETY := $(BALLAST_DATA)/safety-tuned-llamas/safety_pool.vinid.json
 PAIRS := $(if $(wildcard $(SAFETY)),--pool $(SAFETY))
 
-.PHONY: study test test-workflow test-faults test-slurm test-browser test-study rehearsal test-vllm lint bench bench-gpu clean-study clean
+.PHONY: study test test-workflow test-faults test-slurm test-browser test-study rehearsal test-vllm lint bench bench-gpu dag clean-study clean
 
 study: $(READY)
 	$(ENV)/bin/snakemake
@@ -71,6 +71,10 @@ lint: $(READY)
 	$(ENV)/bin/ruff format --check scripts tests benchmarks
 	$(ENV)/bin/snakefmt --check Snakefile workflow
 	$(ENV)/bin/snakemake --lint
+
+# The picture of the rules in docs/, drawn again; needs Graphviz.
+dag: $(READY)
+	PYTHONPATH=scripts $(ENV)/bin/python scripts/dag_docs.py
 
 $(READY): envs/requirements.lock envs/slurm.lock
 	$(PYTHON) -m venv $(ENV)

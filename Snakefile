@@ -32,6 +32,7 @@ include: "workflow/rules/methods.smk"
 include: "workflow/rules/sources.smk"
 include: "workflow/rules/world.smk"
 include: "workflow/rules/data.smk"
+include: "workflow/rules/inspect.smk"
 include: "workflow/rules/rewrite.smk"
 include: "workflow/rules/label.smk"
 include: "workflow/rules/gradients.smk"
@@ -47,6 +48,7 @@ include: "workflow/rules/claims.smk"
 include: "workflow/rules/advice.smk"
 include: "workflow/rules/trouble.smk"
 include: "workflow/rules/explore.smk"
+include: "workflow/rules/adapters.smk"
 include: "workflow/rules/agreement.smk"
 include: "workflow/rules/verify.smk"
 include: "workflow/rules/gradient_report.smk"
@@ -83,6 +85,11 @@ rule tables:
 rule figures:
     input:
         FIGURES,
+
+
+rule cards:
+    input:
+        [f"{RESULTS}/runs/{run.path}/README.md" for run in RUNS],
 
 
 onstart:

@@ -1,20 +1,25 @@
 """Read one dataset in the schema of its source and write it in Ballast's row schema, with ids made of content.
 
-data.py --kind pool|base|references|benchmark --format READER --source FILE [--rows N] [--order-seed S]
-        --out ROWS.parquet
+data.py --kind pool|base|references|benchmark --format READER --source FILE [--columns JSON] [--rows N]
+        [--order-seed S] [--unreadable SHARE] [--without BENCHMARK.parquet...] --out ROWS.parquet
+
+With `--unreadable`, that share of the rows may be left out, and of a pool repeats and rows without a response.
+With `--without`, so are rows whose request is one of a benchmark's prompts.
 """
 
 import argparse
+import json
+import sys
 
 import pandas as pd
 
-from ballast import plugins, schemas
+from ballast import overlap, plugins, schemas
 from ballast.files import BallastError
-from ballast.rows import PAIR, content_id, with_ids
+from ballast.rows import PAIR, content_id, pairs_to_judge, with_ids
 
 
 def main(arguments: argparse.Namespace) -> None:
-    table = rows(plugins.load("readers", arguments.format).read(arguments.source), arguments.rows, arguments.order_seed)
+    table = rows(kept(arguments), arguments.rows, arguments.order_seed)
     if arguments.kind == "benchmark":
         table = with_ids(table, ("prompt",), arguments.source)
         schema = schemas.BENCHMARK
@@ -29,6 +34,26 @@ def main(arguments: argparse.Namespace) -> None:
         if absent:
             raise BallastError(f"{arguments.source}: no row has category {absent[0]} alone, so Cossim cannot score it")
     schemas.write(arguments.out, table, schema)
+
+
+def kept(arguments: argparse.Namespace) -> pd.DataFrame:
+    """The rows that are read, less those that may be left out; how many these are stands in the log."""
+    reader = plugins.load("readers", arguments.format)
+    known = hasattr(reader, "FORM")
+    given = {"columns": json.loads(arguments.columns), "unreadable": arguments.unreadable or 0} if known else {}
+    table = reader.read(arguments.source, **given)
+    whole = len(table)
+    if arguments.unreadable is not None and arguments.kind == "pool":
+        table = table[table["output"].str.strip() != ""].drop_duplicates(list(PAIR))
+        print(f"{whole - len(table)} repeats and rows without a response left out", file=sys.stderr)
+    if arguments.without:
+        prompts = pd.concat([schemas.read(path, schemas.BENCHMARK) for path in arguments.without])["prompt"]
+        leaked = overlap.exact(pairs_to_judge(table)["prompt"], prompts) >= 0
+        table = table[~leaked]
+        print(f"{leaked.sum()} rows left out that a benchmark asks", file=sys.stderr)
+    if table.empty:
+        raise BallastError(f"{arguments.source}: no rows are left of {whole}")
+    return table.reset_index(drop=True)
 
 
 def rows(table: pd.DataFrame, number: int | None, seed: int | None) -> pd.DataFrame:
@@ -46,7 +71,10 @@ if __name__ == "__main__":
     parser.add_argument("--kind", required=True, choices=["pool", "base", "references", "benchmark"])
     parser.add_argument("--format", required=True)
     parser.add_argument("--source", required=True)
+    parser.add_argument("--columns", default="{}")
     parser.add_argument("--rows", type=int)
     parser.add_argument("--order-seed", type=int)
+    parser.add_argument("--unreadable", type=float)
+    parser.add_argument("--without", nargs="+", default=[])
     parser.add_argument("--out", required=True)
     main(parser.parse_args())

@@ -17,21 +17,22 @@ SECRETS = {"HF_TOKEN": "hf_secretsecretsecret", "OPENAI_API_KEY": "sk-secretsecr
 
 
 class Study:
-    """A checkout, the results that Snakemake leaves in it, and the arguments that it is always run with."""
+    """A checkout, the results that Snakemake leaves in it, and the program and arguments that it is always run with."""
 
-    def __init__(self, folder: Path, *standing: str, name: str = "tiny"):
-        self.folder, self.results, self.name = folder, folder / "results", name
+    def __init__(self, folder: Path, *standing: str, name: str = "tiny", program: tuple = (SNAKEMAKE,)):
+        self.folder, self.results, self.name, self.program = folder, folder / "results", name, program
         self.standing = standing or ("--configfile", CONFIG)
 
     def copy(self, folder: Path) -> "Study":
-        return Study(Path(shutil.copytree(self.folder, folder, symlinks=True)), *self.standing, name=self.name)
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return Study(folder, *self.standing, name=self.name, program=self.program)
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen:
         """Snakemake in a session of its own."""
         env = {name: value for name, value in os.environ.items() if name != "BALLAST_PRELOAD"}
         with open(self.folder / "said", "w") as said:
             return subprocess.Popen(
-                [SNAKEMAKE, *arguments, *self.standing],
+                [*self.program, *arguments, *self.standing],
                 cwd=self.folder,
                 env=env | {"OMP_NUM_THREADS": "1"} | environment,
                 stdout=said,

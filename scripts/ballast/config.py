@@ -13,6 +13,7 @@ from ballast import plugins, sections
 from ballast.files import BallastError, read_text
 from ballast.methods import Method, check, resolve
 from ballast.sections import (
+    Checks,
     Data,
     Embedding,
     Experiment,
@@ -68,6 +69,9 @@ class Study(Section):
     )
     sources: dict[Name, Source] = Field({}, description="What comes from outside, by name; see sources.yaml.")
     allow_unpinned: bool = Field(False, description="Fetch sources of unknown revision too, and record what came.")
+    checks: Checks | None = Field(
+        None, description="What base data and pools must be; without it, the first unreadable or repeated row stops."
+    )
     pools: dict[Name, Pool] = Field(description="Safety examples to choose from, by name.")
     base: Data = Field(description="Benign fine-tuning data.")
     references: Data | None = Field(None, description="Pairs of one category each, for Cossim.")

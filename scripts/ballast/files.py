@@ -168,7 +168,7 @@ def read_json(path: str | Path) -> object:
     """Read JSON; a torn file is an error that names the line."""
     text = read_text(path)
     try:
-        return _whole(json.loads(text), text, f"{path}")
+        return whole_json(json.loads(text), text, f"{path}")
     except json.JSONDecodeError as error:
         raise BallastError(f"{path}: line {error.lineno}: not valid JSON ({error.msg})") from None
 
@@ -190,13 +190,13 @@ def read_jsonl(path: str | Path) -> list[dict]:
         if not line.strip():
             continue
         try:
-            rows.append(_whole(json.loads(line), line, f"{path}: line {number}"))
+            rows.append(whole_json(json.loads(line), line, f"{path}: line {number}"))
         except json.JSONDecodeError as error:
             raise BallastError(f"{path}: line {number}: not valid JSON ({error.msg})") from None
     return rows
 
 
-def _whole(value: object, text: str, place: str) -> object:
+def whole_json(value: object, text: str, place: str) -> object:
     """`value`, read from JSON; an escape that is half of a pair of UTF-16 units cannot be written anywhere."""
     if "\\ud" in text or "\\uD" in text:
         try:

@@ -97,11 +97,11 @@ def check(methods: dict[str, sections.Method], training: sections.Training) -> N
         _check_of(name, methods, samplers)
         method = resolve(name, methods, training)
         own = ("transform",) if section.of else ("sampler", "filter", "trainer")
-        known = {key: default for kind in own for key, default in _declared(kind, getattr(method, kind)).items()}
+        known = {key: default for kind in own for key, default in declared(kind, getattr(method, kind)).items()}
         for key, value in section.options.items():
             if key not in known:
                 raise ValueError(f"{place}.options: '{key}' is not an option{plugins.nearest(key, list(known))}")
-            _check_value(f"{place}.options.{key}", value, known[key])
+            check_value(f"{place}.options.{key}", value, known[key])
 
 
 def _check_of(name: str, methods: dict[str, sections.Method], samplers: list[str]) -> None:
@@ -117,7 +117,8 @@ def _check_of(name: str, methods: dict[str, sections.Method], samplers: list[str
         seen.append(section.of)
 
 
-def _check_value(place: str, value, declared) -> None:
+def check_value(place: str, value, declared) -> None:
+    """Raise ValueError where a value is not of the type of a plug-in's declared default, or not one of its choices."""
     if isinstance(declared, tuple):
         if value not in declared:
             raise ValueError(f"{place}: one of {', '.join(declared)} is wanted, got {value!r}")
@@ -136,7 +137,8 @@ def declared_options(kind: str, plugin: str | None) -> dict[str, tuple]:
     }
 
 
-def _declared(kind: str, plugin: str | None) -> dict[str, object]:
+def declared(kind: str, plugin: str | None) -> dict[str, object]:
+    """A plug-in's options as it declares them, by name: a default, or a tuple of choices."""
     return {name: value for name, (value, _) in plugin_constant(kind, plugin, "OPTIONS", {}).items()}
 
 

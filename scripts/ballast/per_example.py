@@ -116,15 +116,18 @@ def without_dropout(network) -> Iterator[None]:
 
 def row_losses(network, batch: dict) -> torch.Tensor:
     """Each row's mean loss over the tokens that it learns [rows], with its graph; 0 for a row that learns none."""
+    return Rows(batch).means(token_losses(network, batch), batch["labels"])
+
+
+def token_losses(network, batch: dict) -> torch.Tensor:
+    """The loss of each learnt token [tokens], in the order of the rows, with its graph."""
     labels = batch["labels"]
     inputs = {name: value for name, value in batch.items() if name != "labels"}
-    if packing.NAME == packing.plain(network).config._attn_implementation and packing.has_plain_head(network):
+    if packing.plain(network).config._attn_implementation == packing.NAME and packing.has_plain_head(network):
         plain = packing.plain(network)
         hidden = plain.get_decoder()(**inputs).last_hidden_state
-        losses = packing.token_losses(hidden, plain.get_output_embeddings().weight, labels)
-    else:
-        losses = logit_losses(network(**inputs).logits, labels)
-    return Rows(batch).means(losses, labels)
+        return packing.token_losses(hidden, plain.get_output_embeddings().weight, labels)
+    return logit_losses(network(**inputs).logits, labels)
 
 
 def logit_losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

@@ -110,8 +110,24 @@ class Data(Place):
     format: Literal[*plugins.names("readers")] | None = Field(
         None, description="Schema of the file, a reader's name; the default is the schema of its source."
     )
+    columns: dict[Literal["instruction", "input", "output", "messages"], str] = Field(
+        {}, description="Which column holds a part, where the names are not the usual ones."
+    )
+    licence: str | None = Field(None, description="Licence of a file on this machine, for data cards.")
     rows: PositiveInt | None = Field(None, description="Use only so many rows of the file.")
     order: Literal["file", "random"] = Field("file", description="Which rows: the first, or drawn by the study's seed.")
+
+
+class Checks(Section):
+    """What a person's own files must be; `snakemake inspect` says what was found, and a breach stops the study."""
+
+    unreadable: float = Field(
+        0.01, ge=0, le=1, description="Share of the base data's or a pool's rows that may be unreadable, and left out."
+    )
+    empty: float = Field(0.01, ge=0, le=1, description="Share of rows whose request or response may be empty.")
+    leaks: Literal["stop", "drop", "keep"] = Field(
+        "stop", description="What a row of base data or pool does whose request is one of a benchmark's prompts."
+    )
 
 
 class Pool(Data):
@@ -373,7 +389,7 @@ class Experiment(Section):
 
 
 class Experiments(Section):
-    """The paper's experiments and one beyond it; one that is left out has no table or figure."""
+    """The paper's experiments and two beyond it; one that is left out has no table or figure."""
 
     sampling: Experiment | None = Field(None, description="Tables 1 and 2, Figures 3, 4 and 6.")
     behaviour: Experiment | None = Field(None, description="Figure 2: one behaviour at a time.")
@@ -381,6 +397,9 @@ class Experiments(Section):
     rewriting: Experiment | None = Field(None, description="Figure 7: a T1-rewritten pool, then a safe one.")
     forgetting: Experiment | None = Field(
         None, description="Table 5, beyond the paper: models as they are beside models fine-tuned on base data alone."
+    )
+    beyond: Experiment | None = Field(
+        None, description="Methods users compare with: `tables/beyond`, `figures/beyond` and `cost.md`."
     )
 
 

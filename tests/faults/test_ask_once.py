@@ -248,7 +248,7 @@ def test_a_batch_of_responses_that_is_kept_is_not_generated_again(model, tmp_pat
     options |= {"batch_size": 2, "dtype": "float32", "load_in_8bit": False}
     prompts = [[1, 5], [1, 6, 7], [1, 8], [1, 9, 10, 11], [1, 5]]
     whole = backend.generate(model, [None], prompts, options)[0]
-    batches, real = [], backend._continue
+    batches, real = [], backend.continuations
 
     def fails_at_the_third(*arguments):
         batches.append(arguments[4])
@@ -256,7 +256,7 @@ def test_a_batch_of_responses_that_is_kept_is_not_generated_again(model, tmp_pat
             raise KeyboardInterrupt
         return real(*arguments)
 
-    monkeypatch.setattr(backend, "_continue", fails_at_the_third)
+    monkeypatch.setattr(backend, "continuations", fails_at_the_third)
     with pytest.raises(KeyboardInterrupt):
         backend.generate(model, [None], prompts, options, Store(tmp_path))
     assert backend.generate(model, [None], prompts, options, Store(tmp_path))[0].equals(whole)

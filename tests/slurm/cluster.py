@@ -1,6 +1,6 @@
 """A real Slurm of one node on this machine: munge, MariaDB, slurmdbd, slurmctld and slurmd, as root, without systemd.
 
-Its five GPUs are /dev/null under other names, its 16 CPUs and 400 GB are pretended; limits of memory are real cgroups.
+Its five GPUs are /dev/null under other names, its 64 CPUs and 400 GB are pretended; limits of memory are real cgroups.
 """
 
 import os
@@ -47,7 +47,7 @@ SlurmdParameters=config_overrides
 SchedulerParameters=sched_interval=1,sched_min_interval=0,bf_interval=5
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
-NodeName={host} NodeAddr=127.0.0.1 Feature=48gb CPUs=16 RealMemory=400000 Gres=gpu:l40s:4,gpu:a100:1
+NodeName={host} NodeAddr=127.0.0.1 Feature=48gb CPUs=64 RealMemory=400000 Gres=gpu:l40s:4,gpu:a100:1
 PartitionName=cpu Nodes=ALL Default=YES PriorityTier=10 PreemptMode=OFF
 PartitionName=gpu-l40s Nodes=ALL PriorityTier=10 PreemptMode=OFF
 PartitionName=gpu-spare Nodes=ALL PriorityTier=1 PreemptMode=REQUEUE
@@ -222,7 +222,7 @@ class Cluster:
         return said.startswith("idle")
 
 
-def until(holds: Callable[[], object], seconds: float = 180) -> None:
+def until(holds: Callable[[], object], seconds: float = 400) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, "it never came to that"

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -10,7 +11,11 @@ from edits import checkout
 from tiny_study import Study
 
 CONFIG = "tests/slurm/study.yaml"
+# One file of each rule that is behind the scores: the study has dozens, and each is a job.
+NAMES = ("tables/table1.csv", "figures/figure3.svg", "comparison/table1.md", "headline.txt", "claims.md", "advice.txt")
+SHOWN = tuple(f"results/on-slurm/{name}" for name in (*NAMES, "trouble.txt", "explore.html"))
 # The profile as it is; only waits are shorter than on a cluster of many.
+PROGRAM = (sys.executable, "tests/slurm/impatient.py")
 PROFILE = ("--profile", "slurm", "--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "5")
 
 
@@ -30,8 +35,8 @@ def cluster(tmp_path_factory) -> Iterator[Cluster]:
 def finished(tmp_path_factory) -> Study:
     """The study, run on this machine. Tests leave it be."""
     folder = checkout(tmp_path_factory.mktemp("finished") / "study")
-    Study(folder, "--configfile", CONFIG).succeed()
-    return Study(folder, *PROFILE, "--configfile", CONFIG, name="on-slurm")
+    Study(folder, "--configfile", CONFIG).succeed(*SHOWN)
+    return Study(folder, *PROFILE, "--configfile", CONFIG, name="on-slurm", program=PROGRAM)
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +44,7 @@ def begun(cluster, finished, tmp_path_factory) -> Iterator[tuple[Study, subproce
     """The study on Slurm, from nothing but the mini world's models, beside the first tests."""
     study = finished.copy(tmp_path_factory.mktemp("slurm") / "study")
     shutil.rmtree(study.results / study.name)
-    job = study.start()
+    job = study.start(*SHOWN)
     yield study, job
     job.kill()
 

@@ -123,7 +123,7 @@ def test_balance_over_categories_makes_no_large_difference_among_refusals():
 
     Ten seeds at n 7 and 14; a difference beyond the bound, either way, would make that sentence wrong.
     """
-    snakemake("--configfile", "tests/study/diversity.yaml")
+    snakemake("results/diversity/scores.parquet", "--configfile", "tests/study/diversity.yaml")
     table = run_means("diversity")
     differences = [cell(table, "sss-b", n) - cell(table, "random-b", n) for n in (7, 14)]
     for n, difference in zip((7, 14), differences, strict=True):

@@ -20,7 +20,7 @@ def continued(model):
         with pytest.MonkeyPatch.context() as patch:
             if not own:
                 patch.setattr(backend, "key_cache", lambda *_: {})
-            return backend._continue(network, tokenizer, 24, beams, prompts)
+            return backend.continuations(network, tokenizer, 24, beams, prompts)
 
     return ask
 

@@ -39,7 +39,7 @@ def test_a_repeated_row_is_named_and_base_data_may_repeat():
     ("rows", "message"),
     [
         ([], "no rows"),
-        ([{"instruction": "a"}], "no column 'output' (there are: instruction, input)"),
+        ([{"instruction": "a"}], "no column 'output' (there are: instruction)"),
         ([ROW, ROW | {"output": None}], "row 1: 'output' is missing or not text"),
         ([ROW, ROW | {"instruction": 5}], "row 1: 'instruction' is missing or not text"),
         ({"rows": [ROW]}, "wanted a list of objects"),

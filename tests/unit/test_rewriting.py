@@ -147,7 +147,7 @@ def test_a_model_here_resumes_batch_by_batch(model, tmp_path, monkeypatch):
 
     texts = [*"abcdefg", "a", "x" * 50]
     plain = backend.answer(model, texts, local(model), 4)
-    asked, real = [], backend._continue
+    asked, real = [], backend.continuations
 
     def fails_at_the_second(*arguments):
         asked.append(len(arguments[4]))
@@ -155,7 +155,7 @@ def test_a_model_here_resumes_batch_by_batch(model, tmp_path, monkeypatch):
             raise RuntimeError("killed")
         return real(*arguments)
 
-    monkeypatch.setattr(backend, "_continue", fails_at_the_second)
+    monkeypatch.setattr(backend, "continuations", fails_at_the_second)
     kept = local(model, batch_size=4) | {"store": str(tmp_path / "store")}
     with pytest.raises(RuntimeError):
         language_model.ask(texts, kept, 4)

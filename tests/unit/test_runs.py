@@ -29,7 +29,9 @@ def test_the_paper_study_is_the_papers_579_adapters_and_one_more():
     study = config.load(config.read(ROOT / "config/paper.yaml"))
     found = runs(study)
     by_experiment = {
-        name: [run for run in found if run in set(of(study, name))] for name in dict(study.experiments) if name
+        name: [run for run in found if run in set(of(study, name))]
+        for name, experiment in study.experiments
+        if experiment
     }
     counts = {name: len(run) for name, run in by_experiment.items()}
     assert counts == {"sampling": 239, "behaviour": 40, "transfer": 160, "rewriting": 140, "forgetting": 2}

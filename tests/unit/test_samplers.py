@@ -10,17 +10,19 @@ from embeddings import reference_means
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ballast import gradients, plugins
+from ballast import gradients, methods, plugins
 from ballast.config import Sampling
 from ballast.files import BallastError
 from ballast.nearest import highest
 from ballast.rows import content_id
-from ballast.samplers import cossim
+from ballast.samplers import cossim, dsir
 from ballast.selection import Features, Selection
 from ballast.vectors import in_memory
 
 SAMPLERS = plugins.names("samplers")
-DETERMINISTIC = ["none", "pss", "pss-b", "cossim", "cossim-b"]
+GREEDY = ["k-center", "k-center-b", "facility-location", "facility-location-b"]
+DETERMINISTIC = ["none", "pss", "pss-b", "cossim", "cossim-b", *GREEDY]
+WORDS = ["how", "to", "mend", "a", "bicycle", "chain", "please", "help", "sorry", "that", "cannot"]
 STRATIFIED = ["sss", "sss-b", "pss", "pss-b", "cossim", "cossim-b"]
 MULTILABEL = ["first-taken", "primary-only"]
 CENTROIDS = ["eligible", "all"]
@@ -78,6 +80,10 @@ class Pool:
         if "references" in needs:
             categories, vectors = zip(*shuffled(self.references), strict=True)
             known["references"] = reference_means(categories, np.stack(vectors))
+        if "texts" in needs:
+            known["texts"] = pd.DataFrame([self.text(row) for row in ids])
+        if "base-texts" in needs:
+            known["base_texts"] = pd.DataFrame([self.text(f"base {number}") for number in range(5)])
         if "gradients" in needs:
             known["gradients"] = gradients_of(ids, self.gradient, [self.losses[row][0] for row in ids])
         if "base-gradients" in needs:
@@ -86,6 +92,12 @@ class Pool:
         if "logprobs" in needs:
             known["logprobs"] = pd.Series([np.full(2, -self.losses[row][1], np.float32) for row in ids], index=ids)
         return Features(**known)
+
+    def text(self, row: str) -> dict[str, str]:
+        """A pair of a few words each; T1 rows say sorry."""
+        drawn = np.random.default_rng(list(row.encode())).choice(WORDS, 8).tolist()
+        sorry = "sorry cannot " * (self.behaviour.get(row) == "T1")
+        return {"id": row, "instruction": " ".join(drawn[:4]), "input": "", "output": sorry + " ".join(drawn[4:])}
 
 
 def gradients_of(ids: list[str], gradient: dict[str, np.ndarray], losses) -> gradients.Gradients:
@@ -140,13 +152,9 @@ def select(sampler: str, pool: Pool, n: int, seed: int = 0, order=None, **option
     rows = pd.DataFrame({"id": pool.ids})
     rows = rows.iloc[order.permutation(len(rows))] if order else rows
     features = pool.features(plugin.NEEDS, order)
-    return plugin.select(rows, features, n, seed, Sampling().model_dump() | defaults(plugin) | options)
-
-
-def defaults(plugin) -> dict:
-    """What a plug-in's own options are where the config says nothing: of several words the first."""
-    given = {name: default for name, (default, _) in getattr(plugin, "OPTIONS", {}).items()}
-    return {name: default[0] if isinstance(default, tuple) else default for name, default in given.items()}
+    own = methods.declared_options("sampler", sampler)
+    defaults = Sampling().model_dump() | {name: default for name, (default, _) in own.items()}
+    return plugin.select(rows, features, n, seed, defaults | options)
 
 
 def capacity(sampler: str, pool: Pool, multilabel: str = "first-taken") -> int:
@@ -219,7 +227,7 @@ def test_a_behavioural_sampler_picks_t1_alone(sampler, pool, seed):
 # ---- the paper's samplers
 
 
-@pytest.mark.parametrize("sampler", [name for name in SAMPLERS if name in {*STRATIFIED, "random", "random-b", "none"}])
+@pytest.mark.parametrize("sampler", [*STRATIFIED, *GREEDY, "random", "random-b", "none", "dsir", "dsir-b"])
 @any_of
 @given(pools(), st.sampled_from(MULTILABEL))
 def test_it_can_give_every_eligible_row_and_not_one_more(sampler, pool, multilabel):
@@ -386,12 +394,82 @@ def test_none_gives_nothing():
         select("none", pool, 1)
 
 
-@pytest.mark.parametrize("sampler", ["t1", "t2", "t3", "t4", "random-b", "sss-b", "pss-b", "cossim-b"])
+@pytest.mark.parametrize(
+    "sampler", ["t1", "t2", "t3", "t4", "dsir", *(name for name in SAMPLERS if name.endswith("-b"))]
+)
 def test_a_behaviour_that_the_pool_lacks_is_named(sampler):
     wanted = sampler.upper() if sampler.startswith("t") else "T1"
     pool = make_pool([("T1" if wanted != "T1" else "T2", (0,)), ("unknown", (1,))])
     with pytest.raises(BallastError, match=f"no row labelled {wanted}"):
         select(sampler, pool, 1)
+
+
+# ---- samplers beyond the paper
+
+
+def at_angles(**angles: float) -> Pool:
+    """Rows named and placed on a circle, in degrees."""
+    pool = make_pool([("T1", ())] * len(angles))
+    turned = {row: np.deg2rad(angle) for row, angle in angles.items()}
+    embedding = {row: np.array([np.cos(angle), np.sin(angle), 0.0]) for row, angle in turned.items()}
+    return Pool(list(angles), dict.fromkeys(angles, "T1"), {}, embedding, pool.references)
+
+
+def test_k_center_by_hand():
+    """The mean points to 51, next to b; then a is 50 away and c 40; d is 10 from b."""
+    pool = at_angles(a=0, b=50, c=90, d=60)
+    assert select("k-center", pool, 4).ids == ["b", "a", "c", "d"]
+
+
+def test_facility_location_by_hand():
+    """a and d serve the pool alike, and a comes first; c gains most from itself; then b and d are 10 from a."""
+    pool = at_angles(a=10, b=0, c=180, d=20)
+    assert select("facility-location", pool, 4).ids == ["a", "c", "b", "d"]
+
+
+@pytest.mark.parametrize("sampler", GREEDY)
+@any_of
+@given(pools())
+def test_every_greedy_pick_is_the_best_there_is(sampler, pool):
+    rows = sorted(pool.eligible(sampler))
+    if not rows:
+        return
+    near = np.array([[cosine(pool.embedding[one], pool.embedding[other]) for other in rows] for one in rows])
+
+    def value(picked: list[str], row: str) -> float:
+        chosen = [rows.index(each) for each in (*picked, row)]
+        if sampler.startswith("facility-location"):
+            return near[:, chosen].max(axis=1).sum() - (near[:, chosen[:-1]].max(axis=1).sum() if picked else 0)
+        return -near[chosen[-1], chosen[:-1]].max() if picked else near[chosen[-1]].mean()
+
+    found = select(sampler, pool, len(rows)).ids
+    for place, row in enumerate(found):
+        left = [other for other in rows if other not in found[:place]]
+        assert row == min(left, key=lambda other: (-round(value(found[:place], other), 6), other))
+
+
+def test_dsirs_weights_by_hand():
+    """'a a', 'b', target 'a': p_pool = (2, 1, 1) / 4 of a, 'a a', b and p_target(a) = 1."""
+    two, other = dsir.log_weights(["a a", "b"], ["a"])
+    never = np.log(1e-8) - np.log(0.25)
+    assert two == pytest.approx(2 * np.log(2) + never, abs=1e-6) and other == pytest.approx(never, abs=1e-6)
+
+
+def test_dsir_draws_in_proportion_to_the_weights():
+    """Two rows whose weights are 3 : 1 over 4,000 seeds."""
+    ids, log_weight = ["x", "y"], {"x": np.log(3), "y": 0.0}
+    wins = sum(max(ids, key=lambda row: log_weight[row] + dsir._gumbel(row, seed)) == "x" for seed in range(4000))
+    assert abs(wins / 4000 - 0.75) < 0.025
+
+
+def test_dsir_prefers_what_reads_like_its_target():
+    pool = make_pool([("T1", ())] * 15 + [("T4", ())] * 15)
+    counts = {target: 0 for target in ("t1", "base")}
+    for target in counts:
+        for seed in range(20):
+            drawn = select("dsir", pool, 10, seed, target=target).ids
+            counts[target] += sum(pool.behaviour[row] == "T1" for row in drawn)
+    assert counts["t1"] > 180 and counts["base"] < 60
 
 
 def test_rows_without_a_category_do_not_count_as_eligible():

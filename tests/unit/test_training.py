@@ -124,7 +124,7 @@ def test_beam_search_finds_a_likelier_response_than_greedy(model):
 
     def likelihood(beams: int) -> float:
         found = 0.0
-        tokens = backend._continue(network, backend.load_tokenizer(model), 5, beams, prompts)
+        tokens = backend.continuations(network, backend.load_tokenizer(model), 5, beams, prompts)
         for ids, new in zip(prompts, tokens, strict=True):
             with torch.no_grad():
                 logits = torch.log_softmax(network(torch.tensor([ids + new])).logits[0].float(), dim=-1)

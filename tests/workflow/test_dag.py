@@ -86,6 +86,10 @@ def test_a_profile_shows_the_whole_paper_study_and_leaves_another_its_place(tmp_
     assert counts(done.stdout) == cold(name) and cold(name)["train"] > 100, done.stderr
 
 
+def test_the_example_of_a_dry_run_on_a_cluster_is_what_it_shows(cold):
+    assert counts((ROOT / "docs/cluster.md").read_text()) == cold("paper")
+
+
 def test_the_doctor_is_a_target_of_its_own(tmp_path):
     (tmp_path / "config").symlink_to(ROOT / "config")
     done = snakemake("doctor", "--dry-run", "--configfile", ROOT / "config/paper.yaml", folder=tmp_path)

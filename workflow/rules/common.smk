@@ -18,6 +18,7 @@ from ballast.identity import constant
 from ballast.methods import plugin_constant
 from ballast.results.options import ARTEFACTS, options_for
 from ballast.runs import AS_IS, Run, from_path, measured, runs, seed, subset, trained
+from ballast.sections import UNKNOWN
 
 try:
     study = study_config.load(study_config.extended(config, workflow.configfiles))
@@ -80,6 +81,8 @@ RUNS = runs(study)
 MEASURED = measured(study)
 TRAINED = trained(study)
 SUBSETS = sorted({f"{RESULTS}/subsets/{stem}.csv" for run in TRAINED if (stem := subset(study, run))})
+# Samplers of one behaviour.
+BEHAVIOURS = ("t1", "t2", "t3", "t4")
 METRICS = study.metrics.model_dump()
 
 # A pool that is rewritten is read as the unsafe pairs that it is made of.

@@ -49,13 +49,45 @@ def dataset_format(dataset):
     kind, data = DATASETS[dataset]
     usual = {"pool": "alpaca", "base": "alpaca", "references": "beavertails"}
     given = data.format or (data.source and study.sources[data.source].format)
-    return given or usual.get(kind, dataset.split("/")[-1])
+    # A person's own file is read as what its columns say.
+    own = "auto" if kind in ("pool", "base") and not data.world else None
+    return given or own or usual.get(kind, dataset.split("/")[-1])
 
 
 def dataset_options(wildcards):
     data = DATASETS[wildcards.dataset][1]
     drawn = {"order-seed": str(seed(study.seed, "rows", 0))} if data.order == "random" else {}
-    return options({"rows": str(data.rows or ""), **drawn})
+    columns = {"columns": json.dumps(data.columns, sort_keys=True)} if data.columns else {}
+    checked = DATASETS[wildcards.dataset][0] in ("pool", "base") and study.checks
+    share = {"unreadable": str(study.checks.unreadable)} if checked else {}
+    return options({"rows": str(data.rows or ""), **drawn, **columns, **share})
+
+
+def without_leaks(wildcards):
+    """The benchmarks whose prompts no row of this dataset may ask, where the study drops leaks."""
+    drops = study.checks and study.checks.leaks == "drop"
+    if DATASETS[wildcards.dataset][0] not in ("pool", "base") or not drops:
+        return []
+    return expand("{results}/data/benchmarks/{name}.parquet", results=RESULTS, name=study.benchmarks)
+
+
+def inspection_options():
+    """The files to look at, how they are read, what is asked of them, and what they may be."""
+    datasets = [
+        {"name": name, "path": data_file(data), "format": dataset_format(name), "columns": data.columns}
+        for name, data in INSPECTED.items()
+    ]
+    asked = {}
+    for run in TRAINED:
+        method = study.method(run.sampler)
+        kind = (
+            "T1" if method.sampler.endswith("-b") else method.sampler.upper() if method.sampler in BEHAVIOURS else "any"
+        )
+        pool = asked.setdefault(run.pool, {})
+        pool[kind] = max(run.n, pool.get(kind, 0))
+    checks = (study.checks or study_config.Checks()).model_dump()
+    about = {"study": study.study, "checks": checks, "labeller": study.labels.behaviour}
+    return as_json(about | {"datasets": datasets, "asked": asked})
 
 
 def template_file(name):
@@ -263,6 +295,46 @@ def run_judgements(run):
 
 def run_scores(run):
     return [f"{RESULTS}/runs/{run}/scores/{benchmark}.{judge}.parquet" for benchmark, judge in run_judgements(run)]
+
+
+def described(name, place):
+    """What a card says of a model or dataset; `hub` says whether its home is an id of the Hugging Face hub."""
+    source = study.sources.get(place.source)
+    if source:
+        home = source.hub or sources.page(source.model_dump())
+        said = {"home": home, "revision": source.revision, "licence": source.licence, "hub": bool(source.hub)}
+    elif place.world:
+        said = {"home": "the mini world", "revision": "-", "licence": "Apache-2.0, as Ballast", "hub": False}
+    else:
+        said = {"home": os.path.basename(place.path), "revision": "-", "licence": UNKNOWN, "hub": False}
+    return {"name": name} | said
+
+
+def card_options(wildcards):
+    """What the config says of one run, for its card."""
+    run, part = run_of(wildcards), method(wildcards.sampler)
+    model = study.models[run.model]
+    scores = dict(zip(run_judgements(run.path), run_scores(run.path), strict=True))
+    measured_on = [(name, METRICS[name]["benchmark"], METRICS[name]["judge"]) for name in MEASURED[run.path]]
+    prompts = {"alpaca": f"the Alpaca template {model_template(model)}", "chat": "the model's own chat template"}
+    kinds = [kind for kind in ("sampler", "filter", "trainer", "transform") if getattr(part, kind)]
+    own = {f"{kind}.{name}": value for kind in kinds for name, value in part.options(kind).items()}
+    said = {
+        "study": study.study,
+        "synthetic": study.synthetic,
+        "run": run.path,
+        "method": run.sampler,
+        "n": run.n,
+        "trial": run.trial,
+        "model": described(model.label or run.model, model),
+        "base": described("base data", study.base),
+        "pool": described(run.pool, study.pools[run.pool]),
+        "parts": {kind: getattr(part, kind) for kind in kinds} | ({"of": part.of} if part.of else {}) | own,
+        "prompt": prompts[model.prompt],
+        "training": study.training.model_dump(exclude={"trainer"}),
+        "metrics": [[name, benchmark, judge, scores[benchmark, judge]] for name, benchmark, judge in measured_on],
+    }
+    return as_json(said)
 
 
 def available(artefact):

@@ -10,6 +10,7 @@ rule behaviour:
     input:
         pool=f"{RESULTS}/data/pools/{{pool}}.parquet",
         judge=judge_files(study.labels.behaviour),
+        accepted=ancient(ACCEPTED),
     output:
         labels=f"{RESULTS}/labels/{{pool}}/behaviour.parquet",
     log:
@@ -39,6 +40,7 @@ rule category:
     input:
         unpack(category_inputs),
         pool=f"{RESULTS}/data/pools/{{pool}}.parquet",
+        accepted=ancient(ACCEPTED),
     output:
         labels=f"{RESULTS}/labels/{{pool}}/category.parquet",
     log:

@@ -1,4 +1,5 @@
-"""Tables 1-5, Figures 2-7, the headline, and beyond the paper contrasts, budgets, categories and the frontier.
+"""Tables 1-5, Figures 2-7, the headline, and beyond the paper contrasts, budgets, categories, the frontier, all
+methods beside each other.
 
 Inputs: every run's scores through one table, scores.parquet; Table 3 and Figure 5 read the labels instead.
 Outputs: tables/<name>.{csv,md,tex}, figures/<name>.{pdf,svg,png,csv}, headline.txt.
@@ -19,6 +20,8 @@ EXPERIMENT = {
     "tables/contrasts": "sampling",
     "tables/budget": "sampling",
     "tables/categories": "sampling",
+    "tables/beyond": "beyond",
+    "figures/beyond": "beyond",
     "figures/frontier": "sampling",
     "figures/budget": "sampling",
     "figures/categories": "sampling",

@@ -11,6 +11,7 @@ rule sample:
     input:
         pool=f"{RESULTS}/data/pools/{{pool}}.parquet",
         features=lambda wildcards: list(sampler_features(wildcards).values()),
+        accepted=ancient(ACCEPTED),
     output:
         subset=f"{RESULTS}/subsets/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.csv",
     log:

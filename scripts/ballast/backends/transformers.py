@@ -74,7 +74,7 @@ def generate(
     """
     tokenizer = load_tokenizer(model)
     asked = within_limit(prompts, options)
-    batches = _by_length(asked, options["batch_size"])
+    batches = by_length(asked, options["batch_size"])
     tables = []
     for adapter in adapters:
         network = load_model(model, options["dtype"], load_in_8bit=options["load_in_8bit"])
@@ -84,7 +84,7 @@ def generate(
             network = PeftModel.from_pretrained(network, adapter_folder(adapter), local_files_only=True)
             if not options["load_in_8bit"]:  # merging would round the sum to 8 bits again
                 network = network.merge_and_unload()
-        say = partial(_continue, network, tokenizer, options["max_new_tokens"], BEAMS[options["decoding"]])
+        say = partial(continuations, network, tokenizer, options["max_new_tokens"], BEAMS[options["decoding"]])
         with enough(lower("generation.batch_size", options["batch_size"])):
             tokens = continued(asked, batches, adapter, store, say)
         tables.append(responses(tokenizer, prompts, asked, tokens))
@@ -107,7 +107,7 @@ def answer(
     answers: list[str | None] = [None] * len(texts)
 
     def ask(network, prompts: list[list[int]], width: int) -> list[str]:
-        tokens = _continue(network, tokenizer, max_new_tokens, 1, prompts, width)
+        tokens = continuations(network, tokenizer, max_new_tokens, 1, prompts, width)
         return [tokenizer.decode(new, skip_special_tokens=True) for new in tokens]
 
     return _apart(model, AutoModelForCausalLM, askable(tokenizer, texts, options), answers, options, ask, done)
@@ -199,7 +199,7 @@ def _tokens(item: list[int] | BatchEncoding) -> list[int]:
     return item if isinstance(item, list) else item["input_ids"]
 
 
-def _continue(
+def continuations(
     network, tokenizer, max_new_tokens: int, beams: int, prompts: list[list[int]], width: int = 0
 ) -> list[list[int]]:
     """Continuations of one batch without sampling (token ids, up to and with EOS), left-padded to `width` or more."""
@@ -229,7 +229,7 @@ def _pad(tokenizer) -> int:
     return tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
 
 
-def _by_length(sequences: list, batch_size: int) -> list[list[int]]:
+def by_length(sequences: list, batch_size: int) -> list[list[int]]:
     """Indices in batches of like length, so that padding is small; ties keep their order."""
     order = sorted(range(len(sequences)), key=lambda index: len(sequences[index]))
     return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]

@@ -1,17 +1,12 @@
-"""Alpaca's schema: a JSON list (or JSON lines) of instruction, input, output. `input` may be absent."""
+"""Alpaca's schema: instruction, input, output, in JSON, JSON lines, CSV or Parquet. `input` may be absent."""
 
 import pandas as pd
 
-from ballast.files import BallastError, read_json, read_jsonl
-from ballast.rows import PAIR, require
+from ballast import forms
+
+FORM = forms.ALPACA
 
 
-def read(path: str) -> pd.DataFrame:
+def read(path: str, columns: dict[str, str] | None = None, unreadable: float = 0) -> pd.DataFrame:
     """instruction, input, output in file order. Empty outputs are kept: the original Alpaca has some."""
-    rows = read_jsonl(path) if str(path).endswith(".jsonl") else read_json(path)
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise BallastError(f"{path}: wanted a list of objects with instruction, input and output")
-    table = pd.DataFrame(rows)
-    if not table.empty and "input" not in table:
-        table["input"] = ""
-    return require(table, PAIR, path)[list(PAIR)]
+    return forms.read(path, FORM, columns, unreadable)

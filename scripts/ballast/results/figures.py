@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from ballast import schemas
-from ballast.results import beyond, metrics, notes, style
+from ballast.results import beyond, methods_figure, metrics, notes, style
 from ballast.results.metrics import METRICS
 from ballast.results.names import (
     AS_IS,
@@ -146,6 +146,7 @@ FIGURES: dict[str, Callable[[Options, Sequence[str]], Drawn]] = {
     "frontier": beyond.frontier,
     "budget": beyond.budget,
     "categories": beyond.categories,
+    "beyond": methods_figure.beyond,
 }
 
 

@@ -34,6 +34,8 @@ ARTEFACTS = {
         ("harm", "asr", "over_refusal", "helpfulness"), one=("models", "pools"), targets=("harm", "asr")
     ),
     "tables/categories": Artefact(("harm",), one=("models", "pools")),
+    "tables/beyond": Artefact(("harm", "asr", "over_refusal", "helpfulness"), one=("models", "pools")),
+    "figures/beyond": Artefact(("harm", "over_refusal"), one=("models", "pools")),
     "figures/frontier": Artefact(("harm", "over_refusal", "helpfulness"), one=("models", "pools")),
     "figures/budget": Artefact(("harm",), one=("models", "pools")),
     "figures/categories": Artefact(("harm",), one=("models", "pools")),

@@ -10,7 +10,9 @@ together as in Cameron, Gelbach and Miller, Robust inference with multiway clust
 
 import functools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -21,6 +23,8 @@ CONFIDENCE = 0.95
 RESAMPLES = 2000
 # Decimals of what is estimated: matrix products end in other digits from one process to the next, and figures tell.
 DECIMALS = 9
+# Share of resamples in which a cost must be met for an interval.
+MET = 0.9
 # Of the interval, by how many runs there are.
 TWO_WAY, PROMPTS_ONLY = "runs and prompts", "prompts only"
 
@@ -72,29 +76,109 @@ def estimate(values: np.ndarray, seed: int = 0, resamples: int = RESAMPLES) -> E
     values = values[there.any(axis=1)][:, there.any(axis=0)]
     if values.size == 0:
         return NOTHING
+    return _two_way(resampled(values, seed, resamples), *values.shape)
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """A mean, and how far from it the mean of each resample lies in which runs, prompts or both are drawn anew."""
+
+    mean: float
+    by_run: np.ndarray
+    by_prompt: np.ndarray
+    by_both: np.ndarray  # NaN where the runs that were drawn have no score for the prompts that were
+
+
+def resampled(values: np.ndarray, seed: int, resamples: int, prompt_seed: int | None = None) -> Resampled:
+    """The mean of `values` (runs x prompts, NaN where a score is missing), as two-way draws change it.
+
+    Two of the same shape are drawn alike, so what is computed from both is paired; `prompt_seed` sets the prompts of
+    another benchmark apart.
+    """
     runs, prompts = values.shape
     there = ~np.isnan(values)
     mean = float(values[there].mean())
     scores, there = np.where(there, values - mean, 0.0), there.astype(float)
-    by_prompt = _draws(prompts, seed, resamples)
-    prompt_means = (by_prompt @ scores.sum(axis=0)) / (by_prompt @ there.sum(axis=0))
-    of_prompts = _variance(prompt_means, prompts)
-    if runs == 1:
-        return _rounded(mean, of_prompts, prompts - 1, runs, prompts, PROMPTS_ONLY)
+    by_prompt = _draws(prompts, seed if prompt_seed is None else prompt_seed, resamples)
     by_run = _draws(runs, seed + 1, resamples)
-    run_means = (by_run @ scores.sum(axis=1)) / (by_run @ there.sum(axis=1))
-    of_runs = _variance(run_means, runs)
-    cells = ((by_prompt @ there.T) * by_run).sum(axis=1)
-    drawn = cells > 0  # runs that were drawn may have no score for the prompts that were
-    means = ((by_prompt @ scores.T) * by_run).sum(axis=1)[drawn] / cells[drawn]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        prompt_means = (by_prompt @ scores.sum(axis=0)) / (by_prompt @ there.sum(axis=0))
+        run_means = (by_run @ scores.sum(axis=1)) / (by_run @ there.sum(axis=1))
+        cells = ((by_prompt @ there.T) * by_run).sum(axis=1)
+        means = ((by_prompt @ scores.T) * by_run).sum(axis=1) / cells
+    return Resampled(mean, run_means, prompt_means, means)
+
+
+def at_equal_cost(
+    values: Sequence[pd.DataFrame],
+    costs: Sequence[pd.DataFrame],
+    value: pd.DataFrame,
+    cost: pd.DataFrame,
+    resamples: int = RESAMPLES,
+) -> tuple[Estimate, float]:
+    """The value of a path of cells where it costs as much as another cell does, minus that cell's value; how surely.
+
+    `values` and `costs` are the path's cells in order, `value` and `cost` the other cell, each a table of trials by
+    prompts, of one benchmark for values and another for costs. Between neighbours both means run straight; where they
+    meet the cost more than once, the last place counts. All is drawn anew together, over the trials that all have and
+    over prompts: the cost, where it is met, the value there. The second number is the share of resamples in which it
+    is met; the interval is of those alone, and missing where they are fewer than MET. Nothing is extrapolated: the mean
+    is missing where the path itself does not meet the cost.
+    """
+    trials = sorted(set.intersection(*(set(table.index) for table in (*values, value, *costs, cost))))
+    paths, shared = [], []
+    for tables, prompt_seed in (((*values, value), 0), ((*costs, cost), 2)):
+        prompts = sorted(set.intersection(*(set(table.columns) for table in tables)))
+        arrays = [table.loc[trials, prompts].to_numpy() for table in tables]
+        if any(np.isnan(array).all() for array in arrays):
+            return NOTHING, 0.0
+        paths.append([resampled(array, 0, resamples, prompt_seed) for array in arrays])
+        shared.append(len(prompts))
+
+    def gap(kind: str) -> np.ndarray:
+        """Of each resample; of the means themselves where `kind` is empty. Costs that are equal must stay equal."""
+        (*levels, level), (*paid, price) = (
+            [np.atleast_1d(each.mean + (getattr(each, kind) if kind else 0)).round(DECIMALS) for each in path]
+            for path in paths
+        )
+        return _where_met(levels, paid, price) - level
+
+    mean, drawn = float(gap("")[0]), [gap(kind) for kind in ("by_run", "by_prompt", "by_both")]
+    met = ~np.isnan(drawn).any(axis=0)
+    runs, prompts, share = len(trials), min(shared), float(met.mean())
+    if math.isnan(mean):
+        return NOTHING, share
+    if share < MET:
+        over = TWO_WAY if runs > 1 else PROMPTS_ONLY
+        return Estimate(round(mean, DECIMALS), math.nan, math.nan, runs, prompts, over), share
+    return _two_way(Resampled(mean, *(each[met] for each in drawn)), runs, prompts), share
+
+
+def _where_met(values: Sequence[np.ndarray], costs: Sequence[np.ndarray], at: np.ndarray) -> np.ndarray:
+    """The path's value where its cost is `at`, the last such place; NaN where there is none."""
+    found = np.where(costs[0] == at, values[0], np.nan)
+    for (value, after), (cost, next_cost) in zip(pairwise(values), pairwise(costs), strict=True):
+        step = np.where(next_cost == cost, 1.0, next_cost - cost)
+        share = np.where(next_cost == cost, 1.0, (at - cost) / step)
+        found = np.where((cost - at) * (next_cost - at) <= 0, value + share * (after - value), found)
+    return found
+
+
+def _two_way(found: Resampled, runs: int, prompts: int) -> Estimate:
+    """What the variances over runs, over prompts and over both say of a mean."""
+    of_prompts = _variance(found.by_prompt, prompts)
+    if runs == 1:
+        return _rounded(found.mean, of_prompts, prompts - 1, runs, prompts, PROMPTS_ONLY)
+    of_runs = _variance(found.by_run, runs)
+    drawn = ~np.isnan(found.by_both)
     # Noise of single scores is in each of the two variances; what neither draw explains alone is it, to count once.
-    noise = _variance(means - run_means[drawn] - prompt_means[drawn], runs, prompts)
+    noise = _variance((found.by_both - found.by_run - found.by_prompt)[drawn], runs, prompts)
     variance = max(of_runs + of_prompts - noise, of_runs, of_prompts)
     if variance == 0:
-        return _rounded(mean, 0.0, runs - 1, runs, prompts, TWO_WAY)
+        return _rounded(found.mean, 0.0, runs - 1, runs, prompts, TWO_WAY)
     # Satterthwaite's degrees of freedom.
     freedom = variance**2 / (of_runs**2 / (runs - 1) + of_prompts**2 / max(prompts - 1, 1))
-    return _rounded(mean, variance, freedom, runs, prompts, TWO_WAY)
+    return _rounded(found.mean, variance, freedom, runs, prompts, TWO_WAY)
 
 
 def _rounded(mean: float, variance: float, freedom: float, runs: int, prompts: int, over: str) -> Estimate:

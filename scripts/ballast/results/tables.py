@@ -13,6 +13,7 @@ from ballast.results import metrics, notes
 from ballast.results.categories import categories
 from ballast.results.contrasts import budget, contrasts
 from ballast.results.markup import DECIMALS, MISSING, Cell, Table, plus_minus
+from ballast.results.methods import beyond
 from ballast.results.metrics import METRICS
 from ballast.results.names import AS_IS, BEHAVIOURS, NONE, REFERENCES, UNKNOWN, in_order, sampler_label, short_label
 from ballast.results.options import Options
@@ -137,6 +138,7 @@ TABLES: dict[str, Callable[[Options, Sequence[str]], Table]] = {
     "contrasts": contrasts,
     "budget": budget,
     "categories": categories,
+    "beyond": beyond,
 }
 
 

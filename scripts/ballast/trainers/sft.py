@@ -40,6 +40,40 @@ def train(
     With `validation_rows` the adapter is that of the epoch with their lowest loss, as in the paper's code; they are
     cut from the mixed rows, so safety examples are among them (protocol 8.4).
     """
+    return fit(model, rows, options, seed, out, partial)
+
+
+class Variant:
+    """What another trainer changes: a mixin for transformers' Trainer, of which every part may stay as it is.
+
+    It is a `checkpoints.Memory` too, for what it must remember between two steps.
+    """
+
+    def begin(self, rows: pd.DataFrame, examples: list[dict], options: dict, seed: int, features) -> None:
+        """Look at the rows that are trained on and at what `encode` made of them; may replace `train_dataset`."""
+
+    def measured(self) -> dict:
+        """What goes into the log beside plain training's."""
+        return {}
+
+    def save(self, folder: Path) -> None:
+        """As checkpoints.Memory."""
+
+    def load(self, folder: Path) -> None:
+        """As checkpoints.Memory."""
+
+
+def fit(
+    model: str,
+    rows: pd.DataFrame,
+    options: dict,
+    seed: int,
+    out: str | Path,
+    partial: checkpoints.Partial | None = None,
+    features=None,
+    variant: type[Variant] = Variant,
+) -> dict:
+    """`train`, by transformers' Trainer as `variant` changes it; the plain one changes nothing."""
     # Before the model exists: LoRA's A matrices are drawn when peft wraps it.
     set_seed(seed)
     tokenizer = load_tokenizer(model)
@@ -48,8 +82,9 @@ def train(
     network = get_peft_model(base_model(model, options), LoraConfig(task_type="CAUSAL_LM", **options["lora"]))
     if options["packing"]:
         packing.prepare(network)
+    kind = type(variant.__name__, (variant, packing.PackedTrainer if options["packing"] else Trainer), {})
     with nullcontext(partial) if partial else checkpoints.scratch() as partial:
-        trainer = (packing.PackedTrainer if options["packing"] else Trainer)(
+        trainer = kind(
             model=network,
             args=arguments(options, seed, partial.folder),
             train_dataset=examples,
@@ -59,8 +94,9 @@ def train(
         )
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(ShowLosses())
+        trainer.begin(rows, examples, options, seed, features)
         with memory.enough(lower_batch(options)):
-            checkpoints.train(trainer, partial)
+            checkpoints.train(trainer, partial, trainer)
         save(network, Path(out), model)
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     return {
@@ -75,6 +111,7 @@ def train(
         "last_loss": math.fsum(losses[-SHOWN_STEPS:]) / len(losses[-SHOWN_STEPS:]),
         "validation_losses": [entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry],
         "seed": seed,
+        **trainer.measured(),
     }
 
 
@@ -96,17 +133,18 @@ def base_model(model: str, options: dict) -> PreTrainedModel:
 
 
 def encode(tokenizer, rows: pd.DataFrame, options: dict) -> list[dict]:
-    """Token ids and labels of each row, in the order of the rows."""
+    """Token ids and labels of each row in their order; `row` is its place, `prompt` how many tokens are not answer."""
     template = prompt_template(tokenizer, options)
     limit = options["max_length"]
     examples = []
-    for row in rows.itertuples():
+    for place, row in enumerate(rows.itertuples()):
         prompt = template.render(row.instruction, row.input)
         ids, prompt_length = training_ids(tokenizer, prompt, row.output, limit)
         masked = 0 if options["train_on_prompt"] else prompt_length
         cut = len(ids) == limit and ids[-1] != tokenizer.eos_token_id
         if masked < len(ids):  # a row whose prompt fills the window teaches nothing
-            examples.append({"input_ids": ids, "labels": [IGNORED] * masked + ids[masked:], "cut": cut})
+            labels = [IGNORED] * masked + ids[masked:]
+            examples.append({"input_ids": ids, "labels": labels, "cut": cut, "row": place, "prompt": prompt_length})
     if not examples:
         raise BallastError(f"no row has a token to learn from within max_length {limit}; raise training.max_length")
     return examples

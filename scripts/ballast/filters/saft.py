@@ -1,0 +1,67 @@
+"""saft: base rows far along the main directions of their hidden states are dropped (Choi et al., arXiv 2410.10014).
+
+z_i is the hidden state of a row's last token in one layer of the model as it is, less the mean of all rows. With the
+singular vectors v_j and values s_j of these, a row's harmfulness is the mean over the first k of s_j <z_i, v_j>^2; for
+k = 1, the default, that is the squared projection on v_1. The score is its negative: what is high goes.
+
+The publication chooses layer, k and threshold on labelled rows; here they are options. It is meant for base data with
+harmful rows in it: without any, it drops what is unusual. Cost: one forward pass over the base rows.
+"""
+
+import pandas as pd
+import torch
+
+from ballast import memory, per_example
+from ballast.backends.transformers import load_tokenizer
+from ballast.files import BallastError
+from ballast.trainers import sft
+
+NEEDS = ()
+SEEDED = False
+SAFETY = False
+OPTIONS = {
+    "keep": (0.8, "Share of the base rows that is kept."),
+    "layer": (0, "Layer whose output is looked at, from 1; 0 is the middle one."),
+    "directions": (1, "How many singular vectors span the subspace, k."),
+}
+
+
+def score(model, base, safety, features, options, seed) -> pd.Series:
+    """Minus the harmfulness of each base row, to 6 digits of the largest; a row without a token to learn comes last."""
+    tokenizer, ids = load_tokenizer(model), sorted(base["id"])
+    rows = sft.encode(tokenizer, base.sort_values("id", ignore_index=True), options)
+    network = sft.base_model(model, options).eval()
+    depth = network.config.num_hidden_layers
+    layer = options["layer"] or (depth + 1) // 2
+    if not 0 < layer <= depth or not 0 < options["directions"] <= network.config.hidden_size:
+        raise BallastError(
+            f"filter saft: layer {options['layer']}, directions {options['directions']}; this model has {depth} layers "
+            f"and hidden states of {network.config.hidden_size} dimensions"
+        )
+    with memory.enough(sft.lower_batch(options)):
+        states = _states(network, rows, sft.Collator(tokenizer), layer, options["per_device_train_batch_size"])
+    harm = harmfulness(states, options["directions"])
+    found = pd.Series((-harm).tolist(), [ids[row["row"]] for row in rows])
+    return found.reindex(ids, fill_value=found.min())
+
+
+def _states(network, rows: list[dict], collate, layer: int, size: int) -> torch.Tensor:
+    """The last token's hidden state of each row, float64 [rows, dimensions]."""
+    states = torch.empty(len(rows), network.config.hidden_size, dtype=torch.float64)
+    for chosen, batch in per_example.batches(rows, size, collate, network.device):
+        last = batch["attention_mask"].sum(dim=1) - 1
+        inputs = {name: value for name, value in batch.items() if name != "labels"}
+        with torch.inference_mode():
+            hidden = network.get_decoder()(**inputs, output_hidden_states=True).hidden_states[layer]
+        states[chosen] = hidden[torch.arange(len(last), device=last.device), last].double().cpu()
+    return states
+
+
+def harmfulness(states: torch.Tensor, directions: int) -> torch.Tensor:
+    """Of each row [rows], from states [rows, dimensions], relative to the largest and to 6 digits."""
+    centred = states - states.mean(dim=0)
+    # The singular vectors are the eigenvectors of the dimensions' products, which are few beside the rows.
+    squares, vectors = torch.linalg.eigh(centred.T @ centred)
+    values = squares[-directions:].clamp(min=0).sqrt()
+    found = ((centred @ vectors[:, -directions:]).square() * values).mean(dim=1)
+    return (found / found.max().clamp(min=1e-300)).round(decimals=6)

@@ -1,0 +1,68 @@
+"""Which texts stand in two sets at once: equal but for case and punctuation, or nearly so.
+
+Near is the cosine of TF-IDF vectors over words and pairs of words, as in checks for contamination; prompts are too
+short for n-grams of a fixed length.
+"""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+NEAR = 0.7  # least cosine of two texts that are nearly the same
+FEATURES = 2**22  # hashed words and pairs of words
+CELLS = 2**23  # cosines that are in memory at a time
+COMMON = 0.02  # a word of more than this share of the texts makes no candidate
+CANDIDATE = 0.35  # least cosine, without common words, of a pair that is looked at in full
+WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """For each text of one set the nearest of another: where it stands there (-1: nowhere near), and their cosine."""
+
+    place: np.ndarray
+    cosine: np.ndarray
+
+
+def normalised(text: str) -> str:
+    """The words of a text in Unicode's compatibility form and without case, a space between two."""
+    return " ".join(WORD.findall(unicodedata.normalize("NFKC", text).casefold()))
+
+
+def exact(texts: Sequence[str], among: Sequence[str]) -> np.ndarray:
+    """Where each text stands among the others, the first place, -1 for nowhere. Texts without a word equal none."""
+    places: dict[str, int] = {}
+    for place, text in enumerate(map(normalised, among)):
+        places.setdefault(text, place)
+    places.pop("", None)
+    return np.array([places.get(normalised(text), -1) for text in texts], np.int64)
+
+
+def near(texts: Sequence[str], among: Sequence[str] | None = None) -> Nearest:
+    """The nearest of `among` for each text with a cosine of NEAR at least; without `among` the nearest other text."""
+    import scipy.sparse
+    from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
+
+    hashed = HashingVectorizer(ngram_range=(1, 2), n_features=FEATURES, alternate_sign=False, norm=None)
+    counts = hashed.transform([*texts, *(among or [])])
+    common = np.bincount(counts.indices, minlength=FEATURES) > max(COMMON * counts.shape[0], 20)
+    weighted = TfidfTransformer().fit_transform(counts).tocsr()
+    rare = weighted @ scipy.sparse.diags_array((~common).astype(weighted.dtype))
+    left, right = slice(0, len(texts)), slice(len(texts) if among is not None else 0, None)
+    others = rare[right].T.tocsr()
+    place, cosine = np.full(len(texts), -1), np.zeros(len(texts))
+    step = max(1, CELLS // max(1, others.shape[1]))
+    for begin in range(0, len(texts), step):
+        some = rare[left][begin : begin + step] @ others
+        some.data[some.data < CANDIDATE] = 0
+        rows, columns = some.nonzero()
+        if among is None:
+            rows, columns = rows[rows + begin != columns], columns[rows + begin != columns]
+        found = weighted[left][begin + rows].multiply(weighted[right][columns]).sum(axis=1)
+        for row, column, value in zip(rows + begin, columns, np.asarray(found).ravel(), strict=True):
+            if value >= NEAR and value > cosine[row]:
+                place[row], cosine[row] = column, value
+    return Nearest(place, cosine)

@@ -1,0 +1,12 @@
+"""Rows in any form that `forms.py` tells by its columns: Alpaca, prompt and response, or chats."""
+
+import pandas as pd
+
+from ballast import forms
+
+FORM = forms.AUTO
+
+
+def read(path: str, columns: dict[str, str] | None = None, unreadable: float = 0) -> pd.DataFrame:
+    """instruction, input, output in file order."""
+    return forms.read(path, FORM, columns, unreadable)

@@ -1,0 +1,12 @@
+"""Chats: a column of messages with role and content, or from and value (`forms.py`)."""
+
+import pandas as pd
+
+from ballast import forms
+
+FORM = forms.MESSAGES
+
+
+def read(path: str, columns: dict[str, str] | None = None, unreadable: float = 0) -> pd.DataFrame:
+    """instruction, input (empty), output in file order; of several turns the last is the output."""
+    return forms.read(path, FORM, columns, unreadable)

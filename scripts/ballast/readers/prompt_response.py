@@ -1,0 +1,12 @@
+"""Two columns of text, a request and its response, under any of their usual names (`forms.py`)."""
+
+import pandas as pd
+
+from ballast import forms
+
+FORM = forms.PROMPT_RESPONSE
+
+
+def read(path: str, columns: dict[str, str] | None = None, unreadable: float = 0) -> pd.DataFrame:
+    """instruction, input (of a context column, else empty), output in file order."""
+    return forms.read(path, FORM, columns, unreadable)

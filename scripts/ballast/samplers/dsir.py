@@ -1,0 +1,69 @@
+"""dsir: rows drawn by how much likelier their words are in the target than in the pool (Xie et al., arXiv 2302.03169).
+
+Words and pairs of neighbouring words are hashed into 10,000 buckets; target and pool are each a distribution over them
+(section 3), and a row's log-weight is the sum over its n-grams of log p_target - log p_pool. Rows are drawn without
+replacement in proportion to their weights: the highest log-weight + Gumbel noise come first, so subsets are nested.
+
+The target is a choice of what a pool's user wants: by default its T1 rows, the behaviour that keeps a model safe, which
+makes this a soft form of picking T1 from words alone; or the base data, for safety rows in the words of the task. The
+text is a row's request and response. CPU seconds for thousands of rows, minutes for 333,963.
+"""
+
+import hashlib
+import re
+import zlib
+
+import numpy as np
+
+from ballast.nearest import DIGITS
+from ballast.rows import pair_text
+from ballast.selection import Selection, first
+
+NEEDS = ("behaviour", "texts", "base-texts")
+SEEDED = True
+OPTIONS = {"target": (("t1", "base"), "What rows shall read like: the pool's T1 rows, or the base data.")}
+BUCKETS = 10_000
+WORDS = re.compile(r"\w+|[^\w\s]+")
+LEAST = 1e-8  # added to each probability, as in the authors' code
+
+
+def select(pool, features, n, seed, options) -> Selection:
+    """The n rows with the highest keys, ties to 6 digits by id; BallastError where the target has no row."""
+    texts = features.texts[features.texts["id"].isin(pool["id"])]
+    if options["target"] == "base":
+        target = features.base_texts
+    else:
+        target = texts[texts["id"].isin(features.with_behaviour(pool, "T1")["id"])]
+    weights = log_weights(
+        [pair_text(row) for row in texts.itertuples()], [pair_text(row) for row in target.itertuples()]
+    )
+    keys = {row: round(weight + _gumbel(row, seed), DIGITS) for row, weight in zip(texts["id"], weights, strict=True)}
+    return first(sorted(keys, key=lambda row: (-keys[row], row)), n)
+
+
+def log_weights(texts: list[str], target: list[str]) -> list[float]:
+    """log p_target / p_pool of each text; `texts` are the pool."""
+    counted = [_ngrams(text) for text in texts]
+    pool, wanted = _distribution(counted), _distribution([_ngrams(text) for text in target])
+    ratio = np.log(wanted + LEAST) - np.log(pool + LEAST)
+    return [float(counts @ ratio[buckets]) for buckets, counts in counted]
+
+
+def _ngrams(text: str) -> tuple[np.ndarray, np.ndarray]:
+    """The buckets of a text's words and pairs of words, and how often each occurs."""
+    words = WORDS.findall(text.lower())
+    grams = words + [f"{one} {other}" for one, other in zip(words, words[1:], strict=False)]
+    return np.unique([zlib.crc32(gram.encode()) % BUCKETS for gram in grams], return_counts=True)
+
+
+def _distribution(counted: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    total = np.zeros(BUCKETS)
+    for buckets, counts in counted:
+        total[buckets.astype(int)] += counts
+    return total / max(total.sum(), 1)
+
+
+def _gumbel(row: str, seed: int) -> float:
+    """A standard Gumbel draw that belongs to the seed and the row, whatever rows are beside it."""
+    drawn = int.from_bytes(hashlib.sha256(f"{seed}|{row}".encode()).digest()[:8], "big")
+    return -float(np.log(-np.log((drawn + 0.5) / 2**64)))

@@ -1,0 +1,12 @@
+"""facility-location-b: T1 rows that together are as like all T1 rows as n of them can be."""
+
+from ballast.samplers import facility_location
+from ballast.selection import Selection
+
+NEEDS = ("behaviour", "embedding")
+SEEDED = False
+
+
+def select(pool, features, n, seed, options) -> Selection:
+    """As facility-location among T1 rows."""
+    return facility_location.select(features.with_behaviour(pool, "T1"), features, n, seed, options)

@@ -1,0 +1,35 @@
+"""k-center: farthest-point selection, each row the one least like all that are picked (Gonzalez, 1985).
+
+The greedy rule covers the pool within twice the smallest possible radius. Distance is 1 - cosine of embeddings; the
+first row is the one nearest to the pool's mean direction, so nothing is drawn. Ties, to 6 digits, go by id.
+n passes over the pool's embeddings, which are in memory in float64: 15 MB for 2,483 rows of 768, 2 GB for 333,963.
+"""
+
+import numpy as np
+
+from ballast.nearest import DIGITS
+from ballast.selection import Selection, first
+
+NEEDS = ("embedding",)
+SEEDED = False
+
+
+def select(pool, features, n, seed, options) -> Selection:
+    """The n rows in the order in which they are picked."""
+    ids = sorted(pool["id"])
+    units = features.embedding.units(features.embedding.find(ids))
+    order = _order(units, min(n, len(ids)))
+    return first([ids[row] for row in order] if n <= len(ids) else ids, n)
+
+
+def _order(units: np.ndarray, n: int) -> list[int]:
+    picked: list[int] = []
+    # Of each row the cosine to the nearest that is picked; rows stand by id, so the first of equals is the lowest.
+    nearest = np.full(len(units), -np.inf)
+    likest = np.round(units @ units.mean(axis=0), DIGITS)
+    for _ in range(n):
+        row = int(np.round(nearest, DIGITS).argmin()) if picked else int(likest.argmax())
+        picked.append(row)
+        nearest = np.maximum(nearest, units @ units[row])
+        nearest[picked] = np.inf
+    return picked

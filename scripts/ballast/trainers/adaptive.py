@@ -1,0 +1,265 @@
+"""adaptive: picks refusals again and again while it trains, more where the model was measured to have become less safe.
+
+An answer of ours to the open question of the sampling paper (arXiv 2510.21885): should the choice of safety examples
+follow the model? The run's n is filled in `rounds`. The first is drawn like sss-b: training has not changed the model
+yet. Before each later one the adapter as it is answers probes, harmful requests of every category, greedily; the
+refusal rule (judges/refusal_string.py) says which it refused. The round's slots go to the categories in proportion to
+(answered + 1) / (asked + 2), by odd divisors (Webster's method), ties in the seed's order of categories; a category
+whose rows are used up leaves its slots to the others. In a category rows come in the seed's random order.
+
+Probes are never picked: T2 rows first, which are not eligible anyway, then T1 rows from the end of the random order, at
+most half of a category's. A category without probes counts as one answered half the time.
+
+Steps and rows of a step are those of plain training with n rows: places that no round has filled yet repeat rows that
+were picked, in turn. The last round is at the start of the last epoch, so every row is trained on; rounds stand at even
+distances before it. With one round this is plain training on the rows of sss-b, to the bit.
+
+It measures harmful requests alone: nothing in it sees over-refusal, and what it takes from safe categories it gives to
+refusals of unsafe ones. Compare it at equal over-refusal.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import pandas as pd
+import torch
+from transformers import TrainerCallback
+
+from ballast import checkpoints, packing
+from ballast.backends.transformers import by_length, continuations, load_tokenizer
+from ballast.decoding import within_limit
+from ballast.files import BallastError, read_json, write_json
+from ballast.judges.refusal_string import is_refusal
+from ballast.prompts import prompt_ids, prompt_template
+from ballast.selection import Features, by_category, draw_each, random_order
+from ballast.trainers import sft
+
+PICKS = True
+SELECTS = True
+NEEDS = ("behaviour", "category")
+OPTIONS = {
+    "rounds": (4, "Times that it picks, the first before training and the last before the last epoch."),
+    "probes": (4, "Harmful requests of each category that the model is asked before a round."),
+    "probe_tokens": (16, "Longest answer to a probe in tokens; a refusal is known by its opening."),
+    "multilabel": (("first-taken", "primary-only"), "As `sampling.multilabel`."),
+}
+MEMORY = "adaptive.json"
+
+
+def train(
+    model: str,
+    rows: pd.DataFrame,
+    options: dict,
+    seed: int,
+    out: str | Path,
+    partial: checkpoints.Partial | None = None,
+    features: Features | None = None,
+) -> dict:
+    """Train one adapter on base data and n T1 rows of the pool (origin `pool`), picked in rounds.
+
+    The log has `selection`: of each round and category how many probes were asked and refused, and the ids it got.
+    Raises BallastError where the pool has no T1 row with a category, or fewer than n beside the probes.
+    """
+    base, pool = rows[rows["origin"] == "base"], rows[rows["origin"] != "base"]
+    _check(options, len(base))
+    plan = plan_of(pool, features, options, seed)
+    taken = pool.set_index("id", drop=False).assign(origin="subset")
+    tokenizer = load_tokenizer(model)
+    template = prompt_template(tokenizer, options)
+    asked = taken.loc[plan.asked]
+    prompts = [prompt_ids(tokenizer, template.render(row.instruction, row.input)) for row in asked.itertuples()]
+    limit = {"max_prompt_tokens": options["max_length"], "long_prompts": "cut"}
+    first = plan.places(plan.round(0, 0, {}))
+    bound = {
+        "plan": plan,
+        "pool": taken,
+        "tokenizer": tokenizer,
+        "prompts": dict(zip(plan.asked, within_limit(prompts, limit), strict=True)),
+    }
+    table = pd.concat([base, taken.loc[first]], ignore_index=True)
+    return sft.fit(model, table, options, seed, out, partial, variant=type("Adaptive", (Adaptive,), bound))
+
+
+def _check(options: dict, base: int) -> None:
+    rounds, n, epochs, held_out = (options[name] for name in ("rounds", "n", "num_train_epochs", "validation_rows"))
+    before_last = (epochs - 1) * math.ceil((base + n) / options["batch_size"])
+    problems = {
+        f"{name} {options[name]} is not at least 1": options[name] < 1 for name in ("rounds", "probes", "probe_tokens")
+    } | {
+        f"rounds {rounds} is more than n {n}, and each picks a row at least; lower rounds": rounds > n,
+        f"rounds {rounds} is more than the {before_last} steps before the last epoch allow; lower rounds, or train for "
+        "more epochs": rounds - 1 > before_last,
+        "training.validation_rows would be cut from rows that are not picked yet; set 0": options["validation_rows"]
+        > 0,
+    }
+    for problem, found in problems.items():
+        if found:
+            raise BallastError(f"trainer adaptive: {problem}")
+
+
+@dataclass
+class Plan:
+    """What may be picked and asked, in the seed's order, and what was picked so far: `picked`, and the log's rows."""
+
+    order: list[int]  # of categories
+    queues: dict[int, list[str]]
+    probes: dict[int, list[str]]
+    n: int
+    rounds: int
+    picked: list[str]
+    log: list[dict]
+
+    @property
+    def asked(self) -> list[str]:
+        """The ids of all probes; one of several categories is asked once."""
+        return sorted(set().union(*self.probes.values()))
+
+    def round(self, number: int, step: int, refused: dict[str, bool]) -> list[str]:
+        """Pick the rows of a round (the first is 0) after what the probes `refused`; all that is picked so far."""
+        slots = self.n // self.rounds + (number < self.n % self.rounds)
+        asked = {category: [row for row in self.probes[category] if row in refused] for category in self.order}
+        refusals = {category: sum(refused[row] for row in rows) for category, rows in asked.items()}
+        unsafe = {
+            category: Fraction(len(rows) - refusals[category] + 1, len(rows) + 2) for category, rows in asked.items()
+        }
+        taken = allocate(self.queues, unsafe, self.order, slots, self.picked)
+        self.picked += taken
+        for category in sorted(self.order):
+            ids = [row for row, taken_for in taken.items() if taken_for == category]
+            counts = {"probes": len(asked[category]), "refusals": refusals[category], "slots": len(ids)}
+            self.log.append({"round": number, "step": step, "category": category} | counts | {"ids": ids})
+        return self.picked
+
+    def places(self, picked: list[str]) -> list[str]:
+        """The row in each of the n places of an epoch; those not filled yet repeat the rows that are there."""
+        return [picked[place % len(picked)] for place in range(self.n)]
+
+
+def plan_of(pool: pd.DataFrame, features: Features, options: dict, seed: int) -> Plan:
+    """Rows to pick and probes; with one round nothing is asked, and every T1 row may be picked."""
+    safe, multilabel = features.with_behaviour(pool, "T1"), options["multilabel"]
+    complied = pool[(features.behaviour.reindex(pool["id"]) == "T2").to_numpy()]
+    queues, spare = (
+        draw_each(table["id"], by_category(table, features, multilabel), max(len(table), 1), seed)
+        for table in (safe, complied)
+    )
+    order = [int(category) for category in random_order(map(str, queues), seed)]
+    probes: dict[int, list[str]] = {category: [] for category in order}
+    if options["rounds"] > 1:
+        for category in order:
+            first = spare[category][: options["probes"]]
+            more = min(options["probes"] - len(first), len(queues[category]) // 2)
+            probes[category] = first + queues[category][len(queues[category]) - more :]
+    kept = set().union(*probes.values())
+    queues = {category: [row for row in rows if row not in kept] for category, rows in queues.items()}
+    eligible = len(set().union(*queues.values()))
+    if eligible < options["n"]:
+        raise BallastError(
+            f"trainer adaptive: n {options['n']} wanted, but only {eligible} T1 rows with a category are left beside "
+            f"{len(kept)} probes; ask for a smaller n, or for fewer probes"
+        )
+    return Plan(order, queues, probes, options["n"], options["rounds"], [], [])
+
+
+def allocate(
+    queues: dict[int, list[str]], unsafe: dict[int, Fraction], order: list[int], slots: int, taken: Iterable[str]
+) -> dict[str, int]:
+    """The next `slots` rows and the category each is taken for: in proportion to `unsafe`, ties in `order`.
+
+    The next slot goes to the category with the largest unsafe / (2 * its slots + 1) of this round that has a row left
+    which is neither in `taken` nor taken here.
+    """
+    taken, found = set(taken), {}
+    waiting = {category: iter(queues[category]) for category in order}
+    given = dict.fromkeys(order, 0)
+    while len(found) < slots:
+        category = max(waiting, key=lambda one: unsafe[one] / (2 * given[one] + 1))
+        row = next((row for row in waiting[category] if row not in taken and row not in found), None)
+        if row is None:
+            del waiting[category]
+        else:
+            found[row] = category
+            given[category] += 1
+    return found
+
+
+class Adaptive(sft.Variant):
+    """A Trainer whose places for safety rows are filled when a step is made, not when its batch was drawn."""
+
+    plan: Plan
+    pool: pd.DataFrame
+    prompts: dict[str, list[int]]
+
+    def begin(self, rows: pd.DataFrame, examples: list[dict], options: dict, seed: int, *_) -> None:
+        self.options = options
+        self.first_place = len(rows) - options["n"]
+        self.examples = {example["row"]: example for example in examples}
+        # Batches are fetched one ahead, so they are places until they are used.
+        self.collate, self.data_collator = self.data_collator, places_of
+        epochs, later = options["num_train_epochs"], self.plan.rounds - 1
+        last = (epochs - 1) * math.ceil(len(examples) / options["batch_size"])
+        self.due = {number * last // later: number for number in range(1, later + 1)}
+        self.add_callback(Rounds(self))
+
+    def fill(self) -> None:
+        """Encode what stands in the places of safety rows now."""
+        rows = self.pool.loc[self.plan.places(self.plan.picked)]
+        encoded = sft.encode(self.tokenizer, rows, self.options)
+        self.examples |= {self.first_place + example["row"]: example for example in encoded}
+
+    def get_batch_samples(self, epoch_iterator, num_batches, device):
+        """A step's micro-batches, with the rows that its places hold now, and its learnt tokens."""
+        drawn, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
+        batches = [self.collate([self.examples[place] for place in each["places"].tolist()]) for each in drawn]
+        return batches, self._get_num_items_in_batch(batches, device)
+
+    def refused(self) -> dict[str, bool]:
+        """Whether the model as it is refuses each probe."""
+        network, asked = self.model, self.plan.asked
+        training = network.training
+        network.eval()
+        if self.options["packing"]:
+            packing.plain(network).set_attn_implementation("sdpa")
+        answers: dict[str, bool] = {}
+        prompts = [self.prompts[row] for row in asked]
+        for batch in by_length(prompts, self.options["per_device_train_batch_size"]):
+            said = continuations(
+                network, self.tokenizer, self.options["probe_tokens"], 1, [prompts[index] for index in batch]
+            )
+            texts = self.tokenizer.batch_decode(said, skip_special_tokens=True)
+            answers |= {asked[index]: is_refusal(text) for index, text in zip(batch, texts, strict=True)}
+        if self.options["packing"]:
+            packing.prepare(network)
+        network.train(training)
+        return answers
+
+    def measured(self) -> dict:
+        return {"selection": self.plan.log}
+
+    def save(self, folder: Path) -> None:
+        write_json(folder / MEMORY, {"picked": self.plan.picked, "log": self.plan.log})
+
+    def load(self, folder: Path) -> None:
+        kept = read_json(folder / MEMORY)
+        self.plan.picked, self.plan.log = kept["picked"], kept["log"]
+        self.fill()
+
+
+def places_of(examples: list[dict]) -> dict[str, torch.Tensor]:
+    return {"places": torch.tensor([example["row"] for example in examples])}
+
+
+class Rounds(TrainerCallback):
+    """Picks after the steps at which a round is due."""
+
+    def __init__(self, trainer: Adaptive):
+        self.trainer = trainer
+
+    def on_step_end(self, args, state, control, **_):
+        number = self.trainer.due.get(state.global_step)
+        if number is not None:
+            self.trainer.plan.round(number, state.global_step, self.trainer.refused())
+            self.trainer.fill()

@@ -1,0 +1,97 @@
+"""The package as `pip install .` gives it: built, installed and used outside the checkout, without a network."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LIBRARY = ROOT / "scripts/ballast"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+USE = """
+import json, sys
+import pandas as pd
+from ballast import identity, plugins
+from ballast.samplers import select
+
+pool = pd.DataFrame({"prompt": [f"Ask {row}" for row in range(40)], "response": "Answer"})
+picked = select(pool, "sss-b", 14, behaviour=["T1"] * 40, category=[row % 14 for row in range(40)])
+print(json.dumps({
+    "home": str(plugins.HOME),
+    "rows": len(picked),
+    "needs": identity.constant("samplers/sss-b", "NEEDS"),
+    "code": identity.code_identity("ballast/samplers/sss_b"),
+    "modules": sorted({name.split(".")[0] for name in sys.modules}),
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """Built from a copy, for a build leaves its own files beside what it builds."""
+    folder = tmp_path_factory.mktemp("wheel")
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, folder)
+    shutil.copytree(LIBRARY, folder / "scripts/ballast", ignore=shutil.ignore_patterns("__pycache__"))
+    build = ["wheel", "--quiet", "--no-index", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, folder]
+    pip(*build)
+    return next(folder.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory):
+    """The Python of a fresh environment that has the wheel, and what it needs from this one."""
+    folder = tmp_path_factory.mktemp("installed")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    python = folder / "bin/python"
+    pip("--python", python, "install", "--quiet", "--no-index", "--no-deps", wheel)
+    site = next(folder.glob("lib/python*/site-packages"))
+    (site / "others.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
+    return python
+
+
+def pip(*arguments):
+    done = subprocess.run([sys.executable, "-m", "pip", *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def run(installed, folder, *command):
+    return subprocess.run([installed, *command], cwd=folder, capture_output=True, text=True, env={"PATH": "/usr/bin"})
+
+
+def test_the_wheel_has_every_file_of_the_library(wheel):
+    wanted = {path for path in LIBRARY.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+    found = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    assert found == {path.relative_to(LIBRARY.parent).as_posix() for path in wanted}
+
+
+def test_a_sampler_picks_outside_the_checkout_with_the_named_packages_alone(installed, tmp_path):
+    done = run(installed, tmp_path, "-W", "ignore", "-c", USE)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said["home"].startswith(str(installed.parents[1])) and said["rows"] == 14
+    assert said["needs"] == ["behaviour", "category"] and len(said["code"]) == 16
+    assert {"numpy", "pandas", "pandera", "pyarrow", "pydantic"} <= set(said["modules"])
+    assert not set(said["modules"]) & {name.replace("-", "_") for name in extras()}
+
+
+def test_the_package_needs_little_and_its_extras_name_what_the_pinned_environment_has():
+    needed = {re.match(r"[\w.-]+", line)[0] for line in PROJECT["dependencies"]}
+    assert needed == {"numpy", "pandas", "pandera", "pyarrow", "pydantic"}
+    pinned = re.findall(r"(?m)^([\w.-]+)==", (ROOT / "envs/requirements.in").read_text())
+    tools = {"pytest", "playwright", "hypothesis", "snakefmt", "ruff"}
+    assert needed | extras() == {name.lower() for name in pinned} - tools
+
+
+def extras():
+    """Names of the packages that the extras bring."""
+    lines = [line for lines in PROJECT["optional-dependencies"].values() for line in lines]
+    return {re.match(r"[\w.-]+", line)[0].lower() for line in lines} - {"ballast"}

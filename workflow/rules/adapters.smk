@@ -1,0 +1,75 @@
+"""For use elsewhere: a model card beside an adapter, and a model with its adapter merged into its weights.
+
+Inputs: a run's adapter and log, its base data, pool and subset; for a merged model the model too.
+Outputs: runs/<run>/README.md; runs/<run>/merged/{model.safetensors,config.json,generation_config.json,tokenizer.json,
+tokenizer_config.json,README.md}.
+Costs: a CPU second a card. A merged model is as large as its base, and is in memory once: 13.5 GB for a 7B model.
+None is part of the default target: `snakemake cards` writes all cards, the path of a merged model makes that one.
+"""
+
+
+rule card:
+    input:
+        settled,
+        adapter=rules.train.output.adapter,
+        config=rules.train.output.config,
+        log=rules.train.output.log,
+        base=f"{RESULTS}/data/base.parquet",
+        pool=f"{RESULTS}/data/pools/{{pool}}.parquet",
+        subset=subset_file,
+        kept=kept_file,
+    output:
+        card=f"{RUN}/README.md",
+    log:
+        f"{RESULTS}/logs/card/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/card/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.jsonl"
+    localrule: True
+    conda:
+        "../../envs/ballast.yaml"
+    resources:
+        mem_mb=500,
+        runtime=5,
+    params:
+        options=card_options,
+        files=lambda wildcards, input: options({"subset": input.subset, "kept": input.kept}),
+        code=code_identity("card"),
+    message:
+        "Write the card of {output.card}"
+    shell:
+        "stage card --record {params.code} {output:q} --"
+        " --adapter {input.adapter:q} --config {input.config:q} --log {input.log:q} --base {input.base:q}"
+        " --pool {input.pool:q} {params.files} --options {params.options:q} --out {output.card:q} &> {log:q}"
+
+
+rule merge:
+    input:
+        settled,
+        model=lambda wildcards: model_files(study.models[wildcards.model]),
+        adapter=rules.train.output.adapter,
+        config=rules.train.output.config,
+        card=rules.card.output.card,
+    output:
+        [f"{RUN}/merged/{file}" for file in MODEL_FILES],
+        card=f"{RUN}/merged/README.md",
+    log:
+        f"{RESULTS}/logs/merge/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/merge/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.jsonl"
+    conda:
+        "../../envs/ballast.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        model=lambda wildcards: model_folder(study.models[wildcards.model]),
+        adapter=subpath(input.adapter, parent=True),
+        dtype=study.training.dtype,
+        out=subpath(output.card, parent=True),
+        code=code_identity("merge"),
+    message:
+        "Merge the adapter into {params.out}"
+    shell:
+        "stage merge --record {params.code} {output:q} --"
+        " --model {params.model:q} --adapter {params.adapter:q} --dtype {params.dtype} --card {input.card:q}"
+        " --out {params.out:q} &> {log:q}"
