@@ -6,8 +6,8 @@ start, and 0 once p is far above p_ref, the sooner the larger beta_t. So the los
 held constant, as in the authors' code, and mean over tokens. Their settings are the defaults: beta 0.5 for the first
 token, 2 for tokens 2 to 5, 0.1 for the others. All rows are constrained, safety rows too.
 
-log p_ref comes from the features `logprobs` and `base-logprobs`, made once for all runs. With `train_on_prompt` the prompt's tokens have
-weight 1. With beta 0 everywhere this is plain training to the byte.
+log p_ref comes from the features `logprobs` and `base-logprobs`, made once for all runs. With `train_on_prompt` the
+prompt's tokens have weight 1. With beta 0 everywhere this is plain training to the byte.
 """
 
 import numpy as np
