@@ -39,15 +39,20 @@ include: "workflow/rules/label.smk"
 include: "workflow/rules/gradients.smk"
 include: "workflow/rules/sample.smk"
 include: "workflow/rules/filter.smk"
+include: "workflow/rules/export.smk"
 include: "workflow/rules/settle.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/transform.smk"
+include: "workflow/rules/train_on.smk"
 include: "workflow/rules/generate.smk"
 include: "workflow/rules/judge.smk"
+include: "workflow/rules/pairwise.smk"
 include: "workflow/rules/results.smk"
 include: "workflow/rules/claims.smk"
 include: "workflow/rules/advice.smk"
 include: "workflow/rules/trouble.smk"
+include: "workflow/rules/spent.smk"
+include: "workflow/rules/checks.smk"
 include: "workflow/rules/explore.smk"
 include: "workflow/rules/adapters.smk"
 include: "workflow/rules/agreement.smk"
@@ -68,6 +73,8 @@ rule all:
         COMPARISONS,
         ADVICE,
         TROUBLE,
+        SPENT,
+        CHECKS,
         rules.explore.output,
         rules.pages.output,
         UNSETTLED,
@@ -76,6 +83,7 @@ rule all:
 rule subsets:
     input:
         SUBSETS,
+        EXPORTS,
 
 
 rule tables:

@@ -45,7 +45,7 @@ from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
 from torch.nn.functional import cross_entropy, pad
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, Trainer, TrainerCallback, TrainingArguments
 
-from ballast import packing
+from ballast import packing, per_example
 from ballast.trainers import sft
 
 MEMORY_LIMIT_GB = 48
@@ -238,34 +238,22 @@ def alone_scores(network, rows: list[list[int]], direction: dict[str, torch.Tens
 
 
 def batched_scores(network, rows: list[list[int]], direction: dict[str, torch.Tensor]) -> torch.Tensor:
-    """A linear layer's gradient for row b is the sum over t of delta[b, t] x[b, t]^T: one einsum for all rows."""
-    inputs, outputs, hooks = {}, {}, []
-    for name in direction:
-        layer = network.get_submodule(name.removesuffix(".weight"))
-
-        def keep(_, arguments, output, name=name):
-            inputs[name], outputs[name] = arguments[0].detach(), output
-
-        hooks.append(layer.register_forward_hook(keep))
-    loss = row_losses(network, rows).sum()
-    for hook in hooks:
-        hook.remove()
-    deltas = torch.autograd.grad(loss, list(outputs.values()))
-    scores = torch.zeros(len(rows), device=DEVICE)
-    for name, delta in zip(outputs, deltas, strict=True):
-        each = torch.einsum("bto,bti->boi", delta, inputs[name].to(delta.dtype))
-        scores += (each * direction[name]).flatten(1).sum(dim=1)
-    return scores
+    """All rows' gradients from one pass."""
+    return per_example.rows_scores(network, padded_batch(rows), direction)["dot"]
 
 
 def row_losses(network, rows: list[list[int]]) -> torch.Tensor:
     """Mean loss of each row of a padded batch."""
-    batch = PadToEight()([{"input_ids": ids, "labels": ids} for ids in rows])
-    batch = {key: value.to(DEVICE) for key, value in batch.items()}
+    batch = padded_batch(rows)
     labels = batch.pop("labels")[:, 1:]
     logits = network(**batch).logits[:, :-1].float()
     losses = cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=sft.IGNORED, reduction="none")
     return losses.view_as(labels).sum(dim=1) / (labels != sft.IGNORED).sum(dim=1)
+
+
+def padded_batch(rows: list[list[int]]) -> dict[str, torch.Tensor]:
+    batch = PadToEight()([{"input_ids": ids, "labels": ids} for ids in rows])
+    return {key: value.to(DEVICE) for key, value in batch.items()}
 
 
 if __name__ == "__main__":

@@ -106,7 +106,12 @@ def linear_cross_entropy(hidden: torch.Tensor, head: torch.Tensor, labels: torch
 
     Not torch.nn.functional.linear_cross_entropy (torch 2.13): in bfloat16 that rounds the loss to three digits.
     """
-    return sum(part.sum() for part in token_losses(hidden, head, labels).split(BLOCK))
+    return summed(token_losses(hidden, head, labels))
+
+
+def summed(losses: torch.Tensor) -> torch.Tensor:
+    """The sum of tokens' losses, a block at a time."""
+    return sum(part.sum() for part in losses.split(BLOCK))
 
 
 def token_losses(hidden: torch.Tensor, head: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

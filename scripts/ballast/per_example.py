@@ -123,8 +123,8 @@ def token_losses(network, batch: dict) -> torch.Tensor:
     """The loss of each learnt token [tokens], in the order of the rows, with its graph."""
     labels = batch["labels"]
     inputs = {name: value for name, value in batch.items() if name != "labels"}
-    if packing.plain(network).config._attn_implementation == packing.NAME and packing.has_plain_head(network):
-        plain = packing.plain(network)
+    plain = packing.plain(network)
+    if plain.config._attn_implementation == packing.NAME and packing.has_plain_head(plain):
         hidden = plain.get_decoder()(**inputs).last_hidden_state
         return packing.token_losses(hidden, plain.get_output_embeddings().weight, labels)
     return logit_losses(network(**inputs).logits, labels)

@@ -171,6 +171,11 @@ def judge_options(name):
     return as_json(common | model | {"template": template and template_file(template)})
 
 
+def labeller(pool):
+    """The judge that labels a pool's behaviour."""
+    return study.pools[pool].behaviour or study.labels.behaviour
+
+
 def judge_code(stage, name):
     """Code of a stage that judges: the stage, the judge and the backend that runs it."""
     return code_identity(stage, f"judges/{name}", f"backends/{study.judges[name].backend}")
@@ -229,47 +234,21 @@ def run_scores(run):
     return [f"{RESULTS}/runs/{run}/scores/{benchmark}.{judge}.parquet" for benchmark, judge in run_judgements(run)]
 
 
-def described(name, place):
-    """What a card says of a model or dataset; `hub` says whether its home is an id of the Hugging Face hub."""
-    source = study.sources.get(place.source)
-    if source:
-        home = source.hub or sources.page(source.model_dump())
-        said = {"home": home, "revision": source.revision, "licence": source.licence, "hub": bool(source.hub)}
-    elif place.world:
-        said = {"home": "the mini world", "revision": "-", "licence": "Apache-2.0, as Ballast", "hub": False}
-    else:
-        said = {"home": os.path.basename(place.path), "revision": "-", "licence": UNKNOWN, "hub": False}
-    return {"name": name} | said
+def run_comparisons(run):
+    """The files of a run in which it is compared with another one."""
+    return [file for file, (_, judge) in zip(run_scores(run), run_judgements(run)) if judge in study.pairwise]
 
 
-def card_options(wildcards):
-    """What the config says of one run, for its card."""
-    run, part = run_of(wildcards), method(wildcards.sampler)
-    model = study.models[run.model]
-    scores = dict(zip(run_judgements(run.path), run_scores(run.path), strict=True))
-    measured_on = [(name, METRICS[name]["benchmark"], METRICS[name]["judge"]) for name in MEASURED[run.path]]
-    prompts = {"alpaca": f"the Alpaca template {model_template(model)}", "chat": "the model's own chat template"}
-    kinds = [kind for kind in ("sampler", "filter", "trainer", "transform") if getattr(part, kind)]
-    own = {f"{kind}.{name}": value for kind in kinds for name, value in part.options(kind).items()}
-    said = {
-        "study": study.study,
-        "synthetic": study.synthetic,
-        "run": run.path,
-        "method": run.sampler,
-        "n": run.n,
-        "trial": run.trial,
-        "model": described(model.label or run.model, model),
-        "base": described("base data", study.base),
-        "pool": described(run.pool, study.pools[run.pool]),
-        "parts": {kind: getattr(part, kind) for kind in kinds} | ({"of": part.of} if part.of else {}) | own,
-        "prompt": prompts[model.prompt],
-        "training": study.training.model_dump(exclude={"trainer"}),
-        "metrics": [[name, benchmark, judge, scores[benchmark, judge]] for name, benchmark, judge in measured_on],
-    }
-    return as_json(said)
+def other_metrics():
+    """The sections of the metrics beyond the four that a run is measured by."""
+    named = {name for names in MEASURED.values() for name in names}
+    return {name: metric.model_dump() for name, metric in study.other_metrics.items() if name in named}
 
 
 def available(artefact):
+    if artefact in ("tables/other", "tables/pairwise"):
+        judges = [metric["judge"] for metric in other_metrics().values()]
+        return any(artefact == "tables/other" or judge in study.pairwise for judge in judges)
     return artefact not in EXPERIMENT or getattr(study.experiments, EXPERIMENT[artefact]) is not None
 
 
@@ -281,6 +260,12 @@ def artefacts(folder):
 def stand_ins(judges):
     """The sentences that say what stands in for some judges, by judge."""
     return {name: text for name in judges if (text := sources.stand_in(name, study.judges[name]))}
+
+
+def comparing_stand_ins():
+    """What stands in for a language model that compares, by `pairwise`."""
+    said = "{} is a tiny stand-in that answers in words, trained in the mini world."
+    return {name: said.format(name) for name, each in study.pairwise.items() if each.model and each.model.world}
 
 
 def artefact_options(artefact, runs_shown=None):
@@ -296,10 +281,11 @@ def artefact_options(artefact, runs_shown=None):
         "redact": study.redact,
         "judges": {name: metric.judge for name, metric in study.metrics},
         "benchmarks": {name: metric.benchmark for name, metric in study.metrics},
-        "labellers": {"behaviour": labels.behaviour},
+        "labellers": {"behaviour": labeller(POOL)},
         "targets": study.targets.model_dump(),
         "model_labels": {name: model.label or name for name, model in study.models.items()},
-        "stand_ins": stand_ins(study.judges),
+        "others": other_metrics(),
+        "stand_ins": stand_ins(study.judges) | comparing_stand_ins(),
         "published": {name: model.published for name, model in study.models.items() if model.published},
     }
     if experiment or runs_shown:
@@ -320,7 +306,7 @@ def page_options():
         "synthetic": study.synthetic,
         "redact": study.redact,
         "runs": list(MEASURED),
-        "metrics": METRICS,
+        "metrics": study.metrics.model_dump(),
         "model_labels": {name: model.label or name for name, model in study.models.items()},
         "stand_ins": stand_ins([metric.judge for _, metric in study.metrics]),
     }
@@ -332,6 +318,7 @@ def artefact_inputs(artefact):
     return {
         "tables/table3": [labels, f"{RESULTS}/data/pools/{POOL}.parquet"],
         "figures/figure5": [labels],
+        "tables/pairwise": [file for run in MEASURED for file in run_comparisons(run)],
     }.get(artefact, [f"{RESULTS}/scores.parquet"])
 
 

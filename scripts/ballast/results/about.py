@@ -25,7 +25,7 @@ def methods(study: Study) -> str:
         f"rows were embedded by {study.embedding.model}.",
         f"Base data and subset were mixed to fine-tune {_listed(_models(study))}: {_training(study)}.",
         f"Responses were decoded {_decoding(study)}.",
-        *(_metric(name, metric) for name, metric in study.metrics),
+        *(_metric(METRICS.get(name, metric), metric) for name, metric in study.every_metric.items()),
         f"Each cell has {_trials(sampled)}; trials of one number share their seeds over all samplers.",
         "Intervals are two-sided, 95 %: over runs and prompts by a two-way bootstrap,",
         "or over runs by Student's t where a table says so; contrasts are corrected by Holm's method.",
@@ -87,8 +87,7 @@ def _decoding(study: Study) -> str:
     return f"{how} by {generation.backend}, at most {generation.max_new_tokens} tokens"
 
 
-def _metric(name: str, metric) -> str:
-    known = METRICS[name]
+def _metric(known, metric) -> str:
     return f"{known.label} ({known.unit}) is judged by {metric.judge} on {metric.benchmark}."
 
 

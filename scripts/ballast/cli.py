@@ -1,0 +1,160 @@
+"""The command `ballast`: `ballast init my-study` writes the config of a study of one's own.
+
+python -m ballast init NAME [--base FILE|owner/name] [--pool FILE|owner/name] [--model DIR|owner/name] [--n 50,100]
+                            [--folder config]
+"""
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from ballast.files import BallastError, read_text, write_text
+from ballast.plugins import HOME
+
+OWN = Path("config/own.yaml")
+# This checkout's; where Ballast is installed, that of the checkout in which the command runs.
+TEMPLATE = next((path for path in (HOME.parents[1] / OWN, OWN) if path.is_file()), OWN)
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+HUB = re.compile(r"[\w.-]+/[\w.-]+(:.+)?")
+DATA = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".jsonl.gz", ".json.gz", ".csv.gz")
+MODEL = {"*.safetensors": "unknown", "*.json": "unknown", "tokenizer.model": "unknown"}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; a mistake is one line on stderr and 1."""
+    parser = argparse.ArgumentParser(
+        prog="ballast", description="Which few safety examples to add to fine-tuning data."
+    )
+    commands = parser.add_subparsers(required=True, metavar="command")
+    start = commands.add_parser("init", help="write config/NAME.yaml, a study of your own")
+    start.add_argument("name", help="the study's name: lower-case letters, digits and hyphens")
+    start.add_argument("--base", metavar="FILE|HUB-ID", help="what you fine-tune on")
+    start.add_argument("--pool", metavar="FILE|HUB-ID", help="the safety examples to choose from")
+    start.add_argument("--model", metavar="DIR|HUB-ID", help="the model that you fine-tune")
+    start.add_argument("--n", metavar="50,100", help="how many examples to add")
+    start.add_argument("--folder", default="config", help="where the config goes (default: config)")
+    start.set_defaults(run=_init)
+    given = parser.parse_args(arguments)
+    try:
+        given.run(given)
+    except BallastError as error:
+        print(f"ballast: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _init(given: argparse.Namespace) -> None:
+    path = init(given.name, given.folder, base=given.base, pool=given.pool, model=given.model, n=given.n)
+    print(f"{path} is written; see what it says of your files, then pick:")
+    for target in ("inspect", "subsets"):
+        print(f"  snakemake {target} --configfile {path}")
+
+
+def init(
+    name: str,
+    folder: str | Path = "config",
+    base: str | None = None,
+    pool: str | None = None,
+    model: str | None = None,
+    n: str | None = None,
+) -> Path:
+    """Write <folder>/<name>.yaml from the template and return its path; never over a file that is there.
+
+    base, pool, model: a path, or an id on the hub, `owner/name` or `owner/name:file`, whose newest revision is pinned.
+    BallastError where a name, a number or a hub id is wrong.
+    """
+    path = Path(folder) / f"{name}.yaml"
+    if not NAME.fullmatch(name):
+        raise BallastError(f"'{name}' is no study's name: give lower-case letters, digits and hyphens")
+    if name == "worlds":
+        raise BallastError("results/worlds/ holds the worlds that studies share; give the study another name")
+    if path.exists():
+        raise BallastError(f"{path} is there already; choose another name, or remove it")
+    if not TEMPLATE.is_file():
+        raise BallastError(f"{TEMPLATE}: no such file here; a study needs a checkout of Ballast, so run this in one")
+    sources, text = {}, read_text(TEMPLATE)
+    for key, given, line in (
+        ("base", base, "base: {path: data/base.jsonl}"),
+        ("pool", pool, "own: {path: data/pool.jsonl, licence: unknown}"),
+        ("model", model, "mine: {source: qwen2.5-7b-instruct, prompt: chat}"),
+    ):
+        if given:
+            text = _put(text, line, _place(key, given, sources))
+    if n:
+        text = _put(text, "n: [50, 100, 250]", f"n: {_numbers(n)}")
+    text = _put(text, "study: own", f"study: {name}").replace("my-study", name)
+    parent = os.path.relpath(TEMPLATE.with_name("standard.yaml"), path.parent)
+    text = _put(text, "extends: standard.yaml", f"extends: {parent}")
+    if sources:
+        text += yaml.safe_dump({"sources": sources}, sort_keys=False, allow_unicode=True, width=120)
+    write_text(path, text)
+    return path
+
+
+def _put(text: str, old: str, new: str) -> str:
+    if old not in text:
+        raise BallastError(f"{TEMPLATE}: the line '{old}' is no longer there; take the file of this version of Ballast")
+    return text.replace(old, new, 1)
+
+
+def _place(key: str, given: str, sources: dict) -> str:
+    """The template's line for a file or folder on this machine, or for a source that is then in `sources`."""
+    start = {"base": "base", "pool": "own", "model": "mine"}[key]
+    kept = {"pool": ", licence: unknown", "model": ", prompt: chat"}.get(key, "")
+    if Path(given).exists() or not HUB.fullmatch(given) or given.endswith(DATA) and ":" not in given:
+        if not Path(given).exists():
+            raise BallastError(f"{given}: no such file, and no id of the hub (owner/name)")
+        return f"{start}: {{path: {yaml.safe_dump(given, default_flow_style=True).splitlines()[0]}{kept}}}"
+    name = f"my-{key}"
+    sources[name] = _hub_source(given, key)
+    return f"{start}: {{source: {name}{kept if key == 'model' else ''}}}"
+
+
+def _hub_source(given: str, key: str) -> dict:
+    """The entry of `sources` for an id of the hub, pinned to its newest revision."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
+
+    identity, _, file = given.partition(":")
+    kind = "model" if key == "model" else "dataset"
+    try:
+        found = HfApi().repo_info(identity, repo_type=kind, revision="main")
+    except RepositoryNotFoundError:
+        raise BallastError(f"the hub shows no {kind} {identity}; correct the id, or set HF_TOKEN") from None
+    except (HfHubHTTPError, OSError) as error:
+        raise BallastError(
+            f"{identity}: the hub could not be asked ({type(error).__name__}); go online, or give a copy here"
+        ) from None
+    licence = getattr(getattr(found, "card_data", None), "license", None) or "unknown"
+    names = [sibling.rfilename for sibling in found.siblings]
+    files = MODEL if kind == "model" else {_data_file(identity, names, file): "unknown"}
+    files = {name: digest for name, digest in files.items() if "*" in name or name in names}
+    entry = {"kind": kind, "hub": identity, "revision": found.sha, "files": dict(files), "licence": str(licence)}
+    return entry | {"used_for": {"base": "base data", "pool": "the pool", "model": "the model that is fine-tuned"}[key]}
+
+
+def _data_file(identity: str, names: list[str], file: str) -> str:
+    """The one file of a dataset: the one that is named, else the only one, else the only one of its training split."""
+    data = sorted(name for name in names if name.endswith(DATA))
+    if file in data:
+        return file
+    few = data if len(data) == 1 else [name for name in data if "train" in name]
+    if file or len(few) != 1:
+        said = f"no data file {file}" if file else "several data files" if data else "no data file"
+        raise BallastError(f"{identity} has {said}; give {identity}:FILE of {', '.join(data[:10]) or ', '.join(names)}")
+    return few[0]
+
+
+def _numbers(given: str) -> list[int]:
+    try:
+        numbers = [int(number) for number in given.split(",")]
+    except ValueError:
+        numbers = []
+    if not numbers or min(numbers) < 1:
+        raise BallastError(f"--n {given}: give whole numbers with commas between, such as 50,100")
+    return numbers
