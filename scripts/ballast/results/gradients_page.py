@@ -18,9 +18,9 @@ NOTES = (
     "Loss: nats per token of a row's response after a warm-up on some of the base data. Loss increase: that less its "
     "loss under the model as it is. Conflict: -cos of a row's gradient and the mean gradient of the base data at that "
     "point, -1 to 1; above 0 a step on the task is a step away from the row. ± is a standard deviation over rows.",
-    "Changes are against base data alone (`none`), paired over trials: harm as a score, over-refusal in points; below 0 "
-    "is less. Erosion: harm with base data alone less that of the model as it is. In brackets: 95 % intervals, two-way "
-    "bootstrap over runs and prompts. A sampler's rows: the different ones of all its trials.",
+    "Changes are against base data alone (`none`), paired over trials: harm as a score, over-refusal in points; below "
+    "0 is less. Erosion: harm with base data alone less that of the model as it is. In brackets: 95 % intervals of the "
+    "two-way bootstrap over runs and prompts. A sampler's rows: the different ones of all its trials.",
     "rho: Spearman's rank correlation of the groups' means and effects; with a change of harm it is below 0 where more "
     "conflict, or more loss increase, goes with a larger fall. p: two-sided, by permutation of the groups, effects "
     "taken as they are and not their intervals; Holm's p is adjusted for all lines. Groups differ in much else: no proof of "
