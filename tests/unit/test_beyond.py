@@ -162,6 +162,20 @@ def test_the_interval_at_equal_cost_holds_the_truth():
     assert np.mean(held) >= 0.9
 
 
+def test_prompts_of_two_benchmarks_are_drawn_apart_and_runs_together(monkeypatch):
+    drawn, real = {}, statistics.resampled
+
+    def watched(values, seed, resamples, prompt_seed):
+        found = drawn[len(drawn)] = real(values, seed, resamples, prompt_seed)
+        return found
+
+    monkeypatch.setattr(statistics, "resampled", watched)
+    same = tables_of([np.arange(24.0).reshape(4, 6)])
+    statistics.at_equal_cost(same, same, same, same)
+    value, _, cost, _ = drawn.values()
+    assert (value.by_run == cost.by_run).all() and abs(np.corrcoef(value.by_prompt, cost.by_prompt)[0, 1]) < 0.1
+
+
 def test_a_level_that_few_draws_meet_has_no_interval():
     draw = np.random.default_rng(0)
     costs = draw.normal(0, 3, (3, 4, 20)) + np.array([0.0, 4.0, 4.0])[:, None, None]
@@ -174,7 +188,7 @@ def test_a_level_that_few_draws_meet_has_no_interval():
 
 def test_one_run_says_nothing_of_the_next(tmp_path):
     alone = compared(options(), scores_of(tmp_path / "s", trials=1)[0])
-    assert "less" not in verdict(alone, 20) and "unknown, for want of an interval over runs" in verdict(alone, 20)
+    assert "less" not in verdict(alone, 20) and "unknown, for want of an interval: " in verdict(alone, 20)
 
 
 def test_a_study_without_a_control_has_no_comparison_and_says_so(tmp_path):

@@ -88,22 +88,24 @@ def test_another_judge_s_labels_are_counted_and_its_subsets_compared(tmp_path):
     ids = [f"r{number}" for number in range(6)]
     first = pd.DataFrame({"id": ids, "behaviour": ["T1", "T1", "T2", "T3", "unknown", "T2"]})
     second = pd.DataFrame({"id": ids, "behaviour": ["T1", "T2", "T2", "T1", "T2", "T2"]})
-    for pool, picked in (("p", ids[:4]), ("q", ids[2:])):
+    for pool, picked in (("p", ids[:4]), ("a", ids[2:])):
         write_csv(tmp_path / f"{pool}.csv", pd.DataFrame({"rank": range(4), "id": picked}))
-    rows = [row for pool in "pq" for row in rows_of(HARM, pool, "sss-b", 4, spread({"p": 1, "q": 1.5}[pool]))]
+    rows = [row for pool in "pa" for row in rows_of(HARM, pool, "sss-b", 4, spread({"p": 1, "a": 1.5}[pool]))]
     options = study(
-        labellers={"p": "wildguard", "q": "refusal-string"},
-        subsets=[[pool, "sss-b", 4, 0, str(tmp_path / f"{pool}.csv")] for pool in "pq"],
+        labellers={"a": "refusal-string", "p": "wildguard"},
+        subsets=[[pool, "sss-b", 4, 0, str(tmp_path / f"{pool}.csv")] for pool in "pa"],
     )
-    text = document(options, table(rows), {"p": first, "q": second})
+    text = document(options, table(rows), {"p": first, "a": second})
     assert "They agree on 50.0 % of 6 rows" in text and line(text, "T3")[1:] == ["1", "0", "0", "0", "1"]
     assert line(text, "all")[1:] == ["2", "4", "0", "0", "6"]
-    assert line(text, "SSS-B  ")[:4] == ["SSS-B", "4", "2.0 of 4", "+0.50 (+0.50 to +0.50)"]
+    assert "Behaviour labelled by refusal-string in the place of wildguard" in text and "neither T3 nor T4" in text
+    assert line(text, "Rows in common") == ["Rows in common", "2.0 of 4"]
+    assert [one for one in text.splitlines() if one.startswith("| Harm")][-1].split("|")[2].strip().startswith("+0.50")
 
 
 @pytest.mark.parametrize(
     ("after", "told"),
-    [(2, "By the means 50 % of it survives."), (3, "By the means 0 % of it survives, not told from none.")],
+    [(2, "By the means 50 % of it survives."), (3, "By the means 0 % of it survives, not told from 0.")],
 )
 def test_what_survives_a_second_task_is_the_lead_that_is_left(after, told):
     cells = {("none", 0): 3, ("none-then", 0): 3, ("sss-b", 4): 1, ("sss-b-then", 4): after}

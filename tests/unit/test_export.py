@@ -12,7 +12,7 @@ import export as stage
 from ballast import data_card, export, forms, schemas, vectors
 from ballast.categories import CATEGORIES
 from ballast.files import BallastError, write_csv, write_parquet
-from ballast.projection import plane
+from ballast.plane import plane
 from ballast.rows import PAIR, with_ids
 
 COUNT = 30

@@ -1,8 +1,10 @@
 """GSM8K: its rows as task and benchmark, and which number of a response counts."""
 
 import json
+import runpy
+import sys
 from decimal import Decimal
-from types import SimpleNamespace
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -12,8 +14,8 @@ from ballast.files import BallastError, write_json
 from ballast.judges import exact_match
 from ballast.judging import judge_pairs
 from ballast.readers import gsm8k, gsm8k_pairs
-from data import main as data_main
 
+SCRIPTS = Path(__file__).parents[2] / "scripts"
 ROWS = [
     {"question": "Ann has 3 pens and gets 4. How many?", "answer": "3+4 = <<3+4=7>>7 pens\n#### 7"},
     {"question": "A house costs $1,000,000 and 5. How much?", "answer": "It is <<1=1>>1.\n#### 1,000,005"},
@@ -105,10 +107,11 @@ def test_bad_rows_are_named(tmp_path, row, message):
         gsm8k.read(written(tmp_path, [row]))
 
 
-def test_the_right_answers_pass_through_the_data_stage(tmp_path):
+def test_the_right_answers_pass_through_the_data_stage(tmp_path, monkeypatch):
     out = str(tmp_path / "gsm8k.parquet")
-    common = {"format": "gsm8k", "source": written(tmp_path, ROWS), "rows": None, "order_seed": None, "out": out}
-    data_main(SimpleNamespace(kind="benchmark", **common))
+    arguments = ["--kind", "benchmark", "--format", "gsm8k", "--source", written(tmp_path, ROWS), "--out", out]
+    monkeypatch.setattr(sys, "argv", ["data.py", *arguments])
+    runpy.run_path(str(SCRIPTS / "data.py"), run_name="__main__")
     table = schemas.read(out, schemas.BENCHMARK)
     assert table["expected"].tolist() == ["7", "1000005"] and table["category"].isna().all()
 

@@ -30,7 +30,7 @@ def spent_logs():
     for run in beyond_runs():
         logs, trained, common = {"sampler": run.sampler, "n": run.n}, run, shared.setdefault(run.sampler, set())
         if method(run.sampler).of:
-            logs["transform"] = log_of("transform", run.path)
+            logs["transform"] = log_of("train_on" if method(run.sampler).then else "transform", run.path)
         while of := method(trained.sampler).of:
             trained = dataclasses.replace(trained, sampler=of)
         logs["train"] = log_of("train", trained.path)

@@ -8,14 +8,15 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from ballast.results import metrics, statistics
-from ballast.results.markup import MISSING, markdown, pipe_table, plus_minus
+from ballast.results.markup import DECIMALS, MISSING, markdown, pipe_table, plus_minus
 from ballast.results.metrics import METRICS, Metric
 from ballast.results.names import BEHAVIOURS, NONE, RANDOM, REFERENCES, UNKNOWN, in_order, short_label
 from ballast.results.others import metric_of
 from ballast.results.statistics import Estimate
 
 BOTH = (
-    "Differences are paired over trials and prompts; in brackets the 95 % interval of the two-way bootstrap over both."
+    "Differences are paired over trials and prompts; in brackets the 95 % interval of the two-way bootstrap over both, "
+    "uncorrected for how many there are."
 )
 OPEN = "no interval: fewer than two trials"
 
@@ -30,7 +31,7 @@ class Options:
     pool: str  # the one that the samplers of the other pools are compared with
     n: list[int]
     metrics: dict[str, dict]  # the four -> benchmark, judge; the others -> their sections
-    labellers: dict[str, str]  # pool -> judge; `pool` first, then those of the same rows
+    labellers: dict[str, str]  # pool -> judge, of `pool` and those of the same rows
     subsets: list[list]  # [pool, sampler, n, file] of each trial
     then: dict[str, list[str]]  # method -> [the method whose adapter goes on, the task]
     stand_ins: dict[str, str] = field(default_factory=dict)
@@ -38,11 +39,14 @@ class Options:
 
 def document(options: Options, scores: pd.DataFrame, labels: Mapping[str, pd.DataFrame]) -> str:
     """The page in Markdown. `labels`: pool -> id, behaviour."""
-    cells = {name: _cells(options, scores, name) for name in options.metrics}
+    # The four first; the options come with their keys sorted.
+    names = sorted(options.metrics, key=lambda name: list(METRICS).index(name) if name in METRICS else len(METRICS))
+    cells = {name: _cells(options, scores, name) for name in names}
     parts = [f"# Checks beyond the paper, study {markdown(options.study)}", BOTH]
     parts += prompts(options, cells)
-    for pool in list(options.labellers)[1:]:
-        parts += another_judge(options, cells, labels, pool)
+    for pool in options.labellers:
+        if pool != options.pool:
+            parts += another_judge(options, cells, labels, pool)
     parts += second_task(options, cells)
     said = list(options.stand_ins.values())
     if options.synthetic:
@@ -53,7 +57,7 @@ def document(options: Options, scores: pd.DataFrame, labels: Mapping[str, pd.Dat
 def prompts(options: Options, cells: dict) -> Iterator[str]:
     """Harm on every set of prompts that the harm judge scores, and each sampler's difference to no safety data."""
     judge = options.metrics["harm"]["judge"]
-    sets = [name for name, section in options.metrics.items() if section["judge"] == judge]
+    sets = [name for name in cells if options.metrics[name]["judge"] == judge]
     yield "## Other harmful prompts"
     for n in options.n:
         names = _samplers(options, cells["harm"], n)
@@ -89,13 +93,16 @@ def another_judge(options: Options, cells: dict, labels: Mapping[str, pd.DataFra
     yield f"They agree on {agree:.1f} % of {len(both):,} rows; rows by {first}, columns by {second}:"
     body = [[name, *counts.loc[name], counts.loc[name].sum()] for name in seen]
     yield pipe_table(["", *seen, "all"], [*body, ["all", *counts.sum(), len(both)]])
-    lines = []
-    shared = [name for name in options.metrics if any(place[0] == pool for place in cells[name])]
-    for sampler, n, common in _overlaps(options, pool):
-        found = [_between(options, cells[name], sampler, n, pool) for name in shared]
-        lines.append([short_label(sampler), n, common, *map(_said, found)])
-    yield f"Rows in common of the two subsets (mean over trials), and {second} minus {first}:"
-    yield pipe_table(["Sampler", "n", "In common", *(_metric(options, name).label for name in shared)], lines)
+    if not counts.reindex(columns=["T3", "T4"], fill_value=0).to_numpy().any():
+        yield f"{second} does not look at the request: it takes every one for harmful, so it says neither T3 nor T4."
+    overlaps = list(_overlaps(options, pool))
+    lines = [["Rows in common", *(common for _, _, common in overlaps)]]
+    for name, known in cells.items():
+        found = [_between(options, known, sampler, n, pool) for sampler, n, _ in overlaps]
+        if any(one.runs for one in found):
+            lines.append([_metric(options, name).label, *map(_said, found)])
+    yield f"Rows that the two subsets have in common (mean over trials), then {second} minus {first}:"
+    yield pipe_table(["", *(f"{short_label(sampler)}, n = {n}" for sampler, n, _ in overlaps)], lines)
 
 
 def second_task(options: Options, cells: dict) -> Iterator[str]:
@@ -107,7 +114,7 @@ def second_task(options: Options, cells: dict) -> Iterator[str]:
     for name, (of, task) in options.then.items():
         for n in [0] if of == NONE else options.n:
             rows = []
-            for metric in options.metrics:
+            for metric in cells:
                 before, after = (_matrix(options, cells[metric], sampler, n) for sampler in (of, name))
                 if before is not None and after is not None:
                     change = statistics.difference(after, before)
@@ -128,8 +135,10 @@ def _survival(options: Options, cells: dict, pair: tuple[str, str], alone: str, 
     )
     if not _decided(before):
         return f"{text} The first is not told from 0, so a share that survives would say nothing."
-    share = 100 * after.mean / before.mean
-    return f"{text} By the means {share:.0f} % of it survives" + ("." if _decided(after) else ", not told from none.")
+    share = min(max(after.mean / before.mean, 0), 1)
+    return f"{text} By the means {100 * share:.0f} % of it survives" + (
+        "." if _decided(after) else ", not told from 0."
+    )
 
 
 def _cells(options: Options, scores: pd.DataFrame, name: str) -> dict[tuple, pd.DataFrame]:
@@ -204,8 +213,13 @@ def _said(found: Estimate) -> str:
     if not found.runs:
         return MISSING
     if found.over == statistics.PROMPTS_ONLY:
-        return f"{found.mean:+.2f} ({OPEN})"
-    return f"{found.mean:+.2f} ({found.low:+.2f} to {found.high:+.2f})"
+        return f"{_signed(found.mean)} ({OPEN})"
+    return f"{_signed(found.mean)} ({_signed(found.low)} to {_signed(found.high)})"
+
+
+def _signed(value: float) -> str:
+    # Adding 0 turns -0.00 into +0.00.
+    return f"{round(value, DECIMALS) + 0:+.{DECIMALS}f}"
 
 
 def _decided(found: Estimate) -> bool:

@@ -22,8 +22,8 @@ NOTES = (
     "0 is less. Erosion: harm with base data alone less that of the model as it is. In brackets: 95 % intervals of the "
     "two-way bootstrap over runs and prompts. A sampler's rows: the different ones of all its trials.",
     "rho: Spearman's rank correlation of the groups' means and effects; with a change of harm it is below 0 where more "
-    "conflict, or more loss increase, goes with a larger fall. p: two-sided, by permutation of groups, with "
-    "effects as they are, not their intervals; Holm's p is adjusted for all lines. Groups differ in much else, so a correlation "
+    "conflict, or more loss increase, goes with a larger fall. p: two-sided, by permutation of groups, from effects as "
+    "they are, not their intervals; Holm's p is adjusted for all lines. Groups differ in much else, so a correlation "
     "shows no cause.",
 )
 

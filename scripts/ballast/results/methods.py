@@ -151,7 +151,7 @@ def _sorted_out(rows: pd.DataFrame) -> str:
         "less, by the interval alone": (high < 0) & ~(rows["p_holm"] < LEVEL),
         "not better, since the interval includes 0": (low <= 0) & (high >= 0),
         "more": low > 0,
-        "unknown, for want of an interval over runs": rows["value"].notna() & low.isna(),
+        "unknown, for want of an interval": rows["value"].notna() & low.isna(),
         "not compared, since no two of its n enclose it": rows["value"].isna(),
     }
     named = {what: [short_label(name) for name in rows.loc[which, "sampler"]] for what, which in groups.items()}

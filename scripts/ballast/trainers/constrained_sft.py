@@ -32,7 +32,9 @@ def train(model, rows, options, seed, out, partial=None, features=None) -> dict:
         said = ", ".join(f"{name} {options[name]}" for name in OPTIONS)
         raise BallastError(f"trainer constrained-sft: {said}; none may be negative")
     if features is None or features.logprobs is None:
-        raise BallastError("trainer constrained-sft: no reference log-probabilities; it needs the feature logprobs")
+        raise BallastError(
+            "trainer constrained-sft: no reference log-probabilities; it needs the features logprobs and base-logprobs"
+        )
     return sft.fit(model, rows, options, seed, out, partial, features, Constrained)
 
 
