@@ -28,6 +28,7 @@ container: IMAGE
 
 
 include: "workflow/rules/inputs.smk"
+include: "workflow/rules/features.smk"
 include: "workflow/rules/methods.smk"
 include: "workflow/rules/sources.smk"
 include: "workflow/rules/world.smk"
@@ -42,16 +43,21 @@ include: "workflow/rules/export.smk"
 include: "workflow/rules/settle.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/transform.smk"
+include: "workflow/rules/train_on.smk"
 include: "workflow/rules/generate.smk"
 include: "workflow/rules/judge.smk"
+include: "workflow/rules/pairwise.smk"
 include: "workflow/rules/results.smk"
 include: "workflow/rules/claims.smk"
 include: "workflow/rules/advice.smk"
 include: "workflow/rules/trouble.smk"
+include: "workflow/rules/spent.smk"
+include: "workflow/rules/checks.smk"
 include: "workflow/rules/explore.smk"
 include: "workflow/rules/adapters.smk"
 include: "workflow/rules/agreement.smk"
 include: "workflow/rules/verify.smk"
+include: "workflow/rules/gradient_report.smk"
 include: "workflow/rules/bill_options.smk"
 include: "workflow/rules/bill.smk"
 include: "workflow/rules/report.smk"
@@ -67,6 +73,8 @@ rule all:
         COMPARISONS,
         ADVICE,
         TROUBLE,
+        SPENT,
+        CHECKS,
         rules.explore.output,
         rules.pages.output,
         UNSETTLED,

@@ -15,6 +15,8 @@ SCRIPTS = os.path.dirname(os.path.realpath(__file__))
 HERE, KEPT = "--here", "--kept"
 # What may ask a hub. Every other stage, and the preloaded process, is offline: no model is ever looked up by name.
 ONLINE = ("fetch", "doctor")
+# What keeps its model for the next job.
+JUDGING = ("judge", "pairwise")
 
 
 def main(stage: str, *arguments: str) -> int:
@@ -26,7 +28,7 @@ def main(stage: str, *arguments: str) -> int:
     status = None
     if stage not in ONLINE:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
-        keeps = _judge(arguments) if stage == "judge" else None
+        keeps = _judge(arguments) if stage in JUDGING else None
         place = KEPT if keeps else HERE
         status = preload.run(os.path.realpath(__file__), [place, stage, *arguments], keeps)
     return _here(stage, list(arguments)) if status is None else status

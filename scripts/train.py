@@ -1,9 +1,11 @@
-"""Train one LoRA adapter on base data + subset.
+"""Train one LoRA adapter on base data + subset, or another run's adapter on other base data.
 
-train.py --model DIR --base ROWS.parquet --pool ROWS.parquet [--subset SUBSET.csv] [--kept KEPT.csv] --seed S
-    --options JSON [a feature's file by its name...] --code IDENTITY --partial DIR --checkpoint-minutes M --out DIR
+train.py --model DIR --base ROWS.parquet [--adapter DIR] [--pool ROWS.parquet] [--subset SUBSET.csv] [--kept KEPT.csv]
+    --seed S --options JSON [a feature's file by its name...] --code IDENTITY --partial DIR --checkpoint-minutes M
+    --out DIR
 
-Without `--subset` the trainer gets the whole pool, to pick `n` of it itself. `--kept` is what a filter kept of the base
+Without `--subset` the trainer gets the whole pool, to pick `n` of it itself; without `--pool` there is base data alone.
+`--adapter` is trained on in the place of a new one. `--kept` is what a filter kept of the base
 data. Stopped by SIGTERM or SIGUSR1 it saves a checkpoint in the folder `--partial` and exits with status 143; the same
 command then continues, also after SIGKILL. The folder is removed when the adapter is there.
 """
@@ -24,8 +26,11 @@ def main(arguments: argparse.Namespace) -> None:
     known = {"features": features.from_arguments(arguments)} if getattr(trainer, "NEEDS", ()) else {}
     # Features are inputs of the job; a trainer that reads them continues only with the same files.
     read = {name: digest(path) for name, path in features.given(arguments).items()}
+    if arguments.adapter:
+        read["adapter"] = digest(f"{arguments.adapter}/adapter_model.safetensors")
     key = checkpoints.key(arguments.model, table, options | read, arguments.seed, arguments.code)
     with checkpoints.unfinished(arguments.partial, key, arguments.checkpoint_minutes) as partial:
+        options["adapter"] = arguments.adapter
         log = trainer.train(arguments.model, table, options, arguments.seed, arguments.out, partial, **known)
         selection = log.pop("selection", None)
         if selection is not None:
@@ -33,12 +38,14 @@ def main(arguments: argparse.Namespace) -> None:
         write_json(f"{arguments.out}/training.json", log)
 
 
-def training_rows(base: str, pool: str, subset: str | None, kept: str | None = None) -> pd.DataFrame:
+def training_rows(base: str, pool: str | None, subset: str | None, kept: str | None = None) -> pd.DataFrame:
     """Base data, then the subset in its rank order, or the whole pool; `origin` says which. The trainer shuffles."""
     base_rows = schemas.read(base, schemas.PAIRS)
     if kept:
         table = pd.read_csv(kept, dtype={"id": str})
         base_rows = base_rows[base_rows["id"].isin(table["id"][table["kept"] == 1])]
+    if not pool:
+        return base_rows.assign(origin="base").reset_index(drop=True)
     safety = rows.picked(pool, subset) if subset else schemas.read(pool, schemas.PAIRS)
     origin = "subset" if subset else "pool"
     return pd.concat([base_rows.assign(origin="base"), safety.assign(origin=origin)], ignore_index=True)
@@ -48,7 +55,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", required=True)
     parser.add_argument("--base", required=True)
-    parser.add_argument("--pool", required=True)
+    parser.add_argument("--adapter")
+    parser.add_argument("--pool")
     parser.add_argument("--subset")
     parser.add_argument("--kept")
     parser.add_argument("--seed", type=int, required=True)

@@ -4,11 +4,11 @@ import argparse
 from pathlib import Path
 
 from ballast.files import BallastError
-from ballast.world import judges, models
+from ballast.world import judges, models, pairwise
 from ballast.world.options import WorldOptions
 
 REWARDS = ("harm-rm", "helpful-rm")
-CAUSAL = ("wildguard", "md-judge", "category-llm")
+CAUSAL = ("wildguard", "md-judge", "category-llm", "pairwise")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -26,6 +26,9 @@ def main(argv: list[str] | None = None) -> None:
         model = judges.make_reward(options, judge, arguments.tokenizer, out)
     elif arguments.start is None or arguments.template is None:
         raise BallastError(f"--judge {judge} wants --start, the folder of a pretrained model, and --template")
+    elif judge == "pairwise":
+        start = models.load_model(arguments.start)
+        model = pairwise.make(options, start, arguments.tokenizer, arguments.template, out)
     else:
         start = models.load_model(arguments.start)
         model = judges.make_causal(options, judge, start, arguments.tokenizer, arguments.template, out)

@@ -19,9 +19,9 @@ DIGESTS = {
 class Card:
     """What a study's config says of one run; texts as they stand on the card.
 
-    model, base, pool: name, home, revision and licence of each, and
-    hub, whether its home is an id of the Hugging Face hub. metrics: (metric, benchmark, judge, file of
-    the run's scores). training: the trainer's options. prompt: how the model was prompted.
+    model, data: name, home, revision and licence of the model, and of base data, pool and what it was trained on then;
+    hub says whether a home is an id of the Hugging Face hub. metrics: (metric, benchmark, judge, file of scores).
+    parts: the method's plug-ins and their options. training: the trainer's options. prompt: how the model was prompted.
     """
 
     study: str
@@ -31,8 +31,7 @@ class Card:
     n: int
     trial: int
     model: dict
-    base: dict
-    pool: dict
+    data: list[dict]
     parts: dict
     prompt: str
     training: dict
@@ -69,11 +68,14 @@ def _head(of: Card) -> str:
 
 
 def _title(of: Card) -> str:
+    model, (base, pool, *then) = of.model, of.data
     picked = f"{of.n} safety examples" if of.n else "no safety examples"
+    after = f", and then on {then[0]['name']} alone" if then else ""
     return (
-        f"# {of.model['name']} with {picked}, with {of.method}, trial {of.trial}\n\n"
-        f"A LoRA adapter of {of.model['name']} ({of.model['home']}): fine-tuned on {of.base['name']} and {picked} that "
-        f"`{of.method}` took from the pool `{of.pool['name']}`. Run `{of.run}` of the Ballast study `{of.study}`.\n"
+        f"# {model['name']} with {picked}, by {of.method}, trial {of.trial}\n\n"
+        f"A LoRA adapter of {model['name']} ({model['home']}), fine-tuned on {base['name']} and {picked} that "
+        f"`{of.method}` took from the pool `{pool['name']}`{after}.\n"
+        f"Run `{of.run}` of the Ballast study `{of.study}`.\n"
     )
 
 
@@ -98,7 +100,8 @@ def _data(of: Card, log: dict) -> str:
     lines = [f"| {name} | {count} rows |" for name, count in rows.items()]
     lines += [f"| held out for validation | {held} rows |"] if held else []
     lines += [f"| cut at {of.training['max_length']} tokens | {log['rows_cut']} rows |"]
-    return "## Data\n\n| part | size |\n|---|---|\n" + "\n".join(lines) + "\n"
+    last = f"Of the last training, on {of.data[2]['name']}.\n\n" if of.data[2:] else ""
+    return f"## Data\n\n{last}| part | size |\n|---|---|\n" + "\n".join(lines) + "\n"
 
 
 def _training(of: Card, log: dict) -> str:
@@ -142,7 +145,7 @@ def _digests(digests: dict[str, str]) -> str:
 
 def _licences(of: Card) -> str:
     keys = ("name", "home", "revision", "licence")
-    rows = [f"| {' | '.join(part[key] for key in keys)} |\n" for part in (of.model, of.base, of.pool)]
+    rows = [f"| {' | '.join(part[key] for key in keys)} |\n" for part in (of.model, *of.data)]
     return (
         "## Licences of what it was made of\n\n| part | from | revision | licence |\n|---|---|---|---|\n"
         + "".join(rows)

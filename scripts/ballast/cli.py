@@ -16,7 +16,9 @@ import yaml
 from ballast.files import BallastError, read_text, write_text
 from ballast.plugins import HOME
 
-TEMPLATE = HOME.parents[1] / "config/own.yaml"
+OWN = Path("config/own.yaml")
+# This checkout's; where Ballast is installed, that of the checkout in which the command runs.
+TEMPLATE = next((path for path in (HOME.parents[1] / OWN, OWN) if path.is_file()), OWN)
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 HUB = re.compile(r"[\w.-]+/[\w.-]+(:.+)?")
 DATA = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".jsonl.gz", ".json.gz", ".csv.gz")
@@ -73,6 +75,8 @@ def init(
         raise BallastError("results/worlds/ holds the worlds that studies share; give the study another name")
     if path.exists():
         raise BallastError(f"{path} is there already; choose another name, or remove it")
+    if not TEMPLATE.is_file():
+        raise BallastError(f"{TEMPLATE}: no such file here; a study needs a checkout of Ballast, so run this in one")
     sources, text = {}, read_text(TEMPLATE)
     for key, given, line in (
         ("base", base, "base: {path: data/base.jsonl}"),

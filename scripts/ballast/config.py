@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from ballast import plugins, sections
 from ballast.files import BallastError, read_text
+from ballast.measuring import Metric, Metrics, OtherMetric, Pairwise
 from ballast.methods import Method, check, resolve
 from ballast.sections import (
     Checks,
@@ -22,7 +23,6 @@ from ballast.sections import (
     Gradients,
     Judge,
     Labels,
-    Metrics,
     Model,
     Name,
     NaturalInt,
@@ -74,6 +74,7 @@ class Study(Section):
     )
     pools: dict[Name, Pool] = Field(description="Safety examples to choose from, by name.")
     base: Data = Field(description="Benign fine-tuning data.")
+    tasks: dict[Name, Data] = Field({}, description="Other benign data, which methods train on after (`then`).")
     references: Data | None = Field(None, description="Pairs of one category each, for Cossim.")
     benchmarks: dict[Name, Data] = Field(description="Prompts to answer, by name; the name is the default format.")
     models: dict[Name, Model] = Field(description="Models to fine-tune, by name.")
@@ -88,6 +89,10 @@ class Study(Section):
     generation: Generation = Field(default_factory=Generation, description="Responses to benchmarks.")
     judges: dict[Name, Judge] = Field(description="Judges by plug-in name.")
     metrics: Metrics = Field(description="Which judge scores which benchmark.")
+    other_metrics: dict[Name, OtherMetric] = Field(
+        {}, description="Metrics beyond these four, by name; an experiment that names one in its `metrics` measures it."
+    )
+    pairwise: dict[Name, Pairwise] = Field({}, description="Judges that compare two runs, by name.")
     experiments: Experiments = Field(description="What to run.")
     targets: Targets = Field(default_factory=Targets, description="What counts as safe and useful enough.")
     redact: bool = Field(True, description="Hide texts in Table 3 and explore.html.")
@@ -97,6 +102,12 @@ class Study(Section):
         if self.study == "worlds":
             raise ValueError("study: results/worlds/ holds the worlds that studies share; give the study another name")
         check(self.methods, self.training)
+        for name, method in self.methods.items():
+            if method.then:
+                _known(f"methods.{name}.then", method.then, self.tasks)
+        for name, pool in self.pools.items():
+            if pool.behaviour:
+                _known(f"pools.{name}.behaviour", pool.behaviour, self.judges)
         for place, experiment in self.experiments:
             if experiment:
                 self._check_experiment(f"experiments.{place}", experiment)
@@ -109,6 +120,16 @@ class Study(Section):
         for place, metric in self.metrics:
             _known(f"metrics.{place}.benchmark", metric.benchmark, self.benchmarks)
             _known(f"metrics.{place}.judge", metric.judge, self.judges)
+        for name, pairwise in self.pairwise.items():
+            if name in self.judges:
+                raise ValueError(f"pairwise.{name}: this is one of `judges`; give it another name")
+            if pairwise.judge:
+                _known(f"pairwise.{name}.judge", pairwise.judge, self.judges)
+        for name, metric in self.other_metrics.items():
+            if name in Metrics.model_fields:
+                raise ValueError(f"other_metrics.{name}: this is one of `metrics`; give it another name")
+            _known(f"other_metrics.{name}.benchmark", metric.benchmark, self.benchmarks)
+            _known(f"other_metrics.{name}.judge", metric.judge, [*self.judges, *self.pairwise])
         for name in self.judges:
             _known("judges", name, plugins.names("judges"))
         _known("labels.behaviour", self.labels.behaviour, self.judges)
@@ -125,6 +146,8 @@ class Study(Section):
         for kind in ("models", "pools"):
             for name in getattr(experiment, kind):
                 _known(f"{place}.{kind}", name, getattr(self, kind))
+        for name in experiment.metrics:
+            _known(f"{place}.metrics", name, [*Metrics.model_fields, *self.other_metrics])
         known = [*plugins.names("samplers"), *self.methods]
         for name in experiment.samplers:
             if name not in known:
@@ -143,9 +166,15 @@ class Study(Section):
         return any(model.world for model in self.models.values())
 
     @property
+    def every_metric(self) -> dict[str, Metric | OtherMetric]:
+        """The four metrics and the others, by name."""
+        return dict(self.metrics) | self.other_metrics
+
+    @property
     def keys(self) -> list[str]:
         """Environment variables that the study's endpoints read their keys from."""
         models = [self.labels.category_model, self.rewriting and self.rewriting.model]
+        models += [pairwise.model for pairwise in self.pairwise.values()]
         return sorted({model.endpoint.key_env for model in models if model and model.endpoint})
 
 

@@ -18,7 +18,8 @@ def judge_pairs(name: str, pairs: pd.DataFrame, options: dict, canaries: str | N
     """
     judge = plugins.load("judges", name)
     known = read_canaries(canaries) if canaries else pd.DataFrame(columns=["kind", "prompt", "response"])
-    both = pd.concat([pairs[["prompt", "response"]], known[["prompt", "response"]]], ignore_index=True)
+    asked = [column for column in ("prompt", "response", "expected") if column in pairs]
+    both = pd.concat([pairs[asked], known.reindex(columns=asked)], ignore_index=True)
     scores = judge.judge(both, options)
     check_canaries(name, judge.CANARIES, known["kind"].tolist(), scores["score"].tolist()[len(pairs) :])
     scores = scores.iloc[: len(pairs)].set_index(pairs.index)

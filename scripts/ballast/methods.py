@@ -17,7 +17,8 @@ BY_MODEL = ("gradients", "base-gradients", "reference-gradients", "logprobs", "b
 
 @dataclass(frozen=True)
 class Method:
-    """The parts of a method by plug-in name; `of` is the method whose adapter is transformed, which trains for it."""
+    """The parts of a method by plug-in name; `of` is the method whose adapter is transformed, or trained further on the
+    task `then`, and which trains for it."""
 
     name: str
     sampler: str
@@ -25,6 +26,7 @@ class Method:
     filter: str | None = None
     transform: str | None = None
     of: str | None = None
+    then: str | None = None
     given: dict = field(default_factory=dict)
 
     def options(self, kind: str) -> dict:
@@ -78,7 +80,10 @@ def resolve(name: str, methods: dict[str, sections.Method], training: sections.T
         return Method(name, name, training.trainer)
     if section.of:
         parts = resolve(section.of, methods, training)
-        return Method(name, parts.sampler, parts.trainer, parts.filter, section.transform, section.of, section.options)
+        kept = {"sampler": parts.sampler, "trainer": parts.trainer, "filter": parts.filter}
+        return Method(
+            name, **kept, transform=section.transform, of=section.of, then=section.then, given=section.options
+        )
     return Method(name, section.sampler, section.trainer or training.trainer, section.filter, given=section.options)
 
 

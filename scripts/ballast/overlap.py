@@ -14,7 +14,7 @@ import numpy as np
 NEAR = 0.7  # least cosine of two texts that are nearly the same
 FEATURES = 2**22  # hashed words and pairs of words
 CELLS = 2**23  # cosines that are in memory at a time
-COMMON = 0.02  # a word of more than this share of the texts makes no candidate
+COMMON, MANY = 0.02, 1000  # a word of more than this share of the texts, and of so many, makes no candidate
 CANDIDATE = 0.35  # least cosine, without common words, of a pair that is looked at in full
 WORD = re.compile(r"\w+")
 
@@ -48,7 +48,7 @@ def near(texts: Sequence[str], among: Sequence[str] | None = None) -> Nearest:
 
     hashed = HashingVectorizer(ngram_range=(1, 2), n_features=FEATURES, alternate_sign=False, norm=None)
     counts = hashed.transform([*texts, *(among or [])])
-    common = np.bincount(counts.indices, minlength=FEATURES) > max(COMMON * counts.shape[0], 20)
+    common = np.bincount(counts.indices, minlength=FEATURES) > max(COMMON * counts.shape[0], MANY)
     weighted = TfidfTransformer().fit_transform(counts).tocsr()
     rare = weighted @ scipy.sparse.diags_array((~common).astype(weighted.dtype))
     left, right = slice(0, len(texts)), slice(len(texts) if among is not None else 0, None)
@@ -61,8 +61,9 @@ def near(texts: Sequence[str], among: Sequence[str] | None = None) -> Nearest:
         rows, columns = some.nonzero()
         if among is None:
             rows, columns = rows[rows + begin != columns], columns[rows + begin != columns]
-        found = weighted[left][begin + rows].multiply(weighted[right][columns]).sum(axis=1)
-        for row, column, value in zip(rows + begin, columns, np.asarray(found).ravel(), strict=True):
-            if value >= NEAR and value > cosine[row]:
-                place[row], cosine[row] = column, value
+        found = np.asarray(weighted[left][begin + rows].multiply(weighted[right][columns]).sum(axis=1)).ravel()
+        # The nearest last, and of equally near ones the first of the set.
+        order = np.lexsort((-columns, found, rows))
+        order = order[found[order] >= NEAR]
+        place[begin + rows[order]], cosine[begin + rows[order]] = columns[order], found[order]
     return Nearest(place, cosine)

@@ -24,6 +24,8 @@ from ballast.sections import Sampling
 from ballast.selection import Features
 from ballast.vectors import in_memory, unusable
 
+# What a feature is called in `select`, where it is not the feature's name.
+ARGUMENTS = {"base-texts": "base"}
 Column = Sequence | np.ndarray | pd.Series
 
 
@@ -37,6 +39,7 @@ def select(
     category: Column | None = None,
     embedding: np.ndarray | None = None,
     references: tuple[np.ndarray, Column] | None = None,
+    base: pd.DataFrame | None = None,
     options: Mapping[str, object] | None = None,
 ) -> pd.DataFrame:
     """The n rows that `sampler` picks, ranked: the pool's columns, its index, `rank` from 1, and `picked_for`.
@@ -45,7 +48,8 @@ def select(
     (Alpaca, prompt and response, or chats; `forms.py` tells which), which then is the column `id`.
     behaviour: T1, T2, T3, T4 or unknown of each row. category: of each row an id of 0..13, a list of them with its own
     first, or nothing (None). embedding: rows x dimensions. references: embeddings of reference pairs, references x
-    dimensions, and the category id of each; every category needs one. options: those of the config's `sampling`.
+    dimensions, and the category id of each; every category needs one. base: the base data, like the pool.
+    options: those of the config's `sampling`, and the sampler's own.
 
     A Series is matched by its index, which must be the pool's; anything else goes by position. Only what the sampler
     needs is read. `picked_for` is the category that a row was taken for, missing where the sampler knows none; a
@@ -55,7 +59,7 @@ def select(
     ids = _ids(pool)
     needs = methods.plugin_constant("sampler", sampler, "NEEDS", ())
     given = {"behaviour": behaviour, "category": category, "embedding": embedding, "references": references}
-    given["texts"] = _pairs(pool) if "texts" in needs else None
+    given |= {"texts": pool if "texts" in needs else None, "base-texts": base}
     _check_given(sampler, needs, given)
     features = Features(**_features(pool, ids, {name: given[name] for name in needs if name in given}))
     if not isinstance(n, int | np.integer) or n < 0:
@@ -98,33 +102,33 @@ def embed(pool: pd.DataFrame, model: str = "minilm", batch_size: int = 16) -> np
     return embedded(model, [pair_text(row) for row in _pairs(pool).itertuples()], batch_size)
 
 
-def _ids(pool: pd.DataFrame) -> pd.Series:
+def _ids(table: pd.DataFrame, name: str = "the pool") -> pd.Series:
     """An id of each row, text and without repeats."""
-    if not isinstance(pool, pd.DataFrame) or pool.empty:
-        raise BallastError("the pool must be a DataFrame with at least one row")
-    if "id" in pool:
-        lacking = pool["id"].isna().to_numpy()
+    if not isinstance(table, pd.DataFrame) or table.empty:
+        raise BallastError(f"{name} must be a DataFrame with at least one row")
+    if "id" in table:
+        lacking = table["id"].isna().to_numpy()
         if lacking.any():
-            raise BallastError(f"the pool: row {lacking.argmax()} has no id; fill it in, or leave the column out")
-        ids = pool["id"].astype(str)
+            raise BallastError(f"{name}: row {lacking.argmax()} has no id; fill it in, or leave the column out")
+        ids = table["id"].astype(str)
     else:
-        ids = pd.Series([content_id(*row) for row in _pairs(pool).itertuples(index=False)], index=pool.index)
+        ids = pd.Series([content_id(*row) for row in _pairs(table, name).itertuples(index=False)], index=table.index)
     repeated = ids.duplicated().to_numpy()
     if repeated.any():
         row = int(repeated.argmax())
         first = int((ids == ids.iloc[row]).to_numpy().argmax())
-        raise BallastError(f"the pool: row {row} repeats row {first} (id {ids.iloc[row]}); remove one of them")
+        raise BallastError(f"{name}: row {row} repeats row {first} (id {ids.iloc[row]}); remove one of them")
     return ids
 
 
-def _pairs(pool: pd.DataFrame) -> pd.DataFrame:
-    """instruction, input and output of the pool, whichever form it has."""
-    rows = [{name: _plain(value) for name, value in row.items()} for row in pool.to_dict("records")]
-    found = list(forms.pairs(rows, forms.detect("the pool", rows[: forms.SAMPLE])))
+def _pairs(table: pd.DataFrame, name: str = "the pool") -> pd.DataFrame:
+    """instruction, input and output of a table, whichever form it has."""
+    rows = [{column: _plain(value) for column, value in row.items()} for row in table.to_dict("records")]
+    found = list(forms.pairs(rows, forms.detect(name, rows[: forms.SAMPLE])))
     for row, pair in enumerate(found):
         if isinstance(pair, str):
-            raise BallastError(f"the pool: row {row}: {pair}")
-    return pd.DataFrame([(pair.instruction, pair.input, pair.output) for pair in found], pool.index, list(PAIR))
+            raise BallastError(f"{name}: row {row}: {pair}")
+    return pd.DataFrame([(pair.instruction, pair.input, pair.output) for pair in found], table.index, list(PAIR))
 
 
 def _plain(value: object) -> object:
@@ -140,7 +144,8 @@ def _check_given(sampler: str, needs: Sequence[str], given: dict) -> None:
             raise BallastError(f"sampler {sampler} needs {name}, which only a study makes: snakemake subsets")
         if given[name] is None:
             wanted = ", ".join(needs)
-            raise BallastError(f"sampler {sampler} needs {wanted}; {name} is missing: select(..., {name}=...)")
+            argument = ARGUMENTS.get(name, name)
+            raise BallastError(f"sampler {sampler} needs {wanted}; {name} is missing: select(..., {argument}=...)")
 
 
 def _features(pool: pd.DataFrame, ids: pd.Series, given: dict) -> dict:
@@ -155,10 +160,18 @@ def _features(pool: pd.DataFrame, ids: pd.Series, given: dict) -> dict:
         matrix = _matrix("embedding", given["embedding"], len(pool))
         known["embedding"] = in_memory(ids, matrix)
     if "texts" in given:
-        known["texts"] = given["texts"].assign(id=ids)[["id", *PAIR]].reset_index(drop=True)
+        known["texts"] = _texts(pool, "the pool")
+    if "base-texts" in given:
+        known["base_texts"] = _texts(given["base-texts"], "the base data")
     if "references" in given:
         known["references"] = _references(given["references"], known["embedding"].dimensions)
     return known
+
+
+def _texts(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """id, instruction, input and output of each row."""
+    ids = _ids(table, name).to_numpy(object)
+    return _pairs(table, name).assign(id=ids)[["id", *PAIR]].reset_index(drop=True)
 
 
 def _column(pool: pd.DataFrame, name: str, values: Column) -> list:

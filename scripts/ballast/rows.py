@@ -1,7 +1,8 @@
 """The row schemas that pass between stages, and ids made of content.
 
 A pair (pool, base data, references) is id, instruction, input, output; a benchmark row is id, prompt and, where the
-source has one, category. The id is a digest of the row's own text: it survives reordering and re-downloading.
+source has them, category and expected answer. The id is a digest of the row's own text: it survives reordering and
+re-downloading.
 """
 
 import hashlib

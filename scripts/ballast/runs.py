@@ -1,6 +1,7 @@
 """The runs of a study: which adapters there are, and the seeds that each one draws from."""
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from ballast.config import Study
@@ -55,9 +56,39 @@ def subset(study: Study, run: Run) -> str | None:
 
 
 def measured(study: Study) -> dict[str, list[str]]:
-    """The folder of every run and of every model as it is, and the metrics that an experiment asks of it."""
-    trained = {run.path: sorted(names) for run, names in sorted(_metrics(study).items())}
-    return trained | {as_is_path(model): sorted(name for name, _ in study.metrics) for model in study.as_is}
+    """The folder of every run and of every model as it is, and the metrics that an experiment asks of it.
+
+    Models as they are get the four metrics and all others that an experiment names. A metric that compares two runs is
+    measured on both of them, and on none that has no counterpart.
+    """
+    asked = {run.path: names for run, names in sorted(_metrics(study).items())}
+    everything = {name for name, _ in study.metrics}.union(*asked.values())
+    asked |= {as_is_path(model): set(everything) for model in study.as_is}
+    for path, names in [(path, set(names)) for path, names in asked.items()]:
+        for name in names:
+            judge = study.every_metric[name].judge
+            if judge in study.pairwise:
+                other = opponent(study, path, study.pairwise[judge].against, asked)
+                if other is None:
+                    asked[path].discard(name)
+                else:
+                    asked[other].add(name)
+    return {path: sorted(names) for path, names in asked.items()}
+
+
+def opponent(study: Study, path: str, against: str, paths: Collection[str]) -> str | None:
+    """The one of `paths` that a run is compared with: the same model, pool, n and trial, by the sampler `against`.
+
+    Base data alone has no n, and is the same whatever the pool: that of another pool will do. None where `paths` has no
+    counterpart.
+    """
+    run = from_path(path)
+    pools = [run.pool, *study.pools] if against == NONE else [run.pool]
+    n = 0 if against == NONE else run.n
+    wanted = [Run(run.model, pool, against, n, run.trial).path for pool in pools]
+    if against == AS_IS:
+        wanted = [as_is_path(run.model)]
+    return next((other for other in wanted if other in paths), None)
 
 
 def _metrics(study: Study) -> dict[Run, set[str]]:

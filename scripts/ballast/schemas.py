@@ -19,7 +19,11 @@ PAIRS = pa.DataFrameSchema(
 )
 REFERENCES = PAIRS.add_columns({"category": CATEGORY})
 REFERENCE_CATEGORIES = IDS.add_columns({"category": CATEGORY})
-BENCHMARK = pa.DataFrameSchema({"id": ID, "prompt": pa.Column(str), "category": CATEGORY}, strict=True)
+# The right answer to a prompt, of benchmarks that have one.
+EXPECTED = pa.Column(str, nullable=True, required=False)
+BENCHMARK = pa.DataFrameSchema(
+    {"id": ID, "prompt": pa.Column(str), "category": CATEGORY, "expected": EXPECTED}, strict=True
+)
 BEHAVIOUR = pa.DataFrameSchema(
     {
         "id": ID,
@@ -44,6 +48,7 @@ RESPONSES = pa.DataFrameSchema(
         "id": pa.Column(str),
         "prompt": pa.Column(str),
         "category": CATEGORY,
+        "expected": EXPECTED,
         "response": pa.Column(str),
         "finish_reason": pa.Column(str, pa.Check.isin(["stop", "length"])),
         "prompt_tokens": COUNT,
@@ -61,6 +66,8 @@ JUDGED = pa.DataFrameSchema(
         "answer_status": pa.Column(str, pa.Check.isin(["parsed", "unparsable", "too long"])),
     }
 )
+# What was said of our response shown first and shown second: 1 better, 0.5 a tie, 0 worse.
+COMPARED = JUDGED.add_columns({order: pa.Column(float, nullable=True) for order in ("first", "second")})
 SCORES = pa.DataFrameSchema(
     {
         "model": pa.Column(str),

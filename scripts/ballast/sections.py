@@ -134,6 +134,9 @@ class Pool(Data):
     """A dataset of safety examples to choose from."""
 
     rewrite: bool = Field(False, description="Have each response rewritten as a refusal first (Figure 7).")
+    behaviour: Name | None = Field(
+        None, description="Judge that labels this pool's behaviour; the default is `labels.behaviour`."
+    )
 
 
 class Model(Place):
@@ -219,20 +222,6 @@ class Judge(Section):
         if sum(place is not None for place in (self.world, self.path, self.source)) > 1:
             raise ValueError("give at most one of 'world', 'path' and 'source'")
         return self
-
-
-class Metric(Section):
-    """What a table shows: one judge on one benchmark."""
-
-    benchmark: Name = Field(description="A key of `benchmarks`.")
-    judge: Name = Field(description="A key of `judges`.")
-
-
-class Metrics(Section):
-    harm: Metric = Field(description="Mean harm score, 0 to 4 (Table 1, Figures 2 and 3).")
-    asr: Metric = Field(description="Attack success rate in % (Table 2, Figures 4 and 7).")
-    over_refusal: Metric = Field(description="Refusals of safe prompts in % (Figure 6).")
-    helpfulness: Metric = Field(description="Mean helpfulness score (Figure 2).")
 
 
 class Labels(Section):
@@ -343,15 +332,18 @@ class Method(Section):
     filter: Name | None = Field(None, description="What takes base data out before training, a filter's name.")
     trainer: Name | None = Field(None, description="A trainer's name; the default is that of `training`.")
     transform: Name | None = Field(None, description="What changes an adapter after training, a transform's name.")
-    of: Name | None = Field(None, description="The sampler or method whose adapter is transformed.")
+    then: Name | None = Field(
+        None, description="What an adapter is trained on further, alone and without safety data: a key of `tasks`."
+    )
+    of: Name | None = Field(None, description="The sampler or method whose adapter is transformed or trained further.")
     options: dict[str, bool | int | float | str] = Field({}, description="Options of its plug-ins, by name.")
 
     @model_validator(mode="after")
     def _whole(self):
-        if (self.of is None) != (self.transform is None):
-            raise ValueError("'transform' and 'of' go together: what is done, and to whose adapter")
+        if (self.of is not None) != ((self.transform is not None) + (self.then is not None)):
+            raise ValueError("'of' goes with one of 'transform' and 'then': what is done, and to whose adapter")
         if self.of and (self.sampler != "none" or self.filter or self.trainer):
-            raise ValueError("a transform takes the adapter of 'of' as it is; say sampler, filter and trainer there")
+            raise ValueError("the adapter of 'of' is taken as it is; say sampler, filter and trainer there")
         return self
 
 
@@ -383,13 +375,15 @@ class Experiment(Section):
     deterministic_trials: PositiveInt | None = Field(
         None, description="Repetitions of samplers that always pick the same rows; the default is `trials`."
     )
-    metrics: list[Literal["harm", "asr", "over_refusal", "helpfulness"]] = Field(
-        ["harm", "asr", "over_refusal", "helpfulness"], min_length=1, description="What is measured on these runs."
+    metrics: list[Name] = Field(
+        ["harm", "asr", "over_refusal", "helpfulness"],
+        min_length=1,
+        description="What is measured on these runs: keys of `metrics` and `other_metrics`.",
     )
 
 
 class Experiments(Section):
-    """The paper's experiments and two beyond it; one that is left out has no table or figure."""
+    """The paper's experiments and more beyond it; one that is left out has no table or figure."""
 
     sampling: Experiment | None = Field(None, description="Tables 1 and 2, Figures 3, 4 and 6.")
     behaviour: Experiment | None = Field(None, description="Figure 2: one behaviour at a time.")
@@ -400,6 +394,13 @@ class Experiments(Section):
     )
     beyond: Experiment | None = Field(
         None, description="Methods users compare with: `tables/beyond`, `figures/beyond` and `cost.md`."
+    )
+    checks: Experiment | None = Field(
+        None,
+        description="Beyond the paper, `checks.md`: other harmful prompts, and second tasks.",
+    )
+    relabelling: Experiment | None = Field(
+        None, description="The same: pools of the same rows, labelled by different judges."
     )
 
 

@@ -26,6 +26,17 @@ WORLD_DATA = (
     "i_alpaca.json",
     "canaries.json",
 )
+# What only the checks beyond the paper read.
+WORLD_CHECKS = (
+    "i_malicious_instructions.json",
+    "i_cona.json",
+    "i_controversial.json",
+    "q_harm.json",
+    "advbench.csv",
+    "base_again.json",
+    "gsm8k_train.jsonl",
+    "gsm8k_test.jsonl",
+)
 WORLD_MODELS = tuple(
     f"{family}-{stage}" for family in ("llama", "qwen2", "mistral") for stage in ("pretrained", "aligned")
 )
@@ -35,6 +46,7 @@ WORLD_JUDGES = {
     "wildguard": "mistral-pretrained",
     "md-judge": "mistral-pretrained",
     "category-llm": "llama-pretrained",
+    "pairwise": "mistral-pretrained",
 }
 # What belongs to a model in a folder that may hold more, such as a clone of the hub's repository.
 LOCAL = (".safetensors", ".json", ".model", ".txt", ".jinja", ".tiktoken", ".py")
@@ -49,11 +61,11 @@ def own_template(name: str) -> str | None:
 def check(study: Study) -> None:
     """Raise where a place of the study is not on this machine, not in `sources`, or not what the mini world makes."""
     for place, found in _places(study):
-        is_model = place.startswith(("models", "judges", "labels", "rewriting")) and not place.endswith("canaries")
+        is_model = isinstance(found, Judge | Model | LanguageModel)
         if found.source:
             _known_source(study, f"{place}.source", found.source, "model" if is_model else "dataset")
         elif found.world:
-            known = [*WORLD_MODELS, *WORLD_JUDGES] if is_model else list(WORLD_DATA)
+            known = [*WORLD_MODELS, *WORLD_JUDGES] if is_model else [*WORLD_DATA, *WORLD_CHECKS]
             if found.world not in known:
                 message = f"the mini world makes no '{found.world}'{nearest(found.world, known)}"
                 raise BallastError(f"config: {place}.world: {message}")
@@ -146,9 +158,11 @@ def _places(study: Study) -> list[tuple[str, Place | Judge | Model | LanguageMod
     places += [(f"models.{name}", model) for name, model in study.models.items()]
     places += [(f"judges.{name}", judge) for name, judge in study.judges.items()]
     places += [(f"judges.{name}.canaries", judge.canaries) for name, judge in study.judges.items()]
+    places += [(f"tasks.{name}", data) for name, data in study.tasks.items()]
     places += [("base", study.base), ("references", study.references)]
     places += [("labels.category_model", study.labels.category_model)]
     places += [("rewriting.model", study.rewriting and study.rewriting.model)]
+    places += [(f"pairwise.{name}.model", pairwise.model) for name, pairwise in study.pairwise.items()]
     return [(place, found) for place, found in places if found is not None]
 
 

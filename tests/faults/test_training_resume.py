@@ -110,7 +110,7 @@ def preloaded():
         yield environment | SETTINGS
 
 
-def wait_until(holds, seconds=120):
+def wait_until(holds, seconds=300):
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline

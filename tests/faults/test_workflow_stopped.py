@@ -23,7 +23,7 @@ JUDGED = (f"{RUNS}/scores", "scores.parquet", "tables", "figures", "headline.txt
 FULL = r"could not be written \(No space left on device: \d+\.\d MiB free, and it needs more\); make room and run again"
 
 
-def wait_until(holds, job: subprocess.Popen, seconds=120) -> None:
+def wait_until(holds, job: subprocess.Popen, seconds=300) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
         assert job.poll() is None and time.monotonic() < deadline, "it never came to that"
@@ -88,7 +88,7 @@ def test_an_interrupted_workflow_fails_with_whole_files_only_and_continues(finis
         job = copy.start()
         wait_until(lambda midway=midway: midway(copy), job)
         job.send_signal(number)
-        assert job.wait(60) > 0, "it ends by itself, and says that it failed"
+        assert job.wait(120) > 0, "it ends by itself, and says that it failed"
         assert "scores.parquet" not in copy.files() and holds_only_whole_files(copy, finished)
     copy.succeed()
     assert copy.files() == finished.files()
@@ -101,7 +101,7 @@ def test_a_second_workflow_in_the_same_folder_fails_at_once_and_the_first_is_una
     said, started = copy.said(), time.monotonic()
     (copy.folder / "said").rename(copy.folder / "first")
     second = copy.run()
-    assert second != 0 and time.monotonic() - started < 10 and first.poll() is None
+    assert second != 0 and time.monotonic() - started < 30 and first.poll() is None
     assert "Directory cannot be locked" in copy.said() and "Traceback" not in copy.said() + said
     assert first.wait(120) == 0 and copy.files() == finished.files()
 

@@ -156,7 +156,7 @@ def test_the_order_of_rows_does_not_matter_for_what_is_picked(model, base, tmp_p
 
 @pytest.mark.parametrize("packing", [False, True])
 def test_a_stopped_run_ends_with_the_same_bytes(model, base, tmp_path, monkeypatch, packing):
-    options = OPTIONS | {"packing": packing, "num_train_epochs": 4, "rounds": 4}
+    options = OPTIONS | {"packing": packing}
     rows = pd.concat([base, POOL], ignore_index=True)
     whole = adaptive.train(model, rows, options, 0, tmp_path / "whole", features=FEATURES)
     key, stops = {"run": "one"}, 0
@@ -164,7 +164,8 @@ def test_a_stopped_run_ends_with_the_same_bytes(model, base, tmp_path, monkeypat
 
     def stopped(callback, args, state, control, **more):
         real(callback, args, state, control, **more)
-        os.kill(os.getpid(), signal.SIGTERM)
+        if state.global_step < 4:  # before, at and after the round at step 2
+            os.kill(os.getpid(), signal.SIGTERM)
 
     monkeypatch.setattr(adaptive.Rounds, "on_step_end", stopped)
     while True:
@@ -174,7 +175,7 @@ def test_a_stopped_run_ends_with_the_same_bytes(model, base, tmp_path, monkeypat
             break
         except checkpoints.Stopped:
             stops += 1
-    assert stops == whole["steps"] - 1 and log == whole
+    assert stops == 3 and log == whole
     parts, one = (tmp_path / name / "adapter_model.safetensors" for name in ("parts", "whole"))
     assert parts.read_bytes() == one.read_bytes() and not Path(tmp_path / "partial").exists()
 
@@ -206,10 +207,10 @@ def test_a_pool_without_refusals_is_an_error(model, base, tmp_path):
 
 
 def test_a_pool_without_compliance_is_probed_by_refusals():
-    pool, features = pool_of({("T1", (0,)): 4, ("T1", (1,)): 1})
+    pool, features = pool_of({("T1", (0,)): 3, ("T1", (1,)): 1})
     plan = adaptive.plan_of(pool, features, OPTIONS | {"n": 3}, 0)
-    assert {category: len(rows) for category, rows in plan.probes.items() if rows} == {0: 2}
-    with pytest.raises(BallastError, match="only 3 T1 rows with a category are left beside 2 probes"):
+    assert {category: len(rows) for category, rows in plan.probes.items() if rows} == {0: 1}
+    with pytest.raises(BallastError, match="only 3 T1 rows with a category are left beside 1 probes"):
         adaptive.plan_of(pool, features, OPTIONS | {"n": 4}, 0)
 
 

@@ -24,7 +24,7 @@ JUDGED = {
 # Harm and over-refusal in % at 10, 20 and 40.
 LEVELS = {
     "random": [(2.0, 1), (1.8, 2), (1.4, 4)],
-    "random-b": [(1.6, 4), (1.0, 8), (0.6, 14)],
+    "random-b": [(1.6, 4), (1.0, 8), (0.6, 12)],  # the level is 8 %, where its harm is 1.0
     "careful": [(1.5, 2), (1.2, 4), (0.8, 12)],  # 8 % is halfway between 20 and 40: harm 1.0
     "blunt": [(0.9, 12), (0.5, 20), (0.2, 40)],  # refuses more at every n
     "timid": [(2.0, 0), (1.9, 1), (1.8, 3)],  # never refuses as much
@@ -97,7 +97,8 @@ def test_at_equal_n_a_method_stands_against_random_and_against_base_data_alone(d
 
 def test_at_equal_over_refusal_harm_is_read_off_the_line_between_two_n(data):
     careful, better = (row(data, "at equal over-refusal", name) for name in ("careful", "better"))
-    assert (careful["against"], careful["against_n"], careful["met"]) == ("random-b", 20, 1)
+    assert (careful["against"], careful["met"]) == ("random-b", 1)
+    assert careful["level"] == pytest.approx(8, abs=0.05)
     assert careful["value"] == pytest.approx(0.0, abs=0.005) and better["value"] == pytest.approx(-0.6, abs=0.005)
     assert careful["low_two_way"] < 0 < careful["high_two_way"] and better["high_two_way"] < 0
     assert (careful["least"], careful["most"]) == (pytest.approx(2, abs=0.1), pytest.approx(12, abs=0.1))
@@ -141,28 +142,38 @@ def test_an_interval_at_equal_cost_is_that_of_a_difference_where_the_path_is_fla
     draw = np.random.default_rng(3)
     ours, theirs = (draw.normal(level, 0.2, (5, 40)) for level in (1.0, 1.5))
     costs = tables_of([np.full((5, 40), 1.0), np.full((5, 40), 3.0)])
-    found, met = statistics.at_equal_cost(
-        tables_of([ours, ours]), costs, pd.DataFrame(theirs), pd.DataFrame(np.full((5, 40), 2.0))
-    )
+    control = tables_of([theirs]), tables_of([np.full((5, 40), 2.0)])
+    found, met = statistics.at_equal_cost(tables_of([ours, ours]), costs, *control)
     plain = statistics.difference(pd.DataFrame(ours), pd.DataFrame(theirs))
     assert met == 1 and found.mean == pytest.approx(plain.mean) and found.half == pytest.approx(plain.half, rel=1e-6)
 
 
 def test_the_interval_at_equal_cost_holds_the_truth():
-    # The path's harm falls from 2 to 1 while its cost rises from 0 to 4; the other cell has harm 1.5 at cost 2.
+    # One falls from 2 to 1 while its cost rises from 0 to 4, the control from 1.7 to 1.3 while it rises from 1 to 3.
     held, draw = [], np.random.default_rng(0)
     for _ in range(150):
-        of_run, of_prompt = draw.normal(0, 0.1, (4, 4, 1)), draw.normal(0, 0.2, (1, 1, 60))
-        values = np.array([2.0, 1.0, 1.5])[:, None, None] + of_run[:3] + of_prompt + draw.normal(0, 0.3, (3, 4, 60))
-        costs = (
-            np.array([0.0, 4.0, 2.0])[:, None, None] + draw.normal(0, 0.4, (3, 4, 1)) + draw.normal(0, 1, (3, 4, 60))
-        )
-        *path, value = tables_of(values)
-        *paid, cost = tables_of(costs)
-        found, met = statistics.at_equal_cost(path, paid, value, cost, resamples=300)
+        values = np.array([2.0, 1.0, 1.7, 1.3])[:, None, None] + draw.normal(0, 0.1, (4, 4, 1))
+        values = tables_of(values + draw.normal(0, 0.2, (1, 1, 60)) + draw.normal(0, 0.3, (4, 4, 60)))
+        costs = np.array([0.0, 4.0, 1.0, 3.0])[:, None, None] + draw.normal(0, 0.4, (4, 4, 1))
+        costs = tables_of(costs + draw.normal(0, 1, (4, 4, 60)))
+        found, met = statistics.at_equal_cost(values[:2], costs[:2], values[2:], costs[2:], resamples=300)
         assert met > 0.9
         held.append(found.low <= 0 <= found.high)
     assert np.mean(held) >= 0.9
+
+
+def test_prompts_of_two_benchmarks_are_drawn_apart_and_runs_together(monkeypatch):
+    drawn, real = {}, statistics.resampled
+
+    def watched(values, seed, resamples, prompt_seed):
+        found = drawn[len(drawn)] = real(values, seed, resamples, prompt_seed)
+        return found
+
+    monkeypatch.setattr(statistics, "resampled", watched)
+    same = tables_of([np.arange(24.0).reshape(4, 6)])
+    statistics.at_equal_cost(same, same, same, same)
+    value, _, cost, _ = drawn.values()
+    assert (value.by_run == cost.by_run).all() and abs(np.corrcoef(value.by_prompt, cost.by_prompt)[0, 1]) < 0.1
 
 
 def test_a_level_that_few_draws_meet_has_no_interval():
@@ -171,13 +182,13 @@ def test_a_level_that_few_draws_meet_has_no_interval():
     costs += np.array([0, 0, -1e-3 - (costs[2].mean() - costs[1].mean())])[:, None, None]
     *paid, cost = tables_of(costs)
     *path, value = tables_of(draw.normal(1, 0.1, (3, 4, 20)))
-    found, met = statistics.at_equal_cost(path, paid, value, cost)
+    found, met = statistics.at_equal_cost(path, paid, [value], [cost])
     assert 0.1 < met < statistics.MET and not np.isnan(found.mean) and np.isnan(found.half) and np.isnan(found.p)
 
 
 def test_one_run_says_nothing_of_the_next(tmp_path):
     alone = compared(options(), scores_of(tmp_path / "s", trials=1)[0])
-    assert "less" not in verdict(alone, 20) and "unknown, for want of an interval over runs" in verdict(alone, 20)
+    assert "less" not in verdict(alone, 20) and "unknown, for want of an interval: " in verdict(alone, 20)
 
 
 def test_a_study_without_a_control_has_no_comparison_and_says_so(tmp_path):
@@ -185,15 +196,16 @@ def test_a_study_without_a_control_has_no_comparison_and_says_so(tmp_path):
     shown = TABLES["beyond"](options(), scores_of(tmp_path / "s", levels))
     assert set(shown.data["row"]) == {"mean", "minus none"}
     assert shown.notes[0] == "There is no Random to compare with."
-    assert any("neither Random-B nor Random" in note for note in shown.notes)
+    assert any("no second method beside Random-B or Random" in note for note in shown.notes)
     with pytest.raises(BallastError, match="no run of the experiment has a score"):
         TABLES["beyond"](options(), scores_of(tmp_path / "s", {}))
 
 
 def test_without_random_b_the_level_is_that_of_random(tmp_path):
     levels = {name: LEVELS[name] for name in ("random", "careful")}
+    # Random's level is 2.5 %: harm 1.7 on its second line; careful's first line has 1.425 there.
     found = row(compared(options(), scores_of(tmp_path / "s", levels)[0]), "at equal over-refusal", "careful")
-    assert found["against"] == "random" and found["value"] == pytest.approx(1.5 - 1.8, abs=0.01)
+    assert found["against"] == "random" and found["value"] == pytest.approx(1.425 - 1.7, abs=0.02)
 
 
 def test_rows_stand_as_the_config_lists_them_whatever_the_order_of_scores(tmp_path, paths):

@@ -47,8 +47,7 @@ def of():
         n=2,
         trial=0,
         model=hub,
-        base=base,
-        pool=local,
+        data=[base, local],
         parts={"sampler": "sss-b", "trainer": "sft"},
         prompt="the Alpaca template alpaca-template",
         training=OPTIONS,
@@ -91,9 +90,11 @@ def test_a_model_that_no_hub_has_is_no_base_model_of_the_head(of, adapter):
     from dataclasses import replace
 
     log = json.loads((adapter / "training.json").read_text())
-    made = replace(of, model=of.pool | {"name": "my model"}, synthetic=True, n=0, method="none")
+    made = replace(of, model=of.data[1] | {"name": "my model"}, synthetic=True, n=0, method="none")
     text = cards.card(made, log, DIGESTS)
     assert "base_model" not in yaml.safe_load(text.split("---")[1])
+    again = cards.card(replace(of, data=[*of.data, of.data[1] | {"name": "gsm8k"}]), log, DIGESTS)
+    assert "and then on gsm8k alone" in again and "| gsm8k |" in again and "gsm8k" not in text
     assert 'from_pretrained("<folder of the base model>")' in text
     assert "no safety examples" in text and "made for this study" in text
 

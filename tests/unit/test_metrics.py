@@ -150,6 +150,7 @@ def test_scores_are_read_as_written(tmp_path):
 
 GRID = {"models": ["m"], "pools": ["p"], "samplers": ["random"], "n": [4], "trials": 3}
 EVERYTHING = {
+    "others": {"gsm8k": {"benchmark": "gsm8k", "judge": "exact-match"}},
     "study": "mini",
     "synthetic": True,
     "redact": True,

@@ -14,6 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 LIBRARY = ROOT / "scripts/ballast"
+CORE = {"numpy", "pandas", "pandera", "pyarrow", "pydantic", "pyyaml"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 USE = """
@@ -79,13 +80,24 @@ def test_a_sampler_picks_outside_the_checkout_with_the_named_packages_alone(inst
     said = json.loads(done.stdout)
     assert said["home"].startswith(str(installed.parents[1])) and said["rows"] == 14
     assert said["needs"] == ["behaviour", "category"] and len(said["code"]) == 16
-    assert {"numpy", "pandas", "pandera", "pyarrow", "pydantic"} <= set(said["modules"])
+    assert CORE - {"pyyaml"} <= set(said["modules"])
     assert not set(said["modules"]) & {name.replace("-", "_") for name in extras()}
+
+
+def test_the_command_starts_a_study_in_a_checkout_and_nowhere_else(installed, tmp_path):
+    command = installed.with_name("ballast")
+    assert "init" in run(command, tmp_path, "--help").stdout
+    done = run(command, tmp_path, "init", "my-study")
+    assert done.returncode == 1 and "so run this in one" in done.stderr and len(done.stderr.splitlines()) == 1
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    done = run(command, tmp_path, "init", "my-study")
+    assert done.returncode == 0, done.stderr
+    assert "extends: standard.yaml" in (tmp_path / "config/my-study.yaml").read_text()
 
 
 def test_the_package_needs_little_and_its_extras_name_what_the_pinned_environment_has():
     needed = {re.match(r"[\w.-]+", line)[0] for line in PROJECT["dependencies"]}
-    assert needed == {"numpy", "pandas", "pandera", "pyarrow", "pydantic"}
+    assert needed == CORE
     pinned = re.findall(r"(?m)^([\w.-]+)==", (ROOT / "envs/requirements.in").read_text())
     tools = {"pytest", "playwright", "hypothesis", "snakefmt", "ruff"}
     assert needed | extras() == {name.lower() for name in pinned} - tools

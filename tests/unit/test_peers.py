@@ -98,7 +98,7 @@ def test_a_run_killed_again_and_again_ends_as_one_that_never_was(
 
 @pytest.mark.parametrize("name", TRAINERS)
 def test_held_out_rows_are_measured_by_their_plain_loss(name, model, rows, tmp_path, options):
-    held_out = options | {"validation_rows": 3, "num_train_epochs": 1, "learning_rate": 1e-9}
+    held_out = options | {"validation_rows": 3, "learning_rate": 1e-9}
     log, _ = trained(name, model, rows, tmp_path / name, held_out)
     plain, _ = trained("sft", model, rows, tmp_path / "sft", held_out)
     assert log["validation_losses"] == pytest.approx(plain["validation_losses"], abs=1e-5)
@@ -144,6 +144,22 @@ def test_lisa_takes_turns_from_the_safety_rows(model, rows, tmp_path, monkeypatc
     assert log["alignment_steps"] == 3 and log["steps"] == 6
 
 
+def test_lisa_is_drawn_back_to_where_it_switched(model, rows, tmp_path, monkeypatch):
+    """K1 = 2, K2 = 3: the states begin at steps 0, 2 and 5."""
+    weights, anchors, samples = [], [], lisa.Lisa.get_batch_samples
+
+    def look(trainer, *given):
+        weights.append(torch.cat([parameter.detach().flatten() for _, parameter in trainer.learnt()]))
+        found = samples(trainer, *given)
+        anchors.append(torch.cat([value.flatten() for value in trainer.anchor.values()]))
+        return found
+
+    monkeypatch.setattr(lisa.Lisa, "get_batch_samples", look)
+    trained("lisa", model, rows, tmp_path, RESPONSES | {"warmup_steps": 0})
+    assert len({tuple(each.tolist()) for each in weights}) == 6
+    assert all(torch.equal(anchors[step], weights[switch]) for step, switch in enumerate([0, 0, 2, 2, 2, 5]))
+
+
 def test_lisas_proximal_term_by_hand():
     """Weights (1, 2), those at the switch (0, 2), rho 3 and a gradient of (1, 1): (1, 1) + 3 (1, 0)."""
     weight = torch.nn.Parameter(torch.tensor([1.0, 2.0]))
@@ -174,6 +190,11 @@ def test_a_strong_proximal_term_keeps_lisa_where_it_switched(model, rows, tmp_pa
 def test_lisas_impossible_options_are_refused(model, rows, tmp_path, wrong):
     with pytest.raises(BallastError, match="trainer lisa: .*none may be negative, nor both numbers of steps 0"):
         trained("lisa", model, rows, tmp_path, RESPONSES | wrong)
+
+
+def test_lisa_must_leave_steps_to_the_task(model, rows, tmp_path):
+    with pytest.raises(BallastError, match="alignment_steps 100 leave none of 6 steps to the task; lower"):
+        trained("lisa", model, rows, tmp_path, RESPONSES | {"alignment_steps": 100})
 
 
 # ---- safegrad
@@ -325,7 +346,7 @@ def test_missing_or_misaligned_log_probabilities_are_refused(model, rows, tmp_pa
     def run(features, **other):
         constrained_sft.train(model, rows, options | other, 0, tmp_path, features=features)
 
-    with pytest.raises(BallastError, match="it needs the feature logprobs"):
+    with pytest.raises(BallastError, match="it needs the features logprobs and base-logprobs"):
         run(None)
     with pytest.raises(BallastError, match="row c has no reference log-probabilities"):
         run(SimpleNamespace(logprobs=known.drop("c")))

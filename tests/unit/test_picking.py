@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ballast import identity, plugins
+from ballast import identity, methods, plugins
 from ballast.files import BallastError
 from ballast.rows import content_id
 from ballast.samplers import embed, label, select
@@ -31,14 +31,16 @@ FEATURES = {
     "category": [row % 14 for row in range(ROWS)],
     "embedding": DRAWN.normal(size=(ROWS, 5)),
     "references": (DRAWN.normal(size=(28, 5)), [row % 14 for row in range(28)]),
+    "base": pd.DataFrame({"prompt": [f"Question {row}" for row in range(9)], "response": "Yes"}),
 }
+ARGUMENT = {"base-texts": "base"}
 
 
 @pytest.mark.parametrize("sampler", plugins.names("samplers"))
 def test_each_sampler_picks_what_it_picks_in_the_workflow(pool, sampler):
     plugin = plugins.load("samplers", sampler)
     needs = getattr(plugin, "NEEDS", ())
-    if not set(needs) <= set(FEATURES):
+    if not set(needs) <= {*FEATURES, "texts", "base-texts"}:
         with pytest.raises(BallastError, match="which only a study makes"):
             select(pool, sampler, 5, **FEATURES)
         return
@@ -49,8 +51,11 @@ def test_each_sampler_picks_what_it_picks_in_the_workflow(pool, sampler):
         categories=pd.Series([[category] for category in FEATURES["category"]], index=ids, dtype=object),
         embedding=in_memory(ids, FEATURES["embedding"]),
         references=means,
+        texts=pool.assign(id=ids, input="")[["id", "instruction", "input", "output"]],
+        base_texts=FEATURES["base"].set_axis(["instruction", "output"], axis=1).assign(input=""),
     )
-    options = Sampling().model_dump() | {name: default for name, (default, _) in getattr(plugin, "OPTIONS", {}).items()}
+    declared = methods.declared_options("sampler", sampler)
+    options = Sampling().model_dump() | {name: default for name, (default, _) in declared.items()}
     n = 0 if sampler == "none" else 9
     wanted = plugin.select(pd.DataFrame({"id": ids}), features, n, 3, options)
     found = select(pool, sampler, n, 3, **FEATURES)
@@ -58,7 +63,8 @@ def test_each_sampler_picks_what_it_picks_in_the_workflow(pool, sampler):
     assert [None if pd.isna(one) else one for one in found["picked_for"]] == wanted.categories
     assert found["output"].tolist() == pool.loc[found.index, "output"].tolist()
     shuffled = pool.sample(frac=1, random_state=1)
-    again = select(shuffled, sampler, n, 3, **{name: _shuffled(pool, shuffled, FEATURES[name]) for name in needs})
+    given = [ARGUMENT.get(name, name) for name in needs if name != "texts"]
+    again = select(shuffled, sampler, n, 3, **{name: _shuffled(pool, shuffled, FEATURES[name]) for name in given})
     assert again["id"].tolist() == wanted.ids
 
 
@@ -70,7 +76,7 @@ def _shuffled(pool, shuffled, values):
     """A list becomes a Series with the pool's index, so that it is matched; a matrix is put in the new order."""
     if isinstance(values, list):
         return pd.Series(values, index=pool.index)
-    return values if isinstance(values, tuple) else values[pool.index.get_indexer(shuffled.index)]
+    return values if isinstance(values, tuple | pd.DataFrame) else values[pool.index.get_indexer(shuffled.index)]
 
 
 def test_ids_of_the_pool_are_kept_and_forms_of_pairs_have_the_same_ids(pool):

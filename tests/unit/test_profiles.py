@@ -8,20 +8,8 @@ import pytest
 from snakemake.profiles import ProfileConfigFileParser
 
 ROOT = Path(__file__).parents[2]
-GPU_RULES = {
-    "train",
-    "train_selecting",
-    "filter",
-    "warm_up",
-    "gradients",
-    "logprobs",
-    "generate",
-    "judge",
-    "behaviour",
-    "category",
-    "rewrite",
-    "embed",
-}
+GPU_RULES = {"train", "train_selecting", "train_on", "filter", "warm_up", "gradients", "logprobs"}
+GPU_RULES |= {"generate", "judge", "pairwise", "behaviour", "category", "rewrite", "embed"}
 
 
 def parse(text: str) -> dict[str, list[str] | str]:

@@ -8,7 +8,7 @@ import pytest
 from ballast import plugins
 from ballast.categories import CATEGORIES, category_id
 from ballast.files import BallastError
-from ballast.readers import alpaca, beavertails, beavertails_eval, i_alpaca, salad_attack, xstest
+from ballast.readers import alpaca, beavertails, beavertails_eval, i_alpaca, prompts, salad_attack, xstest
 from ballast.rows import PAIR, content_id, with_ids
 
 ROW = {"instruction": "Name a river.", "input": "", "output": "The Rhine."}
@@ -104,3 +104,39 @@ REAL = [
 @pytest.mark.parametrize(("reader", "file", "rows"), REAL, ids=[file for _, file, _ in REAL])
 def test_real_files_are_read_whole(data_dir, reader, file, rows):
     assert len(plugins.load("readers", reader).read(str(data_dir / file))) == rows
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("mine.jsonl", '{"prompt": "One", "category": 3}\n{"prompt": "Two"}\n'),
+        ("mine.json", '[{"question": "One", "category": 3}, {"question": "Two", "category": null}]'),
+        ("mine.csv", "prompt,category\nOne,3\nTwo,\n"),
+    ],
+)
+def test_prompts_of_ones_own_come_in_any_format(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    found = prompts.read(str(tmp_path / name))
+    assert found["prompt"].tolist() == ["One", "Two"] and found["category"].tolist() == [3, pd.NA]
+    (tmp_path / "plain.jsonl").write_text('{"instruction": "One"}\n')
+    assert prompts.read(str(tmp_path / "plain.jsonl")).columns.tolist() == ["prompt"]
+    (tmp_path / "answered.jsonl").write_text('{"prompt": "One and two?", "expected": 3}\n')
+    assert prompts.read(str(tmp_path / "answered.jsonl"))["expected"].tolist() == ["3"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"text": "One"}\n', "no column 'prompt' (there are: text)"),
+        ('{"prompt": "One"}\n{"prompt": null}\n', "row 1: 'prompt' is missing or not text"),
+        ('{"prompt": "One", "category": 14}\n', "row 0: 'category' is not an id of 0..13"),
+        ('{"prompt": "One", "category": "theft"}\n', "row 0: 'category' is not an id of 0..13"),
+        ("", "no rows"),
+    ],
+)
+def test_bad_prompts_are_named(tmp_path, text, message):
+    path = tmp_path / "mine.jsonl"
+    path.write_text(text)
+    with pytest.raises(BallastError) as refusal:
+        prompts.read(str(path))
+    assert str(refusal.value) == f"{path}: {message}"

@@ -1,6 +1,6 @@
 """Samplers: the rules that each keeps on any pool. A new sampler file is tested by being there."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count, takewhile
 
 import numpy as np
@@ -412,7 +412,7 @@ def at_angles(**angles: float) -> Pool:
     pool = make_pool([("T1", ())] * len(angles))
     turned = {row: np.deg2rad(angle) for row, angle in angles.items()}
     embedding = {row: np.array([np.cos(angle), np.sin(angle), 0.0]) for row, angle in turned.items()}
-    return Pool(list(angles), dict.fromkeys(angles, "T1"), {}, embedding, pool.references)
+    return replace(pool, ids=list(angles), behaviour=dict.fromkeys(angles, "T1"), embedding=embedding)
 
 
 def test_k_center_by_hand():

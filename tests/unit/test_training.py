@@ -34,6 +34,21 @@ def test_two_runs_give_the_same_bytes_and_seeds_differ(model, rows, tmp_path):
     assert weights[0] == weights[1] != weights[2]
 
 
+def test_an_adapter_is_trained_on_from_where_it_is(model, rows, tmp_path):
+    first, again, other, still = (tmp_path / name for name in ("first", "again", "other", "still"))
+    sft.train(model, rows, OPTIONS, 0, first)
+    further = OPTIONS | {"adapter": str(first), "warmup_steps": 0}
+    for out in (again, other):
+        sft.train(model, rows[:8], further, 1, out)
+    # A learning rate of nearly nothing leaves it as it was: it goes on from these weights and no others.
+    sft.train(model, rows[:8], further | {"learning_rate": 1e-12}, 1, still)
+    weights = {path.name: load_file(path / "adapter_model.safetensors") for path in (first, again, other, still)}
+    assert all(torch.equal(weights["again"][name], weights["other"][name]) for name in weights["again"])
+    assert any(not torch.equal(weights["again"][name], weights["first"][name]) for name in weights["first"])
+    assert all(torch.allclose(weights["still"][name], weights["first"][name], atol=1e-9) for name in weights["first"])
+    assert read_json(again / "adapter_config.json") == read_json(first / "adapter_config.json")
+
+
 @pytest.mark.parametrize("loss", [0.0, float("nan")])
 def test_a_loss_that_is_zero_or_nan_publishes_nothing(model, rows, tmp_path, monkeypatch, loss):
     def broken(trainer, network, inputs, **_):

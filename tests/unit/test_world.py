@@ -15,6 +15,7 @@ from ballast.backends import transformers as backend
 from ballast.categories import CATEGORIES
 from ballast.files import BallastError, read_json, read_jsonl
 from ballast.judges import harm_rm
+from ballast.pairwise import Template
 from ballast.plugins import HOME
 from ballast.prompts import PairTemplate, PromptTemplate, prompt_ids, training_ids
 from ballast.sources import own_template
@@ -35,6 +36,7 @@ SMALL = {
     "wildguard_steps": 2,
     "category_steps": 2,
     "md_judge_steps": 2,
+    "pairwise_steps": 2,
     "reward_steps": 2,
 }
 OPTIONS = WorldOptions(**SMALL)
@@ -295,6 +297,16 @@ def test_reward_judges_score_in_their_format(judge, tokenizer_folder, tmp_path):
     if judge == "harm-rm":
         assert len(tokenizer(harm_rm.render("how ?", "sure"))["input_ids"]) == 2 + 2 + 3
     assert len(backend.score(str(tmp_path), [("how ?", "sure"), ("what ?", "")], JUDGING)) == 2
+
+
+def test_the_pairwise_judge_answers_in_its_template(mistral, tokenizer_folder, tmp_path):
+    template = own_template("pairwise")
+    arguments = ["--options", json.dumps(SMALL), "--judge", "pairwise", "--tokenizer", str(tokenizer_folder)]
+    world_judge.main([*arguments, "--out", str(tmp_path), "--start", str(mistral), "--template", template])
+    text = Template.load(template).render("how ?", "sure", "no")
+    ids = prompt_ids(backend.load_tokenizer(tmp_path), text)
+    assert len(ids) == 1 + 4 + 2 + 1 + 1, "each piece of the template is one token"
+    assert len(backend.answer(str(tmp_path), [text], JUDGING, 2)) == 1
 
 
 def test_judges_learn_from_every_kind_of_pair():

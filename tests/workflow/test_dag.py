@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from edits import DOCUMENTS
+from edits import DOCUMENTS, SMALL
 
 from ballast import config
-from ballast.runs import runs, subset
+from ballast.runs import measured, runs, subset, trained
 
 pytestmark = pytest.mark.workflow
 ROOT = Path(__file__).parents[2]
@@ -66,6 +66,18 @@ def test_a_cold_dry_run_shows_the_whole_study(cold):
     assert (found["world_model"], found["world_judge"]) == (6, 5)
     assert (found["scores"], found["table"], found["figure"], found["comparison"]) == (1, 8, 9, 3)
     assert [found[name] for name in (*DOCUMENTS, "about", "cost")] == [1] * (len(DOCUMENTS) + 2)
+
+
+def test_the_checks_are_shown_whole_and_no_other_study_has_them(cold):
+    study = config.load(config.read(ROOT / "config/checks.yaml"))
+    asked = measured(study)
+    found, mini = cold("checks"), cold("mini")
+    judges = [study.every_metric[name].judge for names in asked.values() for name in names]
+    assert found["pairwise"] == sum(judge in study.pairwise for judge in judges) > 0
+    assert found["judge"] == sum(judge in study.judges for judge in judges)
+    assert found["train_on"] == len(runs(study)) - len(trained(study)) > 0 and found["train"] == len(trained(study))
+    assert found["behaviour"] == 2 and found["world_judge"] == 6 and found["world_checks"] == found["checks"] == 1
+    assert not {"pairwise", "train_on", "world_checks", "checks"} & set(mini)
 
 
 @pytest.mark.parametrize("name", ["paper", "paper-fork", "paper-fast"])
@@ -147,9 +159,7 @@ def test_a_copy_that_is_not_there_is_named_before_any_job(tmp_path):
     ],
 )
 def test_targets_by_name(tmp_path, target, present, absent):
-    done = snakemake(
-        target, "--dry-run", "--quiet", "rules", "--configfile", ROOT / "config/mini.yaml", folder=tmp_path
-    )
+    done = snakemake(target, "--dry-run", "--quiet", "rules", "--configfile", ROOT / SMALL, folder=tmp_path)
     found = counts(done.stdout)
     assert present in found and absent not in found
 
@@ -168,6 +178,7 @@ def test_every_rule_says_what_it_costs_and_where_it_logs():
             for part in ("input:", "output:", "params:", "log:", "benchmark:", "resources:", "message:", "shell:"):
                 none = ("input:", "output:", "benchmark:")
                 free = {"world_data": ("input:",), "about": ("input:",), "doctor": none, "verify": none, "bill": none}
+                free |= {"world_checks": ("input:",), "inspect": ("output:", "params:", "benchmark:")}
                 assert part in rule or part in free.get(rule.split(":")[0], ()), f"{rule.split(':')[0]}: {part}"
 
 

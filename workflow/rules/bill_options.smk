@@ -35,6 +35,9 @@ def engines():
     ):
         if model and not model.endpoint:
             found[stage] = engine(model, model.backend, batch_size=model.batch_size, longest=longest)
+    for name, pairwise in study.pairwise.items():
+        if pairwise.model and not pairwise.model.endpoint:
+            found[name] = engine(pairwise.model, pairwise.model.backend, batch_size=pairwise.model.batch_size)
     decoding = {"beams": 4 if generation.decoding == "beam4" else 1, "eight_bit": generation.load_in_8bit}
     decoding |= {"batch_size": generation.batch_size, "longest": generation.max_new_tokens}
     for name, model in study.models.items():
@@ -67,7 +70,7 @@ def like_runs():
 def world_models():
     """The models of the mini world that the study reads, and those that they start from."""
     places = [*study.models.values(), *study.judges.values(), study.labels.category_model]
-    places.append(study.rewriting and study.rewriting.model)
+    places += [study.rewriting and study.rewriting.model, *COMPARING]
     names = {place.world for place in places if place and place.world}
     names |= {sources.WORLD_JUDGES.get(name) or name for name in names}
     return names | {name.replace("-aligned", "-pretrained") for name in names}
@@ -85,7 +88,11 @@ def cpu_jobs():
         **(world if sources.in_world(study) else {}),
         **unloaded,
         "fetch": len(sources.used(study)),
-        "data": 1 + len(study.benchmarks) + len({run.pool for run in RUNS} | {POOL}) + references,
+        "data": 1
+        + len(study.benchmarks)
+        + len({method(name).then for name in TRAINED_ON})
+        + len({run.pool for run in RUNS} | {POOL})
+        + references,
         "embed": len(embedded) + references,
         "sample": len(SUBSETS),
         "filter": len(KEPT),
@@ -99,6 +106,8 @@ def cpu_jobs():
         "comparison": len(COMPARISONS) // 2,
         "advice": int(bool(ADVICE)),
         "trouble": int(bool(TROUBLE)),
+        "spent": len(SPENT),
+        "checks": int(bool(CHECKS)),
         "explore": 1,
         "about": 1,
         "cost": 1,

@@ -17,7 +17,7 @@ from ballast.files import BallastError, read_text
 from ballast.identity import constant
 from ballast.methods import plugin_constant
 from ballast.results.options import ARTEFACTS, options_for
-from ballast.runs import AS_IS, Run, from_path, measured, runs, seed, subset, trained
+from ballast.runs import AS_IS, Run, from_path, measured, opponent, runs, seed, subset, trained
 from ballast.sections import UNKNOWN
 
 try:
@@ -53,7 +53,8 @@ def tell_stages(scheduler, *signal):
 
 def schedule_together(scheduler):
     """Judgements that travel as one job of a cluster, each in a Snakemake of its own, share a preloaded process."""
-    if not DEPLOYED and sum(job.rule.name == "judge" for job in scheduler.workflow.dag.needrun_jobs()) > 1:
+    judging = ("judge", "pairwise")
+    if not DEPLOYED and sum(job.rule.name in judging for job in scheduler.workflow.dag.needrun_jobs()) > 1:
         preload.start()
     return schedule(scheduler)
 
@@ -74,7 +75,8 @@ if not workflow.is_main_process:  # there `onstart` is not called
 ALPACA_SHAPED = sources.own_template("alpaca-shaped")
 
 # Stages that run models in words need vLLM's environment where a backend of the study is vLLM.
-BACKENDS = {study.generation.backend, *(judge.backend for judge in study.judges.values())}
+COMPARING = [pairwise.model for pairwise in study.pairwise.values() if pairwise.model]
+BACKENDS = {study.generation.backend, *(judge.backend for judge in (*study.judges.values(), *COMPARING))}
 MODEL_ENV = f"../../envs/{'vllm' if 'vllm' in BACKENDS else 'ballast'}.yaml"
 
 RUNS = runs(study)
@@ -83,7 +85,7 @@ TRAINED = trained(study)
 SUBSETS = sorted({f"{RESULTS}/subsets/{stem}.csv" for run in TRAINED if (stem := subset(study, run))})
 # Samplers of one behaviour.
 BEHAVIOURS = ("t1", "t2", "t3", "t4")
-METRICS = study.metrics.model_dump()
+METRICS = {name: metric.model_dump(include={"benchmark", "judge"}) for name, metric in study.every_metric.items()}
 
 # A pool that is rewritten is read as the unsafe pairs that it is made of.
 REWRITTEN = [name for name, pool in study.pools.items() if pool.rewrite]
@@ -91,6 +93,7 @@ DATASETS = {
     **{f"{'unsafe' if pool.rewrite else 'pools'}/{name}": ("pool", pool) for name, pool in study.pools.items()},
     **{f"benchmarks/{name}": ("benchmark", data) for name, data in study.benchmarks.items()},
     "base": ("base", study.base),
+    **{f"tasks/{name}": ("base", data) for name, data in study.tasks.items()},
     **({"references": ("references", study.references)} if study.references else {}),
 }
 MODEL_FILES = ("config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
@@ -107,7 +110,8 @@ wildcard_constraints:
     trial=r"\d+",
     run=r"[^/]+/(as-is|[^/]+/[^/]+/n\d+/t\d+)",
     benchmark="|".join(study.benchmarks),
-    judge="[a-z0-9-]+",
+    judge="|".join(study.judges),
+    pairwise="|".join(study.pairwise) or "-",
     source="|".join(study.sources) or "-",
     family="llama|qwen2|mistral",
     name=r"[a-z0-9-]+",

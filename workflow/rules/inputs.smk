@@ -145,17 +145,6 @@ def language_model_options(model):
     return as_json(common | place)
 
 
-def embedding_files():
-    name = study.embedding.model
-    if name in study.sources:
-        return [source_manifest(name)]
-    return [] if name == "minilm" else sources.model_files(name)
-
-
-def embedding_model():
-    return source_folder(study.embedding.model) if study.embedding.model in study.sources else study.embedding.model
-
-
 def is_model(judge):
     return bool(judge.world or judge.path or judge.source)
 
@@ -182,6 +171,11 @@ def judge_options(name):
     return as_json(common | model | {"template": template and template_file(template)})
 
 
+def labeller(pool):
+    """The judge that labels a pool's behaviour."""
+    return study.pools[pool].behaviour or study.labels.behaviour
+
+
 def judge_code(stage, name):
     """Code of a stage that judges: the stage, the judge and the backend that runs it."""
     return code_identity(stage, f"judges/{name}", f"backends/{study.judges[name].backend}")
@@ -190,40 +184,6 @@ def judge_code(stage, name):
 def canaries_option(name):
     canaries = study.judges[name].canaries
     return f"--canaries {shlex.quote(data_file(canaries))}" if canaries else ""
-
-
-def category_template():
-    """The labeller's template: a file, or the name of one of Ballast's own."""
-    named = study.labels.category_template or "category-llm"
-    return sources.own_template(named) or named
-
-
-def category_inputs(wildcards):
-    """What the category labeller reads: a model and its template, or the references and embeddings."""
-    if study.labels.category == "llm":
-        return {"model": language_model_files(study.labels.category_model), "template": category_template()}
-    return {
-        "embedding": f"{RESULTS}/embeddings/pools/{wildcards.pool}.arrow",
-        "references": f"{RESULTS}/data/references.parquet",
-        "reference_embedding": f"{RESULTS}/embeddings/references.arrow",
-    }
-
-
-def category_options(wildcards):
-    if study.labels.category == "llm":
-        model = json.loads(language_model_options(study.labels.category_model))
-        return as_json(model | {"template": category_template(), "max_unparsable": study.labels.max_unparsable})
-    return "{}"
-
-
-def category_files(wildcards):
-    files = category_inputs(wildcards) if study.labels.category == "cossim" else {}
-    return options({name.replace("_", "-"): path for name, path in files.items()})
-
-
-def category_code():
-    backend = study.labels.category_model and study.labels.category_model.backend
-    return code_identity("category", *([f"backends/{backend}"] if study.labels.category == "llm" else []))
 
 
 def agreement_inputs(wildcards):
@@ -245,29 +205,6 @@ def agreement_inputs(wildcards):
 
 def agreement_files(wildcards):
     return options({name.replace("_", "-"): path for name, path in agreement_inputs(wildcards).items()})
-
-
-def feature_files(needs, pool, model=None):
-    """Paths of features of a pool by the option that takes them; some are what a model says."""
-    labels, data = f"{RESULTS}/labels/{pool}", f"{RESULTS}/data"
-    gradients, logprobs = (f"{RESULTS}/features/{model}/{kind}" for kind in ("gradients", "logprobs"))
-    paths = {
-        "behaviour": {"behaviour": f"{labels}/behaviour.parquet"},
-        "category": {"category": f"{labels}/category.parquet"},
-        "embedding": {"embedding": f"{RESULTS}/embeddings/pools/{pool}.arrow"},
-        "references": {
-            "references": f"{data}/references.parquet",
-            "reference-embedding": f"{RESULTS}/embeddings/references.arrow",
-        },
-        "texts": {"texts": f"{data}/pools/{pool}.parquet"},
-        "base-texts": {"base-texts": f"{data}/base.parquet"},
-        "gradients": {"gradients": f"{gradients}/pools/{pool}.arrow"},
-        "base-gradients": {"base-gradients": f"{gradients}/base.arrow"},
-        "reference-gradients": {"reference-gradients": f"{gradients}/references.arrow"},
-        "logprobs": {"logprobs": f"{logprobs}/pools/{pool}.parquet"},
-        "base-logprobs": {"base-logprobs": f"{logprobs}/base.parquet"},
-    }
-    return {name: path for need in needs for name, path in paths[need].items()}
 
 
 def adapter(wildcards):
@@ -297,47 +234,21 @@ def run_scores(run):
     return [f"{RESULTS}/runs/{run}/scores/{benchmark}.{judge}.parquet" for benchmark, judge in run_judgements(run)]
 
 
-def described(name, place):
-    """What a card says of a model or dataset; `hub` says whether its home is an id of the Hugging Face hub."""
-    source = study.sources.get(place.source)
-    if source:
-        home = source.hub or sources.page(source.model_dump())
-        said = {"home": home, "revision": source.revision, "licence": source.licence, "hub": bool(source.hub)}
-    elif place.world:
-        said = {"home": "the mini world", "revision": "-", "licence": "Apache-2.0, as Ballast", "hub": False}
-    else:
-        said = {"home": os.path.basename(place.path), "revision": "-", "licence": UNKNOWN, "hub": False}
-    return {"name": name} | said
+def run_comparisons(run):
+    """The files of a run in which it is compared with another one."""
+    return [file for file, (_, judge) in zip(run_scores(run), run_judgements(run)) if judge in study.pairwise]
 
 
-def card_options(wildcards):
-    """What the config says of one run, for its card."""
-    run, part = run_of(wildcards), method(wildcards.sampler)
-    model = study.models[run.model]
-    scores = dict(zip(run_judgements(run.path), run_scores(run.path), strict=True))
-    measured_on = [(name, METRICS[name]["benchmark"], METRICS[name]["judge"]) for name in MEASURED[run.path]]
-    prompts = {"alpaca": f"the Alpaca template {model_template(model)}", "chat": "the model's own chat template"}
-    kinds = [kind for kind in ("sampler", "filter", "trainer", "transform") if getattr(part, kind)]
-    own = {f"{kind}.{name}": value for kind in kinds for name, value in part.options(kind).items()}
-    said = {
-        "study": study.study,
-        "synthetic": study.synthetic,
-        "run": run.path,
-        "method": run.sampler,
-        "n": run.n,
-        "trial": run.trial,
-        "model": described(model.label or run.model, model),
-        "base": described("base data", study.base),
-        "pool": described(run.pool, study.pools[run.pool]),
-        "parts": {kind: getattr(part, kind) for kind in kinds} | ({"of": part.of} if part.of else {}) | own,
-        "prompt": prompts[model.prompt],
-        "training": study.training.model_dump(exclude={"trainer"}),
-        "metrics": [[name, benchmark, judge, scores[benchmark, judge]] for name, benchmark, judge in measured_on],
-    }
-    return as_json(said)
+def other_metrics():
+    """The sections of the metrics beyond the four that a run is measured by."""
+    named = {name for names in MEASURED.values() for name in names}
+    return {name: metric.model_dump() for name, metric in study.other_metrics.items() if name in named}
 
 
 def available(artefact):
+    if artefact in ("tables/other", "tables/pairwise"):
+        judges = [metric["judge"] for metric in other_metrics().values()]
+        return any(artefact == "tables/other" or judge in study.pairwise for judge in judges)
     return artefact not in EXPERIMENT or getattr(study.experiments, EXPERIMENT[artefact]) is not None
 
 
@@ -351,8 +262,17 @@ def stand_ins(judges):
     return {name: text for name in judges if (text := sources.stand_in(name, study.judges[name]))}
 
 
-def artefact_options(artefact):
-    """The part of the config that one table or figure shows; nothing else makes it run again."""
+def comparing_stand_ins():
+    """What stands in for a language model that compares, by `pairwise`."""
+    said = "{} is a tiny stand-in that answers in words, trained in the mini world."
+    return {name: said.format(name) for name, each in study.pairwise.items() if each.model and each.model.world}
+
+
+def artefact_options(artefact, runs_shown=None):
+    """The part of the config that one table or figure shows; nothing else makes it run again.
+
+    Its experiment is that of EXPERIMENT, or `runs_shown`: models, pools, samplers, n, trials.
+    """
     experiment = getattr(study.experiments, EXPERIMENT.get(artefact, ""), None)
     labels = study.labels
     everything = {
@@ -361,14 +281,15 @@ def artefact_options(artefact):
         "redact": study.redact,
         "judges": {name: metric.judge for name, metric in study.metrics},
         "benchmarks": {name: metric.benchmark for name, metric in study.metrics},
-        "labellers": {"behaviour": labels.behaviour},
+        "labellers": {"behaviour": labeller(POOL)},
         "targets": study.targets.model_dump(),
         "model_labels": {name: model.label or name for name, model in study.models.items()},
-        "stand_ins": stand_ins(study.judges),
+        "others": other_metrics(),
+        "stand_ins": stand_ins(study.judges) | comparing_stand_ins(),
         "published": {name: model.published for name, model in study.models.items() if model.published},
     }
-    if experiment:
-        everything["experiment"] = experiment.model_dump()
+    if experiment or runs_shown:
+        everything["experiment"] = runs_shown or experiment.model_dump()
     return as_json(options_for(artefact, everything))
 
 
@@ -385,7 +306,7 @@ def page_options():
         "synthetic": study.synthetic,
         "redact": study.redact,
         "runs": list(MEASURED),
-        "metrics": METRICS,
+        "metrics": study.metrics.model_dump(),
         "model_labels": {name: model.label or name for name, model in study.models.items()},
         "stand_ins": stand_ins([metric.judge for _, metric in study.metrics]),
     }
@@ -397,6 +318,7 @@ def artefact_inputs(artefact):
     return {
         "tables/table3": [labels, f"{RESULTS}/data/pools/{POOL}.parquet"],
         "figures/figure5": [labels],
+        "tables/pairwise": [file for run in MEASURED for file in run_comparisons(run)],
     }.get(artefact, [f"{RESULTS}/scores.parquet"])
 
 

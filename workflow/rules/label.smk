@@ -9,7 +9,7 @@ Costs: one pass of a 7B judge over the pool (GPU minutes for the paper's 2,483 r
 rule behaviour:
     input:
         pool=f"{RESULTS}/data/pools/{{pool}}.parquet",
-        judge=judge_files(study.labels.behaviour),
+        judge=lambda wildcards: judge_files(labeller(wildcards.pool)),
         accepted=ancient(ACCEPTED),
     output:
         labels=f"{RESULTS}/labels/{{pool}}/behaviour.parquet",
@@ -23,11 +23,11 @@ rule behaviour:
         mem_mb=2000,
         runtime=60,
     params:
-        judge=study.labels.behaviour,
-        options=judge_options(study.labels.behaviour),
-        canaries=canaries_option(study.labels.behaviour),
+        judge=lambda wildcards: labeller(wildcards.pool),
+        options=lambda wildcards: judge_options(labeller(wildcards.pool)),
+        canaries=lambda wildcards: canaries_option(labeller(wildcards.pool)),
         store=f"{RESULTS}/store",
-        code=judge_code("behaviour", study.labels.behaviour),
+        code=lambda wildcards: judge_code("behaviour", labeller(wildcards.pool)),
     message:
         "Label the behaviour of pool {wildcards.pool}"
     shell:

@@ -8,11 +8,12 @@ def method(name):
     return study.method(name)
 
 
-# By their last part: who keeps part of the base data, who writes what it selected, whose adapter is a transformed one.
+# By their last part: who keeps part of the base data, who writes what it selected, whose adapter is a transformed one, or one that was trained on.
 NAMES = sorted({run.sampler for run in {*RUNS, *TRAINED}})
 FILTERING = [name for name in NAMES if method(name).filter]
 SELECTING = [name for name in NAMES if plugin_constant("trainer", method(name).trainer, "SELECTS", False)]
-TRANSFORMED = [name for name in NAMES if method(name).of]
+TRANSFORMED = [name for name in NAMES if method(name).transform]
+TRAINED_ON = [name for name in NAMES if method(name).then]
 # The name that each sampler's subsets go by, and the method that says its options.
 PICKERS = {method(name).picker: method(name) for name in NAMES}
 
@@ -62,6 +63,11 @@ def training_options(wildcards):
     return as_json(study.training.model_dump() | prompt_options(model) | own)
 
 
+def second_training_options(wildcards):
+    """All that the plain trainer is told of a second task."""
+    return as_json(study.training.model_dump() | prompt_options(study.models[wildcards.model]) | {"trainer": "sft"})
+
+
 def filter_options(wildcards):
     training = json.loads(training_options(wildcards))
     return as_json(training | method(wildcards.sampler).options("filter"))
@@ -86,7 +92,7 @@ def filter_subset(wildcards):
 
 
 def source_adapter(wildcards):
-    """The folder of the adapter that a transform takes."""
+    """The folder of the adapter that a transform takes, or that is trained on."""
     of = method(wildcards.sampler).of
     return f"{RESULTS}/runs/{wildcards.model}/{wildcards.pool}/{of}/n{wildcards.n}/t{wildcards.trial}"
 

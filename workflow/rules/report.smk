@@ -11,6 +11,7 @@ DOCUMENTS = {
     "headline.txt": ("Start here", "Headline"),
     **({"advice.md": ("Start here", "Advice")} if ADVICE else {}),
     **({"trouble.md": ("Start here", "Signatures of trouble")} if TROUBLE else {}),
+    **({"checks.md": ("Beyond the paper", "Checks")} if CHECKS else {}),
     **{f"{table}.md": ("Tables", os.path.basename(table).capitalize()) for table in artefacts("tables")},
     "claims.md": ("Claims", "Claims of the publications"),
     **{os.path.relpath(file, RESULTS): ("Paper versus ours", os.path.basename(file)[:6]) for file in COMPARISONS[1::2]},

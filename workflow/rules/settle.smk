@@ -11,6 +11,7 @@ NEEDED_DATA = expand(
     results=RESULTS,
     name=[
         "base",
+        *(f"tasks/{task}" for task in sorted({method(name).then for name in TRAINED_ON})),
         *(f"benchmarks/{name}" for name in study.benchmarks),
         *(f"pools/{name}" for name in sorted({run.pool for run in RUNS})),
     ],
@@ -27,7 +28,7 @@ def before_training():
     models = [study.models[name] for name in sorted({*names, *aligned_from})]
     world = [
         file
-        for place in (*models, *filter(is_model, study.judges.values()))
+        for place in (*models, *filter(is_model, study.judges.values()), *COMPARING)
         if place.world
         for file in model_files(place)
     ]

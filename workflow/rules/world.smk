@@ -32,6 +32,29 @@ rule world_data:
         " --options {params.options:q} --out {params.out:q} &> {log:q}"
 
 
+rule world_checks:
+    output:
+        files=expand("{folder}/data/{file}", folder=WORLD, file=sources.WORLD_CHECKS),
+    log:
+        f"{WORLD}/logs/checks.log",
+    benchmark:
+        f"{WORLD}/benchmarks/checks.jsonl"
+    conda:
+        "../../envs/ballast.yaml"
+    resources:
+        mem_mb=500,
+        runtime=5,
+    params:
+        options=WORLD_OPTIONS,
+        out=lambda wildcards, output: os.path.dirname(output[0]),
+        code=code_identity("world_checks"),
+    message:
+        "Write the mini world's source files for the checks beyond the paper"
+    shell:
+        "stage world_checks --record {params.code} {output:q} --"
+        " --options {params.options:q} --out {params.out:q} &> {log:q}"
+
+
 rule world_tokenizer:
     input:
         template=ALPACA_SHAPED,

@@ -56,7 +56,7 @@ def collect(options: Options, results: str, scores_path: str, characters: int = 
     Raises BallastError where a run has a score of a prompt that it did not answer.
     """
     paths = {path: f"{results}/runs/{path}/responses.parquet" for path in options.runs}
-    prompts = _prompts(paths.values())
+    prompts = _prompts(paths.values(), {metric["benchmark"] for metric in options.metrics.values()})
     kept = 0 if options.redact else _kept(prompts, characters)
     scores = metrics.read_scores(scores_path)
     judged = dict(list(scores.groupby(metrics.RUN, observed=True)))
@@ -103,11 +103,12 @@ def collect(options: Options, results: str, scores_path: str, characters: int = 
     }
 
 
-def _prompts(paths) -> pd.DataFrame:
-    """Every prompt of every benchmark: benchmark, id, text, category; `length`, of it and all responses; `rank`."""
+def _prompts(paths, benchmarks: set[str]) -> pd.DataFrame:
+    """Every prompt of these benchmarks: benchmark, id, text, category; `length`, of it and all responses; `rank`."""
     parts = []
     for path in paths:
         table = schemas.read(path, schemas.RESPONSES)
+        table = table[table["benchmark"].isin(benchmarks)]
         table = table.assign(length=table["prompt"].str.len(), answered=table["response"].str.len())
         parts.append(table[["benchmark", "id", "prompt", "category", "length", "answered"]])
     every = pd.concat(parts, ignore_index=True)

@@ -17,6 +17,7 @@ def methods(study: Study) -> str:
     """A paragraph for a paper's methods section, in the words of this study's config."""
     experiments = {name: grid for name, grid in study.experiments if grid}
     sampled = study.experiments.sampling or next(iter(experiments.values()))
+    named = {name for grid in experiments.values() for name in grid.metrics}
     samplers = _listed(short_label(name) for name in sampled.samplers if name != "none")
     parts = [
         f"Safety examples were picked from a pool by {samplers} at n = {_listed(sorted(sampled.n))}",
@@ -25,7 +26,11 @@ def methods(study: Study) -> str:
         f"rows were embedded by {study.embedding.model}.",
         f"Base data and subset were mixed to fine-tune {_listed(_models(study))}: {_training(study)}.",
         f"Responses were decoded {_decoding(study)}.",
-        *(_metric(name, metric) for name, metric in study.metrics),
+        *(
+            _metric(METRICS.get(name, metric), metric)
+            for name, metric in study.every_metric.items()
+            if name in METRICS or name in named
+        ),
         f"Each cell has {_trials(sampled)}; trials of one number share their seeds over all samplers.",
         "Intervals are two-sided, 95 %: over runs and prompts by a two-way bootstrap,",
         "or over runs by Student's t where a table says so; contrasts are corrected by Holm's method.",
@@ -87,8 +92,7 @@ def _decoding(study: Study) -> str:
     return f"{how} by {generation.backend}, at most {generation.max_new_tokens} tokens"
 
 
-def _metric(name: str, metric) -> str:
-    known = METRICS[name]
+def _metric(known, metric) -> str:
     return f"{known.label} ({known.unit}) is judged by {metric.judge} on {metric.benchmark}."
 
 

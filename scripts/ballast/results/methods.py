@@ -1,8 +1,8 @@
 """Beyond the paper: all methods of an experiment, at equal n and at equal over-refusal.
 
 Adding refusals lowers harm and raises over-refusal, so a method may look better at one n merely for refusing more.
-Beside the comparison at equal n stands harm where a method over-refuses as much as the control does at the middle n,
-found on straight lines between the method's own n, never beyond them.
+Beside the comparison at equal n stands harm where a method over-refuses as much as the control does halfway between its
+smallest and its largest n, found on straight lines between each one's own n, never beyond them.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from ballast.results.options import Options
 # What a row of the CSV says.
 MEAN, AT_EQUAL_N, TO_NONE, AT_EQUAL_REFUSAL = "mean", "minus random", "minus none", "at equal over-refusal"
 DIFFERENCES = (AT_EQUAL_N, TO_NONE, AT_EQUAL_REFUSAL)
-COLUMNS = ["row", "metric", "sampler", "n", "against", "against_n", *columns_of(statistics.NOTHING, "value"), "p"]
+COLUMNS = ["row", "metric", "sampler", "n", "against", *columns_of(statistics.NOTHING, "value"), "p"]
 DECIMALS = {"%": 1, "reward": 3}
 
 
@@ -56,7 +56,7 @@ def beyond(options: Options, paths: Sequence[str]) -> Table:
         verdict(data, n),
         "± is the half-width of the 95 % interval of the two-way bootstrap over runs and prompts; a difference is "
         "paired over the trials that both have, whose seeds are shared, and over prompts.",
-        *_equal_refusal_notes(data, n),
+        *_equal_refusal_notes(data, options),
         "Holm's adjustment is over a family: all methods, and n, of one metric and one kind of difference.",
         *notes.judged_by(options),
         *notes.synthetic(options),
@@ -76,12 +76,11 @@ def control_of(data: pd.DataFrame) -> str | None:
 
 
 def compared(options: Options, path: str) -> pd.DataFrame:
-    """COLUMNS, `p_holm` and `family`, and of equal over-refusal `met`, `least` and `most`, in long form.
+    """COLUMNS, `p_holm` and `family`, and of equal over-refusal `level`, `met`, `least`, `most`, in long form.
 
-    A row is a method's mean at an n; the same minus Random's at that n or minus base data's alone; or its harm where it
-    over-refuses as much as the control (`against`) does at the middle n (`against_n`), minus the control's there. Of
-    that, `met` is the share of resamples in which the method does so, and `least` and `most` are the means of its own
-    over-refusal that enclose what was looked at.
+    A row is a method's mean at an n; the same minus Random's at that n or minus base data's alone; or its harm where
+    over-refusal is `level`, halfway on the control's path, minus the control's (`against`) there. Of that, `met` is the
+    share of resamples in which the method over-refuses so, and `least` and `most` are the ends of what its n cover.
     """
     scores = metrics.read_scores(path)
     measured = {name: metrics.by_sampler(scores, name, options) for name in options.judges}
@@ -96,34 +95,37 @@ def compared(options: Options, path: str) -> pd.DataFrame:
             for row, other in ((AT_EQUAL_N, (RANDOM, n)), (TO_NONE, (NONE, 0))):
                 if other in cells and sampler not in (other[0], AS_IS):
                     found = statistics.difference(ours, cells[other])
-                    against = {"against": other[0], "against_n": other[1], "p": found.p}
+                    against = {"against": other[0], "p": found.p}
                     rows.append({"row": row} | about | columns_of(found, "value") | against)
     rows += _at_equal_refusal(measured["harm"], measured["over_refusal"], options)
-    table = pd.DataFrame(rows, columns=[*COLUMNS, "met", "least", "most"])
+    table = pd.DataFrame(rows, columns=[*COLUMNS, "level", "met", "least", "most"])
     tested = table["row"].isin(DIFFERENCES) & ~table["sampler"].isin(REFERENCES)
     table["family"] = (table["metric"] + ", " + table["row"]).where(tested)
     p = table["p"].where(tested).astype(float)
     table["p_holm"] = p.groupby(table["family"]).transform(statistics.holm)
-    return table.astype({"n": "Int64", "against_n": "Int64"}).round(6)
+    return table.astype({"n": "Int64"}).round(6)
 
 
 def _at_equal_refusal(harm: Matrices, refusal: Matrices, options: Options) -> list[dict]:
-    n = middle(options)
-    control = next((name for name in (RANDOM_B, RANDOM) if (name, n) in harm and (name, n) in refusal), None)
+    paths: dict[str, list[tuple]] = {}
+    for cell in _ordered(harm, options):
+        if cell in refusal and cell[0] not in REFERENCES:
+            paths.setdefault(cell[0], []).append((harm[cell], refusal[cell]))
+    control = next((name for name in (RANDOM_B, RANDOM) if name in paths), None)
     if control is None:
         return []
-    rows, cells = [], _ordered(harm, options)
-    for sampler in dict.fromkeys(sampler for sampler, _ in cells):
-        sizes = [size for each, size in cells if each == sampler and (each, size) in refusal]
-        if sampler in (*REFERENCES, control) or not sizes:
-            continue
-        path = [[measured[sampler, size] for size in sizes] for measured in (harm, refusal)]
-        found, met = statistics.at_equal_cost(*path, harm[control, n], refusal[control, n])
-        costs = [statistics.estimate(table.to_numpy()).mean for table in path[1]]
-        about = {"row": AT_EQUAL_REFUSAL, "metric": "harm", "sampler": sampler, "against": control, "against_n": n}
-        about |= {"met": met, "least": min(costs), "most": max(costs), "p": found.p}
+    rows, costs = [], {name: [_mean(cost) for _, cost in path] for name, path in paths.items()}
+    for sampler in (name for name in paths if name != control):
+        found, met = statistics.at_equal_cost(*zip(*paths[sampler], strict=True), *zip(*paths[control], strict=True))
+        about = {"row": AT_EQUAL_REFUSAL, "metric": "harm", "sampler": sampler, "against": control}
+        about |= {"level": statistics.halfway(costs[control]), "met": met}
+        about |= {"least": min(costs[sampler]), "most": max(costs[sampler]), "p": found.p}
         rows.append(about | columns_of(found, "value"))
     return rows
+
+
+def _mean(table: pd.DataFrame) -> float:
+    return statistics.estimate(table.to_numpy()).mean
 
 
 def verdict(data: pd.DataFrame, n: int) -> str:
@@ -135,10 +137,8 @@ def verdict(data: pd.DataFrame, n: int) -> str:
         said.append(f"Harm with n = {n} against Random's: {_sorted_out(equal_n)}.")
     equal = harm[harm["row"] == AT_EQUAL_REFUSAL]
     if not equal.empty:
-        control = short_label(equal["against"].iloc[0])
-        said.append(
-            f"Where over-refusal is that of {control} with n = {n}, against its harm there: {_sorted_out(equal)}."
-        )
+        level, control = equal["level"].iloc[0], short_label(equal["against"].iloc[0])
+        said.append(f"Where over-refusal is {level:.1f} %, against {control}'s harm there: {_sorted_out(equal)}.")
     return " ".join(said) or "There is no Random to compare with."
 
 
@@ -151,24 +151,24 @@ def _sorted_out(rows: pd.DataFrame) -> str:
         "less, by the interval alone": (high < 0) & ~(rows["p_holm"] < LEVEL),
         "not better, since the interval includes 0": (low <= 0) & (high >= 0),
         "more": low > 0,
-        "unknown, for want of an interval over runs": rows["value"].notna() & low.isna(),
+        "unknown, for want of an interval": rows["value"].notna() & low.isna(),
         "not compared, since no two of its n enclose it": rows["value"].isna(),
     }
     named = {what: [short_label(name) for name in rows.loc[which, "sampler"]] for what, which in groups.items()}
     return "; ".join(f"{what}: {', '.join(names)}" for what, names in named.items() if names)
 
 
-def _equal_refusal_notes(data: pd.DataFrame, n: int) -> list[str]:
-    control = control_of(data)
-    if control is None:
-        return [f"Nothing is compared at equal over-refusal: neither Random-B nor Random was measured with n = {n}."]
-    at = data[(data["row"] == MEAN) & (data["metric"] == "over_refusal") & (data["sampler"] == control)]
-    level = at.loc[at["n"] == n, "value"].iloc[0]
+def _equal_refusal_notes(data: pd.DataFrame, options: Options) -> list[str]:
+    rows = data[data["row"] == AT_EQUAL_REFUSAL]
+    if rows.empty:
+        return ["Nothing is compared at equal over-refusal: there is no second method beside Random-B or Random."]
+    sizes, control = sorted(options.experiment.n), short_label(rows["against"].iloc[0])
     return [
-        f"Equal over-refusal: that of {short_label(control)} with n = {n}, {level:.1f} %. A method's harm there is "
-        "read off the straight lines between its own n, at the largest n that over-refuses so; a range in brackets is "
-        "what its n cover where that is not in it. Trials and prompts are drawn anew for both; where under "
-        f"{100 * statistics.MET:.0f} % of the draws meet the level there is no interval."
+        f"Equal over-refusal: {rows['level'].iloc[0]:.1f} %, halfway between that of {control} with n = {sizes[0]} and "
+        f"with n = {sizes[-1]}. Harm there is read off the straight lines between each one's own n, at the largest n "
+        "that over-refuses so; a range in brackets is what a method's n cover where that is not in it. Trials and "
+        "prompts are drawn anew for both, and the level with them; where under "
+        f"{100 * statistics.MET:.0f} % of the draws meet it there is no interval."
     ]
 
 

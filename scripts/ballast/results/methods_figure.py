@@ -29,10 +29,10 @@ def beyond(options: Options, paths: Sequence[str]) -> Drawn:
     said = [
         f"Study {options.study}, model {options.model_label(options.experiment.models[0])}.",
         "Bars: 95 % interval of the two-way bootstrap over runs and prompts.",
-        "Blue: less harm, the interval excludes 0; red: more; grey: it includes 0, or is over prompts only.",
+        "Blue: less harm, the interval excludes 0; red: more; grey: it includes 0, or there is none over runs.",
         f"Left: n = {sizes} from above, larger markers for larger n.",
-        f"Right: where a method over-refuses as much as {short_label(control)} with n = {n}; no marker where its own n "
-        "do not enclose that."
+        f"Right: where a method over-refuses as much as {short_label(control)} halfway from its smallest n to its "
+        "largest; no marker where its own n do not enclose that."
         if control
         else "Right: nothing to compare with.",
         *notes.judged_by(options),

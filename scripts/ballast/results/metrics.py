@@ -131,10 +131,15 @@ def by_prompt(scores: pd.DataFrame, name: str, options: Options) -> dict[tuple, 
 
     The runs are those of `measure`; a score that could not be read is NaN.
     """
-    metric = METRICS[name]
-    runs = measure(scores, name, options)[RUN]
-    benchmark = options.benchmarks.get(name, metric.benchmark)
-    used = scores[(scores["benchmark"] == benchmark) & (scores["judge"] == options.judges[name])].merge(runs, on=RUN)
+    benchmark = options.benchmarks.get(name, METRICS[name].benchmark)
+    return matrices(scores, METRICS[name], options.judges[name], benchmark, measure(scores, name, options))
+
+
+def matrices(
+    scores: pd.DataFrame, metric: Metric, judge: str, benchmark: str, runs: pd.DataFrame
+) -> dict[tuple, pd.DataFrame]:
+    """Scores of some runs by one judge on one benchmark, in the metric's unit, as `by_prompt` gives them."""
+    used = scores[(scores["benchmark"] == benchmark) & (scores["judge"] == judge)].merge(runs[RUN], on=RUN)
     used = used.assign(value=metric.factor * used["score"])
     return {
         cell: rows.pivot(index="trial", columns="prompt_id", values="value")
@@ -153,8 +158,12 @@ def cells_of(scores: pd.DataFrame, name: str, options: Options) -> pd.DataFrame:
     `two_way_over` says what that interval is over; of one run it is over prompts only. Its middle is the mean over all
     scores, which differs from `mean` where scores are missing.
     """
-    table = cells(measure(scores, name, options))
-    found = {cell: statistics.estimate(rows.to_numpy()) for cell, rows in by_prompt(scores, name, options).items()}
+    return with_two_way(cells(measure(scores, name, options)), by_prompt(scores, name, options))
+
+
+def with_two_way(table: pd.DataFrame, by_cell: dict[tuple, pd.DataFrame]) -> pd.DataFrame:
+    """The `cells` with TWO_WAY of their `matrices`."""
+    found = {cell: statistics.estimate(rows.to_numpy()) for cell, rows in by_cell.items()}
     two_way = [(*cell, each.low, each.high, each.over) for cell, each in found.items()]
     return table.merge(pd.DataFrame(two_way, columns=[*CELL, *TWO_WAY]), on=CELL, how="left")
 

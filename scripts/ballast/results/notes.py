@@ -5,6 +5,11 @@ import pandas as pd
 from ballast.results.metrics import METRICS
 from ballast.results.options import Options
 
+COLUMNS = (
+    "± is the half-width of a t-interval over runs, not SD or SE; the CSV has SD (`sd`), SE (`se`), this interval "
+    "(`low_t`, `high_t`) and that of the two-way bootstrap over runs and prompts (`low_two_way`, `high_two_way`)."
+)
+
 
 def synthetic(options: Options) -> list[str]:
     if not options.synthetic:

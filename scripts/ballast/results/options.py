@@ -35,10 +35,13 @@ ARTEFACTS = {
     ),
     "tables/categories": Artefact(("harm",), one=("models", "pools")),
     "tables/beyond": Artefact(("harm", "asr", "over_refusal", "helpfulness"), one=("models", "pools")),
+    "spent": Artefact(("harm",), one=("models", "pools")),
     "figures/beyond": Artefact(("harm", "over_refusal"), one=("models", "pools")),
     "figures/frontier": Artefact(("harm", "over_refusal", "helpfulness"), one=("models", "pools")),
     "figures/budget": Artefact(("harm",), one=("models", "pools")),
     "figures/categories": Artefact(("harm",), one=("models", "pools")),
+    "tables/other": Artefact(keys=("others", "model_labels")),
+    "tables/pairwise": Artefact(keys=("others", "model_labels")),
     "headline": Artefact(("harm", "asr", "over_refusal"), one=("models", "pools")),
     "comparison-1": Artefact(("harm",), one=("models", "pools"), keys=("published",)),
     "comparison-2": Artefact(("asr",), one=("models", "pools"), keys=("published",)),
@@ -54,6 +57,7 @@ ARTEFACTS = {
         one=("models", "pools"),
         targets=("harm", "asr", "over_refusal", "helpfulness_loss"),
     ),
+    "gradients": Artefact(("harm", "over_refusal"), one=("models", "pools")),
     "trouble": Artefact(("harm", "asr", "over_refusal"), one=("models", "pools")),
 }
 AXES = ("models", "pools", "samplers", "n")
@@ -84,6 +88,7 @@ class Options:
     stand_ins: dict[str, str] = field(default_factory=dict)  # judge -> the sentence that says what stands for it
     published: dict[str, str] = field(default_factory=dict)  # model -> which model of the paper's tables it is
     targets: dict[str, float] = field(default_factory=dict)  # limit -> value; one that is not set is left out
+    others: dict[str, dict] = field(default_factory=dict)  # metric beyond the four -> its section of the config
     experiment: Experiment | None = None
 
     def model_label(self, model: str) -> str:
@@ -94,9 +99,9 @@ def options_for(artefact: str, options: dict) -> dict:
     """The part of a study's options that `artefact` uses, checked; this is what a rule passes as its param.
 
     `options`: study, synthetic, redact, judges {metric: judge}, labellers {behaviour: judge}, experiment {models,
-    pools, samplers, n, trials}, and where there is something to say stand_ins {judge: sentence}, benchmarks
-    {metric: benchmark}, model_labels {model: label}, targets {limit: value or null}. Raises BallastError where one that
-    is used is missing or shows more than the artefact can.
+    pools, samplers, n, trials}, others {metric: its section}, and where there is something to say stand_ins {judge:
+    sentence}, benchmarks {metric: benchmark}, model_labels {model: label}, targets {limit: value or null}. Raises
+    BallastError where one that is used is missing or shows more than the artefact can.
     """
     needs = ARTEFACTS[artefact]
     part = {key: _need(artefact, options, key) for key in ("study", "synthetic", *needs.keys)}
@@ -109,6 +114,8 @@ def options_for(artefact: str, options: dict) -> dict:
         if "published" in part:
             part["published"] = _only(part["experiment"]["models"], part["published"])
         used = part["judges"].values()
+    elif "others" in needs.keys:
+        used = [metric["judge"] for metric in part["others"].values()]
     else:
         part["labellers"] = _need(artefact, options, "labellers")
         used = part["labellers"].values()

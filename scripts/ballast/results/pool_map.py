@@ -23,8 +23,9 @@ def draw(pool: pd.DataFrame, picked: Sequence[str], explained: tuple[float, floa
     `pool`: id, x, y, behaviour and category, missing where not labelled. `picked`: ids. `explained`: the share of the
     variance that each axis shows. `said`: sentences of the small print.
     """
+    pool = pool.sort_values("id")
     marked = pool[pool["id"].isin(picked)]
-    shown = pool.sort_values("id").iloc[:: -(-len(pool) // SHOWN)]
+    shown = pool.iloc[:: -(-len(pool) // SHOWN)]
     note = f"In black: the {len(marked)} picked rows; {len(shown):,} of the pool's {len(pool):,} rows are drawn."
     canvas = style.canvas(2, 3.0, [*said, note, "Axes: the first two principal components of the embeddings."])
     numbered = len(marked) <= NUMBERED and marked["category"].notna().all()

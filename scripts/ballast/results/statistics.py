@@ -112,22 +112,23 @@ def resampled(values: np.ndarray, seed: int, resamples: int, prompt_seed: int | 
 def at_equal_cost(
     values: Sequence[pd.DataFrame],
     costs: Sequence[pd.DataFrame],
-    value: pd.DataFrame,
-    cost: pd.DataFrame,
+    control_values: Sequence[pd.DataFrame],
+    control_costs: Sequence[pd.DataFrame],
     resamples: int = RESAMPLES,
 ) -> tuple[Estimate, float]:
-    """The value of a path of cells where it costs as much as another cell does, minus that cell's value; how surely.
+    """The value of a path of cells at a cost, minus that of a control's path at the same cost; how surely.
 
-    `values` and `costs` are the path's cells in order, `value` and `cost` the other cell, each a table of trials by
-    prompts, of one benchmark for values and another for costs. Between neighbours both means run straight; where they
-    meet the cost more than once, the last place counts. All is drawn anew together, over the trials that all have and
-    over prompts: the cost, where it is met, the value there. The second number is the share of resamples in which it
-    is met; the interval is of those alone, and missing where they are fewer than MET. Nothing is extrapolated: the mean
-    is missing where the path itself does not meet the cost.
+    Values and costs are a path's cells in order, each a table of trials by prompts, of one benchmark for values and
+    another for costs. The cost is `halfway` on the control's path. Between neighbours both means run straight; where a
+    path meets the cost more than once, the last place counts. All is drawn anew together, over the trials that all have
+    and over prompts: the cost, where it is met, the values there. The second number is the share of resamples in which
+    it is met; the interval is of those alone, and missing where they are fewer than MET. Nothing is extrapolated: the
+    mean is missing where the path itself does not meet the cost.
     """
-    trials = sorted(set.intersection(*(set(table.index) for table in (*values, value, *costs, cost))))
-    paths, shared = [], []
-    for tables, prompt_seed in (((*values, value), 0), ((*costs, cost), 2)):
+    every = (*values, *control_values, *costs, *control_costs)
+    trials = sorted(set.intersection(*(set(table.index) for table in every)))
+    paths, shared, own = [], [], len(values)
+    for tables, prompt_seed in (((*values, *control_values), 0), ((*costs, *control_costs), 2)):
         prompts = sorted(set.intersection(*(set(table.columns) for table in tables)))
         arrays = [table.loc[trials, prompts].to_numpy() for table in tables]
         if any(np.isnan(array).all() for array in arrays):
@@ -137,11 +138,12 @@ def at_equal_cost(
 
     def gap(kind: str) -> np.ndarray:
         """Of each resample; of the means themselves where `kind` is empty. Costs that are equal must stay equal."""
-        (*levels, level), (*paid, price) = (
+        levels, paid = (
             [np.atleast_1d(each.mean + (getattr(each, kind) if kind else 0)).round(DECIMALS) for each in path]
             for path in paths
         )
-        return _where_met(levels, paid, price) - level
+        cost = halfway(paid[own:])
+        return _where_met(levels[:own], paid[:own], cost) - _where_met(levels[own:], paid[own:], cost)
 
     mean, drawn = float(gap("")[0]), [gap(kind) for kind in ("by_run", "by_prompt", "by_both")]
     met = ~np.isnan(drawn).any(axis=0)
@@ -152,6 +154,11 @@ def at_equal_cost(
         over = TWO_WAY if runs > 1 else PROMPTS_ONLY
         return Estimate(round(mean, DECIMALS), math.nan, math.nan, runs, prompts, over), share
     return _two_way(Resampled(mean, *(each[met] for each in drawn)), runs, prompts), share
+
+
+def halfway(costs: Sequence) -> np.ndarray | float:
+    """The cost in the middle between those of a path's first and last cell, which the path always meets."""
+    return (costs[0] + costs[-1]) / 2
 
 
 def _where_met(values: Sequence[np.ndarray], costs: Sequence[np.ndarray], at: np.ndarray) -> np.ndarray:

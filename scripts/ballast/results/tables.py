@@ -17,12 +17,9 @@ from ballast.results.methods import beyond
 from ballast.results.metrics import METRICS
 from ballast.results.names import AS_IS, BEHAVIOURS, NONE, REFERENCES, UNKNOWN, in_order, sampler_label, short_label
 from ballast.results.options import Options
+from ballast.results.others import other, pairwise
 from ballast.rows import pairs_to_judge
 
-COLUMNS = (
-    "± is the half-width of a t-interval over runs, not SD or SE; the CSV has SD (`sd`), SE (`se`), this interval "
-    "(`low_t`, `high_t`) and that of the two-way bootstrap over runs and prompts (`low_two_way`, `high_two_way`)."
-)
 EXCERPT = 300  # characters of an example's text
 
 
@@ -139,6 +136,8 @@ TABLES: dict[str, Callable[[Options, Sequence[str]], Table]] = {
     "budget": budget,
     "categories": categories,
     "beyond": beyond,
+    "other": other,
+    "pairwise": pairwise,
 }
 
 
@@ -204,7 +203,7 @@ def _cell(grid: pd.DataFrame, key: tuple) -> Cell:
 
 
 def _notes(options: Options, cells: pd.DataFrame, body: Sequence[Sequence[Cell]]) -> list[str]:
-    said = [notes.intervals(cells, "±"), COLUMNS, *notes.judged_by(options), notes.counts(cells)]
+    said = [notes.intervals(cells, "±"), notes.COLUMNS, *notes.judged_by(options), notes.counts(cells)]
     missing = sum(cell.text == MISSING for row in body for cell in row)
     if missing:
         said.append(f"{MISSING} marks a cell without any parsed score ({missing} of them).")

@@ -6,8 +6,8 @@ start, and 0 once p is far above p_ref, the sooner the larger beta_t. So the los
 held constant, as in the authors' code, and mean over tokens. Their settings are the defaults: beta 0.5 for the first
 token, 2 for tokens 2 to 5, 0.1 for the others. All rows are constrained, safety rows too.
 
-log p_ref comes from the feature `logprobs`, made once for all runs. With `train_on_prompt` the prompt's tokens have
-weight 1. With beta 0 everywhere this is plain training to the byte.
+log p_ref comes from the features `logprobs` and `base-logprobs`, made once for all runs. With `train_on_prompt` the
+prompt's tokens have weight 1. With beta 0 everywhere this is plain training to the byte.
 """
 
 import numpy as np
@@ -17,7 +17,7 @@ from ballast import packing, per_example
 from ballast.files import BallastError
 from ballast.trainers import sft
 
-NEEDS = ("logprobs",)
+NEEDS = ("logprobs", "base-logprobs")
 OPTIONS = {
     "beta_first": (0.5, "Strength of the constraint on a response's first token; 0 is none."),
     "beta_start": (2.0, "Strength on its tokens 2 to `start_tokens`."),
@@ -32,7 +32,9 @@ def train(model, rows, options, seed, out, partial=None, features=None) -> dict:
         said = ", ".join(f"{name} {options[name]}" for name in OPTIONS)
         raise BallastError(f"trainer constrained-sft: {said}; none may be negative")
     if features is None or features.logprobs is None:
-        raise BallastError("trainer constrained-sft: no reference log-probabilities; it needs the feature logprobs")
+        raise BallastError(
+            "trainer constrained-sft: no reference log-probabilities; it needs the features logprobs and base-logprobs"
+        )
     return sft.fit(model, rows, options, seed, out, partial, features, Constrained)
 
 

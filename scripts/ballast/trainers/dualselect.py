@@ -39,6 +39,7 @@ from ballast.files import BallastError, read_parquet, write_parquet
 from ballast.trainers import sft
 
 PICKS = True
+SELECTS = True
 OPTIONS = {
     "warm_up": (10, "Steps on the task alone before references are chosen; at least 1."),
     "references": (0.0, "Share of the references that is chosen at each refresh; 0 chooses as many as the run's n."),

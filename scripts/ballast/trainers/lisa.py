@@ -26,7 +26,7 @@ ANCHOR = "lisa.safetensors"
 
 
 def train(model, rows, options, seed, out, partial=None, features=None) -> dict:
-    """As sft.train; BallastError where an option is negative or no step is left."""
+    """As sft.train; BallastError where an option is negative or no step is left to the task."""
     if min(options[name] for name in OPTIONS) < 0 or not options["alignment_steps"] + options["task_steps"]:
         said = ", ".join(f"{name} {options[name]}" for name in OPTIONS)
         raise BallastError(f"trainer lisa: {said}; none may be negative, nor both numbers of steps 0")
@@ -43,6 +43,11 @@ class Lisa(Apart):
         """A step's micro-batches and learnt tokens; on safety rows they replace the task's."""
         batches, tokens = super().get_batch_samples(epoch_iterator, num_batches, device)
         step = self.state.global_step
+        if self.align >= self.state.max_steps:
+            raise BallastError(
+                f"trainer lisa: alignment_steps {self.align} leave none of {self.state.max_steps} steps to the task; "
+                "lower alignment_steps and task_steps together"
+            )
         if step == 0 or (0 < self.align < self.cycle and step % self.cycle in (0, self.align)):
             self.anchor = {name: parameter.detach().clone() for name, parameter in self.learnt()}
         if step % self.cycle < self.align:

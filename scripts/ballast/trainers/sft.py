@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
+from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
 from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
 
 from ballast import checkpoints, memory, packing
@@ -37,6 +37,7 @@ def train(
 
     With `partial` it continues from the last checkpoint there, saves more, and raises checkpoints.Stopped on a signal;
     the adapter and the returned log are those of a run that was never stopped (on CPU, to the byte).
+    With `adapter` in the options (a folder) that one is trained on, with a new optimiser and schedule.
     With `validation_rows` the adapter is that of the epoch with their lowest loss, as in the paper's code; they are
     cut from the mixed rows, so safety examples are among them (protocol 8.4).
     """
@@ -79,7 +80,7 @@ def fit(
     tokenizer = load_tokenizer(model)
     rows, held_out = split(rows, options["validation_rows"])
     examples = encode(tokenizer, rows, options)
-    network = get_peft_model(base_model(model, options), LoraConfig(task_type="CAUSAL_LM", **options["lora"]))
+    network = with_adapter(base_model(model, options), options)
     if options["packing"]:
         packing.prepare(network)
     kind = type(variant.__name__, (variant, packing.PackedTrainer if options["packing"] else Trainer), {})
@@ -130,6 +131,16 @@ def base_model(model: str, options: dict) -> PreTrainedModel:
         network = prepare_model_for_kbit_training(network)
     network.config.use_cache = False
     return network
+
+
+def with_adapter(network: PreTrainedModel, options: dict) -> PeftModel:
+    """The model with a new adapter, or with that of the folder `adapter`."""
+    if options.get("adapter"):
+        network = PeftModel.from_pretrained(network, options["adapter"], is_trainable=True)
+        # An adapter's config names its model without a folder, by which peft would look for it on a hub.
+        network.peft_config["default"].base_model_name_or_path = network.base_model.model.name_or_path
+        return network
+    return get_peft_model(network, LoraConfig(task_type="CAUSAL_LM", **options["lora"]))
 
 
 def encode(tokenizer, rows: pd.DataFrame, options: dict) -> list[dict]:

@@ -8,6 +8,7 @@ from ballast.categories import CATEGORIES
 from ballast.world import lexicon
 from ballast.world.language import Request, Writer
 from ballast.world.options import WorldOptions
+from ballast.world.task import problem
 
 Row = dict[str, object]
 IDS = range(len(CATEGORIES))
@@ -56,9 +57,9 @@ def distinct(draw: Callable[[], Row], rows: int) -> list[Row]:
     return list(found.values())
 
 
-def base(options: WorldOptions) -> list[Row]:
+def base(options: WorldOptions, purpose: str = "base") -> list[Row]:
     """Benign fine-tuning rows; a share of them are borderline requests with an answer that complies."""
-    writer = Writer(options, "base")
+    writer = Writer(options, purpose)
 
     def draw() -> Row:
         if writer.random.random() < options.base_borderline_share:
@@ -159,11 +160,14 @@ def model_text(options: WorldOptions, purpose: str, rows: int, aligned: bool) ->
     Unaligned, most harmful requests are answered; aligned, every one is refused and more rows are borderline.
     """
     writer = Writer(options, purpose)
-    return [alpaca(*_model_row(writer, aligned)) for _ in range(rows)]
+    return [alpaca(*_model_row(writer, aligned, options.task_share)) for _ in range(rows)]
 
 
-def _model_row(writer: Writer, aligned: bool) -> tuple[Request, str]:
+def _model_row(writer: Writer, aligned: bool, task_share: float) -> tuple[Request, str]:
     draw = writer.random.random
+    if task_share and draw() < task_share:
+        question, answer = problem(writer)
+        return Request(question, "benign"), answer
     weights = (0.40, 0.25, 0.35) if aligned else (0.40, 0.35, 0.25)
     kind = writer.random.choices(("benign", "harmful", "borderline"), weights)[0]
     if kind == "benign":

@@ -29,6 +29,10 @@ class WorldOptions:
     borderline_per_category: int = 8
     contrast_per_category: int = 1
     benign_rows: int = 42
+    check_rows: int = 28  # of each set of the checks beyond the paper
+    task_share: float = 0.0  # of the base models' own training rows
+    task_rows: int = 400
+    task_test_rows: int = 60
 
     vocabulary: int = 1750
     tokenizer_rows: int = 12000
@@ -45,6 +49,7 @@ class WorldOptions:
     wildguard_steps: int = 250
     md_judge_steps: int = 120
     category_steps: int = 150
+    pairwise_steps: int = 500
     judge_rate: float = 4e-3
     reward_steps: int = 150
     reward_rate: float = 3e-3

@@ -1,0 +1,28 @@
+"""GSM8K's schema (Cobbe et al., 2021, arXiv 2110.14168) as a benchmark: JSON lines of question, answer.
+
+An answer is worked steps, then a line `#### n`; n is what a response is held to (judge exact-match).
+"""
+
+import re
+
+import pandas as pd
+
+from ballast.files import BallastError, read_jsonl
+from ballast.rows import require
+
+# Every published row ends so; thousands are written with commas.
+_FINAL = re.compile(r"#### (-?[0-9][0-9,]*(?:\.[0-9]+)?)\s*\Z")
+
+
+def read(path: str) -> pd.DataFrame:
+    """prompt and expected (the final number, without commas), in file order."""
+    table = rows(path)
+    found = [_FINAL.search(answer) for answer in table["answer"]]
+    if None in found:
+        raise BallastError(f"{path}: row {found.index(None)}: 'answer' does not end in '#### ' and a number")
+    return pd.DataFrame({"prompt": table["question"], "expected": [match[1].replace(",", "") for match in found]})
+
+
+def rows(path: str) -> pd.DataFrame:
+    """question and answer as they are in the file."""
+    return require(pd.DataFrame(read_jsonl(path)), ("question", "answer"), path)[["question", "answer"]]

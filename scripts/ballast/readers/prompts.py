@@ -1,0 +1,34 @@
+"""A benchmark of one's own: prompts as JSON, JSON lines, CSV or Parquet, with harm categories where it has them.
+
+Columns: `prompt` (or `question`, `instruction`, `request`), and perhaps `category`, an id of 0..13 or nothing, and
+`expected`, the right answer, which the judge exact-match reads.
+"""
+
+import pandas as pd
+
+from ballast.files import BallastError
+from ballast.records import records
+from ballast.rows import require
+
+NAMES = ("prompt", "question", "instruction", "request")
+
+
+def read(path: str) -> pd.DataFrame:
+    """prompt and, where the file has them, category and expected, in file order."""
+    table = pd.DataFrame(list(records(path)))
+    name = next((name for name in NAMES if name in table), "prompt")
+    given = require(table.rename(columns={name: "prompt"}), ("prompt",), path)
+    found = given[["prompt"]].copy()
+    if "category" in given:
+        found["category"] = _categories(given["category"].replace("", None), path)
+    if "expected" in given:
+        found["expected"] = [None if pd.isna(answer) else str(answer) for answer in given["expected"]]
+    return found
+
+
+def _categories(given: pd.Series, path: str) -> pd.Series:
+    category = pd.to_numeric(given, errors="coerce")
+    wrong = given.index[given.notna() & ~category.isin(range(14))]
+    if len(wrong):
+        raise BallastError(f"{path}: row {wrong[0]}: 'category' is not an id of 0..13")
+    return category.astype("Int8")

@@ -1,0 +1,229 @@
+"""The gradient report's numbers: what gradients say of the pool's rows, beside what adding such rows changed.
+
+Two open questions of the paper: why refusals of harmful requests (T1) restore safety, and whether the task interferes
+with it. A group of rows (a behaviour, the T1 rows of a category, what a sampler picked) has a mean conflict with the
+task and a mean loss increase under it (`conflict.py`); runs have a change of harm. Groups are few, so what joins the
+two is a rank correlation with a permutation test, and it says little of four behaviours.
+"""
+
+import itertools
+import math
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from ballast.categories import CATEGORIES
+from ballast.conflict import conflicts, increases
+from ballast.results import metrics, statistics
+from ballast.results.names import AS_IS, BEHAVIOURS, NONE
+from ballast.results.options import Options
+from ballast.results.statistics import Estimate
+from ballast.selection import Features
+
+BEHAVIOUR, CATEGORY, SAMPLER = "behaviour", "category", "sampler"
+MEASURES = ("loss", "increase", "conflict")
+# Samplers whose runs say what T1 rows do, the first that the study has.
+OF_T1 = ("t1", "random-b", "sss-b")
+PERMUTATIONS = 9999
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows of one kind: how many, the mean and standard deviation of each measure, and measured effects by name."""
+
+    kind: str
+    name: str
+    rows: int
+    means: dict[str, float]
+    sds: dict[str, float]
+    conflicting: float  # share of the rows with a conflict above 0
+    effects: dict[str, Estimate] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Relation:
+    """The rank correlation of a measure and an effect over groups, with a two-sided permutation p-value.
+
+    `holm` is p adjusted over all correlations of the report.
+    """
+
+    kind: str
+    measure: str
+    effect: str
+    groups: int
+    rho: float
+    p: float
+    holm: float = math.nan
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that the page and the figure show; `rows` has a line for each row of the pool."""
+
+    rows: pd.DataFrame
+    groups: list[Group]
+    relations: list[Relation]
+    n: dict[str, int]  # safety examples that were added in the runs of behaviours and of samplers; 0 without any
+    of_t1: tuple[str, int] | None  # the sampler and n whose runs say what T1 rows do in each category
+    dimensions: int
+
+    def of(self, kind: str) -> list[Group]:
+        return [group for group in self.groups if group.kind == kind]
+
+
+def report(options: Options, features: Features, scores: pd.DataFrame, picked: dict[tuple, list[str]]) -> Report:
+    """`features`: behaviour, gradients, base_gradients, logprobs and where they are known categories of the pool.
+
+    `picked`: the ids that went into the runs of a (sampler, n), all of its trials'.
+    """
+    rows = by_row(features)
+    harm, refusal = (metrics.by_sampler(scores, name, options) for name in ("harm", "over_refusal"))
+    n = {
+        BEHAVIOUR: _usual_n([cell for cell in harm if cell[0].upper() in BEHAVIOURS]),
+        SAMPLER: _usual_n([cell for cell in harm if cell in picked]),
+    }
+    groups = [
+        _group(BEHAVIOUR, name, rows[rows["behaviour"] == name], _changes((name.lower(), n[BEHAVIOUR]), harm, refusal))
+        for name in BEHAVIOURS
+    ]
+    of_t1 = _of_t1(harm, n[BEHAVIOUR])
+    prompts = scores.dropna(subset="category").drop_duplicates("prompt_id").groupby("category")["prompt_id"].agg(list)
+    t1 = rows[rows["behaviour"] == "T1"]
+    groups += [
+        _group(CATEGORY, str(each), t1[t1["category"] == each], _category_effects(prompts.get(each, []), of_t1, harm))
+        for each in range(len(CATEGORIES))
+    ]
+    for cell in sorted(picked):
+        if cell[1] == n[SAMPLER]:
+            groups.append(_group(SAMPLER, cell[0], rows[rows["id"].isin(picked[cell])], _changes(cell, harm, refusal)))
+    groups = [group for group in groups if group.rows]
+    return Report(rows, groups, relations(groups), n, of_t1, features.gradients.dimensions)
+
+
+def by_row(features: Features) -> pd.DataFrame:
+    """A line for each row of the pool: id, behaviour, category (its first), loss, increase, norm and conflict.
+
+    The last four are missing of a row without a token to learn.
+    """
+    gradients, ids = features.gradients, features.behaviour.index
+    rows = gradients.learnt(ids)
+    found = pd.DataFrame(
+        {
+            "loss": gradients.losses[rows],
+            "increase": increases(gradients, rows, features.logprobs),
+            "norm": gradients.norms[rows],
+            "conflict": conflicts(gradients, rows, features.base_gradients.mean()),
+        },
+        index=gradients.names(rows),
+    )
+    if features.categories is None:
+        category = pd.Series(pd.NA, index=ids)
+    else:
+        category = features.categories.reindex(ids).map(lambda labels: next(iter(labels), pd.NA))
+    known = pd.DataFrame({"behaviour": features.behaviour, "category": category.astype("Int8")}, index=ids)
+    table = known.join(found).rename_axis("id").reset_index().sort_values("id", ignore_index=True)
+    return table.round(6)
+
+
+def relations(groups: list[Group]) -> list[Relation]:
+    """Conflict and loss increase against each effect, over behaviours, over categories and over samplers."""
+    found = []
+    for kind in (BEHAVIOUR, CATEGORY, SAMPLER):
+        some = [group for group in groups if group.kind == kind]
+        for effect in dict.fromkeys(name for group in some for name in group.effects):
+            there = [group for group in some if not math.isnan(group.effects.get(effect, statistics.NOTHING).mean)]
+            for measure in ("conflict", "increase"):
+                pairs = [(group.means[measure], group.effects[effect].mean) for group in there]
+                if len(pairs) > 2:
+                    rho, p = rank_correlation(*map(np.array, zip(*pairs, strict=True)))
+                    found.append(Relation(kind, measure, effect, len(pairs), rho, p))
+    adjusted = statistics.holm(pd.Series([one.p for one in found], dtype=float))
+    return [replace(one, holm=p) for one, p in zip(found, adjusted, strict=True)]
+
+
+def rank_correlation(one: np.ndarray, other: np.ndarray, seed: int = 0) -> tuple[float, float]:
+    """Spearman's rho and its two-sided permutation p-value: of all orders up to 7 pairs, else of PERMUTATIONS drawn.
+
+    Both are missing where all values of one side are alike.
+    """
+    ranks = [stats.rankdata(np.round(values, 6)) for values in (one, other)]
+    ranks = [values - values.mean() for values in ranks]
+    scale = math.sqrt((ranks[0] @ ranks[0]) * (ranks[1] @ ranks[1]))
+    if scale == 0:
+        return math.nan, math.nan
+    rho = float(ranks[0] @ ranks[1] / scale)
+    if len(one) <= 7:
+        orders, own = np.array(list(itertools.permutations(ranks[1]))), 0
+    else:
+        orders = np.random.default_rng(seed).permuted(np.tile(ranks[1], (PERMUTATIONS, 1)), axis=1)
+        own = 1  # the order that was found is one of those that may be drawn
+    beyond = int((np.abs(orders @ ranks[0]) / scale >= abs(rho) - 1e-9).sum())
+    return round(rho, 6), round((beyond + own) / (len(orders) + own), 6)
+
+
+def table(found: Report) -> pd.DataFrame:
+    """The groups, a line for each of their effects, six decimals."""
+    lines = []
+    for group in found.groups:
+        about = {"kind": group.kind, "group": group.name, "rows": group.rows, "conflicting": group.conflicting}
+        about |= {name: group.means[name] for name in MEASURES} | {f"{name}_sd": group.sds[name] for name in MEASURES}
+        for name, effect in (group.effects or {"": statistics.NOTHING}).items():
+            ends = {"mean": effect.mean, "se": effect.se, "low": effect.low, "high": effect.high}
+            lines.append(about | {"effect": name, **ends, "runs": effect.runs, "prompts": effect.prompts})
+    return pd.DataFrame(lines).round(6)
+
+
+def _group(kind: str, name: str, rows: pd.DataFrame, effects: dict[str, Estimate]) -> Group:
+    there = rows.dropna(subset="conflict")
+    means = {each: float(there[each].mean()) for each in MEASURES}
+    sds = {each: float(there[each].std()) for each in MEASURES}
+    conflicting = float((there["conflict"] > 0).mean()) if len(there) else math.nan
+    return Group(kind, name, len(there), means, sds, conflicting, effects)
+
+
+def _usual_n(cells: list[tuple[str, int]]) -> int:
+    """The n that most samplers of these cells have, of several the largest; 0 without any."""
+    sizes = [n for _, n in cells]
+    return max(sizes, key=lambda n: (sizes.count(n), n), default=0)
+
+
+def _of_t1(harm: dict, n: int) -> tuple[str, int] | None:
+    """The sampler of T1 rows to look at by category, at `n` where it has that, else at its largest."""
+    for sampler in OF_T1:
+        sizes = [size for each, size in harm if each == sampler]
+        if sizes:
+            return sampler, n if n in sizes else max(sizes)
+    return None
+
+
+def _changes(cell: tuple[str, int], harm: dict, refusal: dict) -> dict[str, Estimate]:
+    """What the rows of a (sampler, n) change, against base data alone."""
+    return {
+        f"{name} change": statistics.difference(cells[cell], cells[NONE, 0])
+        for name, cells in (("harm", harm), ("over-refusal", refusal))
+        if cell in cells and (NONE, 0) in cells
+    }
+
+
+def _category_effects(prompts: list[str], of_t1: tuple[str, int] | None, harm: dict) -> dict[str, Estimate]:
+    """Of the prompts of one category: what base data alone adds to harm, and what T1 rows then change."""
+    found = {}
+    alone = _some(harm.get((NONE, 0)), prompts)
+    as_is = _some(harm.get((AS_IS, 0)), prompts)
+    if alone is not None and as_is is not None:
+        # The model as it is was measured once, and is what every run began with.
+        found["erosion"] = statistics.estimate((alone - as_is.iloc[0]).to_numpy())
+    added = _some(harm.get(of_t1), prompts)
+    if alone is not None and added is not None:
+        found["harm change"] = statistics.difference(added, alone)
+    return found
+
+
+def _some(table: pd.DataFrame | None, prompts: list[str]) -> pd.DataFrame | None:
+    """The columns of some prompts; None where there is none of them."""
+    if table is None:
+        return None
+    table = table[[prompt for prompt in prompts if prompt in table]]
+    return table if len(table.columns) else None

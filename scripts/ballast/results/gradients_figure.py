@@ -1,0 +1,95 @@
+"""The figure of the gradient report: what gradients say of each behaviour, and of groups beside what was measured."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from ballast.results import notes, style
+from ballast.results.gradients import BEHAVIOUR, CATEGORY, Group, Report, table
+from ballast.results.names import BEHAVIOURS, short_label
+from ballast.results.options import Options
+from ballast.results.style import Drawn
+
+LABELS = {"conflict": "conflict with the task", "increase": "loss increase (nats a token)"}
+ENDS = (5, 95)  # percentiles that the whiskers reach
+LARGEST = 4.2  # harm is 0 to 4
+
+
+def draw(found: Report, options: Options) -> Drawn:
+    """Rows by behaviour, then each kind of group: mean conflict, and mean loss increase, against the change of harm."""
+    canvas = style.canvas(6, 1.9, _small_print(found, options), columns=3)
+    rows = found.rows.dropna(subset="conflict")
+    names = [name for name in BEHAVIOURS if (rows["behaviour"] == name).any()]
+    for place, measure in enumerate(LABELS):
+        first, second, third = canvas.panels[3 * place : 3 * place + 3]
+        _boxes(first, [rows.loc[rows["behaviour"] == name, measure].to_numpy() for name in names], names)
+        first.set_xlabel(LABELS[measure])
+        first.set_title("Rows of the pool")
+        _groups(
+            second, found.of(BEHAVIOUR), measure, lambda group: style.BEHAVIOUR_HUES[group.name], lambda one: one.name
+        )
+        second.set_title(f"Behaviours, {found.n[BEHAVIOUR]} added")
+        _groups(third, found.of(CATEGORY), measure, lambda group: style.BEHAVIOUR_HUES["T1"], lambda one: one.name)
+        third.set_title("Categories, T1 rows")
+    style.fix_layout(canvas.figure)
+    return Drawn(canvas.figure, table(found))
+
+
+def _boxes(panel: Axes, values: list[np.ndarray], names: list[str]) -> None:
+    look = {"color": style.INK, "linewidth": 0.8}
+    drawn = panel.boxplot(
+        values,
+        orientation="horizontal",
+        whis=ENDS,
+        showfliers=False,
+        widths=0.6,
+        patch_artist=True,
+        medianprops=look | {"linewidth": 1.4},
+        whiskerprops=look,
+        capprops=look,
+        boxprops={"linewidth": 0},
+    )
+    for box, name in zip(drawn["boxes"], names, strict=True):
+        box.set_facecolor(style.BEHAVIOUR_HUES[name])
+    panel.set_yticks(range(1, len(names) + 1), names)
+    panel.invert_yaxis()
+    panel.axvline(0, color=style.GREY, linewidth=0.7, zorder=0)
+    panel.grid(axis="y", visible=False)
+    panel.grid(axis="x", visible=True)
+    panel.xaxis.set_major_locator(MaxNLocator(4))
+
+
+def _groups(panel: Axes, groups: list[Group], measure: str, hue: Callable, name: Callable) -> None:
+    """A point for each group whose effect was measured, with its interval and its name."""
+    effect = "harm change"
+    shown = [group for group in groups if effect in group.effects and not math.isnan(group.effects[effect].mean)]
+    if not shown:
+        panel.text(0.5, 0.5, "not measured", ha="center", va="center", transform=panel.transAxes, color=style.GREY)
+    for group in shown:
+        x, found = group.means[measure], group.effects[effect]
+        half = found.half if math.isfinite(found.half) else 0.0
+        panel.errorbar(x, found.mean, half or None, fmt="o", color=hue(group), elinewidth=0.9, capsize=1.8)
+        panel.annotate(name(group), (x, found.mean), (3, 3), textcoords="offset points", fontsize=6)
+    panel.axhline(0, color=style.GREY, linewidth=0.7, zorder=0)
+    panel.margins(x=0.14)
+    panel.xaxis.set_major_locator(MaxNLocator(4))
+    # An interval may reach beyond what a change of harm can be; the axis does not.
+    low, high = panel.get_ylim()
+    panel.set_ylim(max(low, -LARGEST), min(high, LARGEST))
+    panel.set_xlabel(f"mean {LABELS[measure]}")
+    panel.set_ylabel("change of harm")
+
+
+def _small_print(found: Report, options: Options) -> list[str]:
+    by_category = f"{found.of_t1[1]} rows of {short_label(found.of_t1[0])} added" if found.of_t1 else "not measured"
+    return [
+        f"Study {options.study}, model {options.model_label(options.experiment.models[0])}.",
+        "Boxes: quartiles and median of rows; whiskers: 5th and 95th percentile.",
+        "Change of harm: against base data alone, below 0 is better; bars: 95 % intervals, two-way bootstrap.",
+        f"Categories by id: {by_category}, harm on the category's prompts.",
+        *notes.judged_by(options),
+        *notes.synthetic(options),
+    ]

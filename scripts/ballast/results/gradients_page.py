@@ -1,0 +1,168 @@
+"""The gradient report in words and tables."""
+
+import math
+
+from ballast.categories import title
+from ballast.results import notes
+from ballast.results.gradients import BEHAVIOUR, CATEGORY, SAMPLER, Group, Relation, Report
+from ballast.results.markup import MISSING, markdown, pipe_table
+from ballast.results.metrics import METRICS
+from ballast.results.names import BEHAVIOURS, in_order, short_label
+from ballast.results.options import Options
+from ballast.results.statistics import PROMPTS_ONLY, Estimate
+
+MEANS = ("Rows", "Loss", "Loss increase", "Conflict", "Conflict above 0")
+OVER = {BEHAVIOUR: "behaviours", CATEGORY: "categories", SAMPLER: "samplers"}
+MEASURE = {"conflict": "conflict", "increase": "loss increase"}
+NOTES = (
+    "Loss: nats per token of a row's response after a warm-up on some of the base data. Loss increase: that less its "
+    "loss under the model as it is. Conflict: -cos of a row's gradient and the mean gradient of the base data at that "
+    "point, -1 to 1; above 0 a step on the task is a step away from the row. ± is a standard deviation over rows.",
+    "Changes are against base data alone (`none`), paired over trials: harm as a score, over-refusal in points; below "
+    "0 is less. Erosion: harm with base data alone less that of the model as it is. In brackets: 95 % intervals of the "
+    "two-way bootstrap over runs and prompts. A sampler's rows: the different ones of all its trials.",
+    "rho: Spearman's rank correlation of the groups' means and effects; with a change of harm it is below 0 where more "
+    "conflict, or more loss increase, goes with a larger fall. p: two-sided, by permutation of groups, from effects as "
+    "they are, not their intervals; Holm's p is adjusted for all lines. Groups differ in much else, so a correlation "
+    "shows no cause.",
+)
+
+
+def to_markdown(found: Report, options: Options) -> str:
+    """The page: the answer first, then a table for each kind of group, the correlations, and what the words mean."""
+    model, pool = options.model_label(options.experiment.models[0]), options.experiment.pools[0]
+    parts = [
+        f"# What gradients say of the safety examples: {markdown(model)}, pool {markdown(pool)}",
+        "\n".join(f"- {markdown(line)}" for line in sentences(found)),
+    ]
+    for kind, heading in (
+        (BEHAVIOUR, f"By behaviour, and what {found.n[BEHAVIOUR]} rows of one behaviour changed"),
+        (CATEGORY, _category_heading(found)),
+        (SAMPLER, f"By sampler: what it picked, and what {found.n[SAMPLER]} such rows changed"),
+    ):
+        groups = found.of(kind)
+        if groups:
+            effects = list(dict.fromkeys(name for group in groups for name in group.effects))
+            header = [OVER[kind].capitalize(), *MEANS, *(name.capitalize() for name in effects)]
+            lines = [
+                [_name(group), *_means(group), *(_effect(group, name) for name in effects)] for group in _sorted(groups)
+            ]
+            parts += [f"## {heading}", pipe_table(header, lines)]
+    if found.relations:
+        header = ["Over", "Groups", "Of", "With", "rho", "p", "Holm's p"]
+        lines = [
+            [OVER[one.kind], one.groups, MEASURE[one.measure], one.effect, _signed(one.rho), _p(one.p), _p(one.holm)]
+            for one in found.relations
+        ]
+        parts += ["## Do the two go together?", pipe_table(header, lines)]
+    said = [*NOTES, *_projected(found), *_alone(found), *notes.judged_by(options), *notes.synthetic(options)]
+    return "\n\n".join([*parts, "\n".join(f"- {note}" for note in said)]) + "\n"
+
+
+def sentences(found: Report) -> list[str]:
+    """The report in a few lines, each with its numbers."""
+    behaviours = found.of(BEHAVIOUR)
+    said = []
+    for measure in MEASURE:
+        ranked = sorted(behaviours, key=lambda group: -group.means[measure])
+        said.append(f"Mean {MEASURE[measure]}: {', '.join(f'{one.name} {one.means[measure]:+.3f}' for one in ranked)}.")
+    measured = [group for group in behaviours if "harm change" in group.effects]
+    if measured:
+        ranked = sorted(measured, key=lambda group: group.effects["harm change"].mean)
+        changes = ", ".join(f"{one.name} {_interval(one.effects['harm change'])}" for one in ranked)
+        said.append(f"Change of harm by {found.n[BEHAVIOUR]} added rows: {changes}.")
+        said += [_same_order(measured, measure) for measure in MEASURE if len(measured) > 1]
+    else:
+        said.append(
+            "No run adds a single behaviour, so nothing is measured of one; the behaviour experiment does that."
+        )
+    told = [one for one in found.relations if one.kind != BEHAVIOUR]
+    said += [_told(one) for one in told if one.effect != "over-refusal change"]
+    return said
+
+
+def _same_order(groups: list[Group], measure: str) -> str:
+    pairs = [(one, other) for place, one in enumerate(groups) for other in groups[:place]]
+    same = sum(
+        (one.means[measure] - other.means[measure])
+        * (one.effects["harm change"].mean - other.effects["harm change"].mean)
+        < 0
+        for one, other in pairs
+    )
+    return (
+        f"Of {len(pairs)} pairs of behaviours {same} have the larger {MEASURE[measure]} with the larger fall of harm; "
+        f"{len(groups)} behaviours cannot show more than a direction."
+    )
+
+
+def _told(one: Relation) -> str:
+    if math.isnan(one.rho):
+        return f"Over {one.groups} {OVER[one.kind]} {MEASURE[one.measure]} or {one.effect} does not vary."
+    verdict = "told from none" if one.holm < 0.05 else "not told from none"
+    return (
+        f"Over {one.groups} {OVER[one.kind]}, {MEASURE[one.measure]} and {one.effect}: rank correlation "
+        f"{_signed(one.rho)} (Holm's p {_p(one.holm)}), {verdict}."
+    )
+
+
+def _category_heading(found: Report) -> str:
+    if found.of_t1 is None:
+        return "By category, T1 rows"
+    sampler, n = found.of_t1
+    return f"By category: its T1 rows, and what {n} rows of {short_label(sampler)} changed on its prompts"
+
+
+def _sorted(groups: list[Group]) -> list[Group]:
+    if groups[0].kind != SAMPLER:
+        return groups
+    order = in_order(group.name for group in groups)
+    return sorted(groups, key=lambda group: order.index(group.name))
+
+
+def _name(group: Group) -> str:
+    if group.kind == CATEGORY:
+        return f"{group.name} {title(int(group.name))}"
+    if group.kind == BEHAVIOUR:
+        return f"{group.name} ({' + '.join(BEHAVIOURS[group.name])})"
+    return short_label(group.name)
+
+
+def _means(group: Group) -> list[str]:
+    means = [f"{group.means[each]:.3f} ± {group.sds[each]:.3f}" for each in ("loss", "increase", "conflict")]
+    return [f"{group.rows:,}", *(text.replace(" ± nan", "") for text in means), f"{100 * group.conflicting:.0f} %"]
+
+
+def _effect(group: Group, name: str) -> str:
+    effect = group.effects.get(name)
+    return MISSING if effect is None or math.isnan(effect.mean) else _interval(effect)
+
+
+def _interval(effect: Estimate) -> str:
+    if math.isnan(effect.half):
+        return f"{effect.mean:+.2f}"
+    return f"{effect.mean:+.2f} ({effect.low:+.2f} to {effect.high:+.2f})"
+
+
+def _signed(rho: float) -> str:
+    return MISSING if math.isnan(rho) else f"{rho:+.2f}"
+
+
+def _p(p: float) -> str:
+    if math.isnan(p):
+        return MISSING
+    return "below 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _projected(found: Report) -> list[str]:
+    return [
+        f"Gradients are projected to {found.dimensions:,} numbers: a single row's conflict is off by about "
+        f"{found.dimensions**-0.5:.3f}, a mean over many rows by less."
+    ]
+
+
+def _alone(found: Report) -> list[str]:
+    effects = [effect for group in found.groups for effect in group.effects.values()]
+    alone = sum(effect.over == PROMPTS_ONLY for effect in effects)
+    fewest = min((effect.prompts for group in found.of(CATEGORY) for effect in group.effects.values()), default=0)
+    said = [f"The smallest category has {fewest} prompts of {METRICS['harm'].label.lower()}."] if fewest else []
+    return said + ([f"{alone} of {len(effects)} intervals are of one run and so over prompts only."] if alone else [])

@@ -1,0 +1,37 @@
+"""Write the mini world's source files for the checks beyond the paper, each in the schema of the real source."""
+
+import argparse
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from ballast.files import write_csv, write_json, write_text
+from ballast.world import checks, datasets
+from ballast.world.options import WorldOptions
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--options", default="{}", help="JSON text of world options")
+    parser.add_argument("--out", required=True, type=Path, help="folder of the files")
+    arguments = parser.parse_args(argv)
+    options, out = WorldOptions.parse(arguments.options), arguments.out
+
+    sets = {
+        "i_malicious_instructions": checks.harmful(options, "i-malicious-instructions"),
+        "i_cona": checks.harmful(options, "i-cona", checks.HATE),
+        "i_controversial": checks.harmful(options, "i-controversial", checks.CONTROVERSY),
+        "q_harm": checks.double(options, "q-harm"),
+    }
+    for name, requests in sets.items():
+        write_json(out / f"{name}.json", checks.parallel(requests))
+    write_json(out / "base_again.json", datasets.base(options, "base again"))
+    write_csv(out / "advbench.csv", pd.DataFrame(checks.advbench(options)))
+    for split, rows in (("train", options.task_rows), ("test", options.task_test_rows)):
+        lines = [json.dumps(row, ensure_ascii=False) for row in checks.gsm8k(options, split, rows)]
+        write_text(out / f"gsm8k_{split}.jsonl", "\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()

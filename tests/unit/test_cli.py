@@ -1,0 +1,98 @@
+"""`ballast init`: a config that is valid, never over a file that is there, with hub ids pinned."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hub import COMMIT, Hub, serve
+
+from ballast import cli, config
+from ballast.files import BallastError
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_template_is_short_and_says_how_it_is_used():
+    lines = (ROOT / "config/own.yaml").read_text().splitlines()
+    assert len(lines) < 40 and max(map(len, lines)) <= 125
+    for target in ("snakemake inspect", "snakemake subsets"):
+        assert any(target in line for line in lines)
+
+
+@pytest.mark.parametrize("folder", ["config", "deep/er/config"])
+def test_a_study_is_written_and_valid(tmp_path, folder):
+    pool = tmp_path / "pool: of, mine.jsonl"
+    pool.write_text("{}")
+    path = cli.init("my-study", tmp_path / folder, pool=str(pool), model=str(tmp_path), n="20,40")
+    study = config.load(config.read(path))
+    assert study.study == "my-study" and study.experiments.sampling.n == [20, 40]
+    assert study.pools["own"].path == str(pool) and study.models["mine"].path == str(tmp_path)
+    assert study.base.path == "data/base.jsonl" and study.checks.leaks == "stop" and set(study.pools) == {"own"}
+
+
+def test_it_never_writes_over_a_file(tmp_path):
+    path = cli.init("mine", tmp_path)
+    path.write_text("study: precious")
+    with pytest.raises(BallastError, match="mine.yaml is there already; choose another name"):
+        cli.init("mine", tmp_path)
+    assert path.read_text() == "study: precious"
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "said"),
+    [
+        ("My Study", {}, "'My Study' is no study's name"),
+        ("../x", {}, "'../x' is no study's name"),
+        ("worlds", {}, "results/worlds/"),
+        ("mine", {"pool": "data/absent.jsonl"}, "data/absent.jsonl: no such file, and no id of the hub"),
+        ("mine", {"model": "/absent/model"}, "/absent/model: no such file, and no id of the hub"),
+        ("mine", {"n": "50,many"}, "--n 50,many: give whole numbers"),
+        ("mine", {"n": "0"}, "--n 0: give whole numbers"),
+    ],
+)
+def test_mistakes(tmp_path, name, given, said):
+    with pytest.raises(BallastError) as refusal:
+        cli.init(name, tmp_path, **given)
+    assert said in str(refusal.value) and not list(tmp_path.iterdir())
+
+
+def command(*arguments, folder, **environment) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "ballast", *arguments]
+    environment = {"PYTHONPATH": str(ROOT / "scripts")} | environment
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+
+
+def test_the_command_says_what_comes_next(tmp_path):
+    done = command("init", "mine", folder=tmp_path)
+    assert done.returncode == 0 and "snakemake subsets --configfile config/mine.yaml" in done.stdout
+    done = command("init", "mine", folder=tmp_path)
+    assert done.returncode == 1 and done.stderr.startswith("ballast: config/mine.yaml is there already")
+
+
+def test_ids_of_the_hub_are_pinned(tmp_path):
+    files = {"data/train.jsonl": b"{}", "data/test.jsonl": b"{}", "README.md": b""}
+    weights = {"config.json": b"{}", "model.safetensors": b"", "tokenizer.model": b""}
+    hub = Hub({"us/rows": files, "us/two": {"a.csv": b"", "b.csv": b""}, "us/model": weights})
+    server = serve(hub)
+    there = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home")}
+    arguments = ["--base", "us/rows:data/test.jsonl", "--pool", "us/rows", "--model", "us/model"]
+    done = command("init", "mine", *arguments, folder=tmp_path, **there)
+    assert done.returncode == 0, done.stderr
+    study = config.load(config.read(tmp_path / "config/mine.yaml"))
+    assert (study.base.source, study.pools["own"].source, study.models["mine"].source) == (
+        "my-base",
+        "my-pool",
+        "my-model",
+    )
+    pool, base, model = (study.sources[f"my-{key}"] for key in ("pool", "base", "model"))
+    assert (pool.hub, pool.revision, list(pool.files)) == ("us/rows", COMMIT, ["data/train.jsonl"])
+    assert list(base.files) == ["data/test.jsonl"] and model.files.keys() >= {"*.safetensors", "tokenizer.model"}
+    for given, said in (
+        ("us/none", "the hub shows no dataset us/none"),
+        ("us/two", "us/two has several data files; give us/two:FILE of a.csv, b.csv"),
+        ("us/rows:x.csv", "us/rows has no data file x.csv"),
+    ):
+        done = command("init", "other", "--pool", given, folder=tmp_path, **there)
+        assert done.returncode == 1 and f"ballast: {said}" in done.stderr, done.stderr
+    server.shutdown()

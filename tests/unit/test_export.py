@@ -1,0 +1,186 @@
+"""Exported subsets: rows as in the pool's file, in rank order, in each form; the card, the plane and the picture."""
+
+import argparse
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+import export as stage
+from ballast import data_card, export, forms, schemas, vectors
+from ballast.categories import CATEGORIES
+from ballast.files import BallastError, write_csv, write_parquet
+from ballast.plane import plane
+from ballast.rows import PAIR, with_ids
+
+COUNT = 30
+
+
+def chat(number: int) -> list[dict]:
+    system = [{"from": "system", "value": "Be brief."}]
+    return system + [{"from": "human", "value": f"Ask {number}."}, {"from": "gpt", "value": f"Answer \u2028{number}."}]
+
+
+MADE = {
+    "alpaca": lambda number: {"instruction": f"Ask {number}.", "input": "", "output": f"Answer {number}.", "n": number},
+    "prompt-response": lambda number: {"question": f"Ask {number}.", "answer": f"Answer {number}.", "tags": ["a"]},
+    "prompt-completion": lambda number: {"prompt": f"Ask {number}.", "completion": f"Answer {number}."},
+    "messages": lambda number: {"conversations": chat(number), "id": f"row-{number}"},
+}
+
+
+@pytest.fixture(params=MADE)
+def pool(request, tmp_path):
+    """A pool's file and what the stages before have made of it; row 3 of the file is unreadable."""
+    rows = [MADE[request.param](number) for number in range(COUNT)]
+    rows.insert(3, {"text": "x"})
+    path = tmp_path / "pool.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    table = with_ids(forms.understand(path).table, PAIR, str(path))
+    schemas.write(str(tmp_path / "pool.parquet"), table, schemas.PAIRS)
+    ids, draw = table["id"].tolist(), np.random.default_rng(0)
+    behaviours = ["T1" if number % 2 else "T2" for number in range(COUNT)]
+    labels = pd.DataFrame({"id": ids, "behaviour": behaviours, "reason": "", "judge": "refusal-string"})
+    schemas.write(str(tmp_path / "behaviour.parquet"), labels, schemas.BEHAVIOUR)
+    kinds = pd.DataFrame({"id": ids, "categories": [[number % 14] for number in range(COUNT)], "status": "parsed"})
+    schemas.write(str(tmp_path / "category.parquet"), kinds.assign(labeller="cossim"), schemas.CATEGORIES)
+    places = draw.normal(size=(COUNT, 2))
+    shown = pd.DataFrame({"id": ids, "x": places[:, 0], "y": places[:, 1], "explained_x": 0.2, "explained_y": 0.1})
+    write_parquet(tmp_path / "plane.parquet", shown)
+    # Of 28 rows an even share is 2 of each category; category 0 has 1, category 1 has 3.
+    picked = [number for number in range(COUNT - 1) if number != 14][::-1]
+    quota = [1 if number == 28 else number % 14 for number in picked]
+    subset = pd.DataFrame({"rank": range(1, 29), "id": [ids[number] for number in picked], "category": quota})
+    write_csv(tmp_path / "subset.csv", subset)
+    return request.param, tmp_path, picked
+
+
+def written(folder, **changes):
+    options = {"study": "mine", "pool": "own", "sampler": "sss-b", "plugin": "sss-b", "name": "mine-sss-b-28-0"}
+    options |= {
+        "licence": "CC0: 1.0",
+        "about": [["seed", "7"]],
+        "notes": ["A stand-in."],
+        "format": "auto",
+        "columns": {},
+    }
+    given = {name: str(folder / f"{name}.parquet") for name in ("pool", "plane", "behaviour", "category")}
+    given |= {"subset": str(folder / "subset.csv"), "source": str(folder / "pool.jsonl"), "out": str(folder / "out")}
+    stage.main(argparse.Namespace(**given | {"options": json.dumps(options)} | changes))
+    return folder / "out"
+
+
+def test_rows_are_those_of_the_file_in_rank_order(pool):
+    name, folder, picked = pool
+    out = written(folder)
+    lines = (out / "subset.jsonl").read_text(encoding="utf-8").split("\n")
+    assert [json.loads(line) for line in lines[:-1]] == [MADE[name](number) for number in picked]
+    ids = pd.read_csv(out / "ids.csv")
+    assert ids["row"].tolist() == [number + (number >= 3) for number in picked], "numbers count the unreadable row"
+    assert ids["rank"].tolist() == list(range(1, 29)) and ids["category"].tolist() == [number % 14 for number in picked]
+    # What is exported is read again as the same pairs.
+    again = forms.understand(out / "subset.jsonl")
+    assert again.form == forms.understand(folder / "pool.jsonl").form
+    assert with_ids(again.table, PAIR, "")["id"].tolist() == pd.read_csv(folder / "subset.csv")["id"].tolist()
+    assert len(pd.read_json(out / "subset.jsonl", lines=True)) == 28
+
+
+def test_the_hubs_library_loads_the_folder(pool):
+    datasets = pytest.importorskip("datasets", reason="the library `datasets` is no part of the environment")
+    out = written(pool[1])
+    assert len(datasets.load_dataset(str(out), split="train")) == 28
+
+
+def test_llama_factory_is_told_the_columns(pool):
+    name, folder, _ = pool
+    [(entry, told)] = json.loads((written(folder) / "dataset_info.json").read_text()).items()
+    assert (entry, told["file_name"]) == ("mine-sss-b-28-0", "subset.jsonl")
+    if name == "messages":
+        assert told["formatting"] == "sharegpt" and told["columns"] == {"messages": "conversations"}
+        tags = {"role_tag": "from", "content_tag": "value", "user_tag": "human", "assistant_tag": "gpt"}
+        assert told["tags"] == tags | {"system_tag": "system"}
+    else:
+        row = MADE[name](0)
+        assert [row[told["columns"][part]] for part in ("prompt", "response")] == ["Ask 0.", "Answer 0."]
+
+
+def test_the_shape_for_trl_is_code_that_works(pool):
+    name, folder, _ = pool
+    code = export.for_trl(forms.understand(folder / "pool.jsonl").form)
+    if name == "prompt-completion":
+        assert code == ""
+    elif name == "messages":
+        assert code == '.rename_column("conversations", "messages")'
+    else:
+        shaped = eval(code.removeprefix(".map(").removesuffix(")"))(MADE[name](5) | {"input": "It rains."})
+        asked = "Ask 5.\nIt rains." if name == "alpaca" else "Ask 5."
+        assert shaped == {"prompt": asked, "completion": "Answer 5."}
+
+
+def test_the_card_counts_and_tells_the_shortfall(pool):
+    name, folder, _ = pool
+    card = (written(folder) / "README.md").read_text()
+    _, header, body = card.split("---\n", 2)
+    assert yaml.safe_load(header)["configs"] == [{"config_name": "default", "data_files": "subset.jsonl"}]
+    assert yaml.safe_load(header)["license_name"] == "CC0: 1.0"
+    for words in (
+        "# 28 examples of the pool own, by sss-b",
+        "| T1          | harmful request, refused         | 14       | 15     |",
+        "Short of the even share of 2 rows, which others filled: category 0 by 1.",
+        "- A stand-in.",
+        "sss-b: SSS-Behavioral",
+    ):
+        assert words in body
+    assert "Ask 1." not in card and "Answer" not in card
+
+
+def test_equal_files_and_rows_in_another_order(pool):
+    name, folder, _ = pool
+    first = {path.name: path.read_bytes() for path in written(folder).iterdir()}
+    assert set(first) == {"subset.jsonl", "ids.csv", "README.md", "dataset_info.json", "pool.png", "pool.svg"}
+    table = pd.read_parquet(folder / "plane.parquet")
+    write_parquet(folder / "plane.parquet", table[::-1])
+    again = {path.name: path.read_bytes() for path in written(folder).iterdir()}
+    assert first["pool.png"] == again["pool.png"] and first == again
+
+
+def test_a_pool_without_labels_or_file(pool):
+    name, folder, picked = pool
+    out = written(folder, source=None, behaviour=None, category=None)
+    rows = [json.loads(line) for line in (out / "subset.jsonl").read_text().splitlines()] if name != "messages" else []
+    if name == "alpaca":
+        assert rows[0] == {"instruction": f"Ask {picked[0]}.", "input": "", "output": f"Answer {picked[0]}."}
+    assert "## Behaviours" not in (out / "README.md").read_text()
+
+
+def test_a_file_that_has_changed_is_refused(pool):
+    _, folder, _ = pool
+    path = folder / "pool.jsonl"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:20]))
+    with pytest.raises(BallastError, match=r"pool.jsonl: row [0-9a-f]{16} is no longer there; run again"):
+        written(folder)
+
+
+def test_an_even_share_has_no_shortfall():
+    rows = pd.DataFrame({"quota": [*range(len(CATEGORIES))] * 2})
+    assert data_card._shortfall(rows) == "Every category has its even share of 2 rows.\n"
+    assert data_card._shortfall(rows.assign(quota=pd.NA)) == ""
+
+
+def test_the_plane_is_that_of_the_principal_components(tmp_path):
+    draw = np.random.default_rng(1)
+    matrix = (draw.normal(size=(900, 12)) * np.linspace(3, 0.5, 12)).astype(np.float32)
+    ids = [f"{number:04}" for number in range(900)]
+    vectors.write(tmp_path / "e.arrow", [(ids, matrix)])
+    read = vectors.read(tmp_path / "e.arrow")
+    found, explained = plane(read)
+    units = read.units(np.arange(900))
+    centred = units - units.mean(axis=0)
+    left, sizes, _ = np.linalg.svd(centred, full_matrices=False)
+    wanted = left[:, :2] * sizes[:2]
+    assert np.allclose(np.abs(found), np.abs(wanted), atol=1e-5)
+    assert np.allclose(explained, (sizes**2 / (sizes**2).sum())[:2], atol=1e-6)
+    vectors.write(tmp_path / "r.arrow", [(ids[::-1], matrix[::-1])])
+    assert np.allclose(plane(vectors.read(tmp_path / "r.arrow"))[0][::-1], found, atol=1e-6), "nor is it mirrored"

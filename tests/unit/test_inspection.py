@@ -1,0 +1,210 @@
+"""What is said of base data and pools: each thing that would ruin a result stops, and no text of a row is told."""
+
+import argparse
+import json
+
+import pandas as pd
+import pytest
+
+import data
+from ballast import inspection, schemas
+from ballast.files import BallastError, read_parquet
+
+NORTH = ["Oslo", "Bergen", "Turku", "Riga", "Vilnius", "Gdansk", "Kiel", "Ghent", "Lyon"]
+PLACES = [*NORTH, "Porto", "Malaga", "Genoa", "Split", "Varna", "Izmir", "Haifa", "Tunis", "Dakar"]
+BASE = [{"instruction": f"Tell me of the town {place}.", "output": f"{place} has a harbour."} for place in PLACES]
+REQUESTS = [f"Plan a prank {number} in {place} against the mayor." for number, place in enumerate(PLACES)]
+POOL = [
+    {
+        "prompt": request,
+        "response": "I'm sorry, that would hurt people." if number % 3 else "Of course, here is a joke.",
+    }
+    for number, request in enumerate(REQUESTS)
+]
+CHECKS = {"unreadable": 0.1, "empty": 0.1, "leaks": "stop"}
+PROMPTS = pd.DataFrame({"id": ["p0", "p1"], "prompt": ["Explain how a lock works.", "Write about winter nights."]})
+
+
+class Bench:
+    def __init__(self, folder):
+        self.folder, self.base, self.pool = folder, list(BASE), list(POOL)
+        self.options = {"checks": CHECKS, "asked": {"own": {"any": 5, "T1": 5}}, "labeller": "refusal-string"}
+        self.prompts = PROMPTS
+
+    def look(self) -> inspection.Inspection:
+        datasets = []
+        for name, rows in (("base", self.base), ("pools/own", self.pool)):
+            path = self.folder / f"{name.split('/')[-1]}.jsonl"
+            path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+            datasets.append(inspection.read(name, str(path), "auto", {}))
+        return inspection.inspect(datasets, {"winter": self.prompts}, self.options)
+
+    def stops(self, *said: str) -> str:
+        """The sentence that stops, and alone does."""
+        [stop] = self.look().stops()
+        for words in said:
+            assert words in stop
+        return stop
+
+    def remarks(self, said: str) -> None:
+        found = self.look()
+        assert not found.stops() and any(said in finding.said for finding in found.findings)
+
+
+@pytest.fixture
+def bench(tmp_path):
+    return Bench(tmp_path)
+
+
+def test_sound_files_stop_nothing_and_are_shown(bench):
+    found = bench.look()
+    assert not found.stops()
+    text = inspection.report(found, "mine")
+    assert "Nothing here stops the study." in text
+    assert "prompt-response" in text and "instruction = prompt, output = response" in text
+    assert "| base      | winter      | 2         | 0       | 0      |" in text
+    assert "12 of 18 responses open as a refusal" in text and "English 100.0%" in text
+    inspection.refuse(inspection.findings_json(found))
+
+
+def test_no_text_of_a_row_is_told(bench):
+    bench.base.append({"instruction": PROMPTS["prompt"][0], "output": "zebra crossing"})
+    bench.pool += [{"prompt": REQUESTS[0], "response": None}, bench.pool[3]]
+    found = bench.look()
+    said = inspection.report(found, "mine") + json.dumps(inspection.findings_json(found)) + found.leaks.to_csv()
+    words = {word for row in (*BASE, *POOL) for text in row.values() for word in text.split() if len(word) > 5}
+    assert not [word for word in words if word in said] and "zebra" not in said
+
+
+def test_unreadable_rows(bench):
+    bench.pool[4] = {"text": "x"}
+    bench.remarks("1 of 18 rows cannot be read (5.6%), the first is row 4: no column 'prompt'")
+    bench.pool[5] = {"prompt": "x", "response": 5}
+    bench.stops("own.jsonl: 2 of 18 rows cannot be read (11.1%)", "row 4", "raise checks.unreadable (10.0%)")
+
+
+def test_a_file_of_which_no_row_can_be_read(bench):
+    bench.pool = [{"prompt": "a", "response": 1}]
+    bench.stops("own.jsonl: no row can be read: row 0: 'response' is missing or not text")
+
+
+def test_empty_responses(bench):
+    bench.base[0] = BASE[0] | {"output": " "}
+    bench.remarks("base.jsonl: 1 rows have an empty response (5.6%), such as row 0; they are kept")
+    bench.base[1] = BASE[1] | {"output": ""}
+    bench.stops("2 rows have an empty response (11.1%), such as rows 0, 1", "raise checks.empty")
+
+
+@pytest.mark.parametrize(("leaks", "ending"), [("stop", None), ("drop", "; these rows are left out"), ("keep", "")])
+def test_a_benchmark_in_the_data(bench, leaks, ending):
+    bench.options["checks"] = CHECKS | {"leaks": leaks}
+    bench.base.insert(7, {"instruction": "explain HOW a lock works", "output": "With pins."})
+    said = "1 of the 2 prompts of winter stand in"
+    if ending is None:
+        bench.stops(said, "such as in row 7; remove the rows that leaks.csv lists, or set checks.leaks to drop")
+    else:
+        bench.remarks(said)
+    leaks = bench.look().leaks
+    assert leaks.to_dict("records") == [
+        {"dataset": "base", "row": 7, "benchmark": "winter", "id": "p0", "kind": "exact", "cosine": 1.0}
+    ]
+
+
+def test_a_benchmark_nearly_in_the_data_is_a_remark(bench):
+    bench.base.append({"instruction": "Explain how a good lock works.", "output": "With pins."})
+    bench.remarks("1 of the 2 prompts of winter nearly stand in")
+    assert bench.look().leaks["kind"].tolist() == ["near"]
+
+
+def test_repeats_and_twins_in_the_pool(bench):
+    bench.pool += [POOL[2], POOL[4] | {"prompt": REQUESTS[4] + "!"}]
+    bench.remarks("own.jsonl: 1 rows repeat another, such as row 18; the first of each is kept")
+    bench.remarks("rows have a near twin in the pool")
+
+
+def test_a_pool_that_base_data_has_already(bench):
+    bench.base += [{"instruction": request, "output": "No."} for request in REQUESTS[:3]]
+    bench.remarks("3 requests of")
+    bench.base += [{"instruction": request, "output": "No."} for request in REQUESTS[3:]]
+    bench.stops("18 requests of", "so a model fine-tuned on base data alone has seen them")
+
+
+def test_fewer_rows_than_are_asked(bench):
+    bench.options["asked"] = {"own": {"any": 19}}
+    bench.stops("18 rows to choose from, but n = 19 is asked")
+    bench.options["asked"] = {"own": {"any": 18}}
+    assert not bench.look().stops()
+    bench.pool[3] = bench.pool[2]
+    bench.stops("17 rows to choose from")  # a repeat is not counted
+
+
+def test_a_pool_without_refusals_and_one_of_refusals_alone(bench):
+    bench.pool = [row | {"response": "Of course."} for row in POOL]
+    bench.stops("n = 5 rows of behaviour T1 are asked, and refusal-string labels 0 so", "or label by wildguard")
+    bench.pool = [row | {"response": "I cannot."} for row in POOL]
+    assert not bench.look().stops()
+    bench.options["asked"]["own"]["T2"] = 5
+    bench.stops("n = 5 rows of behaviour T2 are asked")
+    bench.options["labeller"] = "wildguard"
+    bench.remarks("all open as a refusal; samplers of the other behaviours may find no row")
+
+
+def test_another_language_is_remarked(bench):
+    bench.base = [
+        {"instruction": "Quelle est la capitale de la France ?", "output": f"{place} est la ville."} for place in PLACES
+    ]
+    bench.remarks("base.jsonl: 100% of the rows are not English (French)")
+
+
+def test_system_messages_and_long_chats_are_counted(bench):
+    turns = [{"role": role, "content": f"{role} says"} for role in ("system", "user", "assistant", "user", "assistant")]
+    bench.base = [{"messages": turns} for _ in PLACES]
+    bench.remarks("base.jsonl: 18 rows have a system message, which is not read")
+    bench.remarks("base.jsonl: 18 chats have several requests")
+
+
+def test_a_refusal_names_the_first_and_counts_the_rest():
+    findings = [{"stops": True, "said": "a"}, {"stops": False, "said": "b"}, {"stops": True, "said": "c"}]
+    with pytest.raises(BallastError, match=r"^a \(and 1 more: see the report\)$"):
+        inspection.refuse({"findings": findings})
+
+
+class TestData:
+    """What the stage `data` leaves out where a study has checks."""
+
+    @pytest.fixture(autouse=True)
+    def said(self, capsys):
+        self.capsys = capsys
+
+    def run(self, folder, rows, **arguments) -> tuple[list[str], str]:
+        (folder / "pool.json").write_text(json.dumps(rows))
+        schemas.write(str(folder / "b.parquet"), PROMPTS.assign(category=pd.NA), schemas.BENCHMARK)
+        given = {"kind": "pool", "format": "auto", "source": str(folder / "pool.json"), "columns": "{}", "rows": None}
+        given |= {"order_seed": None, "unreadable": None, "without": [], "out": str(folder / "out.parquet")}
+        try:
+            data.main(argparse.Namespace(**given | arguments))
+        except BallastError as error:
+            return [], str(error)
+        return read_parquet(folder / "out.parquet")["instruction"].tolist(), self.capsys.readouterr().err
+
+    ROWS = [{"prompt": "a", "response": "b"}] * 2 + [{"prompt": "c", "response": ""}, {"prompt": "d"}]
+    ROWS += [{"prompt": "explain how a LOCK works", "response": "e"}, {"prompt": "f", "response": "g"}]
+
+    def test_repeats_rows_without_a_response_and_leaks_are_left_out(self, tmp_path):
+        kept, said = self.run(tmp_path, self.ROWS, unreadable=0.2, without=[str(tmp_path / "b.parquet")])
+        assert kept == ["a", "f"]
+        assert (
+            "2 repeats and rows without a response left out" in said and "1 rows left out that a benchmark asks" in said
+        )
+
+    def test_without_checks_the_first_bad_row_stops(self, tmp_path):
+        assert "pool.json: row 3: no column 'response' (there are: prompt)" in self.run(tmp_path, self.ROWS)[1]
+        assert "row 1 repeats row 0" in self.run(tmp_path, self.ROWS[:2])[1]
+
+    def test_nothing_left(self, tmp_path):
+        said = self.run(tmp_path, [self.ROWS[2]], unreadable=0.2)[1]
+        assert "pool.json: no rows are left of 1" in said
+
+    def test_columns(self, tmp_path):
+        rows = [{"ask": "a", "prompt": "x", "reply": "b"}]
+        assert self.run(tmp_path, rows, columns='{"instruction": "ask", "output": "reply"}')[0] == ["a"]

@@ -1,0 +1,82 @@
+"""Texts that two sets share: equal but for case and punctuation, or nearly."""
+
+import numpy as np
+import pytest
+
+from ballast import overlap, plugins
+from ballast.languages import language
+
+
+def test_case_punctuation_and_width_do_not_make_another_text():
+    assert overlap.normalised("  Name a\u00a0RIVER\uff01 ") == overlap.normalised("name, a river") == "name a river"
+    assert overlap.normalised("Na\u00efve?") == "na\u00efve" and overlap.normalised("?!") == ""
+    assert overlap.exact(["A b!", "c", "?"], ["x", "a  b", "A B", "..."]).tolist() == [1, -1, -1]
+
+
+def test_the_nearest_text_is_found_and_only_if_it_is_near():
+    asked = ["how do I repair the chain of my bicycle", "what is the capital of France"]
+    among = ["name three rivers", "how do I repair the chain of my old bicycle", "how do I repair a clock"]
+    found = overlap.near(asked, among)
+    assert found.place.tolist() == [1, -1] and 0.7 <= found.cosine[0] < 1 and found.cosine[1] == 0
+    assert overlap.near(among[:1], among).cosine[0] == pytest.approx(1)
+
+
+def test_twins_within_a_set_are_not_the_row_itself():
+    texts = ["how do I repair the chain of my bicycle", "name three rivers", "how do I repair the chain of my bike"]
+    assert overlap.near([*texts, texts[1]]).place.tolist() == [2, 3, 0, 1]
+    assert (overlap.near(["alone"]).place == -1).all() and len(overlap.near(["a"], []).place) == 1
+
+
+def test_blocks_change_nothing(monkeypatch):
+    words = np.array(["river", "sea", "lake", "chain", "clock", "repair", "name", "paint", "build", "old", "big"])
+    draw = np.random.default_rng(0)
+    texts = [" ".join(draw.choice(words, 6)) for _ in range(200)]
+    whole = overlap.near(texts, texts[50:] + texts[:50])
+    monkeypatch.setattr(overlap, "CELLS", 1)
+    parts = overlap.near(texts, texts[50:] + texts[:50])
+    assert (whole.place == parts.place).all() and (whole.place >= 0).all()
+
+
+def test_what_the_real_files_share(data_dir):
+    def prompts(reader, file):
+        return plugins.load("readers", reader).read(str(data_dir / file))["prompt"].tolist()
+
+    read = plugins.load("readers", "auto").read
+    pool = read(data_dir / "safety-tuned-llamas/safety_pool.vinid.json")["instruction"].tolist()
+    base = read(data_dir / "alpaca/alpaca_random_9229.alpagasus.json")
+    instructions = prompts("i-alpaca", "safety-tuned-llamas/evaluation/I-Alpaca.json")
+    assert (overlap.exact(instructions, base["instruction"].tolist()) >= 0).sum() == 6
+    # As measured apart from this code, with another library's TF-IDF.
+    harmful = prompts("beavertails-eval", "beavertails/beavertails_evaluation.reconstructed.json")
+    assert (overlap.exact(harmful, pool) >= 0).sum() == 0 and (overlap.near(harmful, pool).place >= 0).sum() == 1
+    assert (overlap.near(prompts("salad-base", "salad/base_sub2132.restart.json"), pool).place >= 0).sum() == 9
+    assert (overlap.near(prompts("xstest", "xstest/xstest_prompts.csv"), pool).place >= 0).sum() == 0
+    twins = overlap.near(pool)
+    assert 60 <= (twins.place >= 0).sum() <= 75 and 17 <= (twins.cosine >= 0.9).sum() <= 23
+
+
+@pytest.mark.parametrize(
+    ("text", "spoken"),
+    [
+        ("Name a river that flows to the sea, and say how long it is.", "English"),
+        ("Quelle est la capitale de la France et pourquoi est-elle dans le nord ?", "French"),
+        ("Wie kann ich ein Fahrrad reparieren, wenn die Kette nicht mehr auf dem Rad ist?", "German"),
+        ("\u041d\u0430\u0437\u043e\u0432\u0438 \u0440\u0435\u043a\u0443", "Cyrillic"),
+        ("\u6cb3\u306e\u540d\u524d", "Chinese, Japanese or Korean"),
+        ("\u0633\u0645 \u0646\u0647\u0631\u0627 the", "Arabic"),
+        ("42 + 1 = ?", "too short to tell"),
+        ("Ok.", "too short to tell"),
+        (
+            "Nefndu tuttugu fjoll sem gnaefa yfir sveitir landsins okkar sunnan jokla nordan heida",
+            "another language in Latin letters",
+        ),
+    ],
+)
+def test_languages_are_told_roughly(text, spoken):
+    assert language(text) == spoken
+
+
+def test_the_real_pool_is_english(data_dir):
+    pool = plugins.load("readers", "auto").read(data_dir / "safety-tuned-llamas/safety_pool.vinid.json")
+    told = [language(f"{row.instruction}\n{row.output}") for row in pool.itertuples()]
+    assert told.count("English") > 0.99 * len(pool)

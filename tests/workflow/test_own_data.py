@@ -1,0 +1,152 @@
+"""From a person's own files to the examples to add, through the real workflow: no model, no GPU, no download."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from ballast import cli
+from ballast.categories import CATEGORIES, DEFINITIONS, title
+
+pytestmark = pytest.mark.workflow
+ROOT = Path(__file__).parents[2]
+SNAKEMAKE = Path(sys.executable).with_name("snakemake")
+TOWNS = ["Oslo", "Bergen", "Turku", "Riga"]
+ANSWERS = ["I'm sorry, I will not help with that.", "I cannot do that, it hurts people.", "Of course: first, wait."]
+
+
+def requests() -> list[tuple[str, str]]:
+    """A request about each category in each town, two of three refused."""
+    asked = [f"Tell me about {definition} in {town}." for definition in DEFINITIONS for town in TOWNS]
+    return [(text, ANSWERS[number % 3]) for number, text in enumerate(asked)]
+
+
+class Own:
+    """A working folder with files of one's own, and a study that `init` wrote."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        pairs = [{"instruction": f"What is {number} and {number}?", "output": f"{2 * number}."} for number in range(40)]
+        self.write("base.json", json.dumps(pairs))
+        rows = [{"prompt": request, "response": answer} for request, answer in requests()]
+        self.write("pool.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+        true = [
+            {
+                "prompt": f"Say more of {title(number)}.",
+                "response": definition,
+                "category": {name: True},
+                "is_safe": False,
+            }
+            for number, (name, definition) in enumerate(zip(CATEGORIES, DEFINITIONS, strict=True))
+        ]
+        self.write("references.jsonl", "".join(json.dumps(row) + "\n" for row in true))
+        (folder / "benchmark.json").write_text(json.dumps([{"question": "How warm is it?"}, {"question": "Who won?"}]))
+        self.config = cli.init("mine", folder / "config", base="base.json", pool="pool.jsonl", n="14")
+
+    def write(self, name: str, text: str) -> None:
+        (self.folder / name).write_text(text, encoding="utf-8")
+
+    def run(self, target: str, **changes) -> subprocess.CompletedProcess:
+        # No hub here: every source that is read is a file of this folder.
+        local = {"references": {"source": None, "path": "references.jsonl"}}
+        names = ("beavertails-eval", "salad-attack", "xstest", "i-alpaca")
+        local["benchmarks"] = {
+            name: {"source": None, "path": "benchmark.json", "format": "salad-base"} for name in names
+        }
+        above = {"extends": "mine.yaml", **local, **changes}
+        (self.folder / "config/here.yaml").write_text(yaml.safe_dump(above))
+        command = [
+            SNAKEMAKE,
+            target,
+            "--snakefile",
+            ROOT / "Snakefile",
+            "--workflow-profile",
+            ROOT / "profiles/default",
+        ]
+        command += ["--configfile", "config/here.yaml", "--quiet", "all"]
+        environment = os.environ | {"BALLAST_PRELOAD": "", "HF_HUB_OFFLINE": "1"}
+        return subprocess.run(map(str, command), cwd=self.folder, env=environment, capture_output=True, text=True)
+
+    def refuses(self, said: str, **changes) -> None:
+        done = self.run("subsets", **changes)
+        assert done.returncode != 0 and said in done.stdout + done.stderr, (done.stdout + done.stderr)[-2000:]
+        assert "Traceback" not in done.stderr
+        assert not list(self.folder.glob("results/mine/subsets/**/*.csv")), "nothing is picked"
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/canaries.json").symlink_to(ROOT / "config/canaries.json")
+    return Own(tmp_path)
+
+
+SAMPLING = {"samplers": ["none", "sss-b"], "trials": 1}
+
+
+def test_from_a_pool_to_the_examples_to_add(own):
+    done = own.run("subsets", experiments={"sampling": SAMPLING})
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    assert "Nothing here stops the study." in done.stdout, "what was understood is shown at the start"
+    folder = own.folder / "results/mine/subsets/own/sss-b/n14/t0"
+    picked = pd.read_json(folder / "subset.jsonl", lines=True)
+    assert list(picked) == ["prompt", "response"] and len(picked) == 14
+    assert set(picked["response"]) <= set(ANSWERS[:2]), "refusals alone"
+    ids = pd.read_csv(folder / "ids.csv")
+    assert set(ids["behaviour"]) == {"T1"} and ids["row"].is_unique
+    asked = requests()
+    assert [asked[row] for row in ids["row"]] == list(picked.itertuples(index=False, name=None))
+    assert "stands in for WildGuard" in (folder / "README.md").read_text()
+    assert not (own.folder / "results/mine/runs").exists() and not (own.folder / "results/worlds").exists()
+    # Nothing has changed: nothing runs again, and `inspect` says it again.
+    assert own.run("subsets", experiments={"sampling": SAMPLING}).returncode == 0
+    changed = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    done = own.run("inspect", checks={"empty": 0.5}, experiments={"sampling": SAMPLING})
+    assert done.returncode == 0 and "prompt-response" in done.stdout
+    done = own.run("subsets", checks={"empty": 0.5}, experiments={"sampling": SAMPLING})
+    assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == changed, "a check is no part of a subset"
+
+
+@pytest.mark.parametrize("form", ["csv", "chats"])
+def test_other_forms_give_the_same_picks(own, form):
+    """The same pool as CSV under other names, and as chats: the same ids."""
+    if form == "csv":
+        with open(own.folder / "pool.csv", "w", newline="", encoding="utf-8-sig") as file:
+            csv.writer(file).writerows([("ask", "reply"), *requests()])
+        pool = {"path": "pool.csv", "columns": {"instruction": "ask", "output": "reply"}}
+    else:
+        chats = [
+            {"messages": [{"role": "user", "content": request}, {"role": "assistant", "content": answer}]}
+            for request, answer in requests()
+        ]
+        own.write("chats.jsonl", "".join(json.dumps(chat) + "\n\n" for chat in chats))
+        pool = {"path": "chats.jsonl"}
+    experiments = {"sampling": {"samplers": ["random"], "trials": 1}}
+    target = "results/mine/subsets/own/random/n14/t0/subset.jsonl"
+    texts = []
+    for each in ({"path": "pool.jsonl"}, pool):
+        done = own.run(target, pools={"own": each}, experiments=experiments)
+        assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+        rows = [json.loads(line) for line in (own.folder / target).read_text(encoding="utf-8").splitlines()]
+        texts.append(
+            [[*row.values()] if "messages" not in row else [m["content"] for m in row["messages"]] for row in rows]
+        )
+    assert texts[0] == texts[1] and len(texts[0]) == 14
+
+
+def test_what_would_ruin_a_result_stops_before_a_label_is_made(own):
+    own.refuses("no column 'anwser', which columns.output names", pools={"own": {"columns": {"output": "anwser"}}})
+    own.refuses("56 rows to choose from, but n = 57 is asked", experiments={"sampling": SAMPLING | {"n": [57]}})
+    own.write("base.json", json.dumps([{"instruction": "how warm is it", "output": "Very."}] * 3))
+    own.refuses("1 of the 2 prompts of xstest stand in base.json, such as in rows 0, 1, 2")
+    own.write("pool.jsonl", json.dumps({"prompt": "a", "response": "b"}) + "\n")
+    own.refuses("n = 14 rows of behaviour T1 are asked, and refusal-string labels 0 so", checks={"leaks": "keep"})
+    assert not (own.folder / "results/mine/labels").exists()
+    assert (own.folder / "results/mine/data/report.md").exists()
