@@ -63,12 +63,14 @@ bench: $(READY)
 	$(ENV)/bin/python benchmarks/training.py --size small --modes train generate $(LENGTHS) --out results/benchmarks/training.json
 	$(ENV)/bin/python benchmarks/selection.py --size full --parts scores --out results/benchmarks/selection.json
 	$(ENV)/bin/python benchmarks/selection.py --size small --parts stream embedding $(PAIRS) --out results/benchmarks/embedding.json
+	$(ENV)/bin/python benchmarks/dualselect.py --size small $(LENGTHS) $(PAIRS) --out results/benchmarks/dualselect.json
 	$(if $(LENGTHS),$(ENV)/bin/python benchmarks/prefix_cache.py --out results/benchmarks/prefix_cache.json)
 
 # Speed of one GPU, a 7B Llama with random weights: needs torch, transformers and peft, no weights and no data.
 bench-gpu: $(READY)
 	mkdir -p results/benchmarks
 	$(ENV)/bin/python benchmarks/training.py $(LENGTHS) --out results/benchmarks/gpu.json
+	$(ENV)/bin/python benchmarks/dualselect.py $(LENGTHS) $(PAIRS) --out results/benchmarks/dualselect-gpu.json
 
 lint: $(READY)
 	$(ENV)/bin/ruff check scripts tests benchmarks

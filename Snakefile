@@ -28,6 +28,7 @@ container: IMAGE
 
 
 include: "workflow/rules/inputs.smk"
+include: "workflow/rules/features.smk"
 include: "workflow/rules/methods.smk"
 include: "workflow/rules/sources.smk"
 include: "workflow/rules/world.smk"

@@ -93,8 +93,8 @@ def trainer(work: Size, kind: type, scratch: str, base: list[dict], references: 
         data_collator=packing.collator(),
     )
     if kind is not packing.PackedTrainer:
-        made.references, made.chosen = references, max(1, len(references) // 10)
-        made.reference_ids = [f"{example['row']:06}" for example in references]
+        made.references = [example | {"row": at} for at, example in enumerate(references)]
+        made.reference_ids, made.chosen = [f"{at:06}" for at in range(len(references))], max(1, len(references) // 10)
         options = OPTIONS | {"batch_size": work.batch, "num_train_epochs": 1, "packing": True, "warm_up": 1}
         made.begin(pd.DataFrame({"id": [f"{at:06}" for at in range(len(base))]}), base, options, 0, None)
     return made
@@ -113,15 +113,10 @@ def refresh(work: Size, task: list[int], pool: list[int]):
             made = trainer(
                 work, DualSelect, scratch, examples(work, task, 2 * work.batch), [everything[at] for at in spread]
             )
-            made.sum = {name: torch.randn_like(value) for name, value in made.learnt.items()}
-            made.steps = 1
             if count == COUNTS[0]:
-                first = made.references[: work.large]
-                made.references, kept = first, made.references
-                made.refresh(0)  # what any pass takes once
-                made.references = kept
+                choose(made, made.references[: work.large])  # what any pass takes once
             begin, before = now(reset=True), peak()
-            made.refresh(1)
+            choose(made, made.references)
             size = sum(value.numel() for value in made.learnt.values()) * 4
             yield {
                 "references": count,
@@ -131,6 +126,14 @@ def refresh(work: Size, task: list[int], pool: list[int]):
             }
         del made
         free()
+
+
+def choose(made, references: list[dict]) -> None:
+    """A refresh among these references, for a random direction of the task."""
+    every, made.references = made.references, references
+    made.sum, made.steps = {name: torch.randn_like(value) for name, value in made.learnt.items()}, 1
+    made.refresh(0)
+    made.references = every
 
 
 def peak() -> float:

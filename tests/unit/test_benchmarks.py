@@ -33,6 +33,19 @@ def test_every_mode_runs_and_the_two_gradients_agree(training, tmp_path):
     assert tokens == pytest.approx([tokens[0]] * len(tokens), rel=0.05)
 
 
+def test_dualselect_is_measured_in_its_three_parts(training, monkeypatch):
+    import dualselect
+
+    monkeypatch.setattr(dualselect, "COUNTS", (10, 20))
+    report = dualselect.main(["--size", "tiny"])
+    parts = {part: [row for row in report["results"] if row["part"] == part] for part in ("refresh", "step", "rows")}
+    assert [row["references"] for row in parts["refresh"]] == [10, 20]
+    assert parts["refresh"][0]["stored_mb"] < parts["refresh"][1]["stored_mb"]
+    assert [(row["way"], row["dropout"]) for row in parts["step"]][1::2] == [("dualselect", 0.0), ("dualselect", 0.05)]
+    assert [row["rows_at_a_time"] for row in parts["rows"]] == [1, 3, 8]
+    assert max(row["gap"] for row in parts["rows"]) < 1e-5
+
+
 def test_rows_of_alpaca_are_counted_in_their_template(training, tmp_path):
     fields = ("instruction", "input", "output")
     texts = [("x" * 40, "", "y" * 20), ("x", "z", "y"), ("x" * 4000, "", "")]

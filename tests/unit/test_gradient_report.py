@@ -125,6 +125,7 @@ def test_relations_are_over_the_groups_that_were_measured():
     conflict = found["category", "conflict", "harm change"]
     assert (conflict.groups, conflict.rho) == (3, -1.0) and conflict.p == pytest.approx(2 / 6, abs=1e-6)
     assert found["behaviour", "increase", "harm change"].groups == 3
+    assert conflict.holm == 1.0, "one of many"
 
 
 def test_the_rank_correlation_is_spearmans_with_all_orders():
@@ -151,7 +152,7 @@ def test_the_page_says_what_was_found_and_how_little_four_behaviours_show():
     assert "Mean conflict: T3 +0.600, T1 +0.250, T2 +0.000, T4 -1.000." in page.replace("\\", "")
     assert "Of 3 pairs of behaviours" in page and "3 behaviours cannot show more than a direction" in page
     assert re.search(r"\| T1 \(harmful \+ refusal\) +\| 4 +\| 1\.275 ± ", page) and "synthetic study" in page
-    assert "rank correlation -1.00 (p 0.333), not told from none" in page
+    assert "rank correlation -1.00 (Holm's p 1.000), not told from none" in page
 
 
 def test_a_study_without_runs_of_one_behaviour_says_so():

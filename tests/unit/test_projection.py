@@ -48,6 +48,14 @@ def test_it_is_a_signed_count_sketch():
     assert len({float(one.sum()) for one in each}) == 2
 
 
+def test_which_coordinates_of_two_blocks_meet_is_drawn():
+    """Rows of a matrix that is as wide as a block would else meet column by column, and columns are alike."""
+    placed = [Projection(8, seed)("a", torch.eye(16)).abs().argmax(dim=1) for seed in range(200)]
+    apart = [int((places[8] - places[0]) % 8) for places in placed]
+    # 25 of each are expected, with a standard deviation of 4.7.
+    assert all(10 <= apart.count(shift) <= 45 for shift in range(8))
+
+
 def test_a_weight_with_no_more_coordinates_than_dimensions_keeps_its_inner_products():
     gradient = torch.randn(3, 5, 6, generator=torch.Generator().manual_seed(0))
     projected = Projection(30, 1)("w", gradient).double()

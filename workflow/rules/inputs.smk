@@ -145,17 +145,6 @@ def language_model_options(model):
     return as_json(common | place)
 
 
-def embedding_files():
-    name = study.embedding.model
-    if name in study.sources:
-        return [source_manifest(name)]
-    return [] if name == "minilm" else sources.model_files(name)
-
-
-def embedding_model():
-    return source_folder(study.embedding.model) if study.embedding.model in study.sources else study.embedding.model
-
-
 def is_model(judge):
     return bool(judge.world or judge.path or judge.source)
 
@@ -197,40 +186,6 @@ def canaries_option(name):
     return f"--canaries {shlex.quote(data_file(canaries))}" if canaries else ""
 
 
-def category_template():
-    """The labeller's template: a file, or the name of one of Ballast's own."""
-    named = study.labels.category_template or "category-llm"
-    return sources.own_template(named) or named
-
-
-def category_inputs(wildcards):
-    """What the category labeller reads: a model and its template, or the references and embeddings."""
-    if study.labels.category == "llm":
-        return {"model": language_model_files(study.labels.category_model), "template": category_template()}
-    return {
-        "embedding": f"{RESULTS}/embeddings/pools/{wildcards.pool}.arrow",
-        "references": f"{RESULTS}/data/references.parquet",
-        "reference_embedding": f"{RESULTS}/embeddings/references.arrow",
-    }
-
-
-def category_options(wildcards):
-    if study.labels.category == "llm":
-        model = json.loads(language_model_options(study.labels.category_model))
-        return as_json(model | {"template": category_template(), "max_unparsable": study.labels.max_unparsable})
-    return "{}"
-
-
-def category_files(wildcards):
-    files = category_inputs(wildcards) if study.labels.category == "cossim" else {}
-    return options({name.replace("_", "-"): path for name, path in files.items()})
-
-
-def category_code():
-    backend = study.labels.category_model and study.labels.category_model.backend
-    return code_identity("category", *([f"backends/{backend}"] if study.labels.category == "llm" else []))
-
-
 def agreement_inputs(wildcards):
     """What the report compares: the pool's labels, and the references and a filled sheet where the study has them."""
     labels = f"{RESULTS}/labels/{POOL}"
@@ -250,29 +205,6 @@ def agreement_inputs(wildcards):
 
 def agreement_files(wildcards):
     return options({name.replace("_", "-"): path for name, path in agreement_inputs(wildcards).items()})
-
-
-def feature_files(needs, pool, model=None):
-    """Paths of features of a pool by the option that takes them; some are what a model says."""
-    labels, data = f"{RESULTS}/labels/{pool}", f"{RESULTS}/data"
-    gradients, logprobs = (f"{RESULTS}/features/{model}/{kind}" for kind in ("gradients", "logprobs"))
-    paths = {
-        "behaviour": {"behaviour": f"{labels}/behaviour.parquet"},
-        "category": {"category": f"{labels}/category.parquet"},
-        "embedding": {"embedding": f"{RESULTS}/embeddings/pools/{pool}.arrow"},
-        "references": {
-            "references": f"{data}/references.parquet",
-            "reference-embedding": f"{RESULTS}/embeddings/references.arrow",
-        },
-        "texts": {"texts": f"{data}/pools/{pool}.parquet"},
-        "base-texts": {"base-texts": f"{data}/base.parquet"},
-        "gradients": {"gradients": f"{gradients}/pools/{pool}.arrow"},
-        "base-gradients": {"base-gradients": f"{gradients}/base.arrow"},
-        "reference-gradients": {"reference-gradients": f"{gradients}/references.arrow"},
-        "logprobs": {"logprobs": f"{logprobs}/pools/{pool}.parquet"},
-        "base-logprobs": {"base-logprobs": f"{logprobs}/base.parquet"},
-    }
-    return {name: path for need in needs for name, path in paths[need].items()}
 
 
 def adapter(wildcards):

@@ -8,7 +8,7 @@ two is a rank correlation with a permutation test, and it says little of four be
 
 import itertools
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -44,7 +44,10 @@ class Group:
 
 @dataclass(frozen=True)
 class Relation:
-    """The rank correlation of a measure and an effect over groups, with a two-sided permutation p-value."""
+    """The rank correlation of a measure and an effect over groups, with a two-sided permutation p-value.
+
+    `holm` is p adjusted over all correlations of the report.
+    """
 
     kind: str
     measure: str
@@ -52,6 +55,7 @@ class Relation:
     groups: int
     rho: float
     p: float
+    holm: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -135,7 +139,8 @@ def relations(groups: list[Group]) -> list[Relation]:
                 if len(pairs) > 2:
                     rho, p = rank_correlation(*map(np.array, zip(*pairs, strict=True)))
                     found.append(Relation(kind, measure, effect, len(pairs), rho, p))
-    return found
+    adjusted = statistics.holm(pd.Series([one.p for one in found], dtype=float))
+    return [replace(one, holm=p) for one, p in zip(found, adjusted, strict=True)]
 
 
 def rank_correlation(one: np.ndarray, other: np.ndarray, seed: int = 0) -> tuple[float, float]:

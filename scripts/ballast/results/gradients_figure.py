@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from ballast.results import notes, style
 from ballast.results.gradients import BEHAVIOUR, CATEGORY, Group, Report, table
@@ -14,6 +15,7 @@ from ballast.results.style import Drawn
 
 LABELS = {"conflict": "conflict with the task", "increase": "loss increase (nats a token)"}
 ENDS = (5, 95)  # percentiles that the whiskers reach
+LARGEST = 4.2  # harm is 0 to 4
 
 
 def draw(found: Report, options: Options) -> Drawn:
@@ -32,6 +34,7 @@ def draw(found: Report, options: Options) -> Drawn:
         second.set_title(f"Behaviours, {found.n[BEHAVIOUR]} added")
         _groups(third, found.of(CATEGORY), measure, lambda group: style.BEHAVIOUR_HUES["T1"], lambda one: one.name)
         third.set_title("Categories, T1 rows")
+    style.fix_layout(canvas.figure)
     return Drawn(canvas.figure, table(found))
 
 
@@ -56,6 +59,7 @@ def _boxes(panel: Axes, values: list[np.ndarray], names: list[str]) -> None:
     panel.axvline(0, color=style.GREY, linewidth=0.7, zorder=0)
     panel.grid(axis="y", visible=False)
     panel.grid(axis="x", visible=True)
+    panel.xaxis.set_major_locator(MaxNLocator(4))
 
 
 def _groups(panel: Axes, groups: list[Group], measure: str, hue: Callable, name: Callable) -> None:
@@ -68,9 +72,13 @@ def _groups(panel: Axes, groups: list[Group], measure: str, hue: Callable, name:
         x, found = group.means[measure], group.effects[effect]
         half = found.half if math.isfinite(found.half) else 0.0
         panel.errorbar(x, found.mean, half or None, fmt="o", color=hue(group), elinewidth=0.9, capsize=1.8)
-        panel.annotate(name(group), (x, found.mean), (3, 3), textcoords="offset points", fontsize=6.5)
+        panel.annotate(name(group), (x, found.mean), (3, 3), textcoords="offset points", fontsize=6)
     panel.axhline(0, color=style.GREY, linewidth=0.7, zorder=0)
     panel.margins(x=0.14)
+    panel.xaxis.set_major_locator(MaxNLocator(4))
+    # An interval may reach beyond what a change of harm can be; the axis does not.
+    low, high = panel.get_ylim()
+    panel.set_ylim(max(low, -LARGEST), min(high, LARGEST))
     panel.set_xlabel(f"mean {LABELS[measure]}")
     panel.set_ylabel("change of harm")
 

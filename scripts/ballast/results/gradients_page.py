@@ -18,11 +18,13 @@ NOTES = (
     "Loss: nats per token of a row's response after a warm-up on some of the base data. Loss increase: that less its "
     "loss under the model as it is. Conflict: -cos of a row's gradient and the mean gradient of the base data at that "
     "point, -1 to 1; above 0 a step on the task is a step away from the row. ± is a standard deviation over rows.",
-    "Changes are against base data alone (`none`), paired over trials; below 0 is less harm. Erosion: harm with base "
-    "data alone less that of the model as it is. In brackets: 95 % intervals, two-way bootstrap over runs and prompts.",
-    "rho: Spearman's rank correlation of the groups' means and effects. p: two-sided, by permutation of the groups; it "
-    "takes effects as they are, without their intervals, and is not adjusted for the number of lines. Correlation over "
-    "groups is not cause: groups differ in much else.",
+    "Changes are against base data alone (`none`), paired over trials: harm as a score, over-refusal in points; below "
+    "0 is less. Erosion: harm with base data alone less that of the model as it is. In brackets: 95 % intervals of the "
+    "two-way bootstrap over runs and prompts. A sampler's rows: the different ones of all its trials.",
+    "rho: Spearman's rank correlation of the groups' means and effects; with a change of harm it is below 0 where more "
+    "conflict, or more loss increase, goes with a larger fall. p: two-sided, by permutation of groups, from effects as "
+    "they are, not their intervals; Holm's p is adjusted for all lines. Groups differ in much else, so a correlation "
+    "shows no cause.",
 )
 
 
@@ -47,9 +49,9 @@ def to_markdown(found: Report, options: Options) -> str:
             ]
             parts += [f"## {heading}", pipe_table(header, lines)]
     if found.relations:
-        header = ["Over", "Groups", "Of", "With", "rho", "p"]
+        header = ["Over", "Groups", "Of", "With", "rho", "p", "Holm's p"]
         lines = [
-            [OVER[one.kind], one.groups, MEASURE[one.measure], one.effect, _signed(one.rho), _p(one.p)]
+            [OVER[one.kind], one.groups, MEASURE[one.measure], one.effect, _signed(one.rho), _p(one.p), _p(one.holm)]
             for one in found.relations
         ]
         parts += ["## Do the two go together?", pipe_table(header, lines)]
@@ -96,10 +98,10 @@ def _same_order(groups: list[Group], measure: str) -> str:
 def _told(one: Relation) -> str:
     if math.isnan(one.rho):
         return f"Over {one.groups} {OVER[one.kind]} {MEASURE[one.measure]} or {one.effect} does not vary."
-    verdict = "told from none" if one.p < 0.05 else "not told from none"
+    verdict = "told from none" if one.holm < 0.05 else "not told from none"
     return (
         f"Over {one.groups} {OVER[one.kind]}, {MEASURE[one.measure]} and {one.effect}: rank correlation "
-        f"{_signed(one.rho)} (p {_p(one.p)}), {verdict}."
+        f"{_signed(one.rho)} (Holm's p {_p(one.holm)}), {verdict}."
     )
 
 

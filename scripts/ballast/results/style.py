@@ -176,6 +176,14 @@ def size_axis(axis: Axes, sizes: Sequence[int], columns: int) -> None:
     axis.set_xticks(places, labels)
 
 
+def fix_layout(figure: Figure) -> None:
+    """Lay the figure out once and round where its panels stand: the solver's last digits differ from time to time."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.get_axes():
+        axes.set_position(np.round(axes.get_position().bounds, 9))
+
+
 def save(figure: Figure, path: str | Path, kind: str) -> None:
     """Write the figure as `kind` (pdf, svg or png): same figure, same bytes."""
     with atomic(path) as temporary, styled():
