@@ -5,15 +5,16 @@
     python benchmarks/dualselect.py --size tiny        # CPU: seconds, only to see that it runs
     python benchmarks/dualselect.py --lengths base.json --pool pool.json --out dualselect.json
 
-Parts: `refresh`, the peak memory of choosing a tenth of 100 to 2,483 references, over that of the model (on a CPU the
-process's resident memory, so from few to many; `stored` is what the gradients of all would take); `step`, DualSelect's
-steps against plain training's on the same rows, both packed, with and without dropout; `rows`, loss, cosine and norm of
-each reference's gradient, a backward pass a row against one a batch. Rows have the lengths of `--lengths` and `--pool`
-(Alpaca rows, four characters a token), or of a random draw, cut at 256. Ratios are of wall time on a GPU, of CPU time
-on a CPU.
+Parts: `refresh`, by how much choosing a tenth of 100 to 2,483 references takes the peak of memory above that of one
+batch of the longest (on a CPU the process's resident memory; `stored` is what the gradients of all would take); `step`,
+DualSelect's steps against plain training's on the same rows, both packed, with and without dropout; `rows`, loss,
+cosine and norm of each reference's gradient, a backward pass a row against one a batch. Rows have the lengths of
+`--lengths` and `--pool` (Alpaca rows, four characters a token), or of a random draw, cut at 256. Ratios are of wall
+time on a GPU, of CPU time on a CPU.
 """
 
 import argparse
+import ctypes
 import json
 import resource
 import tempfile
@@ -32,6 +33,7 @@ from ballast.trainers import dualselect
 
 SPEED = f"rows_per_{'s' if DEVICE.type == 'cuda' else 'cpu_s'}"
 COUNTS = (100, 500, 2483)
+MMAP_THRESHOLD = -3  # of glibc's malloc.h
 OPTIONS = {
     name: default[0] if isinstance(default, tuple) else default for name, (default, _) in dualselect.OPTIONS.items()
 }
@@ -105,7 +107,8 @@ class DualSelect(dualselect.DualSelect, packing.PackedTrainer):
 
 
 def refresh(work: Size, task: list[int], pool: list[int]):
-    """Few references first, since a process's peak never falls; each count has the longest row."""
+    """Few references first, since a process's peak never falls; a batch of the longest goes before them all."""
+    returning(2**16)  # what is freed goes back at once, else the peak is that of the allocator's gaps
     everything = sorted(examples(work, pool, max(COUNTS)), key=lambda example: -len(example["input_ids"]))
     for count in COUNTS:
         spread = np.linspace(0, len(everything) - 1, count).astype(int)
@@ -114,7 +117,8 @@ def refresh(work: Size, task: list[int], pool: list[int]):
                 work, DualSelect, scratch, examples(work, task, 2 * work.batch), [everything[at] for at in spread]
             )
             if count == COUNTS[0]:
-                choose(made, made.references[: work.large])  # what any pass takes once
+                longest = [example | {"row": at} for at, example in enumerate(everything[: work.large])]
+                choose(made, longest)  # what a pass takes, however many follow
             begin, before = now(reset=True), peak()
             choose(made, made.references)
             size = sum(value.numel() for value in made.learnt.values()) * 4
@@ -126,6 +130,13 @@ def refresh(work: Size, task: list[int], pool: list[int]):
             }
         del made
         free()
+    returning(2**25)
+
+
+def returning(size: int) -> None:
+    """On a CPU, have memory in pieces of this many bytes go back to the system as soon as it is freed."""
+    if DEVICE.type == "cpu":
+        ctypes.CDLL(None).mallopt(MMAP_THRESHOLD, size)
 
 
 def choose(made, references: list[dict]) -> None:

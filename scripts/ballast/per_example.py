@@ -178,8 +178,11 @@ class Rows:
 
 
 def batches(examples: list[dict], size: int, collate: Callable[[list[dict]], dict], device) -> Iterator[tuple]:
-    """(positions in `examples`, batch) of rows of like length, on the device; the same rows in any order, the same."""
-    order = sorted(range(len(examples)), key=lambda at: (len(examples[at]["input_ids"]), examples[at]["input_ids"]))
+    """(positions in `examples`, batch) of rows of like length, on the device; the same rows in any order, the same.
+
+    The longest come first, so that what memory a pass needs is taken at once and every later batch fits into it.
+    """
+    order = sorted(range(len(examples)), key=lambda at: (-len(examples[at]["input_ids"]), examples[at]["input_ids"]))
     for start in range(0, len(order), size):
         chosen = order[start : start + size]
         batch = collate([{key: examples[at][key] for key in ("input_ids", "labels")} for at in chosen])
