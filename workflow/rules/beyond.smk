@@ -66,7 +66,7 @@ def spent_logs():
         wildcards = argparse.Namespace(**dataclasses.asdict(trained))
         if kept := kept_file(wildcards):
             log = log_of("filter", os.path.relpath(kept, f"{RESULTS}/kept").removesuffix(".csv"))
-            if kept.split("/")[-2:] == ["n0", "t0.csv"]:
+            if os.path.basename(os.path.dirname(kept)) == "n0" and kept.endswith("t0.csv"):
                 common.add(log)
             else:
                 logs["filter"] = log
