@@ -30,6 +30,8 @@ container: IMAGE
 include: "workflow/rules/inputs.smk"
 include: "workflow/rules/features.smk"
 include: "workflow/rules/methods.smk"
+include: "workflow/rules/cards.smk"
+include: "workflow/rules/beyond.smk"
 include: "workflow/rules/sources.smk"
 include: "workflow/rules/world.smk"
 include: "workflow/rules/data.smk"

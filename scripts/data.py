@@ -44,7 +44,9 @@ def kept(arguments: argparse.Namespace) -> pd.DataFrame:
     table = reader.read(arguments.source, **given)
     whole = len(table)
     if arguments.unreadable is not None and arguments.kind == "pool":
-        table = table[table["output"].str.strip() != ""].drop_duplicates(list(PAIR))
+        table = table[table["output"].str.strip() != ""]
+        ids = pd.Series([content_id(*row) for row in table[list(PAIR)].itertuples(index=False)], table.index)
+        table = table[~ids.duplicated()]
         print(f"{whole - len(table)} repeats and rows without a response left out", file=sys.stderr)
     if arguments.without:
         prompts = pd.concat([schemas.read(path, schemas.BENCHMARK) for path in arguments.without])["prompt"]

@@ -44,7 +44,7 @@ class Study:
         asked = asked.assign(category=pd.array([None] * 2, dtype="Int8"))
         schemas.write(folder / "b.parquet", asked, schemas.BENCHMARK)
         said = asked.assign(benchmark="b", response=["a", "b"], finish_reason="stop", prompt_tokens=1)
-        said = said.assign(response_tokens=1, prompt_cut=False)[list(schemas.RESPONSES.columns)]
+        said = said.assign(response_tokens=1, prompt_cut=False)
         schemas.write(folder / "responses.parquet", said, schemas.RESPONSES)
         monkeypatch.chdir(folder)
         monkeypatch.setenv("HF_HUB_OFFLINE", "1")

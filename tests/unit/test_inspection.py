@@ -187,12 +187,13 @@ class TestData:
             return [], str(error)
         return read_parquet(folder / "out.parquet")["instruction"].tolist(), self.capsys.readouterr().err
 
-    ROWS = [{"prompt": "a", "response": "b"}] * 2 + [{"prompt": "c", "response": ""}, {"prompt": "d"}]
+    ROWS = [{"prompt": "caf\u00e9", "response": "b"}, {"prompt": "cafe\u0301", "response": "b"}]
+    ROWS += [{"prompt": "c", "response": ""}, {"prompt": "d"}]
     ROWS += [{"prompt": "explain how a LOCK works", "response": "e"}, {"prompt": "f", "response": "g"}]
 
     def test_repeats_rows_without_a_response_and_leaks_are_left_out(self, tmp_path):
         kept, said = self.run(tmp_path, self.ROWS, unreadable=0.2, without=[str(tmp_path / "b.parquet")])
-        assert kept == ["a", "f"]
+        assert kept == ["caf\u00e9", "f"], "two spellings of one text are a repeat"
         assert (
             "2 repeats and rows without a response left out" in said and "1 rows left out that a benchmark asks" in said
         )

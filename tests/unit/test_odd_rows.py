@@ -44,6 +44,7 @@ def data(folder: Path, rows: list[dict], ascii_only: bool, kind: str = "pool") -
     source, out = folder / f"{ascii_only}.jsonl", folder / f"{ascii_only}.parquet"
     source.write_bytes("".join(json.dumps(row, ensure_ascii=ascii_only) + "\n" for row in rows).encode("utf-8"))
     given = {"kind": kind, "format": "alpaca", "source": str(source), "rows": None, "order_seed": None}
+    given |= {"columns": "{}", "unreadable": None, "without": None}
     runpy.run_path(str(HOME.parent / "data.py"))["main"](type("Given", (), given | {"out": str(out)}))
     return schemas.read(str(out), schemas.PAIRS)
 
@@ -60,7 +61,7 @@ def test_half_a_character_is_named_and_nothing_is_written(tmp_path):
     with pytest.raises(BallastError, match=r"True.jsonl: line 2: \\ud800 is half a character; mend it or remove it"):
         data(tmp_path, rows, ascii_only=True)
     (tmp_path / "pool.json").write_text(json.dumps(rows).replace("ud800", "uDC00"))
-    with pytest.raises(BallastError, match=r"pool.json: \\udc00 is half a character"):
+    with pytest.raises(BallastError, match=r"pool.json: line 1: \\udc00 is half a character"):
         alpaca.read(str(tmp_path / "pool.json"))
     (tmp_path / "pool.json").write_text(json.dumps(pool(["\U0001f600", "\\ud800"])))
     assert alpaca.read(str(tmp_path / "pool.json"))["instruction"].tolist() == ["\U0001f600", "\\ud800"]

@@ -2,15 +2,8 @@
 
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
-from embeddings import reference_means
-
-from ballast import config, plugins
-from ballast.rows import content_id
+from ballast import config
 from ballast.runs import Run, as_is_path, from_path, measured, runs, seed
-from ballast.selection import Features
-from ballast.vectors import in_memory
 
 ROOT = Path(__file__).parents[2]
 
@@ -59,27 +52,6 @@ def test_a_run_is_measured_on_what_its_experiments_ask():
     assert asked["llama-2-7b/refusals/random/n50/t0"] == ["asr"]
     assert asked["llama-2-7b/safety/none/n0/t0"] == ["asr", "harm", "helpfulness", "over_refusal"]
     assert asked["llama-2-7b-chat/as-is"] == ["asr", "harm", "helpfulness", "over_refusal"]
-
-
-def test_what_a_sampler_says_of_its_seed_is_true():
-    features = features_of_a_pool()
-    options = {"multilabel": "first-taken", "centroid": "eligible"}
-    for name in plugins.names("samplers"):
-        sampler = plugins.load("samplers", name)
-        n = 0 if name == "none" else 10
-        picks = {tuple(sampler.select(*features, n, seed, options).ids) for seed in range(6)}
-        assert (len(picks) > 1) == sampler.SEEDED, name
-
-
-def features_of_a_pool():
-    """A pool of 112 rows with every behaviour and category, and random embeddings."""
-    ids = [content_id(str(number)) for number in range(112)]
-    draw = np.random.default_rng(0)
-    behaviour = pd.Series([f"T{number % 4 + 1}" for number in range(112)], index=ids)
-    categories = pd.Series([(number // 4 % 14,) for number in range(112)], index=ids)
-    embedding = in_memory(ids, draw.normal(size=(112, 8)))
-    references = reference_means(np.arange(14).repeat(3), draw.normal(size=(42, 8)))
-    return pd.DataFrame({"id": ids}), Features(behaviour, categories, embedding, references)
 
 
 def test_paths_lead_back_to_runs():

@@ -209,6 +209,16 @@ def test_the_order_of_rows_does_not_matter(sampler, pool, n, seed, order):
     assert shuffled == picked(sampler, pool, n, seed)
 
 
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_what_a_sampler_says_of_its_seed_is_true(sampler):
+    """A method's number of trials goes by it."""
+    pool = make_pool([(f"T{index % 4 + 1}", (index // 4 % 14,)) for index in range(4 * 14 * 2)])
+    # A draw at temperature 0 takes the highest.
+    warm = {"temperature": 1.0} if "temperature" in methods.declared_options("sampler", sampler) else {}
+    picks = {tuple(select(sampler, pool, 0 if sampler == "none" else 10, seed, **warm).ids) for seed in range(6)}
+    assert (len(picks) > 1) == plugins.load("samplers", sampler).SEEDED
+
+
 @pytest.mark.parametrize("sampler", [name for name in SAMPLERS if name != "none"])
 def test_a_rich_pool_fills_any_wish(sampler):
     pool = make_pool([(f"T{index % 4 + 1}", (index // 4 % 14,)) for index in range(4 * 14 * 2)])

@@ -79,8 +79,8 @@ ROWS = "results/bad/data/pools/own.parquet"
     [
         ([], "data: pool.json: no rows"),
         (
-            [{"instruction": "a", "response": "b"}],
-            "data: pool.json: no column 'output' (there are: instruction, response, input)",
+            [{"instruction": "a", "reply": "b"}],
+            "data: pool.json: no form that Ballast knows (there are: instruction, reply)",
         ),
         ([ROW, {**ROW, "output": None}], "data: pool.json: row 1: 'output' is missing or not text"),
         ([ROW, {**ROW, "output": "The Po."}, ROW], "data: pool.json: row 2 repeats row 0 (id "),

@@ -8,55 +8,6 @@ None is part of the default target: `snakemake cards` writes all cards, the path
 """
 
 
-def described(name, place):
-    """What a card says of a model or dataset; `hub` says whether its home is an id of the Hugging Face hub."""
-    source = study.sources.get(place.source)
-    if source:
-        home = source.hub or sources.page(source.model_dump())
-        said = {"home": home, "revision": source.revision, "licence": source.licence, "hub": bool(source.hub)}
-    elif place.world:
-        said = {"home": "the mini world", "revision": "-", "licence": "Apache-2.0, as Ballast", "hub": False}
-    else:
-        licence = getattr(place, "licence", None) or UNKNOWN
-        said = {"home": os.path.basename(place.path), "revision": "-", "licence": licence, "hub": False}
-    return {"name": name} | said
-
-
-def method_parts(name):
-    """A method's plug-ins and their options; of one that goes on from another's adapter, what that one says first."""
-    part = method(name)
-    before = {"of": part.of} | method_parts(part.of) if part.of else {}
-    kinds = ("transform",) if part.of else ("sampler", "filter", "trainer")
-    named = {kind: getattr(part, kind) for kind in kinds if getattr(part, kind)}
-    own = {f"{kind}.{option}": value for kind in named for option, value in part.options(kind).items()}
-    return before | named | own | ({"then": part.then} if part.then else {})
-
-
-def card_options(wildcards):
-    """What the config says of one run, for its card."""
-    run, part = run_of(wildcards), method(wildcards.sampler)
-    model = study.models[run.model]
-    scores = dict(zip(run_judgements(run.path), run_scores(run.path), strict=True))
-    measured_on = [(name, METRICS[name]["benchmark"], METRICS[name]["judge"]) for name in MEASURED[run.path]]
-    prompts = {"alpaca": f"the Alpaca template {model_template(model)}", "chat": "the model's own chat template"}
-    tasks = [described(part.then, study.tasks[part.then])] if part.then else []
-    said = {
-        "study": study.study,
-        "synthetic": study.synthetic,
-        "run": run.path,
-        "method": run.sampler,
-        "n": run.n,
-        "trial": run.trial,
-        "model": described(model.label or run.model, model),
-        "data": [described("base data", study.base), described(run.pool, study.pools[run.pool]), *tasks],
-        "parts": method_parts(run.sampler),
-        "prompt": prompts[model.prompt],
-        "training": study.training.model_dump(exclude={"trainer"}),
-        "metrics": [[name, benchmark, judge, scores[benchmark, judge]] for name, benchmark, judge in measured_on],
-    }
-    return as_json(said)
-
-
 rule card:
     input:
         settled,

@@ -70,3 +70,27 @@ def feature_files(needs, pool, model=None):
         "base-logprobs": {"base-logprobs": f"{logprobs}/base.parquet"},
     }
     return {name: path for need in needs for name, path in paths[need].items()}
+
+
+WARM_UP = f"{RESULTS}/features/{{model}}/warm_up"
+
+
+def warm_up_options(wildcards):
+    """The study's training options, for a short run that nothing is held out of."""
+    training = study.training.model_dump() | {"validation_rows": 0, "num_train_epochs": study.gradients.warm_up_epochs}
+    return as_json(training | prompt_options(study.models[wildcards.model]))
+
+
+def given_options(wildcards, *names):
+    """How a model is given rows and their responses, and the keys of `gradients` that are named."""
+    training = study.training.model_dump(include={"max_length", "dtype", "load_in_8bit"})
+    ours = study.gradients.model_dump(include={"batch_size", *names})
+    return as_json(training | ours | prompt_options(study.models[wildcards.model]))
+
+
+def rows_limit(wildcards):
+    """Of references some are drawn; of everything else all rows are taken."""
+    drawn = wildcards.rows == "references"
+    return options(
+        {"limit": str(study.gradients.reference_rows), "seed": str(seed(study.seed, "rows", 0))} if drawn else {}
+    )

@@ -6,35 +6,6 @@ Costs: the features of gradients.smk for one model and pool, then CPU seconds. N
 gradient_report`. It shows the model and pool of the experiments `behaviour` and `sampling`; a study needs one of them.
 """
 
-SHOWN = [grid for grid in (study.experiments.behaviour, study.experiments.sampling) if grid]
-FEATURES_SHOWN = ("behaviour", "category", "gradients", "base-gradients", "logprobs")
-
-
-def report_experiment():
-    """Both experiments as one, for the model and pool that the first of them names first."""
-    if not SHOWN:
-        raise BallastError("the gradient report shows experiments.behaviour and experiments.sampling; give one of them")
-    merged = {"models": SHOWN[0].models[:1], "pools": SHOWN[0].pools[:1], "trials": max(grid.trials for grid in SHOWN)}
-    for axis in ("samplers", "n"):
-        merged[axis] = list(dict.fromkeys(value for grid in SHOWN for value in getattr(grid, axis)))
-    return merged
-
-
-def report_features():
-    shown = report_experiment()
-    return feature_files(FEATURES_SHOWN, shown["pools"][0], shown["models"][0])
-
-
-def report_subsets():
-    """Of each sampler and n the subsets of its runs; not of methods that also change how a model is trained."""
-    shown, found = report_experiment(), {}
-    for run in RUNS:
-        part = method(run.sampler)
-        plain = not (part.filter or part.of or part.whole_pool) and part.trainer == study.training.trainer
-        if plain and run.n and [run.model] == shown["models"] and [run.pool] == shown["pools"]:
-            found.setdefault((run.sampler, run.n), set()).add(f"{RESULTS}/subsets/{subset(study, run)}.csv")
-    return [[*cell, sorted(files)] for cell, files in sorted(found.items())]
-
 
 rule gradient_report:
     input:

@@ -9,39 +9,6 @@ Every answer is kept at once in store/, as the judges' are: a pair of responses 
 """
 
 
-def pairwise_template(pairwise):
-    """The template that compares in words: the config's, else Ballast's own."""
-    return pairwise.template or sources.own_template("pairwise")
-
-
-def pairwise_inputs(wildcards):
-    """What is compared: the responses of the run and of its counterpart, or their scores; and who compares in words."""
-    pairwise = study.pairwise[wildcards.pairwise]
-    other = opponent(study, wildcards.run, pairwise.against, MEASURED)
-    if pairwise.by == "scores":
-        file = f"scores/{wildcards.benchmark}.{pairwise.judge}.parquet"
-    else:
-        file = "responses.parquet"
-    files = {"ours": f"{RESULTS}/runs/{wildcards.run}/{file}", "theirs": f"{RESULTS}/runs/{other}/{file}"}
-    if pairwise.by == "llm":
-        files |= {"model": language_model_files(pairwise.model), "template": pairwise_template(pairwise)}
-    return files
-
-
-def pairwise_options(name):
-    pairwise = study.pairwise[name]
-    if pairwise.by == "scores":
-        return as_json({"by": "scores", "direction": pairwise.direction})
-    model = json.loads(language_model_options(pairwise.model))
-    more = {"by": "llm", "template": pairwise_template(pairwise), "max_unparsable": pairwise.max_unparsable}
-    return as_json(model | more)
-
-
-def pairwise_code(name):
-    model = study.pairwise[name].model
-    return code_identity("pairwise", *([f"backends/{model.backend}"] if model else []))
-
-
 rule pairwise:
     input:
         settled,

@@ -27,6 +27,7 @@ EXPERIMENT = {
     "figures/categories": "sampling",
     "advice": "sampling",
     "trouble": "sampling",
+    "spent": "beyond",
 }
 # Table 3 and Figure 5 describe the pool that the samplers of Table 1 draw from.
 POOL = (study.experiments.sampling.pools if study.experiments.sampling else list(study.pools))[0]
