@@ -32,8 +32,11 @@ def study():
 
 def test_it_is_the_paper_study_but_for_sources_rows_n_trials_and_what_a_cpu_needs():
     paper, ours = (config.load(config.read(ROOT / f"config/{name}.yaml")) for name in ("paper", "rehearsal"))
-    for name, experiment in ours.experiments:
-        whole = getattr(paper.experiments, name)
+    for name, whole in paper.experiments:
+        experiment = getattr(ours.experiments, name)
+        if whole is None:
+            assert experiment is None, name
+            continue
         assert experiment == whole.model_copy(update={"trials": experiment.trials, "n": experiment.n})
         assert set(experiment.n) <= set(whole.n) and max(experiment.n) == max(whole.n)
     same = {"dtype", "packing", "per_device_train_batch_size"}
