@@ -22,7 +22,9 @@ def snakemake(folder: Path, *arguments: str) -> str:
 
 def pending(folder: Path, *arguments: str) -> dict[str, int]:
     """Jobs by rule that a dry run shows, but for the target and the barrier."""
-    found = re.findall(r"^(\w+) +(\d+)$", snakemake(folder, *arguments, "-n", "-q", "rules"), re.MULTILINE)
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    said = snakemake(folder, *arguments[:end], "-n", "-q", "rules", *arguments[end:])
+    found = re.findall(r"^(\w+) +(\d+)$", said, re.MULTILINE)
     return {name: int(number) for name, number in found if name not in ("all", "total", "settle")}
 
 
