@@ -9,8 +9,9 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from ballast import plugins, sections
+from ballast import fine_tuning, plugins
 from ballast.files import BallastError, read_text
+from ballast.fine_tuning import Gradients, Training
 from ballast.measuring import Metric, Metrics, OtherMetric, Pairwise
 from ballast.methods import Method, check, resolve
 from ballast.sections import (
@@ -20,7 +21,6 @@ from ballast.sections import (
     Experiment,
     Experiments,
     Generation,
-    Gradients,
     Judge,
     Labels,
     Model,
@@ -32,7 +32,6 @@ from ballast.sections import (
     Section,
     Source,
     Targets,
-    Training,
     World,
 )
 
@@ -85,7 +84,7 @@ class Study(Section):
     sampling: Sampling = Field(default_factory=Sampling, description="Options of the samplers.")
     training: Training = Field(default_factory=Training, description="Fine-tuning.")
     gradients: Gradients = Field(default_factory=Gradients, description="Gradients of single rows.")
-    methods: dict[Name, sections.Method] = Field({}, description="Samplers with other parts, by a name of your choice.")
+    methods: dict[Name, fine_tuning.Method] = Field({}, description="Samplers with other parts, by any name.")
     generation: Generation = Field(default_factory=Generation, description="Responses to benchmarks.")
     judges: dict[Name, Judge] = Field(description="Judges by plug-in name.")
     metrics: Metrics = Field(description="Which judge scores which benchmark.")

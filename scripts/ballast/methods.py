@@ -6,7 +6,7 @@ other parts in: a filter of the base data, another trainer, or a transform of th
 
 from dataclasses import dataclass, field
 
-from ballast import plugins, sections
+from ballast import fine_tuning, plugins
 from ballast.identity import constant
 
 NONE = "none"
@@ -73,7 +73,7 @@ class Method:
         return 0 if self.sampler == NONE else n
 
 
-def resolve(name: str, methods: dict[str, sections.Method], training: sections.Training) -> Method:
+def resolve(name: str, methods: dict[str, fine_tuning.Method], training: fine_tuning.Training) -> Method:
     """The method that a name stands for; a transform has the parts of the method whose adapter it takes."""
     section = methods.get(name)
     if section is None:
@@ -87,7 +87,7 @@ def resolve(name: str, methods: dict[str, sections.Method], training: sections.T
     return Method(name, section.sampler, section.trainer or training.trainer, section.filter, given=section.options)
 
 
-def check(methods: dict[str, sections.Method], training: sections.Training) -> None:
+def check(methods: dict[str, fine_tuning.Method], training: fine_tuning.Training) -> None:
     """Raise ValueError, with the place in the config, where a method is not one."""
     samplers = plugins.names("samplers")
     for name, section in methods.items():
@@ -109,7 +109,7 @@ def check(methods: dict[str, sections.Method], training: sections.Training) -> N
             check_value(f"{place}.options.{key}", value, known[key])
 
 
-def _check_of(name: str, methods: dict[str, sections.Method], samplers: list[str]) -> None:
+def _check_of(name: str, methods: dict[str, fine_tuning.Method], samplers: list[str]) -> None:
     seen = [name]
     while section := methods.get(seen[-1]):
         if section.of is None:

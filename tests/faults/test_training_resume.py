@@ -17,7 +17,7 @@ from preloaded import preloaded as preloaded_process
 
 from ballast import config, schemas
 from ballast.checkpoints import MARKER
-from ballast.sections import Training
+from ballast.fine_tuning import Training
 from ballast.sources import own_template
 
 pytestmark = pytest.mark.faults

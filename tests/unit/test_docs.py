@@ -15,7 +15,7 @@ from snakemake.cli import get_argument_parser
 
 from ballast import plugins
 from ballast.config import Study
-from ballast.sections import Method
+from ballast.fine_tuning import Method
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
