@@ -4,7 +4,7 @@ Rows are numbers and bits until they are picked: the ids of ten million rows are
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -117,6 +117,14 @@ def first(ids: list[str], n: int) -> Selection:
     """The first n ids; BallastError where there are fewer."""
     _enough(len(ids), n)
     return Selection(ids[:n], [None] * n)
+
+
+def by_embedding(pool: pd.DataFrame, features: Features, n: int, order: Callable) -> Selection:
+    """The rows that `order(units, n)` ranks, given the unit embeddings of the pool's rows by id, float64, [rows, dims]."""
+    ids = sorted(pool["id"])
+    units = features.embedding.units(features.embedding.find(ids))
+    ranked = order(units, min(n, len(ids)))
+    return first([ids[row] for row in ranked] if n <= len(ids) else ids, n)
 
 
 def by_category(pool: pd.DataFrame, features: Features, multilabel: str) -> np.ndarray:

@@ -13,7 +13,7 @@ import heapq
 import numpy as np
 
 from ballast.nearest import DIGITS
-from ballast.selection import Selection, first
+from ballast.selection import Selection, by_embedding
 
 NEEDS = ("embedding",)
 SEEDED = False
@@ -21,10 +21,7 @@ SEEDED = False
 
 def select(pool, features, n, seed, options) -> Selection:
     """The n rows in the order in which they are picked."""
-    ids = sorted(pool["id"])
-    units = features.embedding.units(features.embedding.find(ids))
-    order = _order(units, min(n, len(ids)))
-    return first([ids[row] for row in order] if n <= len(ids) else ids, n)
+    return by_embedding(pool, features, n, _order)
 
 
 def _order(units: np.ndarray, n: int) -> list[int]:
