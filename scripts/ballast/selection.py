@@ -120,7 +120,7 @@ def first(ids: list[str], n: int) -> Selection:
 
 
 def by_embedding(pool: pd.DataFrame, features: Features, n: int, order: Callable) -> Selection:
-    """The rows that `order(units, n)` ranks, given the unit embeddings of the pool's rows by id, float64, [rows, dims]."""
+    """The rows that `order(units, n)` ranks, given their unit embeddings by id: float64, rows x dimensions."""
     ids = sorted(pool["id"])
     units = features.embedding.units(features.embedding.find(ids))
     ranked = order(units, min(n, len(ids)))
