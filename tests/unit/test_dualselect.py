@@ -397,7 +397,7 @@ def test_a_score_that_is_no_number_publishes_nothing(model, rows, tmp_path, monk
         return found | {part: found[part] * float("nan")}
 
     monkeypatch.setattr(per_example, "rows_scores", broken)
-    with pytest.raises(BallastError, match=r"the score of reference row \d\d is not a number at step 1; lower training"):
+    with pytest.raises(BallastError, match=r"the score of reference row \d\d is not a number at step 1; lower"):
         dualselect.train(model, rows, TINY, 0, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
