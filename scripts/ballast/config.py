@@ -54,6 +54,9 @@ COMPAT = {
     },
 }
 
+# Experiments that show methods of one n, and of none.
+BEYOND = ("experiments.beyond", "experiments.checks")
+
 
 class Study(Section):
     """One config file."""
@@ -151,6 +154,10 @@ class Study(Section):
         for name in experiment.samplers:
             if name not in known:
                 raise ValueError(f"{place}: no sampler is called '{name}'{plugins.nearest(name, known)}")
+            # The paper's tables and figures are over n.
+            if name in self.methods and place not in BEYOND and not self.method(name).adds_rows:
+                elsewhere = " or ".join(BEYOND)
+                raise ValueError(f"{place}: '{name}' adds no safety examples, so it has no n; name it in {elsewhere}")
             if self.method(name).needs_pretrained:
                 for model in experiment.models:
                     _known(f"models.{model}.pretrained", self.models[model].pretrained, self.models)

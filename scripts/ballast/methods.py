@@ -49,6 +49,11 @@ class Method:
         return self.sampler == NONE and plugin_constant("trainer", self.trainer, "PICKS", False)
 
     @property
+    def adds_rows(self) -> bool:
+        """Whether it trains on safety examples, and so has an n."""
+        return self.whole_pool or self.sampler != NONE
+
+    @property
     def picker(self) -> str:
         """The name that its subsets go by: methods that ask a sampler for the same thing share them."""
         changed = set(self.given) & set(declared_options("sampler", self.sampler))

@@ -99,7 +99,7 @@ def _metrics(study: Study) -> dict[Run, set[str]]:
                 for pool in experiment.pools:
                     for sampler in experiment.samplers:
                         method = study.method(sampler)
-                        for n in experiment.n if method.whole_pool or method.sampler != NONE else [0]:
+                        for n in experiment.n if method.adds_rows else [0]:
                             for trial in range(_trials(experiment, method)):
                                 found.setdefault(Run(model, pool, sampler, n, trial), set()).update(experiment.metrics)
     return found

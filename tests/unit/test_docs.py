@@ -13,7 +13,7 @@ import pytest
 import yaml
 from snakemake.cli import get_argument_parser
 
-from ballast import plugins
+from ballast import config, plugins
 from ballast.config import Study
 from ballast.fine_tuning import Method
 
@@ -190,6 +190,13 @@ def test_each_yaml_block_has_keys_of_a_config(name):
         assert set(given) <= {*Study.model_fields, "extends"}, f"{name}: {set(given)}"
         for method in given.get("methods", {}).values():
             assert set(method) <= set(Method.model_fields)
+
+
+def test_the_methods_page_opens_with_a_config_that_mini_takes(tmp_path):
+    [block] = [block for block in blocks("docs/methods.md", "yaml") if "experiments:" in block]
+    (tmp_path / "mine.yaml").write_text(f"extends: {ROOT / 'config/mini.yaml'}\n{block}")
+    study = config.load(config.read(tmp_path / "mine.yaml"))
+    assert set(study.methods) < set(study.experiments.sampling.samplers)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -60,9 +60,54 @@ def test_methods_that_ask_a_sampler_for_the_same_share_its_subsets():
     }
 
 
-def test_a_method_without_a_sampler_has_one_n():
-    found = study({"mine": {"trainer": "sft"}}, ["mine"])
-    assert [run.n for run in runs(found)] == [0, 0]
-    assert subset(found, runs(found)[0]) == "safety/none/n0/t0"
+def beyond(methods: dict, samplers: list[str]):
+    """A study whose experiment `beyond` has these methods."""
+    raw = copy.deepcopy(MINI) | {"methods": methods}
+    grid = {"models": ["llama"], "pools": ["safety"], "n": [7, 14], "trials": 2}
+    raw["experiments"] = {"sampling": grid | {"samplers": ["random"]}, "beyond": grid | {"samplers": samplers}}
+    return config.load(raw)
+
+
+def test_a_method_without_safety_examples_has_no_n():
+    found = beyond({"mine": {"filter": "saft"}}, ["mine"])
+    mine = [run for run in runs(found) if run.sampler == "mine"]
+    assert mine == [Run("llama", "safety", "mine", 0, trial) for trial in range(2)]
+    assert subset(found, mine[0]) == "safety/none/n0/t0"
     assert trained(found) == runs(found)
-    assert runs(found)[0] == Run("llama", "safety", "mine", 0, 0)
+
+
+def test_where_n_is_shown_it_is_refused():
+    with pytest.raises(BallastError, match="experiments.sampling: 'mine' adds no safety examples.*experiments.beyond"):
+        study({"mine": {"filter": "saft"}}, ["random", "mine"])
+
+
+def test_a_transformed_run_is_trained_as_the_other_method_and_a_trainer_that_picks_has_no_subset():
+    methods = {"other": {"of": "random", "transform": "safe-lora"}, "whole": {"trainer": "dualselect"}}
+    raw = copy.deepcopy(MINI)
+    raw["models"]["llama"]["pretrained"] = "llama-base"
+    grid = {"models": ["llama"], "pools": ["safety"], "samplers": ["other", "whole"], "n": [7], "trials": 1}
+    found = config.load(raw | {"methods": methods, "experiments": {"sampling": grid}})
+    assert {run.sampler for run in trained(found)} == {"random", "whole"}
+    assert subset(found, Run("llama", "safety", "whole", 7, 0)) is None
+    with pytest.raises(BallastError, match="models.llama.pretrained: a method of the study needs it"):
+        config.load(copy.deepcopy(MINI) | {"methods": methods, "experiments": {"sampling": grid}})
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"rho": "much"}, "methods.mine.options.rho: a number is wanted, got 'much'"),
+        ({"rho": True}, "methods.mine.options.rho: a number is wanted, got True"),
+        ({"correction": "align"}, "methods.mine.options.correction: one of additive, projection, none is wanted"),
+        ({"warm_up": 1.5}, "methods.mine.options.warm_up: a whole number is wanted, got 1.5"),
+    ],
+)
+def test_an_option_of_the_wrong_kind_is_named(options, told):
+    with pytest.raises(BallastError, match=told):
+        study({"mine": {"trainer": "dualselect", "options": options}}, ["mine"])
+
+
+def test_methods_of_each_other_never_end():
+    circle = {name: {"of": of, "transform": "safe-lora"} for name, of in (("a", "b"), ("b", "a"))}
+    with pytest.raises(BallastError, match="methods.a.of: a of b of a, which never ends"):
+        study(circle, ["random"])
