@@ -35,7 +35,6 @@ SlurmctldLogFile={folder}/slurmctld.log
 SlurmdLogFile={folder}/slurmd.log
 MpiDefault=none
 ReturnToService=2
-KillWait=10
 MinJobAge=300
 ProctrackType=proctrack/cgroup
 TaskPlugin=task/affinity,task/cgroup

@@ -74,7 +74,7 @@ def test_every_table_and_figure_is_there(mini):
 def test_every_cell_has_three_seeds_and_few_unread_answers(mini):
     study = config.load(config.read(ROOT / "config/mini.yaml"))
     scores = read_parquet(ROOT / "results/mini/scores.parquet")
-    assert min(experiment.trials for _, experiment in study.experiments) >= 3
+    assert min(experiment.trials for _, experiment in study.experiments if experiment) >= 3
     assert (scores["answer_status"] == "unparsable").mean() < 0.01
     labels = read_parquet(ROOT / "results/mini/labels/safety/behaviour.parquet")
     truth = pd.read_csv(ROOT / "results/worlds/mini/data/safety_truth.csv")
