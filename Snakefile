@@ -70,7 +70,7 @@ rule all:
     input:
         TABLES,
         FIGURES,
-        rules.headline.output,
+        HEADLINE,
         rules.claims.output,
         COMPARISONS,
         ADVICE,

@@ -21,7 +21,7 @@ def main(arguments: argparse.Namespace) -> None:
     options = json.loads(arguments.options)
     found = bill(options)
     if options["gpu"]:
-        parts = report(options["study"], found)
+        parts = report(options["study"], found, options["priced_as_plain"])
     else:
         lines = [(line.rule, line.jobs, line.cluster_jobs) for line in (*found.lines, found.total)]
         parts = [
@@ -35,8 +35,8 @@ def main(arguments: argparse.Namespace) -> None:
         print(text)
 
 
-def report(study: str, found: Bill) -> list[str]:
-    """The bill's parts, in the order of reading."""
+def report(study: str, found: Bill, names: list[str]) -> list[str]:
+    """The bill's parts, in the order of reading; `names`: plug-ins whose jobs it takes for plain training."""
     total, cpu = found.total, found.lines[-1]
     rows = [
         (line.rule, line.jobs, line.cluster_jobs, line.work, line.startup, 100 * line.share)
@@ -52,7 +52,7 @@ def report(study: str, found: Bill) -> list[str]:
         f"{study}: what it costs on L40S GPUs, one a job",
         table(rows, ["rule", "jobs", "cluster jobs", "work, GPU-h", "start-up, GPU-h", "start-up, %"]),
         "Start-up is what a GPU is held for before and after its real work. A pair that several runs hold is judged\n"
-        "once: the bill is without that saving, and without what is finished already.",
+        "once: the bill is without that saving, and without what is finished already." + as_plain(names),
         compared("whole study, GPU-h", [*found.lines[:-1], total, each_run(total, runs)]),
         compared("a run on every benchmark, GPU-h", [*found.run, added("total", found.run)]),
         "The authors: the same rows and prompts as their code works, without start-up; how they labelled is unknown.\n"
@@ -80,6 +80,12 @@ def report(study: str, found: Bill) -> list[str]:
             ["rate", "value", "unit", "mark", "for", "source"],
         ),
     ]
+
+
+def as_plain(names: list[str]) -> str:
+    if not names:
+        return ""
+    return f"\nTaken for plain training, which they are not: {', '.join(names)}; docs/methods.md has their CPU seconds."
 
 
 def each_run(total: Line, runs: int) -> Line:

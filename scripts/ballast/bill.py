@@ -12,7 +12,8 @@ from dataclasses import dataclass, fields, replace
 from ballast.prices import RATES, Authors, Limit, Prices, Rate, Stage, known_rows
 
 # The lines of the bill, in the order of the data flow.
-ORDER = ("rewrite", "behaviour", "category", "train", "generate", "judge")
+BEFORE_RUNS = ("warm_up", "gradients", "logprobs", "filter")
+ORDER = ("rewrite", "behaviour", "category", *BEFORE_RUNS, "train", "generate", "judge", "pairwise")
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,12 @@ def bill(options: dict) -> Bill:
     """
     engines, groups = options["engines"], options["groups"]
     labels = [Stage(rule, engines[rule], (pool,)) for rule, pools in options["labels"].items() for pool in pools]
+    features = [
+        Stage(job["rule"], engines[f"train {job['model']}"], (job["dataset"],), limit=job["limit"])
+        for job in options["before_runs"]
+    ]
     runs = [(run["jobs"], stages(run, engines)) for run in options["runs"]]
-    jobs = [(1, stage) for stage in labels] + [(number, stage) for number, run in runs for stage in run]
+    jobs = [(1, stage) for stage in labels + features] + [(number, stage) for number, run in runs for stage in run]
     counts = Counter()
     for number, stage in jobs:
         counts[stage.rule, stage.about] += number
@@ -108,9 +113,11 @@ def bill(options: dict) -> Bill:
         loads = 1 / together if kept(stage, groups) else 1
         return (prices.cluster_job() + together * (prices.work(stage) + prices.start(stage, loads))) / 3600
 
-    before = max(map(lasts, labels), default=0)
+    longest = {rule: max((lasts(stage) for stage in features if stage.rule == rule), default=0) for rule in BEFORE_RUNS}
+    gradients = longest["warm_up"] + longest["gradients"]
+    before = max([*map(lasts, labels), gradients, longest["logprobs"], longest["filter"]])
     chain = before + max((sum(slowest(run, lasts).values()) for _, run in runs), default=0)
-    gigabytes = prices.disk(runs)
+    gigabytes = prices.disk(jobs)
     ways = {"authors": authors.used, "ours": prices.used, "limit": limit.used}
     rates = {name: (rate, [way for way, used in ways.items() if name in used]) for name, rate in RATES.items()}
     rates = {name: found for name, found in rates.items() if found[1]}
@@ -136,12 +143,13 @@ def widest(runs: list[dict]) -> dict:
 
 
 def stages(run: dict, engines: dict) -> list[Stage]:
-    """GPU jobs of one run; `run`: model, n (None for a model as it is), wanted ([benchmark, judge] pairs)."""
+    """GPU jobs of one run; `run`: model, n (None where nothing is trained), wanted ([benchmark, judge] pairs)."""
     names = [f"benchmarks/{benchmark}" for benchmark, _ in run["wanted"]]
     judged = [(name, judge) for name, (_, judge) in zip(names, run["wanted"], strict=True) if judge in engines]
     train = [] if run["n"] is None else [Stage("train", engines[f"train {run['model']}"], ("base",), run["n"])]
-    generate = Stage("generate", engines[f"generate {run['model']}"], tuple(sorted(set(names))))
-    return [*train, generate, *(Stage("judge", engines[judge], (name,), about=judge) for name, judge in judged)]
+    generate = [Stage("generate", engines[f"generate {run['model']}"], tuple(sorted(set(names))))] if names else []
+    rules = {judge: "pairwise" if engines[judge]["compares"] else "judge" for _, judge in judged}
+    return [*train, *generate, *(Stage(rules[judge], engines[judge], (name,), about=judge) for name, judge in judged)]
 
 
 def slowest(run: list[Stage], lasts: Callable[[Stage], float]) -> dict[str, float]:
@@ -154,7 +162,7 @@ def slowest(run: list[Stage], lasts: Callable[[Stage], float]) -> dict[str, floa
 
 def kept(stage: Stage, groups: dict[str, tuple[str, int]]) -> bool:
     """Whether the jobs of a cluster job load their model once: judgements, where the judge's name is in its group's."""
-    return stage.rule == "judge" and "{judge}" in groups.get(stage.rule, ("", 1))[0]
+    return f"{{{stage.rule}}}" in groups.get(stage.rule, ("", 1))[0]
 
 
 def _place(key: tuple[str, str]) -> tuple[int, str]:
@@ -164,13 +172,13 @@ def _place(key: tuple[str, str]) -> tuple[int, str]:
 def cluster_jobs(counts: dict[tuple[str, str], int], groups: dict[str, tuple[str, int]]) -> dict[tuple[str, str], int]:
     """Cluster jobs by rule and judge; `groups`: a rule's group, and how many of its parts make one cluster job.
 
-    A group whose name holds `{judge}` is one a judge.
+    A group whose name holds `{judge}` or `{pairwise}` is one a judge.
     A run's train and judge jobs that share the group of its generate job are parts of that one's cluster job: 0.
     """
     found, seen = {}, Counter()
     for (rule, about), number in counts.items():
         group, size = groups.get(rule, ("", 1))
-        group = group.replace("{judge}", about)
+        group = group.replace(f"{{{rule}}}", about)
         if rule in ("train", "judge") and group and groups.get("generate", (None, 1))[0] == group:
             number = 0
         # By the sum so far, since a cluster job may hold the last job of one line and the first of the next.

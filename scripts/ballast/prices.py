@@ -89,13 +89,15 @@ RATES = {
 @dataclass(frozen=True)
 class Stage:
     """One job on a GPU: what runs it (gigabytes or None, backend, batch_size, words, beams, eight_bit), the datasets
-    it reads, the number of safety rows it trains on, and what its line says beside the rule's name."""
+    it reads, the number of safety rows it trains on, what its line says beside the rule's name, and how many rows of a
+    dataset it reads at most (None: all)."""
 
     rule: str
     engine: dict
     datasets: tuple[str, ...]
     n: int = 0
     about: str = ""
+    limit: int | None = None
 
 
 def known_rows(name: str, dataset: dict) -> tuple[int, str]:
@@ -155,8 +157,10 @@ class Prices:
     def work(self, stage: Stage) -> float:
         """Seconds of a job's own work."""
         engine, rate = stage.engine, self.rate
-        if stage.rule == "train":
+        if stage.rule in ("train", "filter"):
             return self._training(engine, stage.n)
+        if stage.rule in ("warm_up", "gradients", "logprobs"):
+            return self._features(stage)
         if stage.rule in ("behaviour", "category"):
             written = rate("judge" if stage.rule == "behaviour" else "category")
             return self._answering(engine, self.rows[stage.datasets[0]], rate("safety row"), 0, written)
@@ -171,8 +175,10 @@ class Prices:
                 seconds += self._answering(engine, self.rows[name], prompt, self.rate_of("cached", name), response)
             else:
                 written = rate("judge") if engine["words"] else 0
-                read = self.template(stage) + prompt + response
-                seconds += self._answering(engine, self.rows[name], read, 0, written)
+                # Who compares reads two responses, in both orders.
+                shown = 2 if engine["compares"] else 1
+                read = self.template(stage) + prompt + shown * response
+                seconds += self._answering(engine, shown * self.rows[name], read, 0, written)
         return seconds
 
     def template(self, stage: Stage) -> float:
@@ -182,15 +188,46 @@ class Prices:
     def _training(self, engine: dict, n: int) -> float:
         """Seconds of all epochs over base data and `n` safety rows; held-out rows are read once an epoch."""
         options, rate = self.options["training"], self.rate
-        base, limit = self.rows["base"], options["max_length"]
-        tokens = base * min(rate("base row"), limit) + n * min(rate("safety row"), limit)
+        base = self.rows["base"]
+        tokens = self._tokens("base", base) + (self._tokens("pools", n) if n else 0)
         held_out = options["validation_rows"] / (base + n)
-        padding = 1 if options["packing"] else rate("padding")
-        large = options["per_device_train_batch_size"] * rate("base row") * padding >= LARGE
-        share = rate("8 bits" if options["load_in_8bit"] else "large batches" if large else "small batches")
         flop = (1 - held_out) * rate("training") + held_out * rate("reading")
-        passes = options["num_train_epochs"] * tokens * padding
-        return passes * flop * self.weights(engine) / 2 / (rate("peak") * share)
+        packed, together = options["packing"], options["per_device_train_batch_size"]
+        return self._passing(engine, options["num_train_epochs"] * tokens, flop, packed, together)
+
+    def _features(self, stage: Stage) -> float:
+        """Seconds of a warm-up, or of a pass over a dataset that takes gradients or log-probabilities."""
+        [name] = stage.datasets
+        tokens = self._tokens(name, self.read(stage))
+        if stage.rule == "warm_up":
+            packed, together = (
+                self.options["training"]["packing"],
+                self.options["training"]["per_device_train_batch_size"],
+            )
+            tokens *= self.options["gradients"]["warm_up_epochs"]
+        else:
+            packed, together = False, self.options["gradients"]["batch_size"]
+        flop = self.rate("reading" if stage.rule == "logprobs" else "training")
+        return self._passing(stage.engine, tokens, flop, packed, together)
+
+    def read(self, stage: Stage) -> int:
+        """How many rows of its dataset a job reads."""
+        known = self.rows[stage.datasets[0]]
+        return known if stage.limit is None else min(known, stage.limit)
+
+    def _tokens(self, dataset: str, rows: int) -> float:
+        return rows * min(
+            self.rate("base row" if dataset == "base" else "safety row"), self.options["training"]["max_length"]
+        )
+
+    def _passing(self, engine: dict, tokens: float, flop: float, packed: bool, together: int) -> float:
+        """Seconds of passes over so many tokens, at `flop` FLOP a parameter and token, `together` rows at a time."""
+        rate = self.rate
+        padding = 1 if packed else rate("padding")
+        large = together * rate("base row") * padding >= LARGE
+        in_8_bits = self.options["training"]["load_in_8bit"]
+        share = rate("8 bits" if in_8_bits else "large batches" if large else "small batches")
+        return tokens * padding * flop * self.weights(engine) / 2 / (rate("peak") * share)
 
     def _answering(self, engine: dict, prompts: int, length: float, cached: float, written: float) -> float:
         """Seconds to read `prompts` prompts of `length` tokens, a part of them `cached`, and to write to each."""
@@ -211,20 +248,22 @@ class Prices:
             step, written = max(step, least), max(written, engine["longest"])
         return seconds + prompts / together * written * step
 
-    def disk(self, runs: list[tuple[int, list[Stage]]]) -> dict[str, float]:
-        """Gigabytes of adapters, responses and scores, and of what is fetched."""
+    def disk(self, jobs: list[tuple[int, Stage]]) -> dict[str, float]:
+        """Gigabytes of adapters, responses, scores and gradients, and of what is fetched; labels are small."""
         lora = self.options["training"]["lora"]
         adapter = self.rate("adapter") * lora["r"] / 8 * len(lora["target_modules"]) / 2
         found = Counter()
-        for number, run in runs:
-            for stage in run:
-                answers = {name: number * self.rows[name] for name in stage.datasets}
-                if stage.rule == "train":
-                    found["adapters"] += number * adapter
-                elif stage.rule == "generate":
-                    found["responses"] += sum(answers[name] * self.rate_of("stored", name) for name in answers)
-                else:
-                    found["scores"] += sum(answers.values()) * self.rate("score")
+        for number, stage in jobs:
+            answers = {name: number * self.rows[name] for name in stage.datasets}
+            if stage.rule == "train":
+                found["adapters"] += number * adapter
+            elif stage.rule == "generate":
+                found["responses"] += sum(answers[name] * self.rate_of("stored", name) for name in answers)
+            elif stage.rule in ("judge", "pairwise"):
+                found["scores"] += sum(answers.values()) * self.rate("score")
+            elif stage.rule == "gradients":
+                # In float16.
+                found["gradients"] += 2 * self.options["gradients"]["dimensions"] * self.read(stage)
         return {name: size / 1e9 for name, size in found.items()} | {"sources": self.options["fetched"]}
 
 

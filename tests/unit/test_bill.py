@@ -10,7 +10,7 @@ from ballast.files import BallastError, write_parquet
 from ballast.prices import MARKS, RATES
 
 SEVEN_B = {"gigabytes": 14, "backend": "vllm", "batch_size": 256, "words": True, "beams": 1, "longest": 0}
-SEVEN_B |= {"eight_bit": False}
+SEVEN_B |= {"eight_bit": False, "compares": False}
 TRANSFORMERS = SEVEN_B | {"backend": "transformers"}
 
 
@@ -27,6 +27,8 @@ OPTIONS = {
         {"model": "m", "n": None, "wanted": [["xstest", "wildguard"]], "jobs": 1},
     ],
     "labels": {},
+    "before_runs": [],
+    "gradients": {"dimensions": 1000, "batch_size": 16, "warm_up_epochs": 2},
     "engines": {"train m": TRANSFORMERS, "generate m": SEVEN_B, "wildguard": SEVEN_B},
     "datasets": {"base": dataset(1000), "benchmarks/xstest": dataset(100, "xstest")},
     "cpu_jobs": {"sample": 4, "scores": 1},
@@ -101,6 +103,52 @@ def test_labels_have_no_authors_hours():
     labels = {"engines": OPTIONS["engines"] | {"behaviour": SEVEN_B}, "labels": {"behaviour": ["base"]}}
     line = bill(options(**labels)).lines[0]
     assert (line.rule, line.authors) == ("behaviour", 0) and line.work > line.limit > 0
+
+
+def test_features_and_filters_are_those_computed_by_hand():
+    wanted = {
+        "warm_up": ("base", 500),
+        "gradients": ("base", 250),
+        "logprobs": ("pools/safety", None),
+        "filter": ("base", None),
+    }
+    jobs = [{"rule": rule, "model": "m", "dataset": data, "limit": rows} for rule, (data, rows) in wanted.items()]
+    datasets = OPTIONS["datasets"] | {"pools/safety": dataset(2000, "alpaca")}
+    found = bill(options(before_runs=jobs, datasets=datasets))
+    lines = {line.rule: line for line in found.lines}
+    # Two passes over 500 rows are one over the 1,000 of a training; log-probabilities are half of gradients' FLOP. Rows
+    # that nobody packs are padded.
+    trained = lines["train"].work / 2
+    assert lines["warm_up"].work == pytest.approx(trained) == lines["filter"].work
+    assert lines["gradients"].work == pytest.approx(1.45 / 4 * trained)
+    assert lines["logprobs"].work == pytest.approx(1.45 * 139 / 160 * trained)
+    assert [line.rule for line in found.lines] == [*wanted, "train", "generate", "judge wildguard", "CPU rules"]
+    assert found.gigabytes["gradients"] == pytest.approx(250 * 1000 * 2 / 1e9)
+    # Gradients wait for the warm-up, and every run for both.
+    before = sum(lines[rule].total for rule in ("warm_up", "gradients"))
+    assert found.chain == pytest.approx(bill(options()).chain + before)
+
+
+def test_who_compares_reads_two_responses_in_both_orders():
+    both = [["xstest", "better"], ["xstest", "wildguard"]]
+    engines = OPTIONS["engines"] | {"better": SEVEN_B | {"compares": True}}
+    groups = {"pairwise": ("comparing_{pairwise}", 2)}
+    found = bill(options(runs=[{"model": "m", "n": 0, "wanted": both, "jobs": 3}], engines=engines, groups=groups))
+    lines = {line.rule: line for line in found.lines}
+    line = lines["pairwise better"]
+    assert (line.jobs, line.cluster_jobs) == (3, 2) and lines["judge wildguard"].jobs == 3
+    # 200 askings of 50 + 2 x 90 tokens, 10 tokens each to write with caches of 240 tokens.
+    assert 3600 * line.work == pytest.approx(3 * (6.469 + 0.589), rel=1e-3)
+
+
+def test_an_adapter_that_nobody_measures_is_trained_and_asked_nothing():
+    found = bill(options(runs=[{"model": "m", "n": 5, "wanted": [], "jobs": 2}, *OPTIONS["runs"]]))
+    assert {line.rule: line.jobs for line in found.lines} == {
+        "train": 4,
+        "generate": 3,
+        "judge wildguard": 3,
+        "CPU rules": 5,
+    }
 
 
 def test_a_single_run_is_of_the_commonest_model_with_most_rows_on_every_benchmark():

@@ -102,24 +102,47 @@ def test_the_example_of_a_dry_run_on_a_cluster_is_what_it_shows(cold):
     assert counts((ROOT / "docs/cluster.md").read_text()) == cold("paper")
 
 
+def test_a_study_without_samplers_beside_each_other_has_what_the_rest_shows(tmp_path):
+    experiments = {name: None for name in config.read(ROOT / "config/mini.yaml")["experiments"]}
+    experiments["behaviour"] = {
+        "models": ["llama"],
+        "pools": ["safety"],
+        "samplers": ["t1", "t2"],
+        "n": [14],
+        "trials": 1,
+    }
+    given = ["--configfile", with_mini(tmp_path, experiments=experiments, as_is=[])]
+    done = snakemake("--dry-run", "--quiet", "rules", *given, folder=tmp_path)
+    found = counts(done.stdout)
+    assert (found["train"], found["figure"], found["table"]) == (2, 2, 1), done.stderr
+    assert {"claims", "explore"} <= set(found) and not {"headline", "advice", "trouble"} & set(found)
+    done = snakemake("--dry-run", *given, "--", "results/mini/headline.txt", folder=tmp_path)
+    assert done.returncode != 0
+    assert "headline shows experiments.sampling, which the config leaves out" in done.stdout + done.stderr
+
+
 def test_the_doctor_is_a_target_of_its_own(tmp_path):
     (tmp_path / "config").symlink_to(ROOT / "config")
     done = snakemake("doctor", "--dry-run", "--configfile", ROOT / "config/paper.yaml", folder=tmp_path)
     assert counts(done.stdout) == {"doctor": 1, "total": 1}, "the doctor waits for nothing"
 
 
-@pytest.mark.parametrize("name", ["mini", "paper"])
+@pytest.mark.parametrize("name", ["mini", "paper", "beyond", "checks"])
 def test_the_bill_counts_the_jobs_that_would_run(tmp_path, cold, name):
     (tmp_path / "config").symlink_to(ROOT / "config")
-    given, dry = ["--configfile", ROOT / f"config/{name}.yaml"], cold(name)
+    given, dry = ["--configfile", ROOT / f"config/{name}.yaml"], cold(name).copy()
     done = snakemake("bill", "--groups", "judge=judging", "--group-components", "judging=8", *given, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     # Rule, jobs, cluster jobs.
     lines = re.findall(r"^(\w+(?: [\w-]+)?) +([\d,]+) +([\d,]+)(?: |$)", done.stdout, re.MULTILINE)
     lines = {rule: (int(jobs.replace(",", "")), int(clusters.replace(",", ""))) for rule, jobs, clusters in lines}
     judging = [lines[rule] for rule in lines if rule.startswith("judge ")]
-    assert {rule: lines[rule][0] for rule in ("behaviour", "category", "train", "generate")}.items() <= dry.items()
-    assert [sum(column) for column in zip(*judging, strict=True)] == [dry["judge"], math.ceil(dry["judge"] / 8)]
+    for same in ("train_selecting", "train_on"):
+        dry["train"] += dry.get(same, 0)
+    asked = ("behaviour", "category", "warm_up", "gradients", "logprobs", "filter", "train", "generate")
+    assert {rule: lines[rule][0] for rule in asked if rule in lines}.items() <= dry.items()
+    if name != "checks":  # There a rule judges too, which is no line.
+        assert [sum(column) for column in zip(*judging, strict=True)] == [dry["judge"], math.ceil(dry["judge"] / 8)]
     assert len(judging) == 4
     # `all` is no job of anyone's.
     assert lines["total"][0] == dry["total"] - 1

@@ -15,7 +15,7 @@ def gigabytes(place):
 
 def engine(place, backend="transformers", **how):
     """What the bill knows of a model and of how it is run."""
-    usual = {"batch_size": 1, "words": True, "beams": 1, "longest": 0, "eight_bit": False}
+    usual = {"batch_size": 1, "words": True, "beams": 1, "longest": 0, "eight_bit": False, "compares": False}
     return usual | {"gigabytes": gigabytes(place), "backend": backend} | how
 
 
@@ -37,7 +37,8 @@ def engines():
             found[stage] = engine(model, model.backend, batch_size=model.batch_size, longest=longest)
     for name, pairwise in study.pairwise.items():
         if pairwise.model and not pairwise.model.endpoint:
-            found[name] = engine(pairwise.model, pairwise.model.backend, batch_size=pairwise.model.batch_size)
+            how = {"batch_size": pairwise.model.batch_size, "compares": True}
+            found[name] = engine(pairwise.model, pairwise.model.backend, **how)
     decoding = {"beams": 4 if generation.decoding == "beam4" else 1, "eight_bit": generation.load_in_8bit}
     decoding |= {"batch_size": generation.batch_size, "longest": generation.max_new_tokens}
     for name, model in study.models.items():
@@ -58,18 +59,45 @@ def labelled():
 
 
 def like_runs():
-    """The runs as the bill tells them apart, and how many there are of each."""
+    """The runs as the bill tells them apart, and how many there are of each; n is None where nothing is trained."""
     found = {}
-    for path in MEASURED:
+    for path in sorted({*MEASURED, *(run.path for run in TRAINED)}):
         run = from_path(path)
-        like = (run.model, None if run.sampler == AS_IS else run.n, tuple(run_judgements(path)))
+        n = None if run.sampler in (AS_IS, *TRANSFORMED) else run.n
+        like = (run.model, n, tuple(run_judgements(path)) if path in MEASURED else ())
         found[like] = found.get(like, 0) + 1
     return [{"model": model, "n": n, "wanted": wanted, "jobs": jobs} for (model, n, wanted), jobs in found.items()]
 
 
+def before_runs():
+    """What a model is asked before any run: features that plug-ins read, and filters of the base data."""
+    files = {
+        file
+        for run in TRAINED
+        for file in feature_files(method(run.sampler).reads, run.pool, run.model).values()
+        if file.startswith(f"{RESULTS}/features/")
+    }
+    found = set()
+    for place in files:
+        model, kind, *rows = os.path.splitext(os.path.relpath(place, f"{RESULTS}/features"))[0].split("/")
+        limit = study.gradients.reference_rows if rows == ["references"] else None
+        found.add((kind, model, "/".join(rows), limit))
+        if kind == "gradients":
+            found.add(("warm_up", model, "base", study.gradients.warm_up_rows))
+    found = [dict(zip(("rule", "model", "dataset", "limit"), each)) for each in sorted(found, key=str)]
+    filters = [os.path.relpath(file, f"{RESULTS}/kept").split("/")[0] for file in KEPT]
+    return found + [{"rule": "filter", "model": model, "dataset": "base", "limit": None} for model in filters]
+
+
+def priced_as_plain():
+    """The plug-ins beside the plain trainer whose jobs the bill takes for plain training."""
+    trainers = {method(run.sampler).trainer for run in TRAINED} - {"sft"}
+    return sorted(trainers | {method(name).filter for name in FILTERING})
+
+
 def world_models():
     """The models of the mini world that the study reads, and those that they start from."""
-    places = [*study.models.values(), *study.judges.values(), study.labels.category_model]
+    places = [*models_used(), *study.judges.values(), study.labels.category_model]
     places += [study.rewriting and study.rewriting.model, *COMPARING]
     names = {place.world for place in places if place and place.world}
     names |= {sources.WORLD_JUDGES.get(name) or name for name in names}
@@ -78,12 +106,18 @@ def world_models():
 
 def cpu_jobs():
     """The jobs of the default target that ask no model on a GPU, by rule."""
-    loaded, embedded, references = engines(), needing("embedding"), bool(needing("references"))
+    loaded, embedded, embedded_references = engines(), needing("embedding"), bool(needing("references"))
     if study.labels.category == "cossim" and needing("category"):
-        embedded, references = embedded | needing("category"), True
+        embedded, embedded_references = embedded | needing("category"), True
     unloaded = {stage: len(pools) for stage, pools in labelled().items() if stage not in loaded}
     unloaded["judge"] = sum(run["jobs"] for run in like_runs() for _, judge in run["wanted"] if judge not in loaded)
-    world = {"world_data": 1, "world_tokenizer": 1, "world_model": len(world_models())}
+    asked = set(sources.WORLD_CHECKS) & {data.world for _, data in DATASETS.values()}
+    world = {
+        "world_data": 1,
+        "world_checks": int(bool(asked)),
+        "world_tokenizer": 1,
+        "world_model": len(world_models()),
+    }
     return {
         **(world if sources.in_world(study) else {}),
         **unloaded,
@@ -92,16 +126,15 @@ def cpu_jobs():
         + len(study.benchmarks)
         + len({method(name).then for name in TRAINED_ON})
         + len({run.pool for run in RUNS} | {POOL})
-        + references,
-        "embed": len(embedded) + references,
+        + (embedded_references or bool(needing("reference-gradients"))),
+        "embed": len(embedded) + embedded_references,
         "sample": len(SUBSETS),
-        "filter": len(KEPT),
         "transform": sum(run.sampler in TRANSFORMED for run in RUNS),
         "settle": 1,
         "scores": 1,
         "table": len(TABLES) // 3,
         "figure": len(FIGURES) // 4,
-        "headline": 1,
+        "headline": int(bool(HEADLINE)),
         "claims": 1,
         "comparison": len(COMPARISONS) // 2,
         "advice": int(bool(ADVICE)),
@@ -147,11 +180,14 @@ def bill_options():
         "gpu": not study.synthetic,
         "runs": like_runs(),
         "labels": {stage: names for stage, names in labels.items() if stage in loaded},
+        "before_runs": before_runs(),
+        "priced_as_plain": priced_as_plain(),
         "engines": loaded,
         "datasets": {name: dataset_facts(name) for name in DATASETS},
         "cpu_jobs": cpu_jobs(),
         "groups": groups(),
         "training": study.training.model_dump(),
+        "gradients": study.gradients.model_dump(),
         "generation": study.generation.model_dump(),
         "fetched": sum(study.sources[name].gigabytes or 0 for name in sources.used(study)),
     }

@@ -274,6 +274,8 @@ def artefact_options(artefact, runs_shown=None):
     Its experiment is that of EXPERIMENT, or `runs_shown`: models, pools, samplers, n, trials.
     """
     experiment = getattr(study.experiments, EXPERIMENT.get(artefact, ""), None)
+    if artefact in EXPERIMENT and not (experiment or runs_shown):
+        raise BallastError(f"{artefact} shows experiments.{EXPERIMENT[artefact]}, which the config leaves out")
     labels = study.labels
     everything = {
         "study": study.study,

@@ -8,7 +8,7 @@ Costs: CPU seconds. `snakemake --report report.html` puts figures and pages into
 ABOUT = expand("{results}/about/{name}.md", results=RESULTS, name=("methods", "config", "software"))
 # Each document of the report: its category there, and its title.
 DOCUMENTS = {
-    "headline.txt": ("Start here", "Headline"),
+    **({"headline.txt": ("Start here", "Headline")} if HEADLINE else {}),
     **({"advice.md": ("Start here", "Advice")} if ADVICE else {}),
     **({"trouble.md": ("Start here", "Signatures of trouble")} if TROUBLE else {}),
     **({"checks.md": ("Beyond the paper", "Checks")} if CHECKS else {}),

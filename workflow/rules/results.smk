@@ -145,10 +145,13 @@ rule headline:
         mem_mb=4000,
         runtime=10,
     params:
-        options=artefact_options("headline"),
+        options=lambda wildcards: artefact_options("headline"),
         code=code_identity("headline"),
     message:
         "Write the headline"
     shell:
         "stage headline --record {params.code} {output:q} --"
         " --options {params.options:q} --scores {input.scores:q} --out {output.text:q} &> {log:q}"
+
+
+HEADLINE = rules.headline.output if available("headline") else []

@@ -21,14 +21,18 @@ BARRIER = f"{RESULTS}/settled.txt"
 UNSETTLED = [] if os.path.exists(BARRIER) else BARRIER
 
 
-def before_training():
-    """The files made by this workflow that rules behind the barrier read."""
+def models_used():
+    """The models that runs are of, are measured as they are, or that a transform compares with."""
     names = {*study.as_is, *(run.model for run in RUNS)}
     aligned_from = {study.models[run.model].pretrained for run in RUNS if method(run.sampler).needs_pretrained}
-    models = [study.models[name] for name in sorted({*names, *aligned_from})]
+    return [study.models[name] for name in sorted({*names, *aligned_from})]
+
+
+def before_training():
+    """The files made by this workflow that rules behind the barrier read."""
     world = [
         file
-        for place in (*models, *filter(is_model, study.judges.values()), *COMPARING)
+        for place in (*models_used(), *filter(is_model, study.judges.values()), *COMPARING)
         if place.world
         for file in model_files(place)
     ]
