@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ballast import data_card, export, plugins, schemas
+from ballast import data_card, export, forms, plugins, schemas
 from ballast.files import BallastError, digest, read_parquet, write_csv, write_json, write_text
 from ballast.results import pool_map
 from ballast.results.style import save, styled
@@ -33,8 +33,9 @@ def main(arguments: argparse.Namespace) -> None:
     write_text(out / "subset.jsonl", export.json_lines([record for _, record in records]))
     ids = rows.assign(row=[number for number, _ in records])
     write_csv(out / "ids.csv", ids[["rank", "id", "row", "behaviour", "category"]].astype({"category": "Int8"}))
-    write_json(out / "dataset_info.json", export.dataset_info(options["name"], form, records[0][1]))
-    write_text(out / "README.md", data_card.text(card(arguments, options, form), rows, pool))
+    first = records[0][1]
+    write_json(out / "dataset_info.json", export.dataset_info(options["name"], form, first))
+    write_text(out / "README.md", data_card.text(card(arguments, options, form, first), rows, pool))
     said = [f"Study {options['study']}, pool {options['pool']}, {options['sampler']}.", *options["notes"]]
     with styled():
         figure = pool_map.draw(pool, subset["id"], (plane["explained_x"][0], plane["explained_y"][0]), said)
@@ -54,14 +55,15 @@ def labels(arguments: argparse.Namespace, ids: pd.Series) -> pd.DataFrame:
     return known
 
 
-def card(arguments: argparse.Namespace, options: dict, form) -> data_card.Card:
+def card(arguments: argparse.Namespace, options: dict, form: forms.Form, record: dict) -> data_card.Card:
     rule = (plugins.load("samplers", options["plugin"]).__doc__ or options["plugin"]).strip().splitlines()[0]
     about = [
         *options["about"],
         ("file's SHA-256", digest(arguments.source) if arguments.source else "made by the study"),
         ("subset's SHA-256", digest(arguments.subset)),
     ]
-    return data_card.Card(options["sampler"], options["pool"], rule, options["licence"], about, options["notes"], form)
+    said = (options["sampler"], options["pool"], rule, options["licence"], about, options["notes"])
+    return data_card.Card(*said, form, record)
 
 
 if __name__ == "__main__":

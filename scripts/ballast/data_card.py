@@ -31,6 +31,7 @@ class Card:
     about: Sequence[tuple[str, str]]
     notes: Sequence[str]
     form: forms.Form
+    record: dict
 
 
 def text(card: Card, rows: pd.DataFrame, pool: pd.DataFrame) -> str:
@@ -45,7 +46,7 @@ def text(card: Card, rows: pd.DataFrame, pool: pd.DataFrame) -> str:
         parts += ["## Behaviours\n", _behaviours(rows, pool)]
     if pool["category"].notna().any():
         parts += ["## Harm categories\n", _categories(rows, pool), _shortfall(rows)]
-    parts += ["## Loading\n", _loading(card.form)]
+    parts += ["## Loading\n", _loading(card.form, card.record)]
     parts.append("`ids.csv`: rank, id, number in the pool's file (from 0), labels. `pool.png`: where the rows lie.\n")
     parts += ["## To know\n", "".join(f"- {note}\n" for note in card.notes)] if card.notes else []
     return "\n".join(parts)
@@ -90,8 +91,8 @@ def _shortfall(rows: pd.DataFrame) -> str:
     return f"Short of the even share of {share} rows, which others filled: category {said}.\n"
 
 
-def _loading(form: forms.Form) -> str:
-    shaped = for_trl(form)
+def _loading(form: forms.Form, record: dict) -> str:
+    shaped = for_trl(form, record)
     mapped = f"rows = rows{shaped}  # for TRL\n" if shaped else ""
     columns = ", ".join(f"{part} in `{column}`" for part, column in form.columns.items())
     return (

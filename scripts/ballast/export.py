@@ -60,24 +60,45 @@ def dataset_info(name: str, form: forms.Form, record: dict) -> dict:
     if form.name != forms.MESSAGES:
         columns = {FACTORY[part]: column for part, column in form.columns.items()}
         return {name: {"file_name": "subset.jsonl", "columns": columns}}
-    chat = record[form.columns["messages"]]
-    keys = {key for message in chat for key in message} if isinstance(chat, list) else set()
-    role, content = (next((key for key in names if key in keys), names[0]) for names in (forms.ROLE, forms.CONTENT))
-    spoken = {forms.ROLES.get(str(message.get(role)).lower()): message.get(role) for message in chat if keys}
-    tags = {"role_tag": role, "content_tag": content}
-    tags |= {f"{who}_tag": spoken.get(who, who) for who in ("user", "assistant", "system")}
+    role, content, names = _spoken(form, record)
+    tags = {"role_tag": role, "content_tag": content} | {f"{who}_tag": name for who, name in names.items()}
     columns = {"messages": form.columns["messages"]}
     return {name: {"file_name": "subset.jsonl", "formatting": "sharegpt", "columns": columns, "tags": tags}}
 
 
-def for_trl(form: forms.Form) -> str:
-    """What turns the loaded rows into a shape that TRL trains on; empty where they have one."""
+def _spoken(form: forms.Form, record: dict) -> tuple[str, str, dict[str, str]]:
+    """The keys of a chat's role and content, and what user, assistant and system are called there."""
+    chat = record[form.columns["messages"]]
+    chat = chat if isinstance(chat, list) else []
+    keys = {key for message in chat for key in message}
+    role, content = (next((key for key in names if key in keys), names[0]) for names in (forms.ROLE, forms.CONTENT))
+    said = {forms.ROLES.get(str(message.get(role)).lower()): message.get(role) for message in chat}
+    return role, content, {who: said.get(who, who) for who in ("user", "assistant", "system")}
+
+
+def for_trl(form: forms.Form, record: dict) -> str:
+    """What makes of the loaded rows, which are like `record`, a shape that TRL trains on; empty where they have one."""
     columns = dict(form.columns)
     if form.name == forms.MESSAGES:
-        return "" if columns["messages"] == "messages" else f'.rename_column("{columns["messages"]}", "messages")'
+        return _chats_for_trl(columns["messages"], *_spoken(form, record))
     prompt = f'row["{columns["instruction"]}"]'
     if "input" in columns:
         prompt = f'"\\n".join(filter(None, [{prompt}, row["{columns["input"]}"]]))'
     elif (columns["instruction"], columns["output"]) == ("prompt", "completion"):
         return ""
     return f'.map(lambda row: {{"prompt": {prompt}, "completion": row["{columns["output"]}"]}})'
+
+
+def _chats_for_trl(column: str, role: str, content: str, names: dict[str, str]) -> str:
+    others = {name: who for who, name in names.items() if name != who}
+    if (role, content) == ("role", "content") and not others:
+        return "" if column == "messages" else f'.rename_column("{column}", "messages")'
+    spoken = f'message["{role}"]'
+    if others:
+        # TRL renames keys of such chats by itself, but not who speaks, and chat templates know no `human`.
+        spoken = f"{json.dumps(others)}.get({spoken}, {spoken})"
+    message = f'{{"role": {spoken}, "content": message["{content}"]}}'
+    return (
+        f'.map(\n    lambda row: {{"messages": [{message} for message in row["{column}"]]}},\n'
+        f'    remove_columns="{column}",\n)'
+    )

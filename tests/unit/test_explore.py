@@ -54,6 +54,18 @@ def test_each_response_stands_beside_its_own_prompt_and_score(tmp_path):
         assert read_back(found, 1, place) == (one, prompt, f"Yes {number}.", number / 4)
 
 
+def test_a_metric_beyond_the_four_stands_beside_them(tmp_path):
+    section = {"benchmark": "i-alpaca", "judge": "helpful-rm", "label": "Wins", "unit": "%", "factor": 100.0}
+    others = {"better": section | {"direction": "higher"}}
+    runs = {"m/p/random/n7/t0": [row(number, "Yes.", number / 2, benchmark="i-alpaca") for number in (0, 1)]}
+    found = collect(tmp_path, runs, metrics=METRICS | others)
+    assert [metric["name"] for metric in found["metrics"]] == [*METRICS, "better"]
+    shown = found["metrics"][-1]
+    assert (shown["label"], shown["judge"], shown["lower"], "at" in shown) == ("Wins", "helpful-rm", False, False)
+    assert sorted(found["runs"][0]["parts"][0]["scores"]["better"]) == [0, 0.5]
+    assert "Wins: judge helpful-rm on i-alpaca; no verdict, a number alone." in found["notes"]
+
+
 def test_a_text_that_many_runs_gave_stands_once(tmp_path):
     found = collect(tmp_path, RUNS)
     assert sorted(text for text in found["texts"] if "bread" not in text) == sorted(

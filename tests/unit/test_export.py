@@ -1,11 +1,15 @@
 """Exported subsets: rows as in the pool's file, in rank order, in each form; the card, the plane and the picture."""
 
 import argparse
+import functools
 import json
+import re
 
+import datasets
 import numpy as np
 import pandas as pd
 import pytest
+import trl
 import yaml
 
 import export as stage
@@ -87,10 +91,31 @@ def test_rows_are_those_of_the_file_in_rank_order(pool):
     assert len(pd.read_json(out / "subset.jsonl", lines=True)) == 28
 
 
-def test_the_hubs_library_loads_the_folder(pool):
-    datasets = pytest.importorskip("datasets", reason="the library `datasets` is no part of the environment")
-    out = written(pool[1])
-    assert len(datasets.load_dataset(str(out), split="train")) == 28
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """The hub's library keeps what it loads here."""
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+
+
+def test_the_hubs_library_loads_the_folder(pool, cache):
+    assert len(datasets.load_dataset(str(written(pool[1])), split="train")) == 28
+
+
+def test_what_the_card_says_trains_with_trl(pool, model, cache, tmp_path, monkeypatch):
+    """Its code as it stands, in the export's folder, on a tiny model; only that there is no GPU is told to TRL."""
+    monkeypatch.chdir(written(pool[1]))
+    given = trl.SFTConfig(use_cpu=True, bf16=False, max_steps=2, report_to="none")
+    monkeypatch.setattr(trl, "SFTTrainer", functools.partial(trl.SFTTrainer, args=given))
+    [code] = re.findall(r"```python\n(.*?)```", (tmp_path / "out/README.md").read_text(), re.DOTALL)
+    said = {"model": model}
+    exec(code, said)
+    trainer = said["trainer"]
+    text = trainer.processing_class.decode(trainer.train_dataset[0]["input_ids"])
+    asked, answered = f"Ask {pool[2][0]}.", f"{pool[2][0]}."
+    # As chat templates know the speakers, whatever the pool's file calls them.
+    assert f"[user] {asked}\n[assistant] Answer" in text if pool[0] == "messages" else asked in text
+    assert answered in text.split(asked)[1]
+    assert np.isfinite(trainer.train().training_loss)
 
 
 def test_llama_factory_is_told_the_columns(pool):
@@ -108,15 +133,21 @@ def test_llama_factory_is_told_the_columns(pool):
 
 def test_the_shape_for_trl_is_code_that_works(pool):
     name, folder, _ = pool
-    code = export.for_trl(forms.understand(folder / "pool.jsonl").form)
+    code = export.for_trl(forms.understand(folder / "pool.jsonl").form, MADE[name](0))
     if name == "prompt-completion":
         assert code == ""
     elif name == "messages":
-        assert code == '.rename_column("conversations", "messages")'
+        assert code.endswith('remove_columns="conversations",\n)')
     else:
         shaped = eval(code.removeprefix(".map(").removesuffix(")"))(MADE[name](5) | {"input": "It rains."})
         asked = "Ask 5.\nIt rains." if name == "alpaca" else "Ask 5."
         assert shaped == {"prompt": asked, "completion": "Answer 5."}
+
+
+def test_chats_that_trl_knows_are_left_as_they_are():
+    chat = [{"role": "user", "content": "Ask."}, {"role": "assistant", "content": "Answer."}]
+    for column, code in (("messages", ""), ("chat", '.rename_column("chat", "messages")')):
+        assert export.for_trl(forms.Form(forms.MESSAGES, {"messages": column}), {column: chat}) == code
 
 
 def test_the_card_counts_and_tells_the_shortfall(pool):

@@ -99,7 +99,7 @@ def test_the_package_needs_little_and_its_extras_name_what_the_pinned_environmen
     needed = {re.match(r"[\w.-]+", line)[0] for line in PROJECT["dependencies"]}
     assert needed == CORE
     pinned = re.findall(r"(?m)^([\w.-]+)==", (ROOT / "envs/requirements.in").read_text())
-    tools = {"pytest", "playwright", "hypothesis", "snakefmt", "ruff"}
+    tools = {"pytest", "playwright", "hypothesis", "datasets", "trl", "snakefmt", "ruff"}
     assert needed | extras() == {name.lower() for name in pinned} - tools
 
 

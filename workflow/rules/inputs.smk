@@ -303,14 +303,16 @@ def claims_options():
 
 def page_options():
     """The part of the config that explore.html shows."""
+    metrics = study.metrics.model_dump() | other_metrics()
+    judges = sorted({metric["judge"] for metric in metrics.values()} & set(study.judges))
     shown = {
         "study": study.study,
         "synthetic": study.synthetic,
         "redact": study.redact,
         "runs": list(MEASURED),
-        "metrics": study.metrics.model_dump(),
+        "metrics": metrics,
         "model_labels": {name: model.label or name for name, model in study.models.items()},
-        "stand_ins": stand_ins([metric.judge for _, metric in study.metrics]),
+        "stand_ins": stand_ins(judges) | comparing_stand_ins(),
     }
     return as_json(shown)
 

@@ -14,8 +14,9 @@ from ballast.categories import CATEGORIES, title
 from ballast.files import BallastError, read_parquet
 from ballast.judging import PARSED
 from ballast.results import metrics, style
-from ballast.results.metrics import METRICS, VERDICTS
+from ballast.results.metrics import METRICS, VERDICTS, Metric
 from ballast.results.names import AS_IS, NONE, RANDOM, REFERENCES, in_order, short_label
+from ballast.results.others import metric_of
 from ballast.runs import Run, from_path
 
 CHARACTERS = 40_000_000  # of texts in a file; a browser opens as much within seconds
@@ -30,7 +31,7 @@ class Options:
     synthetic: bool
     redact: bool
     runs: list[str]  # folders below runs/
-    metrics: dict[str, dict[str, str]]  # metric -> benchmark, judge
+    metrics: dict[str, dict]  # the four -> benchmark, judge; the others -> their sections
     model_labels: dict[str, str]
     stand_ins: dict[str, str] = field(default_factory=dict)  # judge -> the sentence that says what stands for it
 
@@ -85,7 +86,7 @@ def collect(options: Options, results: str, scores_path: str, characters: int = 
         "kept": kept,
         "notes": _notes(options, prompts, kept),
         "benchmarks": [{"name": name, "prompts": int((prompts["benchmark"] == name).sum())} for name in benchmarks],
-        "metrics": [_metric(name, options, benchmarks) for name in METRICS if name in options.metrics],
+        "metrics": [_metric(name, options, benchmarks) for name in _names(options)],
         "categories": [title(category) for category in range(len(CATEGORIES))],
         "models": {
             name: options.model_labels.get(name, name) for name in dict.fromkeys(key.model for key in keys.values())
@@ -180,8 +181,17 @@ def _short(score: float) -> float | int:
     return int(score) if score == int(score) else round(score, DECIMALS)
 
 
+def _names(options: Options) -> list[str]:
+    """The four, then the others: the first one of a benchmark sorts its prompts."""
+    return [name for name in METRICS if name in options.metrics] + sorted(options.metrics.keys() - METRICS.keys())
+
+
+def _about(name: str, options: Options) -> Metric:
+    return METRICS.get(name) or metric_of(name, options.metrics[name])
+
+
 def _metric(name: str, options: Options, benchmarks: list[str]) -> dict:
-    metric, verdict, chosen = METRICS[name], VERDICTS.get(name), options.metrics[name]
+    metric, verdict, chosen = _about(name, options), VERDICTS.get(name), options.metrics[name]
     place = benchmarks.index(chosen["benchmark"]) if chosen["benchmark"] in benchmarks else None
     words = {"flagged": verdict.flagged, "passed": verdict.passed, "at": verdict.at} if verdict else {}
     about = {"name": name, "label": metric.label, "lower": metric.direction == "lower", "scale": metric.unit != "%"}
@@ -257,13 +267,13 @@ def _notes(options: Options, prompts: pd.DataFrame, kept: int) -> list[str]:
             )
     if options.synthetic:
         said.append(f"{options.study} is a synthetic study: tiny models and a made language; it shows the workflow.")
-    for name, chosen in options.metrics.items():
-        verdict = VERDICTS.get(name)
+    for name in _names(options):
+        verdict, metric, chosen = VERDICTS.get(name), _about(name, options), options.metrics[name]
         line = "; no verdict, a number alone"
         if verdict:
-            scale = METRICS[name].unit != "%"
+            scale = metric.unit != "%"
             line = f"; {verdict.flagged} " + (
                 f"from {verdict.at:g} up, the middle of its scale: our line" if scale else "where it says so"
             )
-        said.append(f"{METRICS[name].label}: judge {chosen['judge']} on {chosen['benchmark']}{line}.")
+        said.append(f"{metric.label}: judge {chosen['judge']} on {chosen['benchmark']}{line}.")
     return said + [text.replace("`", "") for text in options.stand_ins.values()]
