@@ -118,7 +118,7 @@ def _place(key: str, given: str, sources: dict) -> str:
 def _hub_source(given: str, key: str) -> dict:
     """The entry of `sources` for an id of the hub, pinned to its newest revision."""
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
+    from huggingface_hub.errors import RepositoryNotFoundError
 
     identity, _, file = given.partition(":")
     kind = "model" if key == "model" else "dataset"
@@ -126,7 +126,7 @@ def _hub_source(given: str, key: str) -> dict:
         found = HfApi().repo_info(identity, repo_type=kind, revision="main")
     except RepositoryNotFoundError:
         raise BallastError(f"the hub shows no {kind} {identity}; correct the id, or set HF_TOKEN") from None
-    except (HfHubHTTPError, OSError) as error:
+    except Exception as error:  # errors of its HTTP client too, which pass through the hub's library
         raise BallastError(
             f"{identity}: the hub could not be asked ({type(error).__name__}); go online, or give a copy here"
         ) from None

@@ -96,3 +96,7 @@ def test_ids_of_the_hub_are_pinned(tmp_path):
         done = command("init", "other", "--pool", given, folder=tmp_path, **there)
         assert done.returncode == 1 and f"ballast: {said}" in done.stderr, done.stderr
     server.shutdown()
+    server.server_close()
+    done = command("init", "other", "--pool", "us/rows", folder=tmp_path, **there)
+    said = "ballast: us/rows: the hub could not be asked (ConnectError); go online, or give a copy here\n"
+    assert (done.returncode, done.stderr) == (1, said), "nobody answers"
