@@ -14,9 +14,8 @@ from ballast.categories import CATEGORIES, title
 from ballast.files import BallastError, read_parquet
 from ballast.judging import PARSED
 from ballast.results import metrics, style
-from ballast.results.metrics import METRICS, VERDICTS, Metric
+from ballast.results.metrics import METRICS, VERDICTS, Metric, metric_of
 from ballast.results.names import AS_IS, NONE, RANDOM, REFERENCES, in_order, short_label
-from ballast.results.others import metric_of
 from ballast.runs import Run, from_path
 
 CHARACTERS = 40_000_000  # of texts in a file; a browser opens as much within seconds

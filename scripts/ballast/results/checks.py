@@ -9,9 +9,8 @@ import pandas as pd
 
 from ballast.results import metrics, statistics
 from ballast.results.markup import DECIMALS, MISSING, markdown, pipe_table, plus_minus
-from ballast.results.metrics import METRICS, Metric
+from ballast.results.metrics import METRICS, Metric, metric_of
 from ballast.results.names import BEHAVIOURS, NONE, RANDOM, REFERENCES, UNKNOWN, in_order, short_label
-from ballast.results.others import metric_of
 from ballast.results.statistics import Estimate
 
 BOTH = (

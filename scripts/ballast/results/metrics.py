@@ -70,6 +70,11 @@ VERDICTS = {
 }
 
 
+def metric_of(name: str, section: dict) -> Metric:
+    """A metric beyond the four, as its section of the config gives it."""
+    return Metric(name, **{key: section[key] for key in ("label", "unit", "benchmark", "factor", "direction")})
+
+
 def read_scores(path: str) -> pd.DataFrame:
     """Read scores.parquet, one row per (run, benchmark prompt, judge): the columns of schemas.SCORES.
 

@@ -9,7 +9,7 @@ from ballast import schemas
 from ballast.files import BallastError
 from ballast.results import metrics, notes
 from ballast.results.markup import DECIMALS, MISSING, Cell, Table, plus_minus
-from ballast.results.metrics import CELL, Metric
+from ballast.results.metrics import CELL, metric_of
 from ballast.results.names import in_order, sampler_label
 from ballast.results.options import Options
 from ballast.runs import from_path
@@ -110,11 +110,6 @@ def pairwise(options: Options, paths: Sequence[str]) -> Table:
     ]
     columns = ["l"] * (1 + len(said)) + ["c"] * 7
     return Table("Comparisons", caption, header, body, sentences, data.round(6), columns)
-
-
-def metric_of(name: str, section: dict) -> Metric:
-    """A metric as the config's section gives it."""
-    return Metric(name, **{key: section[key] for key in ("label", "unit", "benchmark", "factor", "direction")})
 
 
 def _cells(scores: pd.DataFrame, name: str, section: dict) -> pd.DataFrame:
