@@ -8,6 +8,7 @@ import pytest
 from ballast.bill import bill, cluster_jobs, widest
 from ballast.files import BallastError, write_parquet
 from ballast.prices import MARKS, RATES
+from bill import as_plain
 
 SEVEN_B = {"gigabytes": 14, "backend": "vllm", "batch_size": 256, "words": True, "beams": 1, "longest": 0}
 SEVEN_B |= {"eight_bit": False, "compares": False}
@@ -139,6 +140,10 @@ def test_who_compares_reads_two_responses_in_both_orders():
     assert (line.jobs, line.cluster_jobs) == (3, 2) and lines["judge wildguard"].jobs == 3
     # 200 askings of 50 + 2 x 90 tokens, 10 tokens each to write with caches of 240 tokens.
     assert 3600 * line.work == pytest.approx(3 * (6.469 + 0.589), rel=1e-3)
+
+
+def test_what_is_priced_as_plain_training_is_named():
+    assert ": dualselect, seal;" in as_plain(["dualselect", "seal"]) and as_plain([]) == ""
 
 
 def test_an_adapter_that_nobody_measures_is_trained_and_asked_nothing():

@@ -81,12 +81,12 @@ def spent_logs():
 
 def feature_logs(file):
     """The logs of the jobs behind a feature that a model says; none of another feature."""
-    place = os.path.relpath(file, RESULTS).split("/")
-    if place[0] != "features":
+    said = model_feature(file)
+    if said is None:
         return []
-    _, model, kind, *rows = place
+    model, kind, rows = said
     warm_up = [log_of("warm_up", model)] if kind == "gradients" else []
-    return [*warm_up, log_of(kind, os.path.splitext(os.path.join(model, *rows))[0])]
+    return [*warm_up, log_of(kind, f"{model}/{rows}")]
 
 
 def log_of(stage, place):

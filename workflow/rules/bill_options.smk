@@ -71,17 +71,10 @@ def like_runs():
 
 def before_runs():
     """What a model is asked before any run: features that plug-ins read, and filters of the base data."""
-    files = {
-        file
-        for run in TRAINED
-        for file in feature_files(method(run.sampler).reads, run.pool, run.model).values()
-        if file.startswith(f"{RESULTS}/features/")
-    }
+    files = {file for run in TRAINED for file in feature_files(method(run.sampler).reads, run.pool, run.model).values()}
     found = set()
-    for place in files:
-        model, kind, *rows = os.path.splitext(os.path.relpath(place, f"{RESULTS}/features"))[0].split("/")
-        limit = study.gradients.reference_rows if rows == ["references"] else None
-        found.add((kind, model, "/".join(rows), limit))
+    for model, kind, rows in filter(None, map(model_feature, files)):
+        found.add((kind, model, rows, study.gradients.reference_rows if rows == "references" else None))
         if kind == "gradients":
             found.add(("warm_up", model, "base", study.gradients.warm_up_rows))
     found = [dict(zip(("rule", "model", "dataset", "limit"), each)) for each in sorted(found, key=str)]

@@ -72,6 +72,12 @@ def feature_files(needs, pool, model=None):
     return {name: path for need in needs for name, path in paths[need].items()}
 
 
+def model_feature(file):
+    """Model, kind and dataset of a file that holds what a model says of rows; None of another feature."""
+    place, *model_kind_rows = os.path.splitext(os.path.relpath(file, RESULTS))[0].split("/", 3)
+    return model_kind_rows if place == "features" else None
+
+
 WARM_UP = f"{RESULTS}/features/{{model}}/warm_up"
 
 
