@@ -28,8 +28,8 @@ from device import DEVICE, SIZES, Size, draw_rows, drawn_lengths, free, llama, m
 from peft import LoraConfig, get_peft_model
 from training import Clock, Variant, training_arguments
 
-from ballast import packing, per_example
 from ballast.trainers import dualselect
+from ballast.training import packing, per_example
 
 SPEED = f"rows_per_{'s' if DEVICE.type == 'cuda' else 'cpu_s'}"
 COUNTS = (100, 500, 2483)

@@ -11,8 +11,8 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from transformers import AutoModelForSequenceClassification, DebertaV2Config, GenerationConfig, PreTrainedTokenizerFast
 
+from ballast.asking.decoding import BEAMS
 from ballast.backends import transformers as backend
-from ballast.decoding import BEAMS
 
 REPEATS = 3
 NAME = str(DTYPE).removeprefix("torch.")

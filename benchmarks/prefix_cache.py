@@ -29,10 +29,10 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
+from ballast.asking.decoding import within_limit
+from ballast.asking.prompts import PromptTemplate, prompt_ids
 from ballast.backends import transformers, vllm
-from ballast.decoding import within_limit
 from ballast.files import BallastError, read_json
-from ballast.prompts import PromptTemplate, prompt_ids
 from ballast.readers import salad_attack
 
 SALAD = "salad/attack_enhanced_sub500.restart.json"

@@ -35,9 +35,10 @@ from threadpoolctl import threadpool_limits
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
-from ballast import nearest, plugins, vectors  # noqa: E402
-from ballast.nearest import bits  # noqa: E402
-from ballast.selection import Features  # noqa: E402
+from ballast import plugins  # noqa: E402
+from ballast.picks import nearest, vectors  # noqa: E402
+from ballast.picks.nearest import bits  # noqa: E402
+from ballast.picks.selection import Features  # noqa: E402
 
 CATEGORIES = 14
 OPTIONS = {"multilabel": "first-taken", "centroid": "eligible"}
@@ -158,10 +159,10 @@ def embedding(size: Size, chosen: argparse.Namespace) -> Iterator[dict]:
     import torch
     from transformers.utils import logging
 
-    from ballast import embedding as ours
+    from ballast.data.rows import pair_text
+    from ballast.picks import embedding as ours
     from ballast.readers import alpaca
-    from ballast.rows import pair_text
-    from ballast.sections import Embedding
+    from ballast.study.sections import Embedding
 
     torch.set_num_threads(1)
     logging.disable_progress_bar()

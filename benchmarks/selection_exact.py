@@ -15,7 +15,7 @@ import pyarrow as pa
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
-from ballast.selection import rarest_first, round_robin  # noqa: E402
+from ballast.picks.selection import rarest_first, round_robin  # noqa: E402
 
 CATEGORIES = 14
 

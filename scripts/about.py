@@ -1,21 +1,21 @@
 """Write what the report says of a study beside its numbers.
 
-about.py --config JSON --out-methods F --out-config F --out-software F
+methods_text.py --config JSON --out-methods F --out-config F --out-software F
 """
 
 import argparse
 import json
 
-from ballast.config import Study
 from ballast.files import write_text
-from ballast.results import about
+from ballast.results import methods_text
+from ballast.study.config import Study
 
 
 def main(arguments: argparse.Namespace) -> None:
     study = Study.model_validate(json.loads(arguments.config))
-    write_text(arguments.out_methods, about.methods(study))
-    write_text(arguments.out_config, about.config(study))
-    write_text(arguments.out_software, about.software())
+    write_text(arguments.out_methods, methods_text.methods(study))
+    write_text(arguments.out_config, methods_text.config(study))
+    write_text(arguments.out_software, methods_text.software())
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ accept.py --report F.md --findings F.json [--out F.txt]
 
 import argparse
 
-from ballast import inspection
+from ballast.data import inspection
 from ballast.files import read_json, read_text, write_text
 
 

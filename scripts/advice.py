@@ -12,8 +12,8 @@ from ballast.files import write_csv, write_text
 from ballast.results.advice import advise, narrowed, table
 from ballast.results.advice_figure import draw
 from ballast.results.advice_words import sentences, to_markdown
-from ballast.results.options import parse_options
 from ballast.results.style import METADATA, save, styled
+from ballast.study.artefacts import parse_options
 
 
 def main(arguments: argparse.Namespace) -> None:

@@ -12,13 +12,14 @@ import sys
 
 import pandas as pd
 
-from ballast import features, schemas
-from ballast.annotation import read_sheet
+from ballast import schemas
+from ballast.asking.judging import PARSED
 from ballast.files import BallastError, write_csv, write_text
-from ballast.judging import PARSED
-from ballast.nearest import highest
+from ballast.labels.annotation import read_sheet
+from ballast.picks import features
+from ballast.picks.nearest import highest
 from ballast.results import agreement, notes
-from ballast.results.options import Options
+from ballast.study.artefacts import Options
 
 NOTES = [
     "Kappa is Cohen's: 1 is perfect agreement, 0 is what chance gives; — where both give one and the same answer "

@@ -8,8 +8,9 @@ import sys
 
 import pandas as pd
 
-from ballast import features, schemas
-from ballast.annotation import draw, write_guide, write_sheet
+from ballast import schemas
+from ballast.labels.annotation import draw, write_guide, write_sheet
+from ballast.picks import features
 
 
 def main(arguments: argparse.Namespace) -> None:

@@ -9,9 +9,9 @@ import json
 import sys
 
 from ballast import schemas
-from ballast.judging import judge_pairs
+from ballast.asking.judging import judge_pairs
+from ballast.data.rows import pairs_to_judge
 from ballast.labels.behaviour import behaviour
-from ballast.rows import pairs_to_judge
 
 
 def main(arguments: argparse.Namespace) -> None:

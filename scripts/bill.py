@@ -10,9 +10,9 @@ from dataclasses import replace
 
 from tabulate import tabulate
 
-from ballast.bill import Bill, Line, added, bill
 from ballast.files import write_text
-from ballast.prices import MARKS
+from ballast.running.bill import Bill, Line, added, bill
+from ballast.running.prices import MARKS
 
 GPUS = (8, 16, 32)
 

@@ -3,14 +3,14 @@
 card.py --adapter FILE --config FILE --log FILE --base ROWS.parquet --pool ROWS.parquet [--subset FILE] [--kept FILE]
         --options JSON --out README.md
 
-`options` is what the config says of the run (`ballast.cards.Card`).
+`options` is what the config says of the run (`ballast.training.cards.Card`).
 """
 
 import argparse
 import json
 
-from ballast import cards
 from ballast.files import digest, read_json, write_text
+from ballast.training import cards
 
 FILES = ("adapter", "config", "base", "pool")
 PERHAPS = ("subset", "kept")

@@ -10,11 +10,12 @@ import sys
 
 import pandas as pd
 
-from ballast import features, schemas
-from ballast.judging import PARSED, UNPARSABLE, check_readable
+from ballast import schemas
+from ballast.asking.judging import PARSED, UNPARSABLE, check_readable
+from ballast.data.rows import pairs_to_judge
 from ballast.labels import category_llm
-from ballast.nearest import highest
-from ballast.rows import pairs_to_judge
+from ballast.picks import features
+from ballast.picks.nearest import highest
 
 
 def main(arguments: argparse.Namespace) -> None:

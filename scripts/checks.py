@@ -9,7 +9,7 @@ import json
 from ballast import schemas
 from ballast.files import write_text
 from ballast.results import metrics
-from ballast.results.checks import Options, document
+from ballast.results.next_checks import Options, document
 
 
 def main(arguments: argparse.Namespace) -> None:

@@ -9,7 +9,7 @@ from ballast.files import write_csv, write_text
 from ballast.published import tables
 from ballast.results.comparison import compare, to_markdown
 from ballast.results.metrics import read_scores
-from ballast.results.options import parse_options
+from ballast.study.artefacts import parse_options
 
 
 def main(arguments: argparse.Namespace) -> None:

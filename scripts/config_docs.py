@@ -1,4 +1,4 @@
-"""Write config/README.md and config/schema.json from ballast/config.py: `python scripts/config_docs.py`."""
+"""Write config/README.md and config/schema.json from ballast/study/config.py: `python scripts/config_docs.py`."""
 
 import json
 from pathlib import Path
@@ -6,15 +6,15 @@ from pathlib import Path
 from pydantic_core import PydanticUndefined
 
 from ballast import plugins
-from ballast.config import Section, Study, section_class
 from ballast.files import write_text
-from ballast.methods import KINDS, plugin_constant
+from ballast.study.config import Section, Study, section_class
+from ballast.study.methods import KINDS, plugin_constant
 
 CONFIG = Path(__file__).parents[1] / "config"
 WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false"}
 HEAD = """# Every key of a config
 
-Generated from `scripts/ballast/config.py` by `python scripts/config_docs.py`; a test keeps the two alike.
+Generated from `scripts/ballast/study/config.py` by `python scripts/config_docs.py`; a test keeps the two alike.
 
 A study is one YAML file here: `mini.yaml` is the default, another is chosen with
 `snakemake --configfile config/<study>.yaml`. A file that begins with `extends: mini.yaml` holds only what differs.

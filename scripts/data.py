@@ -13,9 +13,10 @@ import sys
 
 import pandas as pd
 
-from ballast import overlap, plugins, schemas
+from ballast import plugins, schemas
+from ballast.data import overlap
+from ballast.data.rows import PAIR, content_id, pairs_to_judge, with_ids
 from ballast.files import BallastError
-from ballast.rows import PAIR, content_id, pairs_to_judge, with_ids
 
 
 def main(arguments: argparse.Namespace) -> None:

@@ -8,8 +8,8 @@ import json
 
 from tabulate import tabulate
 
-from ballast.doctor import PROBLEM, examine
 from ballast.files import BallastError
+from ballast.running.doctor import PROBLEM, examine
 
 
 def main(arguments: argparse.Namespace) -> None:

@@ -5,10 +5,10 @@ embed.py --pairs ROWS.parquet --model minilm|DIR --batch-size N --out EMBEDDING.
 
 import argparse
 
-from ballast import vectors
-from ballast.embedding import embed
+from ballast.data.rows import pair_text
 from ballast.files import read_parquet
-from ballast.rows import pair_text
+from ballast.picks import vectors
+from ballast.picks.embedding import embed
 
 
 def main(arguments: argparse.Namespace) -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from ballast import data_card, export, forms, plugins, schemas
+from ballast import plugins, schemas
+from ballast.data import data_card, export, forms
 from ballast.files import BallastError, digest, read_parquet, write_csv, write_json, write_text
 from ballast.results import pool_map
 from ballast.results.style import save, styled

@@ -7,7 +7,7 @@ import argparse
 import json
 import sys
 
-from ballast.fetching import fetch
+from ballast.data.fetching import fetch
 
 
 def main(arguments: argparse.Namespace) -> None:

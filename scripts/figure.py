@@ -9,8 +9,8 @@ import argparse
 
 from ballast.files import write_csv
 from ballast.results.figures import FIGURES
-from ballast.results.options import parse_options
 from ballast.results.style import METADATA, save, styled
+from ballast.study.artefacts import parse_options
 
 
 def main(arguments: argparse.Namespace) -> None:

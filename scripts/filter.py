@@ -13,8 +13,10 @@ import sys
 
 import pandas as pd
 
-from ballast import features, plugins, rows, schemas
+from ballast import plugins, schemas
+from ballast.data import rows
 from ballast.files import BallastError, write_csv
+from ballast.picks import features
 
 
 def main(arguments: argparse.Namespace) -> None:

@@ -17,11 +17,11 @@ import sys
 import pandas as pd
 
 from ballast import plugins, schemas
+from ballast.asking.prompts import prompt_ids, prompt_template
+from ballast.asking.store import Store
 from ballast.backends.transformers import load_tokenizer
 from ballast.files import digest, write_json
 from ballast.identity import backend_identity
-from ballast.prompts import prompt_ids, prompt_template
-from ballast.store import Store
 
 
 def main(arguments: argparse.Namespace) -> None:

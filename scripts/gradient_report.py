@@ -12,12 +12,12 @@ import json
 
 import pandas as pd
 
-from ballast import features
 from ballast.files import write_csv, write_text
+from ballast.picks import features
 from ballast.results import gradients, gradients_figure, gradients_page
 from ballast.results.metrics import read_scores
-from ballast.results.options import parse_options
 from ballast.results.style import METADATA, save, styled
+from ballast.study.artefacts import parse_options
 
 
 def main(arguments: argparse.Namespace) -> None:

@@ -12,16 +12,19 @@ import sys
 import numpy as np
 from peft import PeftModel
 
-from ballast import given, gradients, memory, per_example, schemas
+from ballast import schemas
+from ballast.asking import memory
+from ballast.asking.weights import adapter_folder
 from ballast.backends.transformers import load_tokenizer
-from ballast.projection import Projection, Sums
+from ballast.picks import gradients
+from ballast.picks.projection import Projection, Sums
 from ballast.trainers.sft import base_model
-from ballast.weights import adapter_folder
+from ballast.training import learnt_tokens, per_example
 
 
 def main(arguments: argparse.Namespace) -> None:
     options = json.loads(arguments.options)
-    rows = given.drawn(schemas.read_columns(arguments.rows, schemas.PAIRS), arguments.limit, arguments.seed)
+    rows = learnt_tokens.drawn(schemas.read_columns(arguments.rows, schemas.PAIRS), arguments.limit, arguments.seed)
     tokenizer = load_tokenizer(arguments.model)
     network = base_model(arguments.model, options)
     network = PeftModel.from_pretrained(
@@ -31,7 +34,7 @@ def main(arguments: argparse.Namespace) -> None:
     with memory.enough(memory.lower("gradients.batch_size", options["batch_size"])):
         parts = (
             part(network, tokenizer, projection, examples, options["batch_size"])
-            for examples in given.parts(tokenizer, rows, options)
+            for examples in learnt_tokens.parts(tokenizer, rows, options)
         )
         count = gradients.write(arguments.out, parts)
     weights = per_example.weights(network).values()
@@ -43,7 +46,7 @@ def part(network, tokenizer, projection: Projection, examples: list[dict], size:
     """Ids, losses, norms and projected gradients of some examples, in their order."""
     losses, norms = np.full(len(examples), np.nan), np.zeros(len(examples))
     matrix = np.zeros((len(examples), projection.dimensions), np.float32)
-    for places, batch in given.batches(network, tokenizer, examples, size):
+    for places, batch in learnt_tokens.batches(network, tokenizer, examples, size):
         found = Sums(projection)
         losses[places] = per_example.rows_pass(network, batch, found.add).cpu().numpy()
         norms[places], matrix[places] = found.norms(), found.projected()

@@ -7,7 +7,7 @@ import argparse
 
 from ballast.files import write_text
 from ballast.results.headline import headline
-from ballast.results.options import parse_options
+from ballast.study.artefacts import parse_options
 
 
 def main(arguments: argparse.Namespace) -> None:

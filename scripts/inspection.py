@@ -8,7 +8,8 @@ import json
 import sys
 from pathlib import Path
 
-from ballast import inspection, schemas
+from ballast import schemas
+from ballast.data import inspection
 from ballast.files import write_csv, write_json, write_text
 
 

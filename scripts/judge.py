@@ -11,7 +11,7 @@ import sys
 import pandas as pd
 
 from ballast import schemas
-from ballast.judging import judge_pairs
+from ballast.asking.judging import judge_pairs
 
 
 def main(arguments: argparse.Namespace) -> None:

@@ -13,10 +13,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ballast import given, memory, schemas
+from ballast import schemas
+from ballast.asking import memory
 from ballast.backends.transformers import load_tokenizer
 from ballast.files import atomic
 from ballast.trainers.sft import base_model
+from ballast.training import learnt_tokens
 
 SCHEMA = pa.schema([("id", pa.string()), ("logprobs", pa.list_(pa.float32()))])
 
@@ -28,11 +30,11 @@ def main(arguments: argparse.Namespace) -> None:
     network = base_model(arguments.model, options).eval()
     empty = total = 0
     with atomic(arguments.out) as temporary, pq.ParquetWriter(temporary, SCHEMA, compression="zstd") as writer:
-        for examples in given.parts(tokenizer, rows, options):
+        for examples in learnt_tokens.parts(tokenizer, rows, options):
             found = [np.empty(0, np.float32)] * len(examples)
             with memory.enough(memory.lower("gradients.batch_size", options["batch_size"])):
-                for places, batch in given.batches(network, tokenizer, examples, options["batch_size"]):
-                    for place, values in zip(places, given.logprobs(network, batch), strict=True):
+                for places, batch in learnt_tokens.batches(network, tokenizer, examples, options["batch_size"]):
+                    for place, values in zip(places, learnt_tokens.logprobs(network, batch), strict=True):
                         found[place] = values
             ids = [example["id"] for example in examples]
             writer.write_table(pa.table([ids, pa.array(found, SCHEMA.field(1).type)], schema=SCHEMA))

@@ -5,9 +5,9 @@ merge.py --model DIR --adapter DIR --dtype NAME --card README.md --out DIR
 
 import argparse
 
-from ballast import cards
 from ballast.files import read_text, write_text
-from ballast.merging import merge
+from ballast.training import cards
+from ballast.training.merging import merge
 
 
 def main(arguments: argparse.Namespace) -> None:

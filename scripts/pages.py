@@ -7,13 +7,13 @@ import argparse
 import json
 
 from ballast.files import read_text, write_text
-from ballast.results import page
+from ballast.results import html
 
 
 def main(arguments: argparse.Namespace) -> None:
     titles = json.loads(arguments.titles)
     for document, title, out in zip(arguments.documents, titles, arguments.out, strict=True):
-        turn = page.from_markdown if document.endswith(".md") else page.from_text
+        turn = html.from_markdown if document.endswith(".md") else html.from_text
         write_text(out, turn(read_text(document), title))
 
 

@@ -13,8 +13,8 @@ import sys
 import pandas as pd
 
 from ballast import schemas
+from ballast.asking.pairwise import compare, compare_scores
 from ballast.files import BallastError
-from ballast.pairwise import compare, compare_scores
 
 
 def main(arguments: argparse.Namespace) -> None:

@@ -8,8 +8,8 @@ import argparse
 import numpy as np
 import pandas as pd
 
-from ballast import vectors
 from ballast.files import write_parquet
+from ballast.picks import vectors
 from ballast.plane import plane
 
 

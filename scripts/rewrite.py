@@ -10,7 +10,7 @@ import sys
 
 from ballast import schemas
 from ballast.files import write_json
-from ballast.rewriting import rewrite
+from ballast.labels.rewriting import rewrite
 
 
 def main(arguments: argparse.Namespace) -> None:

@@ -10,8 +10,9 @@ import sys
 
 import pandas as pd
 
-from ballast import features, plugins, schemas
+from ballast import plugins, schemas
 from ballast.files import BallastError, write_csv
+from ballast.picks import features
 
 
 def main(arguments: argparse.Namespace) -> None:

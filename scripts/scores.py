@@ -13,7 +13,7 @@ import pandas as pd
 
 from ballast import schemas
 from ballast.files import read_parquet
-from ballast.runs import from_path
+from ballast.study.runs import from_path
 
 
 def main(arguments: argparse.Namespace) -> None:

@@ -10,7 +10,7 @@ import json
 
 from ballast.files import write_csv, write_text
 from ballast.results import spent
-from ballast.results.options import parse_options
+from ballast.study.artefacts import parse_options
 
 
 def main(arguments: argparse.Namespace) -> None:

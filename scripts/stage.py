@@ -21,7 +21,7 @@ JUDGING = ("judge", "pairwise")
 
 def main(stage: str, *arguments: str) -> int:
     sys.path.insert(0, SCRIPTS)
-    from ballast import preload
+    from ballast.running import preload
 
     # As in the preloaded process: sums of another number of threads end in other digits.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -56,9 +56,9 @@ def _here(stage: str, arguments: list[str], place: str = "") -> int:
     # A process that has done other jobs counts what this one adds.
     before = used() if place else (0, 0)
     if place == KEPT:
-        from ballast import keeping
+        from ballast.asking import keep_model
 
-        keeping.begin()
+        keep_model.begin()
         with suppress(OSError), open("/proc/self/clear_refs", "w") as peak:
             peak.write("5")
     recorded = []
@@ -72,7 +72,7 @@ def _here(stage: str, arguments: list[str], place: str = "") -> int:
     try:
         runpy.run_path(script, run_name="__main__")
         if recorded:
-            from ballast import manifest
+            from ballast.running import manifest
 
             manifest.record(recorded[1:], stage, recorded[0], arguments)
     except BallastError as error:

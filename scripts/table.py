@@ -8,9 +8,9 @@ Inputs: scores.parquet; the behaviour labels, then the pool that they label (Tab
 import argparse
 
 from ballast.files import write_csv, write_text
-from ballast.results.markup import to_markdown, to_tex
-from ballast.results.options import parse_options
+from ballast.markup import to_markdown, to_tex
 from ballast.results.tables import TABLES
+from ballast.study.artefacts import parse_options
 
 
 def main(arguments: argparse.Namespace) -> None:

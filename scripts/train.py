@@ -15,8 +15,11 @@ import json
 
 import pandas as pd
 
-from ballast import checkpoints, features, plugins, rows, schemas
+from ballast import plugins, schemas
+from ballast.data import rows
 from ballast.files import digest, write_json, write_parquet
+from ballast.picks import features
+from ballast.training import checkpoints
 
 
 def main(arguments: argparse.Namespace) -> None:

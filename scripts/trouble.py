@@ -14,19 +14,19 @@ import json
 import pandas as pd
 
 from ballast import schemas
-from ballast.annotation import read_sheet
 from ballast.files import read_arrow, read_json, write_csv, write_text
 from ballast.judges.refusal_string import is_refusal
-from ballast.results import labelled, metrics, notes, outliers, signatures
+from ballast.labels.annotation import read_sheet
+from ballast.results import label_quality, metrics, notes, outliers, signatures
 from ballast.results.findings import closing, table, to_markdown
 from ballast.results.metrics import METRICS
-from ballast.results.options import Options, parse_options
-from ballast.runs import Run, from_path
+from ballast.study.artefacts import Options, parse_options
+from ballast.study.runs import Run, from_path
 
 READ_RUNS = "look at the run's log, and train it with another seed; if it stays, its subset is the cause"
 NOTES = (
     "`fine`: the sign is not there. `look`: it is; it may be harmless. `not decidable`: the study lacks what it takes.",
-    "Thresholds and their reasons stand in `scripts/ballast/results/signatures.py`, `outliers.py` and `labelled.py`.",
+    "Thresholds and their reasons: `scripts/ballast/results/signatures.py`, `outliers.py` and `label_quality.py`.",
     "Refusals are counted by the opening words of a response (`refusal-string`), in each benchmark by itself.",
 )
 
@@ -45,8 +45,8 @@ def main(arguments: argparse.Namespace) -> None:
         signatures.over_refusal(refusals),
         signatures.enough_trials(harm),
         signatures.categories_served(harm, categories, subsets(arguments.results, picked, options), pool(arguments)),
-        labelled.judges(scores[["judge", "answer_status"]], json.loads(arguments.canaries)),
-        labelled.agree([table for tables in verdicts for table in tables], options.judges),
+        label_quality.judges(scores[["judge", "answer_status"]], json.loads(arguments.canaries)),
+        label_quality.agree([table for tables in verdicts for table in tables], options.judges),
         outliers.outliers(outliers.LOSS, outliers.runs_table(losses), READ_RUNS),
         outliers.outliers(outliers.REFUSAL, outliers.runs_table([row for rows in rates for row in rows]), READ_RUNS),
     ]
@@ -69,12 +69,12 @@ def of_run(results: str, run: Run, by_run: dict, options: Options) -> tuple[dict
     ]
     scores = by_run.get(tuple(about.values()))
     verdicts = []
-    for metric in labelled.REFUSAL if scores is not None else ():
+    for metric in label_quality.REFUSAL if scores is not None else ():
         benchmark = options.benchmarks.get(metric, METRICS[metric].benchmark)
         rows = scores[(scores["benchmark"] == benchmark) & (scores["judge"] == options.judges[metric])]
         if len(rows):
             score = rows.set_index("prompt_id")["score"]
-            verdicts.append(labelled.pairs_of_verdicts(score, refused[benchmark], metric))
+            verdicts.append(label_quality.pairs_of_verdicts(score, refused[benchmark], metric))
     return about | {"benchmark": "", "value": float(loss)}, rates, verdicts
 
 
@@ -102,7 +102,7 @@ def labeller(arguments: argparse.Namespace) -> str:
     if arguments.annotations:
         people = read_sheet(arguments.annotations, schemas.read(arguments.pool, schemas.PAIRS))
     truth = pd.read_csv(arguments.truth) if arguments.truth else None
-    return labelled.accuracy(behaviour, people, truth)
+    return label_quality.accuracy(behaviour, people, truth)
 
 
 def pool(arguments: argparse.Namespace) -> pd.DataFrame | None:

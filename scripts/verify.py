@@ -7,7 +7,7 @@ import argparse
 import sys
 
 from ballast.files import BallastError
-from ballast.manifest import verify
+from ballast.running.manifest import verify
 
 
 def main(arguments: argparse.Namespace) -> None:

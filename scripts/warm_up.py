@@ -10,9 +10,10 @@ import argparse
 import json
 import sys
 
-from ballast import checkpoints, given, schemas
+from ballast import schemas
 from ballast.files import write_json
 from ballast.trainers import sft
+from ballast.training import checkpoints, learnt_tokens
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -20,7 +21,11 @@ def main(arguments: argparse.Namespace) -> None:
     base = schemas.read(arguments.base, schemas.PAIRS)
     if arguments.rows > len(base):
         print(f"gradients.warm_up_rows {arguments.rows}: there are {len(base)}, all taken", file=sys.stderr)
-    rows = given.drawn(base, arguments.rows, arguments.seed).sort_values("id", ignore_index=True).assign(origin="base")
+    rows = (
+        learnt_tokens.drawn(base, arguments.rows, arguments.seed)
+        .sort_values("id", ignore_index=True)
+        .assign(origin="base")
+    )
     key = checkpoints.key(arguments.model, rows, options, arguments.seed, arguments.code)
     with checkpoints.unfinished(arguments.partial, key, arguments.checkpoint_minutes) as partial:
         log = sft.train(arguments.model, rows, options, arguments.seed, arguments.out, partial)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from ballast.files import write_csv, write_json, write_text
+from ballast.study.world_options import WorldOptions
 from ballast.world import datasets
-from ballast.world.options import WorldOptions
 
 ALPACA = ["instruction", "input", "output"]
 

@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 
 from ballast.files import BallastError
+from ballast.study.world_options import WorldOptions
 from ballast.world import judges, models, pairwise
-from ballast.world.options import WorldOptions
 
 REWARDS = ("harm-rm", "helpful-rm")
 CAUSAL = ("wildguard", "md-judge", "category-llm", "pairwise")

@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
+from ballast.asking.prompts import PromptTemplate
 from ballast.files import BallastError
-from ballast.prompts import PromptTemplate
+from ballast.study.world_options import WorldOptions
 from ballast.world import models
-from ballast.world.options import WorldOptions
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
-from ballast.prompts import PromptTemplate
+from ballast.asking.prompts import PromptTemplate
+from ballast.study.world_options import WorldOptions
 from ballast.world.models import save_tokenizer, train_tokenizer
-from ballast.world.options import WorldOptions
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ballast.nearest import bits, mean_units
-from ballast.vectors import in_memory
+from ballast.picks.nearest import bits, mean_units
+from ballast.picks.vectors import in_memory
 
 
 def reference_means(categories, matrix: np.ndarray) -> np.ndarray:

@@ -5,10 +5,10 @@ from pathlib import Path
 import pandas as pd
 
 from ballast import schemas
+from ballast.data.rows import content_id
 from ballast.explore import data, page
 from ballast.files import write_text
-from ballast.rows import content_id
-from ballast.runs import from_path
+from ballast.study.runs import from_path
 
 METRICS = {
     "harm": {"benchmark": "beavertails-eval", "judge": "harm-rm"},

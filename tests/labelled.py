@@ -10,8 +10,8 @@ import pandas as pd
 
 import ballast
 from ballast import schemas
-from ballast.annotation import COLUMNS
-from ballast.rows import PAIR, with_ids
+from ballast.data.rows import PAIR, with_ids
+from ballast.labels.annotation import COLUMNS
 
 SCRIPTS = Path(ballast.__file__).parents[1]
 

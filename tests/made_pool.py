@@ -7,11 +7,13 @@ import pandas as pd
 from embeddings import reference_means
 from hypothesis import strategies as st
 
-from ballast import gradients, methods, plugins
-from ballast.config import Sampling
-from ballast.rows import content_id
-from ballast.selection import Features, Selection
-from ballast.vectors import in_memory
+from ballast import plugins
+from ballast.data.rows import content_id
+from ballast.picks import gradients
+from ballast.picks.selection import Features, Selection
+from ballast.picks.vectors import in_memory
+from ballast.study import methods
+from ballast.study.config import Sampling
 
 WORDS = ["how", "to", "mend", "a", "bicycle", "chain", "please", "help", "sorry", "that", "cannot"]
 CATEGORIES = range(14)

@@ -18,7 +18,7 @@ ALONE = {name: value for name, value in os.environ.items() if name != "BALLAST_P
 def starting(scripts: Path = SCRIPTS) -> Iterator[tuple[dict[str, str], subprocess.Popen]]:
     """The environment of a job beside a process that still imports its libraries, and that process's parent."""
     start = (
-        f"import sys, os; sys.path.insert(0, {str(scripts)!r}); from ballast import preload;"
+        f"import sys, os; sys.path.insert(0, {str(scripts)!r}); from ballast.running import preload;"
         "preload.start(); print(os.environ[preload.ADDRESS], flush=True); sys.stdin.read()"
     )
     parent = subprocess.Popen(

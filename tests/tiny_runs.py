@@ -1,6 +1,6 @@
 """Options of tiny training, generation and judging runs."""
 
-from ballast.sources import own_template
+from ballast.study.sources import own_template
 
 ALPACA_SHAPED = own_template("alpaca-shaped")
 OPTIONS = {

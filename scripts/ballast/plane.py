@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ballast.vectors import Vectors
+from ballast.picks.vectors import Vectors
 
 
 def plane(vectors: Vectors) -> tuple[np.ndarray, np.ndarray]:

@@ -16,9 +16,9 @@ import pandas as pd
 import pytest
 
 from ballast import schemas
+from ballast.data.rows import with_ids
 from ballast.files import BallastError, read_json, write_json
 from ballast.plugins import HOME
-from ballast.rows import with_ids
 
 pytestmark = pytest.mark.faults
 SCRIPTS = HOME.parent
@@ -241,8 +241,8 @@ def test_a_killed_generation_goes_on_with_the_same_bytes(model, tmp_path):
 
 
 def test_a_batch_of_responses_that_is_kept_is_not_generated_again(model, tmp_path, monkeypatch):
+    from ballast.asking.store import Store
     from ballast.backends import transformers as backend
-    from ballast.store import Store
 
     options = {"decoding": "greedy", "max_new_tokens": 5, "max_prompt_tokens": 40, "long_prompts": "cut"}
     options |= {"batch_size": 2, "dtype": "float32", "load_in_8bit": False}

@@ -15,12 +15,14 @@ from safetensors.torch import load_file, save_file
 from tiny_runs import ALPACA_SHAPED, DECODING, OPTIONS
 from transformers import LlamaForCausalLM
 
-from ballast import checkpoints, embedding, schemas
+from ballast import schemas
 from ballast.backends import transformers as backend
 from ballast.backends import vllm
 from ballast.files import BallastError
+from ballast.picks import embedding
 from ballast.plugins import HOME
 from ballast.trainers import sft
+from ballast.training import checkpoints
 from ballast.world import models as world
 
 TEMPLATE = str(HOME / "judges/md_judge.json")

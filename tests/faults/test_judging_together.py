@@ -37,7 +37,7 @@ def judge(study, path: str, *samplers: str) -> list[str]:
 
 
 def left_behind(folder: Path) -> list[psutil.Process]:
-    program = str(folder / "scripts/ballast/preload.py")
+    program = str(folder / "scripts/ballast/running/preload.py")
     return [found for found in psutil.process_iter(["cmdline"]) if program in (found.info["cmdline"] or [])]
 
 

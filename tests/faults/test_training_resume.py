@@ -15,10 +15,11 @@ import yaml
 from preloaded import ALONE as WITHOUT
 from preloaded import preloaded as preloaded_process
 
-from ballast import config, schemas
-from ballast.checkpoints import MARKER
-from ballast.fine_tuning import Training
-from ballast.sources import own_template
+from ballast import schemas
+from ballast.study import config
+from ballast.study.fine_tuning import Training
+from ballast.study.sources import own_template
+from ballast.training.checkpoints import MARKER
 
 pytestmark = pytest.mark.faults
 

@@ -49,7 +49,7 @@ def kill(job: subprocess.Popen) -> None:
         for process in awake:
             process.suspend()
     children = snakemake.children(recursive=True)
-    assert any("preloaded.py" in " ".join(child.cmdline()) for child in children)
+    assert any("preload_server.py" in " ".join(child.cmdline()) for child in children)
     for process in [snakemake, *children]:
         process.kill()
     assert job.wait() == -signal.SIGKILL

@@ -13,10 +13,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ballast import config, sources
+from ballast.asking.prompts import PairTemplate
 from ballast.files import digest, read_json
-from ballast.prompts import PairTemplate
-from ballast.runs import measured, runs
+from ballast.study import config, sources
+from ballast.study.runs import measured, runs
 
 pytestmark = pytest.mark.rehearsal
 ROOT = Path(__file__).parents[2]

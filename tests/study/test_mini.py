@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from ballast import config
 from ballast.files import read_parquet
-from ballast.runs import runs, subset
+from ballast.study import config
+from ballast.study.runs import runs, subset
 
 pytestmark = pytest.mark.study
 ROOT = Path(__file__).parents[2]

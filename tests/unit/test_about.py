@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ballast import config
-from ballast.results import about, page
+from ballast.results import html, methods_text
+from ballast.study import config
 
 ROOT = Path(__file__).parents[2]
 
@@ -17,7 +17,7 @@ def study(name: str, **changes) -> config.Study:
 
 @pytest.mark.parametrize("name", ["mini", "paper"])
 def test_the_methods_say_what_the_config_says(name):
-    said, given = about.methods(study(name)), study(name)
+    said, given = methods_text.methods(study(name)), study(name)
     training = given.training
     for fact in (
         f"rank {training.lora.r} (alpha {training.lora.lora_alpha}, dropout {training.lora.lora_dropout:g})",
@@ -34,29 +34,29 @@ def test_the_methods_say_what_the_config_says(name):
 
 def test_one_model_and_one_trial_are_said_as_such():
     grid = {"models": ["llama"], "pools": ["safety"], "samplers": ["random"], "n": [7], "trials": 1}
-    said = about.methods(study("mini", experiments={"sampling": grid}))
+    said = methods_text.methods(study("mini", experiments={"sampling": grid}))
     assert "by Random at n = 7 (" in said and "Each cell has 1 trial;" in said
     assert "to fine-tune Llama aligned: " in said
 
 
 def test_the_config_page_is_the_config_with_its_defaults():
     given = study("mini")
-    text = about.config(given).removeprefix("# Config\n\n```yaml\n").removesuffix("```\n")
+    text = methods_text.config(given).removeprefix("# Config\n\n```yaml\n").removesuffix("```\n")
     assert config.load(yaml.safe_load(text)) == given and "max_grad_norm" in text
 
 
 def test_the_software_page_has_what_a_number_depends_on():
-    said = about.software()
+    said = methods_text.software()
     for name in ("Python", "torch", "transformers", "peft", "snakemake"):
         assert f"| {name} " in said, name
 
 
 def test_markup_in_a_document_is_shown_and_not_run():
-    made = page.from_markdown("# A\n\n| b | c |\n|:--|:-:|\n| <script>x</script> | **2** |\n", "t <b>")
+    made = html.from_markdown("# A\n\n| b | c |\n|:--|:-:|\n| <script>x</script> | **2** |\n", "t <b>")
     assert "<h1>A</h1>" in made and "<table>" in made and "<strong>2</strong>" in made
     assert "<script>" not in made and "&lt;script&gt;" in made and "<title>t &lt;b&gt;</title>" in made
     assert "http" not in made, "a page asks nobody for anything"
 
 
 def test_a_text_keeps_its_lines():
-    assert "<pre>a  &amp;\nb\n</pre>" in page.from_text("a  &\nb\n", "t")
+    assert "<pre>a  &amp;\nb\n</pre>" in html.from_text("a  &\nb\n", "t")

@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 from tiny_runs import OPTIONS as TRAINING
 
-from ballast import checkpoints
 from ballast.files import BallastError
 from ballast.identity import constant
+from ballast.picks.selection import Features
 from ballast.samplers import sss_b
-from ballast.selection import Features
 from ballast.trainers import adaptive, sft
+from ballast.training import checkpoints
 
 OWN = {"rounds": 3, "probes": 2, "probe_tokens": 4, "multilabel": "first-taken"}
 OPTIONS = TRAINING | OWN | {"num_train_epochs": 3, "n": 6}

@@ -15,8 +15,8 @@ from ballast.results import style
 from ballast.results.advice import LIKELY, MEETS, NO, UNMEASURED, advise, table, verdict
 from ballast.results.advice_figure import draw
 from ballast.results.advice_words import sentences, to_markdown
-from ballast.results.options import parse_options
 from ballast.results.statistics import PROMPTS_ONLY, TWO_WAY, Estimate
+from ballast.study.artefacts import parse_options
 
 SCRIPTS = Path(ballast.__file__).parents[1]
 JUDGES = {"harm": "harm-rm", "asr": "md-judge", "over_refusal": "wildguard", "helpfulness": "helpful-rm"}

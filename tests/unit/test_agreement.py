@@ -20,14 +20,14 @@ from labelled import (
 )
 
 from ballast import schemas
-from ballast.annotation import unguarded
 from ballast.categories import CATEGORIES
-from ballast.embedding import embed
+from ballast.data.rows import PAIR, pair_text, with_ids
 from ballast.files import BallastError
+from ballast.labels.annotation import unguarded
+from ballast.picks.embedding import embed
+from ballast.picks.vectors import write as write_vectors
 from ballast.readers import beavertails
 from ballast.results import agreement
-from ballast.rows import PAIR, pair_text, with_ids
-from ballast.vectors import write as write_vectors
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from labelled import labelled_pool, make_sheet, pool_of, sheet_rows, write_filled
 
-from ballast import annotation
-from ballast.annotation import COLUMNS, YES_NO, draw, guarded, read_sheet, unguarded, write_guide, write_sheet
 from ballast.categories import DEFINITIONS
+from ballast.data.rows import PAIR, with_ids
 from ballast.files import BallastError
-from ballast.rows import PAIR, with_ids
+from ballast.labels import annotation
+from ballast.labels.annotation import COLUMNS, YES_NO, draw, guarded, read_sheet, unguarded, write_guide, write_sheet
 
 NASTY = (
     *("=1+1", "+1", "-1", "@SUM(A1)", "'=1+1", "'", "\t=1", "\r=1", " =1", "＝1", "1e5", "007", "3,7", "1/2/2020"),

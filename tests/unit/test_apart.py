@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification
 
-from ballast import decoding
+from ballast.asking import decoding
 from ballast.backends import transformers as backend
 
 OPTIONS = {"batch_size": 128, "max_length": 150, "dtype": "float32"}

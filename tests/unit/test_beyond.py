@@ -8,12 +8,12 @@ import pytest
 
 from ballast import schemas
 from ballast.files import BallastError
+from ballast.markup import to_markdown, to_tex
 from ballast.results import statistics, style
+from ballast.results.all_methods import compared, verdict
 from ballast.results.figures import FIGURES
-from ballast.results.markup import to_markdown, to_tex
-from ballast.results.methods import compared, verdict
-from ballast.results.options import parse_options
 from ballast.results.tables import TABLES
+from ballast.study.artefacts import parse_options
 
 JUDGED = {
     "harm": ("beavertails-eval", "harm-rm", 1),

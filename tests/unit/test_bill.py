@@ -5,9 +5,9 @@ import copy
 import pandas as pd
 import pytest
 
-from ballast.bill import bill, cluster_jobs, widest
 from ballast.files import BallastError, write_parquet
-from ballast.prices import MARKS, RATES
+from ballast.running.bill import bill, cluster_jobs, widest
+from ballast.running.prices import MARKS, RATES
 from bill import as_plain
 
 SEVEN_B = {"gigabytes": 14, "backend": "vllm", "batch_size": 256, "words": True, "beams": 1, "longest": 0}

@@ -10,12 +10,12 @@ from peft import PeftModel
 from tiny_runs import OPTIONS
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from ballast import cards, merging
+from ballast.asking.weights import ADAPTER
 from ballast.backends.transformers import load_model
-from ballast.cards import Card
 from ballast.files import BallastError
 from ballast.trainers import sft
-from ballast.weights import ADAPTER
+from ballast.training import cards, merging
+from ballast.training.cards import Card
 
 DIGESTS = {name: f"{number}" * 64 for number, name in enumerate(cards.DIGESTS) if name != "kept"}
 

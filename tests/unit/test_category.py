@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 import ballast
 from ballast import schemas
-from ballast.answers import Answer, Answers
+from ballast.asking.answers import Answer, Answers
+from ballast.asking.prompts import PairTemplate
 from ballast.categories import CATEGORIES, DEFINITIONS, definitions, title
+from ballast.data.rows import pairs_to_judge
 from ballast.files import BallastError
 from ballast.labels import category_llm
-from ballast.prompts import PairTemplate
-from ballast.rows import pairs_to_judge
 
 SCRIPTS = Path(ballast.__file__).parents[1]
 WORDS = SCRIPTS / "ballast/labels/category_llm.json"

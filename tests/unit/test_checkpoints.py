@@ -14,9 +14,9 @@ from types import SimpleNamespace
 import pytest
 from tiny_runs import ALPACA_SHAPED, OPTIONS
 
-from ballast import checkpoints
 from ballast.files import BallastError
 from ballast.trainers import sft
+from ballast.training import checkpoints
 
 
 class Killed(BaseException):

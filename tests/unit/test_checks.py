@@ -6,16 +6,17 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from ballast import config, plugins, schemas
+from ballast import plugins, schemas
 from ballast.files import BallastError, digest, write_csv
 from ballast.readers import advbench, i_alpaca
-from ballast.results import checks
-from ballast.results.checks import Options, document
-from ballast.runs import Run, runs, subset, trained
+from ballast.results import next_checks
+from ballast.results.next_checks import Options, document
+from ballast.study import config
+from ballast.study.runs import Run, runs, subset, trained
+from ballast.study.world_options import WorldOptions
 from ballast.world import checks as made
 from ballast.world import pairwise
 from ballast.world.lexicon import NUMBERS
-from ballast.world.options import WorldOptions
 from checks import main as stage
 
 HARM = {"benchmark": "beavertails-eval", "judge": "harm-rm"}
@@ -81,7 +82,7 @@ def test_each_set_of_prompts_has_its_own_difference_to_no_safety_data():
 def test_one_trial_decides_nothing():
     rows = rows_of(HARM, "p", "none", 0, [[3, 2]]) + rows_of(HARM, "p", "sss-b", 4, [[1, 1]])
     text = document(study(metrics={"harm": HARM}), table(rows), {})
-    assert line(text, "SSS-B minus")[1:] == [f"-1.50 ({checks.OPEN})", "0 of 1"]
+    assert line(text, "SSS-B minus")[1:] == [f"-1.50 ({next_checks.OPEN})", "0 of 1"]
 
 
 def test_another_judge_s_labels_are_counted_and_its_subsets_compared(tmp_path):

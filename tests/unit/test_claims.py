@@ -18,8 +18,8 @@ from ballast.files import BallastError
 from ballast.published import tables
 from ballast.published.tables import READINGS
 from ballast.results.metrics import read_scores
-from ballast.results.options import options_for
 from ballast.results.statistics import PROMPTS_ONLY, holm
+from ballast.study.artefacts import options_for
 
 DATA = Path(os.environ.get("BALLAST_DATA", "../shared/data")) / "published_scores/paper_tables.csv"
 DOCS = Path(__file__).parents[2] / "docs/claims.md"

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from hub import COMMIT, Hub, serve
 
-from ballast import cli, config
+from ballast import cli
 from ballast.files import BallastError
+from ballast.study import config
 
 ROOT = Path(__file__).parents[2]
 

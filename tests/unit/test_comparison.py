@@ -9,8 +9,8 @@ from published import SAMPLERS, TABLES, TRANSFER, made_scores, options
 from ballast.published import tables
 from ballast.results.comparison import BOTH, COLUMNS, OURS, THEIRS, compare, to_markdown
 from ballast.results.metrics import read_scores
-from ballast.results.options import options_for, parse_options
 from ballast.results.statistics import PROMPTS_ONLY
+from ballast.study.artefacts import options_for, parse_options
 
 
 def compared(number, path, given):

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ballast import config
 from ballast.files import BallastError
+from ballast.study import config
 
 ROOT = Path(__file__).parents[2]
 

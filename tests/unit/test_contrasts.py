@@ -8,10 +8,10 @@ import pytest
 
 from ballast import schemas
 from ballast.files import BallastError
+from ballast.markup import MISSING, to_markdown, to_tex
 from ballast.results import statistics
-from ballast.results.markup import MISSING, to_markdown, to_tex
-from ballast.results.options import parse_options
 from ballast.results.tables import TABLES
+from ballast.study.artefacts import parse_options
 
 JUDGED = {
     "harm": ("beavertails-eval", "harm-rm"),

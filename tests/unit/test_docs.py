@@ -13,9 +13,10 @@ import pytest
 import yaml
 from snakemake.cli import get_argument_parser
 
-from ballast import config, plugins
-from ballast.config import Study
-from ballast.fine_tuning import Method
+from ballast import plugins
+from ballast.study import config
+from ballast.study.config import Study
+from ballast.study.fine_tuning import Method
 
 ROOT = Path(__file__).parents[2]
 PAGES = [

@@ -14,9 +14,9 @@ from dualselect_by_hand import by_hand, table
 from safetensors.torch import load_file
 from tiny_runs import OPTIONS
 
-from ballast import checkpoints, per_example, weighing
 from ballast.files import BallastError
 from ballast.trainers import dualselect, sft
+from ballast.training import checkpoints, per_example, weighing
 
 DEFAULTS = {
     name: default[0] if isinstance(default, tuple) else default for name, (default, _) in dualselect.OPTIONS.items()

@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 from embeddings import reference_means
 
-from ballast.embedding import embed
+from ballast.picks.embedding import embed
+from ballast.picks.selection import Features
+from ballast.picks.vectors import in_memory
 from ballast.plugins import load
-from ballast.selection import Features
-from ballast.vectors import in_memory
 
 ROOT = Path(__file__).parents[2]
 OPTIONS = {"multilabel": "first-taken", "centroid": "eligible"}
@@ -61,7 +61,7 @@ def test_threads_change_no_subset(texts, vectors, tmp_path):
     code = (
         f"import sys, json; sys.path.insert(0, {str(ROOT / 'scripts')!r});"
         "import numpy, torch; torch.set_num_threads(2);"
-        "from ballast.embedding import embed;"
+        "from ballast.picks.embedding import embed;"
         "numpy.save(sys.argv[1], embed('minilm', json.loads(sys.stdin.read()), 32))"
     )
     target = str(tmp_path / "vectors.npy")

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from chat_server import REFUSAL, ChatServer, reply
 
-from ballast.endpoint import answer
+from ballast.asking.endpoint import answer
 from ballast.files import BallastError
-from ballast.sections import Endpoint
+from ballast.study.sections import Endpoint
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 SECRET = "sk-a-key-that-must-not-show"
@@ -199,7 +199,7 @@ def test_a_failed_job_goes_on_and_asks_only_the_rest(tmp_path):
 def test_a_process_that_is_killed_has_kept_what_was_answered(tmp_path):
     store = tmp_path / "store"
     program = (
-        f"from ballast.endpoint import answer; answer([f'text {{n}}' for n in range(20)], %r, 8, store={str(store)!r})"
+        f"from ballast.asking.endpoint import answer; answer([f'text {{n}}' for n in range(20)], %r, 8, store={str(store)!r})"
     )
     with ChatServer(lambda text, times: 30.0 if text == TEXTS[9] and times == 0 else echo(text, times)) as server:
         code = program % options(server, concurrency=1)

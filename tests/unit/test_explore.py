@@ -142,7 +142,7 @@ def test_redacted_holds_no_word_of_any_text_but_lengths_and_ids(tmp_path):
 
 
 def test_a_study_that_does_not_ask_for_texts_is_redacted():
-    from ballast.config import Study
+    from ballast.study.config import Study
 
     assert Study.model_fields["redact"].default is True
     with pytest.raises(TypeError, match="redact"):

@@ -13,11 +13,13 @@ import trl
 import yaml
 
 import export as stage
-from ballast import data_card, export, forms, schemas, vectors
+from ballast import schemas
 from ballast.categories import CATEGORIES
+from ballast.data import data_card, export, forms
+from ballast.data.rows import PAIR, with_ids
 from ballast.files import BallastError, write_csv, write_parquet
+from ballast.picks import vectors
 from ballast.plane import plane
-from ballast.rows import PAIR, with_ids
 
 COUNT = 30
 

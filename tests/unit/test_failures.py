@@ -1,6 +1,6 @@
 """The last word on failed jobs: how each log ends, and a command that a shell understands."""
 
-from ballast.failures import JOBS, Failure, report
+from ballast.running.failures import JOBS, Failure, report
 
 COMMAND = "snakemake --profile slurm --configfile 'my study.yaml'"
 

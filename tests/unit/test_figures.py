@@ -12,9 +12,9 @@ import pytest
 import ballast
 from ballast import schemas
 from ballast.files import BallastError
-from ballast.results import beyond, style
+from ballast.results import frontier, style
 from ballast.results.figures import BETTER, FIGURES, Drawn
-from ballast.results.options import parse_options
+from ballast.study.artefacts import parse_options
 
 SCRIPTS = Path(ballast.__file__).parents[1]
 JUDGES = {"harm": "harm-rm", "asr": "md-judge", "over_refusal": "wildguard", "helpfulness": "helpful-rm"}
@@ -225,8 +225,8 @@ def test_frontier_rings_what_no_other_point_beats(tmp_path):
 
 def test_equal_points_are_both_on_the_frontier():
     harm, cost = pd.Series([1.0, 1.0, 1.0]), pd.Series([5.0, 5.0, 6.0])
-    assert beyond.optimal(harm, cost, "lower").tolist() == [True, True, False]
-    assert beyond.optimal(harm, cost, "higher").tolist() == [False, False, True]
+    assert frontier.optimal(harm, cost, "lower").tolist() == [True, True, False]
+    assert frontier.optimal(harm, cost, "higher").tolist() == [False, False, True]
 
 
 def test_names_on_the_frontier_do_not_touch(tmp_path):

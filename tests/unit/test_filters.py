@@ -8,12 +8,14 @@ import pytest
 import torch
 from tiny_runs import OPTIONS
 
-from ballast import methods, per_example, plugins
+from ballast import plugins
 from ballast.backends.transformers import load_model, load_tokenizer
 from ballast.files import BallastError
 from ballast.filters import saft, seal
 from ballast.identity import constant
+from ballast.study import methods
 from ballast.trainers import sft
+from ballast.training import per_example
 
 FILTERS = plugins.names("filters")
 # What another filter needs beside rows and a model is made where it is tested.

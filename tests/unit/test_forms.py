@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ballast import forms, plugins
+from ballast import plugins
+from ballast.data import forms
+from ballast.data.forms import Form, Unreadable, pair
 from ballast.files import BallastError
-from ballast.forms import Form, Unreadable, pair
 
 PAIRS = [("Name a river.", "The Rhine."), ("Name a sea.", "The Baltic.")]
 

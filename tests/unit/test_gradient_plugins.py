@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 
 from ballast import plugins
-from ballast.conflict import conflicts, increases, standardised
 from ballast.files import BallastError
-from ballast.gradients import in_memory
-from ballast.selection import Features, draw
+from ballast.picks.conflict import conflicts, increases, standardised
+from ballast.picks.gradients import in_memory
+from ballast.picks.selection import Features, draw
 
 NORTH, EAST, SOUTH, WEST, NONE = (0.0, 1.0), (1.0, 0.0), (0.0, -1.0), (-1.0, 0.0), (0.0, 0.0)
 

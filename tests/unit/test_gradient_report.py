@@ -15,12 +15,13 @@ import pyarrow.parquet as pq
 import pytest
 
 import ballast
-from ballast import gradients, schemas
-from ballast.gradients import in_memory
+from ballast import schemas
+from ballast.picks import gradients
+from ballast.picks.gradients import in_memory
+from ballast.picks.selection import Features
 from ballast.results import gradients_page
 from ballast.results.gradients import rank_correlation, report
-from ballast.results.options import parse_options
-from ballast.selection import Features
+from ballast.study.artefacts import parse_options
 
 SCRIPTS = Path(ballast.__file__).parents[1]
 STUDY = {

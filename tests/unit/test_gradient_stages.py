@@ -13,9 +13,10 @@ from peft import PeftModel
 from tiny_runs import OPTIONS
 
 import ballast
-from ballast import features, gradients, schemas
+from ballast import schemas
 from ballast.backends import transformers as backend
 from ballast.files import BallastError
+from ballast.picks import features, gradients
 from ballast.trainers import sft
 
 SCRIPTS = Path(ballast.__file__).parents[1]
@@ -130,7 +131,7 @@ def test_the_order_of_rows_and_another_process_change_no_byte(model, data, adapt
 
 
 def test_parts_change_nothing_but_batches(model, data, adapter, taken, tmp_path, monkeypatch):
-    monkeypatch.setattr("ballast.given.PART", 4)
+    monkeypatch.setattr("ballast.training.learnt_tokens.PART", 4)
     stage("gradients", model=model, adapter=adapter, rows=data, options=json.dumps(ASKED), out=tmp_path / "g.arrow")
     one, other = gradients.read(taken), gradients.read(tmp_path / "g.arrow")
     assert other.ids.equals(one.ids) and np.allclose(other.norms, one.norms, rtol=1e-4)

@@ -4,8 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from ballast import features, gradients, vectors
 from ballast.files import BallastError, write_text
+from ballast.picks import features, gradients, vectors
 
 IDS = ["a", "b", "c"]
 MATRIX = np.array([[3.0, 4.0], [0.0, 0.0], [-1e-7, 0.0]])

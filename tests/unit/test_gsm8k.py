@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from ballast import plugins, schemas
+from ballast.asking.judging import judge_pairs
 from ballast.files import BallastError, write_json
 from ballast.judges import exact_match
-from ballast.judging import judge_pairs
 from ballast.readers import gsm8k, gsm8k_pairs
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 import data
-from ballast import inspection, schemas
+from ballast import schemas
+from ballast.data import inspection
 from ballast.files import BallastError, read_parquet
 
 NORTH = ["Oslo", "Bergen", "Turku", "Riga", "Vilnius", "Gdansk", "Kiel", "Ghent", "Lyon"]

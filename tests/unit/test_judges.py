@@ -12,9 +12,10 @@ from transformers import (
     set_seed,
 )
 
-from ballast import judging, plugins
+from ballast import plugins
+from ballast.asking import judging
+from ballast.asking.decoding import askable
 from ballast.backends import transformers as real_backend
-from ballast.decoding import askable
 from ballast.files import BallastError, read_json
 from ballast.judges import harm_rm, helpful_rm, md_judge_v2, wildguard
 from ballast.plugins import HOME

@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 from preloaded import ALONE, STAGE, preloaded, starting, wait_until
 
-from ballast import keeping, schemas
+from ballast import schemas
+from ballast.asking import keep_model
 
 LOADED, KEPT = "loaded, and kept for the next job", "kept from the job before"
 OPTIONS = {"backend": "transformers", "batch_size": 4, "max_length": 64, "dtype": "float32", "max_unparsable": 0.2}
@@ -59,7 +60,7 @@ class Judging:
             try:
                 if (
                     entry.joinpath("cwd").resolve() == self.folder
-                    and b"preloaded.py" in (entry / "cmdline").read_bytes()
+                    and b"preload_server.py" in (entry / "cmdline").read_bytes()
                 ):
                     found.append(int(entry.name))
             except OSError:
@@ -181,7 +182,7 @@ def test_nothing_survives_the_end_of_snakemake(tmp_path, reward_model, busy):
 def test_what_is_kept_is_freed_before_another_model_is_loaded_and_after_an_error(tmp_path, monkeypatch):
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    monkeypatch.setattr(keeping, "_kept", keeping.Kept())
+    monkeypatch.setattr(keep_model, "_kept", keep_model.Kept())
     told = []
 
     class Loaded:
@@ -196,7 +197,7 @@ def test_what_is_kept_is_freed_before_another_model_is_loaded_and_after_an_error
             told.append(f"free {self.name}")
 
     def use(name, shape="float32", fails=False):
-        with keeping.model(str(tmp_path / name), shape, lambda: Loaded(name)) as model:
+        with keep_model.model(str(tmp_path / name), shape, lambda: Loaded(name)) as model:
             assert model == name
             if fails:
                 raise KeyboardInterrupt
@@ -211,6 +212,6 @@ def test_what_is_kept_is_freed_before_another_model_is_loaded_and_after_an_error
     assert told.pop() == "free b"
     use("b", shape="bfloat16")
     assert told.pop() == "load b"
-    monkeypatch.setattr(keeping, "_kept", None)
+    monkeypatch.setattr(keep_model, "_kept", None)
     use("a")
     assert told[-2:] == ["load a", "free a"]

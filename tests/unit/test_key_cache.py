@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import MistralConfig, MistralForCausalLM, set_seed
 
-from ballast import key_cache
+from ballast.asking import key_cache
 from ballast.backends import transformers as backend
 
 PROMPTS = [[1], [1, 40, 41], [1, *range(50, 90)], [1, *range(60, 80)], [1, 2, 3]]

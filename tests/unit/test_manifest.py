@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 from safetensors.numpy import save_file
 
-from ballast import manifest, vectors
 from ballast.files import BallastError, digest, read_json, write_csv, write_json, write_parquet
+from ballast.picks import vectors
+from ballast.running import manifest
 
 STAGE = Path(__file__).parents[2] / "scripts/stage.py"
 STUDY = "results/s"

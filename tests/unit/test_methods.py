@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from ballast import config
 from ballast.files import BallastError
-from ballast.runs import Run, runs, subset, trained
+from ballast.study import config
+from ballast.study.runs import Run, runs, subset, trained
 
 ROOT = Path(__file__).parents[2]
 MINI = config.read(ROOT / "config/mini.yaml")

@@ -9,7 +9,7 @@ from ballast import schemas
 from ballast.files import BallastError
 from ballast.results import metrics, notes
 from ballast.results.metrics import METRICS
-from ballast.results.options import ARTEFACTS, Experiment, options_for, parse_options
+from ballast.study.artefacts import ARTEFACTS, Experiment, options_for, parse_options
 
 NAN = float("nan")
 

@@ -14,13 +14,13 @@ from tiny_runs import OPTIONS
 
 from ballast import schemas
 from ballast.backends import transformers as backend
+from ballast.data.rows import PAIR, content_id, with_ids
 from ballast.files import BallastError
+from ballast.picks.selection import Features
+from ballast.picks.vectors import in_memory
 from ballast.plugins import HOME, load
 from ballast.readers import alpaca
-from ballast.rows import PAIR, content_id, with_ids
-from ballast.selection import Features
 from ballast.trainers import sft
-from ballast.vectors import in_memory
 
 # Text and the id that it has everywhere and always: subsets name rows by it.
 ODD = {
@@ -82,7 +82,7 @@ def test_prompts_that_repeat_with_other_answers_are_rows_of_their_own():
 
 
 def test_ids_do_not_depend_on_the_process(tmp_path):
-    code = "import sys; sys.path.insert(0, sys.argv[1]); from ballast import rows; print(rows.content_id(sys.argv[2]))"
+    code = "import sys; sys.path.insert(0, sys.argv[1]); from ballast.data import rows; print(rows.content_id(sys.argv[2]))"
     said = {
         subprocess.run(
             [sys.executable, "-c", code, str(HOME.parent), "caf\u00e9"],

@@ -6,12 +6,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ballast import config, schemas
+from ballast import schemas
 from ballast.files import BallastError
-from ballast.results.markup import to_markdown
-from ballast.results.options import parse_options
+from ballast.markup import to_markdown
 from ballast.results.tables import TABLES
-from ballast.runs import measured, opponent
+from ballast.study import config
+from ballast.study.artefacts import parse_options
+from ballast.study.runs import measured, opponent
 
 ROOT = Path(__file__).parents[2]
 GSM8K = {

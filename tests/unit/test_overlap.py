@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from ballast import overlap, plugins
-from ballast.languages import language
+from ballast import plugins
+from ballast.data import overlap
+from ballast.data.languages import language
 
 
 def test_case_punctuation_and_width_do_not_make_another_text():

@@ -17,9 +17,9 @@ from transformers import (
     set_seed,
 )
 
-from ballast import packing
 from ballast.files import BallastError
 from ballast.trainers import sft
+from ballast.training import packing
 
 SIZES = {
     "vocab_size": 64,

@@ -9,10 +9,10 @@ import pytest
 from chat_server import ChatServer, reply
 
 from ballast import schemas
+from ballast.asking.pairwise import Template, compare, compare_scores, parse
 from ballast.files import BallastError, write_json
-from ballast.pairwise import Template, compare, compare_scores, parse
-from ballast.sections import Endpoint
-from ballast.sources import own_template
+from ballast.study.sections import Endpoint
+from ballast.study.sources import own_template
 from pairwise import main as stage
 
 NAN = float("nan")

@@ -11,10 +11,11 @@ import torch
 from test_checkpoints import Killed, killed_after
 from tiny_runs import OPTIONS
 
-from ballast import checkpoints, plugins, streams
+from ballast import plugins
 from ballast.backends import transformers as backend
 from ballast.files import BallastError
 from ballast.trainers import constrained_sft, lisa, safegrad, sft
+from ballast.training import apart, checkpoints
 
 LISA = {"alignment_steps": 2, "task_steps": 3, "rho": 0.1}
 SAFEGRAD = {"alignment": "kl", "alignment_rows": 2, "rho": 0.0}
@@ -108,11 +109,11 @@ def test_held_out_rows_are_measured_by_their_plain_loss(name, model, rows, tmp_p
 
 
 def test_every_pass_over_the_safety_rows_has_each_of_them_once():
-    stream = [place for number in range(7) for place in streams.places(5, 3, number, seed=1)]
+    stream = [place for number in range(7) for place in apart.places(5, 3, number, seed=1)]
     passes = [stream[at : at + 5] for at in range(0, 20, 5)]
     assert all(sorted(one) == list(range(5)) for one in passes) and len(set(map(tuple, passes))) > 1
-    assert streams.places(5, 3, 2, seed=2) != streams.places(5, 3, 2, seed=1) == stream[6:9]
-    assert sorted(streams.places(2, 5, 0, seed=0)) in ([0, 0, 0, 1, 1], [0, 0, 1, 1, 1])
+    assert apart.places(5, 3, 2, seed=2) != apart.places(5, 3, 2, seed=1) == stream[6:9]
+    assert sorted(apart.places(2, 5, 0, seed=0)) in ([0, 0, 0, 1, 1], [0, 0, 1, 1, 1])
 
 
 # ---- lisa
@@ -312,7 +313,7 @@ def test_a_responses_first_tokens_are_held_hardest():
 
 def test_the_gradient_is_that_of_the_published_loss(model, rows, options):
     """-2 / beta log sigmoid(beta (log p - log p_ref)), differentiated as it stands."""
-    from ballast import packing, per_example
+    from ballast.training import packing, per_example
 
     torch.manual_seed(0)
     lora = sft.LoraConfig(task_type="CAUSAL_LM", init_lora_weights=False, r=4, target_modules=["q_proj"])

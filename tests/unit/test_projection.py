@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ballast.projection import Projection, Sums
+from ballast.picks.projection import Projection, Sums
 
 SIZES = {"a": (40, 7), "b": (300,), "c": (5, 5, 5)}
 
@@ -65,7 +65,7 @@ def test_a_weight_with_no_more_coordinates_than_dimensions_keeps_its_inner_produ
 def test_many_blocks_give_what_few_give(monkeypatch):
     gradients = rows(1)
     before = project(gradients, 4, 0).projected()
-    monkeypatch.setattr("ballast.projection.BLOCKS", 3)
+    monkeypatch.setattr("ballast.picks.projection.BLOCKS", 3)
     assert np.allclose(project(gradients, 4, 0).projected(), before, atol=1e-5)
 
 

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
+from ballast.asking.prompts import PairTemplate, PromptTemplate, prompt_ids, training_ids
 from ballast.files import BallastError
 from ballast.judges import harm_rm
 from ballast.plugins import HOME
-from ballast.prompts import PairTemplate, PromptTemplate, prompt_ids, training_ids
-from ballast.sources import own_template
+from ballast.study.sources import own_template
 
 
 class Tokenizer:

@@ -7,9 +7,9 @@ import pytest
 
 from ballast import plugins
 from ballast.categories import CATEGORIES, category_id
+from ballast.data.rows import PAIR, content_id, with_ids
 from ballast.files import BallastError
 from ballast.readers import alpaca, beavertails, beavertails_eval, i_alpaca, prompts, salad_attack, xstest
-from ballast.rows import PAIR, content_id, with_ids
 
 ROW = {"instruction": "Name a river.", "input": "", "output": "The Rhine."}
 

@@ -10,13 +10,15 @@ import os
 import pandas as pd
 import pytest
 
-from ballast import judging, plugins, templates
+from ballast import plugins
+from ballast.asking import judging
+from ballast.asking.prompts import prompt_ids
 from ballast.backends.transformers import load_tokenizer
+from ballast.data import templates
+from ballast.data.rows import pairs_to_judge
 from ballast.files import read_json, read_jsonl
 from ballast.judges import harm_rm, md_judge, md_judge_p, wildguard
 from ballast.labels.behaviour import behaviour
-from ballast.prompts import prompt_ids
-from ballast.rows import pairs_to_judge
 
 OPTIONS = {"backend": "transformers", "batch_size": 4, "max_length": 4096, "dtype": "float32", "max_unparsable": 0.2}
 POLICIES = {"domain-card": ("domain", "domain-card"), "domain": ("domain", None), "task": ("task", None)}

@@ -10,9 +10,9 @@ import tracemalloc
 import pandas as pd
 import pytest
 
-from ballast import records as module
+from ballast.data import records as module
+from ballast.data.records import records
 from ballast.files import BallastError
-from ballast.records import records
 
 ROWS = [
     {"prompt": "Name a river, please.", "response": 'He said "the Rhine".\nNothing else.'},

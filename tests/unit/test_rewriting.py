@@ -10,13 +10,14 @@ import pandas as pd
 import pytest
 from chat_server import REFUSAL, ChatServer, reply
 
-from ballast import language_model, schemas
+from ballast import schemas
+from ballast.asking import language_model
+from ballast.asking.prompts import PairTemplate
+from ballast.data.rows import PAIR, with_ids
 from ballast.files import BallastError, read_json, read_jsonl
+from ballast.labels.rewriting import rewrite
 from ballast.plugins import HOME
-from ballast.prompts import PairTemplate
-from ballast.rewriting import rewrite
-from ballast.rows import PAIR, with_ids
-from ballast.sections import Endpoint, LanguageModel
+from ballast.study.sections import Endpoint, LanguageModel
 
 TEMPLATE = str(HOME / "rewriting.json")
 SECRET = "sk-a-key-that-must-not-show"

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from ballast import config
-from ballast.runs import Run, as_is_path, from_path, measured, runs, seed
+from ballast.study import config
+from ballast.study.runs import Run, as_is_path, from_path, measured, runs, seed
 
 ROOT = Path(__file__).parents[2]
 

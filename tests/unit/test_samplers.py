@@ -10,12 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_pool import CATEGORIES, Pool, cosine, make_pool, pools, select, unit
 
-from ballast import methods, plugins
+from ballast import plugins
 from ballast.files import BallastError
-from ballast.nearest import highest
+from ballast.picks.nearest import highest
+from ballast.picks.selection import Selection
+from ballast.picks.vectors import in_memory
 from ballast.samplers import cossim, dsir
-from ballast.selection import Selection
-from ballast.vectors import in_memory
+from ballast.study import methods
 
 SAMPLERS = plugins.names("samplers")
 GREEDY = ["k-center", "k-center-b", "facility-location", "facility-location-b"]

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 from hub import COMMIT, TOKEN, Hub, serve
 
-from ballast import config, fetching, manifest, sources
+from ballast.data import fetching
 from ballast.files import BallastError, digest, read_json
-from ballast.sections import Source
+from ballast.running import manifest
+from ballast.study import config, sources
+from ballast.study.sections import Source
 
 ROOT = Path(__file__).parents[2]
 ROWS = json.dumps([{"instruction": "Name a river.", "input": "", "output": "The Rhine."}]).encode()

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from ballast.results import spent
-from ballast.results.options import parse_options
+from ballast.study.artefacts import parse_options
 
 STUDY = {
     "study": "made",

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from ballast.asking.store import Store
 from ballast.files import BallastError
-from ballast.store import Store
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 VALUES = [0.1 + 0.2, -1e-45, "words\u2028 {} \ud800 é", [[-0.1, 2.0], 7], {"text": None, "missing": "empty"}, True]
@@ -72,7 +72,7 @@ def test_threads_add_to_one_file(tmp_path):
 
 PROGRAM = """
 import sys
-from ballast.store import Store
+from ballast.asking.store import Store
 folder, start, stop = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 store = Store(folder, "q")
 sys.stdin.readline()

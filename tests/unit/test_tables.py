@@ -12,10 +12,10 @@ import pytest
 import ballast
 from ballast import schemas
 from ballast.files import BallastError
+from ballast.markup import markdown, tex, to_markdown, to_tex
 from ballast.results import tables
 from ballast.results.headline import headline
-from ballast.results.markup import markdown, tex, to_markdown, to_tex
-from ballast.results.options import parse_options
+from ballast.study.artefacts import parse_options
 
 SCRIPTS = Path(ballast.__file__).parents[1]
 BENCHMARKS = {

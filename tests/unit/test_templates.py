@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ballast import templates
+from ballast.asking.prompts import PairTemplate
+from ballast.data import templates
 from ballast.files import BallastError
-from ballast.prompts import PairTemplate
 
 POLICY = "\nO1: One\n- Can: all {of} it. \nO2: Two\n"
 FRAME = (

@@ -10,10 +10,11 @@ from peft import PeftModel
 from safetensors.torch import load_file
 from tiny_runs import ALPACA_SHAPED, DECODING, JUDGING, OPTIONS
 
-from ballast import decoding, schemas
+from ballast import schemas
+from ballast.asking import decoding
+from ballast.asking.prompts import ChatPrompt, PromptTemplate, prompt_ids, prompt_template
 from ballast.backends import transformers as backend
 from ballast.files import BallastError, read_json
-from ballast.prompts import ChatPrompt, PromptTemplate, prompt_ids, prompt_template
 from ballast.trainers import sft
 
 

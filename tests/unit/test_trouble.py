@@ -13,7 +13,7 @@ import pytest
 import ballast
 from ballast import schemas
 from ballast.files import write_csv, write_json
-from ballast.results import findings, labelled, outliers, signatures
+from ballast.results import findings, label_quality, outliers, signatures
 from ballast.results.findings import FINE, LOOK, UNDECIDED, Finding
 from ballast.results.outliers import LOSS, REFUSAL
 
@@ -159,17 +159,19 @@ def answers(unread=0, judge="harm-rm"):
 
 
 def test_judges_that_passed_their_canaries_are_fine_and_unread_answers_are_not():
-    found = labelled.judges(answers(5), {"harm-rm": True, "unused": False})
+    found = label_quality.judges(answers(5), {"harm-rm": True, "unused": False})
     assert found.verdict == FINE and "passed in every job, else there would be no scores: harm-rm" in found.numbers
-    found = labelled.judges(answers(6), {"harm-rm": True})
+    found = label_quality.judges(answers(6), {"harm-rm": True})
     assert found.verdict == LOOK and found.measured == pytest.approx(0.06) and "template" in found.to_try
 
 
 def test_a_judge_without_canaries_is_not_decided():
-    found = labelled.judges(pd.concat([answers(), answers(judge="md-judge")]), {"harm-rm": True, "md-judge": False})
+    found = label_quality.judges(
+        pd.concat([answers(), answers(judge="md-judge")]), {"harm-rm": True, "md-judge": False}
+    )
     assert found.verdict == UNDECIDED and "without canaries: md-judge" in found.numbers
     assert "judges.md-judge.canaries" in found.to_try
-    assert labelled.judges(answers().iloc[:0], {"harm-rm": True}).verdict == UNDECIDED
+    assert label_quality.judges(answers().iloc[:0], {"harm-rm": True}).verdict == UNDECIDED
 
 
 def runs(change=0.0, cells=("random", "sss", "t1"), trials=4, level=0.5, noise=0.004):
@@ -223,31 +225,31 @@ def test_a_judge_that_agrees_with_the_opening_words_is_fine_and_one_that_does_no
     refused = pd.Series([True, False, True, False, True], index=list("abcde"))
     scores = pd.Series([1.0, 0.0, 1.0, 0.0, float("nan")], index=list("abcde"))
     judges = {"over_refusal": "wildguard", "harm": "harm-rm"}
-    good = labelled.pairs_of_verdicts(scores, refused, "over_refusal")
-    found = labelled.agree([good, good], judges)
+    good = label_quality.pairs_of_verdicts(scores, refused, "over_refusal")
+    found = label_quality.agree([good, good], judges)
     assert (found.verdict, found.measured) == (FINE, 1.0)
     assert found.numbers == "Over-refusal, wildguard: agrees on 100.0 % of 8 responses, kappa 1.00", (
         "not the unread one"
     )
-    bad = labelled.pairs_of_verdicts(1 - scores, refused, "over_refusal")
-    found = labelled.agree([good, bad], judges)
+    bad = label_quality.pairs_of_verdicts(1 - scores, refused, "over_refusal")
+    found = label_quality.agree([good, bad], judges)
     assert found.verdict == LOOK and "explore.html" in found.to_try and "agrees on 50.0 %" in found.numbers
     assert found.details[0].endswith("refused by the judge alone 25.0 %, by the rule alone 25.0 %")
 
 
 def test_harm_is_compared_with_what_does_not_open_as_a_refusal_and_decides_nothing():
     refused = pd.Series([True, True, False, False], index=list("abcd"))
-    pairs = labelled.pairs_of_verdicts(pd.Series([2.0, 0.5, 3.0, 1.9], index=list("abcd")), refused, "harm")
-    found = labelled.agree([pairs], {"harm": "harm-rm"})
+    pairs = label_quality.pairs_of_verdicts(pd.Series([2.0, 0.5, 3.0, 1.9], index=list("abcd")), refused, "harm")
+    found = label_quality.agree([pairs], {"harm": "harm-rm"})
     assert (
         found.verdict == UNDECIDED and "harmful by the judge alone 25.0 %, by the rule alone 25.0 %" in found.details[0]
     )
-    assert labelled.agree([], {}).verdict == UNDECIDED
+    assert label_quality.agree([], {}).verdict == UNDECIDED
 
 
 def test_a_judge_that_never_refuses_is_not_decided():
-    pairs = labelled.pairs_of_verdicts(pd.Series([0.0], ["a"]), pd.Series([False], ["a"]), "over_refusal")
-    assert labelled.agree([pairs], {"over_refusal": "wildguard"}).verdict == UNDECIDED
+    pairs = label_quality.pairs_of_verdicts(pd.Series([0.0], ["a"]), pd.Series([False], ["a"]), "over_refusal")
+    assert label_quality.agree([pairs], {"over_refusal": "wildguard"}).verdict == UNDECIDED
 
 
 def test_runs_without_their_like_are_not_judged():
@@ -277,11 +279,11 @@ BEHAVIOUR = pd.DataFrame(
 
 
 def test_the_labellers_accuracy_is_shown_where_rows_are_labelled_and_else_is_not_measured():
-    assert labelled.accuracy(BEHAVIOUR, None, None) == (
+    assert label_quality.accuracy(BEHAVIOUR, None, None) == (
         "behaviour labeller wildguard: accuracy not measured, no row is labelled"
     )
     truth = pd.DataFrame({"row": range(4), "behaviour": ["T1", "T2", "T3", "T4"]})
-    said = labelled.accuracy(BEHAVIOUR, None, truth)
+    said = label_quality.accuracy(BEHAVIOUR, None, truth)
     # Of the three that were told two agree, and 2 / 9 would by chance: (2 / 3 - 2 / 9) / (7 / 9).
     assert "right on 50.0 % of 4 rows labelled by the made world's own truth (1 unknown, kappa 0.57)" in said
     sheet = pd.DataFrame(
@@ -289,7 +291,7 @@ def test_the_labellers_accuracy_is_shown_where_rows_are_labelled_and_else_is_not
         index=pd.Index(["a", "b"], name="id"),
     ).astype("boolean")
     sheet["categories"] = None
-    assert "right on 100.0 % of 1 rows labelled by people" in labelled.accuracy(BEHAVIOUR, sheet, None)
+    assert "right on 100.0 % of 1 rows labelled by people" in label_quality.accuracy(BEHAVIOUR, sheet, None)
 
 
 def test_the_closing_lines_name_what_to_look_at_first():

@@ -8,8 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ballast import features, nearest, schemas, vectors
+from ballast import schemas
 from ballast.files import BallastError
+from ballast.picks import features, nearest, vectors
 
 IDS = [f"{number:03}" for number in range(40)]
 

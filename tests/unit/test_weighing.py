@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from ballast.weighing import MODES, weigh
+from ballast.training.weighing import MODES, weigh
 
 RANDOM = np.random.default_rng(0)
 SCORES, SIZES = RANDOM.normal(size=12), RANDOM.integers(1, 9, 12)

@@ -11,18 +11,18 @@ import world_data
 import world_judge
 import world_model
 import world_tokenizer
+from ballast.asking.pairwise import Template
+from ballast.asking.prompts import PairTemplate, PromptTemplate, prompt_ids, training_ids
 from ballast.backends import transformers as backend
 from ballast.categories import CATEGORIES
 from ballast.files import BallastError, read_json, read_jsonl
 from ballast.judges import harm_rm
-from ballast.pairwise import Template
 from ballast.plugins import HOME
-from ballast.prompts import PairTemplate, PromptTemplate, prompt_ids, training_ids
-from ballast.sources import own_template
+from ballast.study.sources import own_template
+from ballast.study.world_options import WorldOptions
 from ballast.world import datasets, judges, lexicon, models
 from ballast.world.language import Request, Writer, deeds, harm, is_refusal
 from ballast.world.lexicon import LEXICONS
-from ballast.world.options import WorldOptions
 
 SMALL = {
     "pool_rows": 300,

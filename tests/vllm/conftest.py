@@ -11,8 +11,8 @@ from peft import LoraConfig, get_peft_model
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, set_seed
 
+from ballast.study.world_options import WorldOptions
 from ballast.world.language import Writer
-from ballast.world.options import WorldOptions
 
 CHAT = "{{ bos_token }}{% for message in messages %}[{{ message.role }}] {{ message.content }}{% endfor %}[answer]"
 

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from ballast import config
 from ballast.files import read_json
+from ballast.study import config
 
 pytestmark = pytest.mark.vllm
 ROOT = Path(__file__).parents[2]

@@ -15,11 +15,12 @@ import torch
 from preloaded import STAGE, preloaded
 from safetensors.torch import save_file
 
-from ballast import keeping, language_model, schemas
+from ballast import schemas
+from ballast.asking import keep_model, language_model
+from ballast.asking.decoding import continued
+from ballast.asking.store import Store
 from ballast.backends import transformers, vllm
-from ballast.decoding import continued
 from ballast.files import BallastError, read_json, write_json
-from ballast.store import Store
 
 pytestmark = pytest.mark.vllm
 
@@ -225,13 +226,13 @@ def test_two_jobs_start_the_engine_once_and_other_settings_free_it_first(tiny, m
 
     alone = vllm.answer(tiny.model, texts, ASKING, 8)
     monkeypatch.setattr(vllm, "_engine", watched)
-    monkeypatch.setattr(keeping, "_kept", keeping.Kept())
+    monkeypatch.setattr(keep_model, "_kept", keep_model.Kept())
     assert vllm.answer(tiny.model, texts[:12], ASKING, 8) == alone[:12]
     assert vllm.answer(tiny.model, texts[4:], ASKING, 8) == alone[4:]
     assert told == ["starts"]
     vllm.answer(tiny.model, texts[:2], ASKING | {"batch_size": 8}, 8)
     assert told == ["starts", "ends", "starts"]
-    keeping._kept.drop()
+    keep_model._kept.drop()
     assert told[3:] == ["ends"]
 
 

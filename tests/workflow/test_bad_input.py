@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ballast import config
 from ballast.categories import CATEGORIES
 from ballast.files import read_parquet
+from ballast.study import config
 
 pytestmark = pytest.mark.workflow
 ROOT = Path(__file__).parents[2]

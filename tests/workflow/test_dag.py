@@ -13,8 +13,8 @@ import pytest
 import yaml
 from edits import DOCUMENTS, SMALL
 
-from ballast import config
-from ballast.runs import measured, runs, subset, trained
+from ballast.study import config
+from ballast.study.runs import measured, runs, subset, trained
 
 pytestmark = pytest.mark.workflow
 ROOT = Path(__file__).parents[2]

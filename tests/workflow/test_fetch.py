@@ -10,8 +10,8 @@ import pytest
 import yaml
 from hub import COMMIT, TOKEN, Hub, serve
 
-from ballast import config
 from ballast.files import read_parquet
+from ballast.study import config
 
 pytestmark = pytest.mark.workflow
 ROOT = Path(__file__).parents[2]

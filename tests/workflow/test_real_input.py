@@ -19,7 +19,7 @@ import pyarrow.ipc
 import pytest
 import yaml
 
-from ballast.runs import seed
+from ballast.study.runs import seed
 
 pytestmark = pytest.mark.workflow
 ROOT = Path(__file__).parents[2]

@@ -125,7 +125,7 @@ def test_another_style_of_the_page_is_the_page_only(copy):
 
 
 def test_code_that_stages_share_is_those_stages(copy):
-    edit(copy, "scripts/ballast/results/markup.py", "\n\n\n", "\n\nSAME = 1\n\n\n")
+    edit(copy, "scripts/ballast/markup.py", "\n\n\n", "\n\nSAME = 1\n\n\n")
     documents = {name: 1 for name in DOCUMENTS if name != "explore"}
     assert pending(copy) == {"table": 6, "figure": 7, "comparison": 2} | documents
 
@@ -156,7 +156,7 @@ def test_labels_made_again_as_they_were_end_at_the_barrier(copy):
 
 
 def test_a_run_of_a_few_jobs_starts_no_preloaded_process(copy):
-    (copy / "scripts/ballast/preloaded.py").write_text('open("preloaded", "w")\n')
+    (copy / "scripts/ballast/running/preload_server.py").write_text('open("preloaded", "w")\n')
     study = copy / "results/small"
     (study / "headline.txt").unlink()
     assert ran(copy) == {"headline": 1, "pages": 1} and not (copy / "preloaded").exists()

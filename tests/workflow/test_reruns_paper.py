@@ -79,5 +79,5 @@ def test_a_published_number_and_the_name_of_a_published_model_are_what_shows_the
 def test_figures_alone_and_code_of_two_stages(copy):
     edit(copy, "scripts/ballast/results/style.py", "\n\n\n", "\n\nSAME = 1\n\n\n")
     assert pending(copy) == {"figure": 9, "advice": 1, "explore": 1, "pages": 1}
-    edit(copy, "scripts/ballast/results/markup.py", "\n\n\n", "\n\nSAME = 1\n\n\n")
+    edit(copy, "scripts/ballast/markup.py", "\n\n\n", "\n\nSAME = 1\n\n\n")
     assert pending(copy) == {"figure": 9, "table": 8, "comparison": 3} | DOCUMENTS

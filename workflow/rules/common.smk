@@ -11,14 +11,16 @@ import psutil
 from snakemake.scheduling.job_scheduler import JobScheduler
 from snakemake.settings.types import DeploymentMethod
 
-from ballast import config as study_config
-from ballast import failures, identity, preload, sources
+from ballast.study import config as study_config
+from ballast.running import failures, preload
+from ballast import identity
+from ballast.study import sources
 from ballast.files import BallastError, read_text
 from ballast.identity import constant
-from ballast.methods import plugin_constant
-from ballast.results.options import ARTEFACTS, options_for
-from ballast.runs import AS_IS, Run, from_path, measured, opponent, runs, seed, subset, trained
-from ballast.sections import UNKNOWN
+from ballast.study.methods import plugin_constant
+from ballast.study.artefacts import ARTEFACTS, options_for
+from ballast.study.runs import AS_IS, Run, from_path, measured, opponent, runs, seed, subset, trained
+from ballast.study.sections import UNKNOWN
 
 try:
     study = study_config.load(study_config.extended(config, workflow.configfiles))

@@ -2,7 +2,7 @@
 
 Inputs: the model, data/base.parquet, the rows of a dataset (base, references, pools/<pool>).
 Outputs: features/<model>/warm_up/adapter_{model.safetensors,config.json} and training.json,
-features/<model>/gradients/<dataset>.arrow (id, loss, norm, projected gradient in float16; ballast/gradients.py),
+features/<model>/gradients/<dataset>.arrow (id, loss, norm, projected gradient in float16; ballast/picks/gradients.py),
 features/<model>/logprobs/<dataset>.parquet (id, log-probabilities of the response's tokens).
 Costs: the warm-up a twentieth of a run of the paper; gradients one forward and backward pass, log-probabilities one
 forward pass over the dataset. Made where a plug-in NEEDS them, and for the gradient report; memory does not grow with

@@ -2,7 +2,7 @@
 
 `generate(model, adapters, prompts, options, store=None) -> one table of responses per adapter`: `prompts` are lists of
 token ids; an adapter is a LoRA folder or None for the model as it is; `options` are the config's `generation` section;
-`store` (`ballast.store`) keeps each batch, for a job that is killed.
+`store` (`ballast.asking.store`) keeps each batch, for a job that is killed.
 `answer(model, texts, options, max_new_tokens, schema=None, done=...) -> answers`: a generative judge's or labeller's
 greedy answers, None where a text is too long to be asked; `options` has batch_size, max_length, dtype and chat;
 `schema` is a JSON schema that the answer must follow where the backend can enforce it.

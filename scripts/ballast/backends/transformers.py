@@ -23,13 +23,13 @@ from transformers import (
 from transformers import __version__ as transformers_version
 from transformers.utils.logging import disable_progress_bar
 
-from ballast import keeping
-from ballast.decoding import BEAMS, askable, continued, no_keeping, responses, rows_at_once, within_limit
+from ballast.asking import keep_model
+from ballast.asking.decoding import BEAMS, askable, continued, no_keeping, responses, rows_at_once, within_limit
+from ballast.asking.key_cache import key_cache
+from ballast.asking.memory import enough, lower
+from ballast.asking.store import Store
+from ballast.asking.weights import adapter_folder, model_folder
 from ballast.files import BallastError
-from ballast.key_cache import key_cache
-from ballast.memory import enough, lower
-from ballast.store import Store
-from ballast.weights import adapter_folder, model_folder
 
 # Widths of batches whose rows must not depend on each other are multiples of this.
 STEP = 32
@@ -173,7 +173,7 @@ def _apart(model: str, kind, asked: dict, answers: list, options: dict, ask: Cal
         return answers
     rows = rows_at_once(options)
     shape = [kind.__name__, options["dtype"]]
-    with keeping.model(model, shape, lambda: nullcontext(load_model(model, options["dtype"], kind))) as network:
+    with keep_model.model(model, shape, lambda: nullcontext(load_model(model, options["dtype"], kind))) as network:
         for width, batch in _in_widths(asked, options["max_length"], rows):
             items = [asked[index] for index in batch]
             # Filled up with its last, which it ends with anyway.

@@ -17,13 +17,13 @@ import torch
 from transformers import AutoConfig
 from transformers import __version__ as transformers_version
 
-from ballast import keeping
+from ballast.asking import keep_model
+from ballast.asking.decoding import BEAMS, adapter_name, askable, continued, no_keeping, responses, within_limit
+from ballast.asking.memory import enough, lower
+from ballast.asking.store import Store
+from ballast.asking.weights import adapter_folder, model_folder
 from ballast.backends.transformers import ITS_BATCH, load_tokenizer
-from ballast.decoding import BEAMS, adapter_name, askable, continued, no_keeping, responses, within_limit
 from ballast.files import BallastError, read_json, write_json
-from ballast.memory import enough, lower
-from ballast.store import Store
-from ballast.weights import adapter_folder, model_folder
 
 # Read when vLLM is imported. One process schedules in one order; nothing is reported to anyone or asked of a hub.
 ENVIRONMENT = {
@@ -126,7 +126,7 @@ def _ask(
         return answers
     indices, prompts = list(asked), list(asked.values())
     length = _length(model, prompts, options["max_length"], max_new_tokens)
-    started = keeping.model(model, [length, _settings(options)], lambda: _engine(model, options, length))
+    started = keep_model.model(model, [length, _settings(options)], lambda: _engine(model, options, length))
     with enough(lower(ITS_BATCH, options["batch_size"])), started as engine:
         # As an engine that has just started: what an earlier job asked must not shape an answer.
         engine.reset_prefix_cache()

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from ballast.claims.grids import Cell, Contrast, Grid, Measured, Published, adjusted, runs_said
+from ballast.names import NONE, RANDOM, short_label
 from ballast.published.tables import READINGS
 from ballast.results.metrics import METRICS
-from ballast.results.names import NONE, RANDOM, short_label
 from ballast.results.statistics import holm
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "not decidable here"

@@ -24,8 +24,8 @@ from ballast.claims.pairs import (
     refusals_below_safe,
     rises,
 )
+from ballast.names import NONE, RANDOM
 from ballast.published import BASE_ROWS
-from ballast.results.names import NONE, RANDOM
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from ballast.names import AS_IS, REFERENCES
 from ballast.published import TEXT, TRIALS
 from ballast.published.tables import READINGS
 from ballast.results import metrics
-from ballast.results.names import AS_IS, REFERENCES
-from ballast.results.options import Options
 from ballast.results.statistics import NOTHING, PROMPTS_ONLY, TWO_WAY, Estimate, difference, estimate, holm
+from ballast.study.artefacts import Options
 
 # The published tables that an experiment of ours repeats; the others it printed as figures.
 PRINTED = {"sampling": ("1", "2", TEXT), "transfer": ("4",)}

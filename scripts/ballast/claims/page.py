@@ -10,9 +10,9 @@ import pandas as pd
 from ballast.claims.checks import FAILS, HOLDS, OPEN, Finding
 from ballast.claims.declared import CLAIMS
 from ballast.claims.grids import Measured, Published
+from ballast.markup import markdown
 from ballast.results import notes
-from ballast.results.markup import markdown
-from ballast.results.options import Options, parse_options
+from ballast.study.artefacts import Options, parse_options
 
 VERDICTS = (HOLDS, FAILS, OPEN)
 NUMBER = ("value", "unit", "low", "high")

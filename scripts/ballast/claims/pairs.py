@@ -2,7 +2,7 @@
 
 from ballast.claims.checks import Pairs
 from ballast.claims.grids import Cell, Grid
-from ballast.results.names import AS_IS, NONE, RANDOM, REFERENCES
+from ballast.names import AS_IS, NONE, RANDOM, REFERENCES
 
 HARM, ASR, OVER_REFUSAL, HELPFULNESS = "harm", "asr", "over_refusal", "helpfulness"
 BEHAVIOURAL = ("sss-b", "pss-b", "cossim-b")

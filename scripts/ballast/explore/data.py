@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from ballast import schemas
+from ballast.asking.judging import PARSED
 from ballast.categories import CATEGORIES, title
 from ballast.files import BallastError, read_parquet
-from ballast.judging import PARSED
+from ballast.names import AS_IS, NONE, RANDOM, REFERENCES, in_order, short_label
 from ballast.results import metrics, style
 from ballast.results.metrics import METRICS, VERDICTS, Metric, metric_of
-from ballast.results.names import AS_IS, NONE, RANDOM, REFERENCES, in_order, short_label
-from ballast.runs import Run, from_path
+from ballast.study.runs import Run, from_path
 
 CHARACTERS = 40_000_000  # of texts in a file; a browser opens as much within seconds
 DECIMALS = 3

@@ -9,7 +9,7 @@ its first ten; gradients are those of the warmed-up adapter, projected; and how 
 import pandas as pd
 
 from ballast.filters.dualselect_static import LAST
-from ballast.selection import draw
+from ballast.picks.selection import draw
 
 NEEDS = ("behaviour", "gradients", "base-gradients", "reference-gradients")
 SEEDED = True

@@ -11,10 +11,11 @@ harmful rows in it: without any, it drops what is unusual. Cost: one forward pas
 import pandas as pd
 import torch
 
-from ballast import memory, per_example
+from ballast.asking import memory
 from ballast.backends.transformers import load_tokenizer
 from ballast.files import BallastError
 from ballast.trainers import sft
+from ballast.training import per_example
 
 NEEDS = ()
 SEEDED = False

@@ -18,11 +18,12 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import get_scheduler, set_seed
 
-from ballast import memory, packing, per_example
+from ballast.asking import memory
 from ballast.backends.transformers import load_tokenizer
 from ballast.files import BallastError
-from ballast.streams import places
 from ballast.trainers import sft
+from ballast.training import packing, per_example
+from ballast.training.apart import places
 
 NEEDS = ()
 SEEDED = True

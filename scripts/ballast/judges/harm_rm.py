@@ -6,7 +6,7 @@ cut on the right at 512 tokens; the score is the raw logit, neither squashed nor
 
 import pandas as pd
 
-from ballast import language_model
+from ballast.asking import language_model
 
 CANARIES = {"empty": (-1.0, 1.5), "refusal": (-1.0, 1.0), "gibberish": (-1.0, 1.5), "harmful": (1.5, 5.0)}
 MAX_TOKENS = 512

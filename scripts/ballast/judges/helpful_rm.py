@@ -6,7 +6,7 @@ raw logit; its tokenizer states no usable length, so 512 tokens are set here.
 
 import pandas as pd
 
-from ballast import language_model
+from ballast.asking import language_model
 
 # Its scale differs from model to model, so canaries only ask for a number.
 CANARIES = dict.fromkeys(("empty", "refusal", "gibberish", "harmful"), (float("-inf"), float("inf")))

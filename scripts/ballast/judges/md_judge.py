@@ -10,8 +10,8 @@ import re
 
 import pandas as pd
 
-from ballast import language_model
-from ballast.prompts import PairTemplate
+from ballast.asking import language_model
+from ballast.asking.prompts import PairTemplate
 
 CANARIES = {"empty": (0, 0), "refusal": (0, 0), "gibberish": None, "harmful": (1, 1)}
 MAX_NEW_TOKENS = 32

@@ -9,7 +9,7 @@ import math
 
 import pandas as pd
 
-from ballast import language_model
+from ballast.asking import language_model
 from ballast.backends.transformers import load_tokenizer
 from ballast.files import BallastError
 from ballast.judges import md_judge

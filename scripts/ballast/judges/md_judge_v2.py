@@ -13,10 +13,10 @@ import re
 
 import pandas as pd
 
-from ballast import language_model
+from ballast.asking import language_model
+from ballast.asking.prompts import PairTemplate
 from ballast.backends.transformers import load_tokenizer
 from ballast.files import BallastError, read_json
-from ballast.prompts import PairTemplate
 
 CANARIES = {"empty": (0, 0), "refusal": (0, 0), "gibberish": None, "harmful": (1, 1)}
 MAX_NEW_TOKENS = 256

@@ -8,8 +8,8 @@ import re
 
 import pandas as pd
 
-from ballast import language_model
-from ballast.prompts import PairTemplate
+from ballast.asking import language_model
+from ballast.asking.prompts import PairTemplate
 
 CANARIES = {"empty": None, "refusal": (1, 1), "gibberish": None, "harmful": (0, 0)}
 MAX_NEW_TOKENS = 128

@@ -9,12 +9,12 @@ import re
 
 import pandas as pd
 
-from ballast import language_model
-from ballast.answers import Answers
+from ballast.asking import language_model
+from ballast.asking.answers import Answers
+from ballast.asking.judging import PARSED, TOO_LONG, UNPARSABLE
+from ballast.asking.prompts import PairTemplate
 from ballast.categories import CATEGORIES
 from ballast.files import BallastError, read_json
-from ballast.judging import PARSED, TOO_LONG, UNPARSABLE
-from ballast.prompts import PairTemplate
 
 UNANSWERED = "unanswered"
 MOST = 4  # ids in an answer; a list of more says nothing of the topic

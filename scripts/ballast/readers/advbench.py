@@ -4,8 +4,8 @@ import io
 
 import pandas as pd
 
+from ballast.data.rows import require
 from ballast.files import BallastError, read_text
-from ballast.rows import require
 
 
 def read(path: str) -> pd.DataFrame:

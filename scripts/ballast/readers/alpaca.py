@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from ballast import forms
+from ballast.data import forms
 
 FORM = forms.ALPACA
 

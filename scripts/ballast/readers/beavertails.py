@@ -6,8 +6,8 @@ Read as reference pairs for Cossim: only rows with exactly one true category are
 import pandas as pd
 
 from ballast.categories import CATEGORIES, category_id
+from ballast.data.rows import require
 from ballast.files import BallastError, read_jsonl
-from ballast.rows import require
 
 
 def read(path: str) -> pd.DataFrame:

@@ -2,8 +2,8 @@
 
 import pandas as pd
 
+from ballast.data.rows import require
 from ballast.files import BallastError, read_rows
-from ballast.rows import require
 
 
 def read(path: str) -> pd.DataFrame:

@@ -2,9 +2,9 @@
 
 import pandas as pd
 
+from ballast.data.rows import PAIR
 from ballast.files import BallastError
 from ballast.readers.beavertails import pairs
-from ballast.rows import PAIR
 
 
 def read(path: str) -> pd.DataFrame:

@@ -7,8 +7,8 @@ import re
 
 import pandas as pd
 
+from ballast.data.rows import require
 from ballast.files import BallastError, read_jsonl
-from ballast.rows import require
 
 # Every published row ends so; thousands are written with commas.
 _FINAL = re.compile(r"#### (-?[0-9][0-9,]*(?:\.[0-9]+)?)\s*\Z")

@@ -6,8 +6,8 @@ a file repeats, as I-MaliciousInstructions does twice, is asked once: 98 of its 
 
 import pandas as pd
 
+from ballast.data.rows import require
 from ballast.files import BallastError, read_json
-from ballast.rows import require
 
 
 def read(path: str) -> pd.DataFrame:

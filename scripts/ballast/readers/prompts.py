@@ -6,9 +6,9 @@ Columns: `prompt` (or `question`, `instruction`, `request`), and perhaps `catego
 
 import pandas as pd
 
+from ballast.data.records import records
+from ballast.data.rows import require
 from ballast.files import BallastError
-from ballast.records import records
-from ballast.rows import require
 
 NAMES = ("prompt", "question", "instruction", "request")
 

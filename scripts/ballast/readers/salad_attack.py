@@ -5,8 +5,8 @@ Copies that renamed augq to prompt are read too. The model sees, and MD-Judge is
 
 import pandas as pd
 
+from ballast.data.rows import require
 from ballast.files import read_rows
-from ballast.rows import require
 
 
 def read(path: str) -> pd.DataFrame:

@@ -5,8 +5,8 @@ Copies that renamed it to prompt are read too.
 
 import pandas as pd
 
+from ballast.data.rows import require
 from ballast.files import read_rows
-from ballast.rows import require
 
 
 def read(path: str) -> pd.DataFrame:

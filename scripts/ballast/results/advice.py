@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 import pandas as pd
 
 from ballast.files import BallastError
+from ballast.names import NONE, RANDOM, REFERENCES, in_order
 from ballast.results import metrics
-from ballast.results.names import NONE, RANDOM, REFERENCES, in_order
-from ballast.results.options import Options
 from ballast.results.statistics import NOTHING, TWO_WAY, Estimate, difference, estimate, holm
+from ballast.study.artefacts import Options
 
 # The metric that a limit is on; helpfulness_loss is what `none`, base data alone, has more of.
 LIMITS = {"harm": "harm", "asr": "asr", "over_refusal": "over_refusal", "helpfulness_loss": "helpfulness"}

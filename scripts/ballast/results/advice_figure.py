@@ -5,13 +5,13 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
+from ballast.names import in_order, short_label
 from ballast.results import notes, style
 from ballast.results.advice import LIKELY, LIMITS, MEETS, NO, UNMEASURED, Advice, Judged, table
 from ballast.results.advice_words import NAMES
 from ballast.results.figures import Drawn
 from ballast.results.metrics import METRICS
-from ballast.results.names import in_order, short_label
-from ballast.results.options import Options
+from ballast.study.artefacts import Options
 
 FILLS = {MEETS: style.BLUE, LIKELY: style.SKY, NO: "#F2F2F2", UNMEASURED: "#FFFFFF"}
 INKS = {MEETS: "#FFFFFF", LIKELY: style.BLACK, NO: style.GREY, UNMEASURED: style.GREY}

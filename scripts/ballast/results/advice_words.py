@@ -2,13 +2,13 @@
 
 import math
 
+from ballast.markup import MISSING, markdown, pipe_table
+from ballast.names import RANDOM, in_order, short_label
 from ballast.results import notes
 from ballast.results.advice import LIMITS, MEETS, NO, UNMEASURED, Advice, Contrast, Judged
-from ballast.results.markup import MISSING, markdown, pipe_table
 from ballast.results.metrics import METRICS
-from ballast.results.names import RANDOM, in_order, short_label
-from ballast.results.options import Options
 from ballast.results.statistics import PROMPTS_ONLY, Estimate
+from ballast.study.artefacts import Options
 
 NAMES = {
     "harm": "harm",

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import pandas as pd
 from sklearn.metrics import cohen_kappa_score
 
-from ballast.annotation import NONE, YES_NO
+from ballast.asking.judging import PARSED
 from ballast.categories import CATEGORIES, title
-from ballast.judging import PARSED
+from ballast.labels.annotation import NONE, YES_NO
 from ballast.labels.behaviour import TYPES, UNKNOWN, behaviour
-from ballast.results.markup import MISSING, markdown, pipe_table
+from ballast.markup import MISSING, markdown, pipe_table
 
 ALL = "all"
 HARMFUL = "harmful response"  # why a row has no type, and an answer like the four types

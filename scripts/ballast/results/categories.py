@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import pandas as pd
 
 from ballast.categories import title
+from ballast.markup import MISSING, Cell, Table, plus_minus
+from ballast.names import REFERENCES, short_label
 from ballast.results import metrics, notes, statistics
-from ballast.results.markup import MISSING, Cell, Table, plus_minus
-from ballast.results.names import REFERENCES, short_label
-from ballast.results.options import Options
+from ballast.study.artefacts import Options
 
 
 def categories(options: Options, paths: Sequence[str]) -> Table:

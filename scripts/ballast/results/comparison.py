@@ -10,13 +10,13 @@ import pandas as pd
 from scipy import stats
 from tabulate import tabulate
 
+from ballast.markup import MISSING, markdown, plus_minus
+from ballast.names import AS_IS, NONE, in_order, short_label
 from ballast.published import MODELS, TEXT, TRIALS
 from ballast.results import metrics, notes
-from ballast.results.markup import MISSING, markdown, plus_minus
 from ballast.results.metrics import METRICS
-from ballast.results.names import AS_IS, NONE, in_order, short_label
-from ballast.results.options import Options
 from ballast.results.statistics import CONFIDENCE, NOTHING, PROMPTS_ONLY, TWO_WAY, Estimate, estimate
+from ballast.study.artefacts import Options
 
 BOTH, OURS, THEIRS = "both", "only here", "only in the paper"
 ONE_RUN = "†"

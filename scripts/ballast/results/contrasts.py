@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 
 from ballast.files import BallastError
+from ballast.markup import MISSING, Cell, Table, plus_minus
+from ballast.names import RANDOM, REFERENCES, in_order, short_label
 from ballast.results import metrics, notes, statistics
-from ballast.results.markup import MISSING, Cell, Table, plus_minus
 from ballast.results.metrics import METRICS
-from ballast.results.names import RANDOM, REFERENCES, in_order, short_label
-from ballast.results.options import Options
 from ballast.results.statistics import NOTHING, PROMPTS_ONLY, Estimate, area_under_curve
+from ballast.study.artefacts import Options
 
 RANDOM_B, PARENT = "random-b", "its own parent"
 LEVEL = 0.05

@@ -9,9 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from ballast import schemas
-from ballast.results import beyond, methods_figure, metrics, notes, style
-from ballast.results.metrics import METRICS
-from ballast.results.names import (
+from ballast.names import (
     AS_IS,
     BEHAVIOURS,
     NONE,
@@ -23,8 +21,10 @@ from ballast.results.names import (
     sampler_label,
     short_label,
 )
-from ballast.results.options import Options
+from ballast.results import all_methods_figure, frontier, metrics, notes, style
+from ballast.results.metrics import METRICS
 from ballast.results.style import Drawn
+from ballast.study.artefacts import Options
 
 SIZE_LABEL = "n, safety examples added"
 BETTER = "lower than Random"
@@ -143,10 +143,10 @@ FIGURES: dict[str, Callable[[Options, Sequence[str]], Drawn]] = {
     "figure5": figure_5,
     "figure6": figure_6,
     "figure7": figure_7,
-    "frontier": beyond.frontier,
-    "budget": beyond.budget,
-    "categories": beyond.categories,
-    "beyond": methods_figure.beyond,
+    "frontier": frontier.frontier,
+    "budget": frontier.budget,
+    "categories": frontier.categories,
+    "beyond": all_methods_figure.beyond,
 }
 
 

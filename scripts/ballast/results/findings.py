@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from ballast.results.markup import markdown, pipe_table
+from ballast.markup import markdown, pipe_table
 
 FINE, LOOK, UNDECIDED = "fine", "look", "not decidable"
 

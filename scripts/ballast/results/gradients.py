@@ -15,12 +15,12 @@ import pandas as pd
 from scipy import stats
 
 from ballast.categories import CATEGORIES
-from ballast.conflict import conflicts, increases
+from ballast.names import AS_IS, BEHAVIOURS, NONE
+from ballast.picks.conflict import conflicts, increases
+from ballast.picks.selection import Features
 from ballast.results import metrics, statistics
-from ballast.results.names import AS_IS, BEHAVIOURS, NONE
-from ballast.results.options import Options
 from ballast.results.statistics import Estimate
-from ballast.selection import Features
+from ballast.study.artefacts import Options
 
 BEHAVIOUR, CATEGORY, SAMPLER = "behaviour", "category", "sampler"
 MEASURES = ("loss", "increase", "conflict")

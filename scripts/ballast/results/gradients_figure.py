@@ -7,11 +7,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from ballast.names import BEHAVIOURS, short_label
 from ballast.results import notes, style
 from ballast.results.gradients import BEHAVIOUR, CATEGORY, Group, Report, table
-from ballast.results.names import BEHAVIOURS, short_label
-from ballast.results.options import Options
 from ballast.results.style import Drawn
+from ballast.study.artefacts import Options
 
 LABELS = {"conflict": "conflict with the task", "increase": "loss increase (nats a token)"}
 ENDS = (5, 95)  # percentiles that the whiskers reach

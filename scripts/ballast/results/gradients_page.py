@@ -3,13 +3,13 @@
 import math
 
 from ballast.categories import title
+from ballast.markup import MISSING, markdown, pipe_table
+from ballast.names import BEHAVIOURS, in_order, short_label
 from ballast.results import notes
 from ballast.results.gradients import BEHAVIOUR, CATEGORY, SAMPLER, Group, Relation, Report
-from ballast.results.markup import MISSING, markdown, pipe_table
 from ballast.results.metrics import METRICS
-from ballast.results.names import BEHAVIOURS, in_order, short_label
-from ballast.results.options import Options
 from ballast.results.statistics import PROMPTS_ONLY, Estimate
+from ballast.study.artefacts import Options
 
 MEANS = ("Rows", "Loss", "Loss increase", "Conflict", "Conflict above 0")
 OVER = {BEHAVIOUR: "behaviours", CATEGORY: "categories", SAMPLER: "samplers"}

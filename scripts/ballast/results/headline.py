@@ -2,11 +2,11 @@
 
 import pandas as pd
 
+from ballast.markup import plus_minus
+from ballast.names import AS_IS, NONE, RANDOM, REFERENCES, sampler_label, short_label
 from ballast.results import metrics, notes
-from ballast.results.markup import plus_minus
 from ballast.results.metrics import METRICS
-from ballast.results.names import AS_IS, NONE, RANDOM, REFERENCES, sampler_label, short_label
-from ballast.results.options import Options
+from ballast.study.artefacts import Options
 
 ABSENT = "not measured"
 

@@ -10,12 +10,12 @@ import pandas as pd
 from scipy import stats
 
 from ballast import schemas
+from ballast.asking.judging import PARSED, TOO_LONG, UNPARSABLE
 from ballast.categories import CATEGORIES, title
 from ballast.files import BallastError
-from ballast.judging import PARSED, TOO_LONG, UNPARSABLE
+from ballast.names import AS_IS, NONE, REFERENCES, in_order
 from ballast.results import statistics
-from ballast.results.names import AS_IS, NONE, REFERENCES, in_order
-from ballast.results.options import Experiment, Options
+from ballast.study.artefacts import Experiment, Options
 
 RUN = ["model", "pool", "sampler", "n", "trial"]
 CELL = RUN[:-1]

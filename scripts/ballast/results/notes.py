@@ -3,7 +3,7 @@
 import pandas as pd
 
 from ballast.results.metrics import METRICS
-from ballast.results.options import Options
+from ballast.study.artefacts import Options
 
 COLUMNS = (
     "± is the half-width of a t-interval over runs, not SD or SE; the CSV has SD (`sd`), SE (`se`), this interval "

@@ -7,12 +7,12 @@ import pandas as pd
 
 from ballast import schemas
 from ballast.files import BallastError
+from ballast.markup import DECIMALS, MISSING, Cell, Table, plus_minus
+from ballast.names import in_order, sampler_label
 from ballast.results import metrics, notes
-from ballast.results.markup import DECIMALS, MISSING, Cell, Table, plus_minus
 from ballast.results.metrics import CELL, metric_of
-from ballast.results.names import in_order, sampler_label
-from ballast.results.options import Options
-from ballast.runs import from_path
+from ballast.study.artefacts import Options
+from ballast.study.runs import from_path
 
 WHERE = ["model", "pool", "sampler"]
 

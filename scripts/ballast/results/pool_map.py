@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from ballast.names import BEHAVIOURS, UNKNOWN
 from ballast.results import style
-from ballast.results.names import BEHAVIOURS, UNKNOWN
 
 SHOWN = 20_000  # rows of the pool that are drawn, evenly by id
 PICK = {"s": 16, "facecolor": style.BLACK, "edgecolor": "white", "linewidth": 0.5, "zorder": 3}

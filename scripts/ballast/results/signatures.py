@@ -11,8 +11,8 @@ import pandas as pd
 from statsmodels.stats.power import TTestPower
 
 from ballast.categories import CATEGORIES, title
+from ballast.names import NONE, RANDOM, REFERENCES, short_label
 from ballast.results.findings import FINE, LOOK, UNDECIDED, Finding
-from ballast.results.names import NONE, RANDOM, REFERENCES, short_label
 from ballast.results.statistics import Estimate, difference, estimate, holm
 
 Tables = dict[tuple[str, int], pd.DataFrame]

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from ballast.results import methods, notes
-from ballast.results.markup import MISSING, pipe_table
-from ballast.results.names import NONE, RANDOM, in_order, sampler_label
-from ballast.results.options import Options
+from ballast.markup import MISSING, pipe_table
+from ballast.names import NONE, RANDOM, in_order, sampler_label
+from ballast.results import all_methods, notes
+from ballast.study.artefacts import Options
 
 STAGES = ("sample", "filter", "train", "transform")
 USED = re.compile(r"^\w+: ([\d.]+) \+ ([\d.]+) CPU seconds", re.MULTILINE)
@@ -53,7 +53,7 @@ def table(logs: dict) -> pd.DataFrame:
 
 def page(options: Options, found: pd.DataFrame) -> str:
     """The table at the middle n in Markdown, with what it is and is not."""
-    n = methods.middle(options)
+    n = all_methods.middle(options)
     shown = found[found["n"].isin([0, n])]
     body = [
         [sampler_label(row["sampler"]), str(row["n"]), *(_spelled(row[stage]) for stage in STAGES)]

@@ -8,17 +8,17 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 
 from ballast import schemas
+from ballast.data.rows import pairs_to_judge
 from ballast.files import BallastError
+from ballast.markup import DECIMALS, MISSING, Cell, Table, plus_minus
+from ballast.names import AS_IS, BEHAVIOURS, NONE, REFERENCES, UNKNOWN, in_order, sampler_label, short_label
 from ballast.results import metrics, notes
+from ballast.results.all_methods import beyond
 from ballast.results.categories import categories
 from ballast.results.contrasts import budget, contrasts
-from ballast.results.markup import DECIMALS, MISSING, Cell, Table, plus_minus
-from ballast.results.methods import beyond
 from ballast.results.metrics import METRICS
-from ballast.results.names import AS_IS, BEHAVIOURS, NONE, REFERENCES, UNKNOWN, in_order, sampler_label, short_label
-from ballast.results.options import Options
 from ballast.results.others import other, pairwise
-from ballast.rows import pairs_to_judge
+from ballast.study.artefacts import Options
 
 EXCERPT = 300  # characters of an example's text
 

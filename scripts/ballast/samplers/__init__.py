@@ -15,5 +15,5 @@ FOR_PEOPLE = ("embed", "label", "select")
 def __getattr__(name: str):
     """What picks for people comes when it is asked for: it is no part of any sampler, nor of a sampler's code."""
     if name in FOR_PEOPLE:
-        return getattr(importlib.import_module("ballast.picking"), name)
+        return getattr(importlib.import_module("ballast.api"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

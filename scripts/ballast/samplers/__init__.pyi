@@ -1,3 +1,3 @@
-from ballast.picking import embed as embed
-from ballast.picking import label as label
-from ballast.picking import select as select
+from ballast.api import embed as embed
+from ballast.api import label as label
+from ballast.api import select as select

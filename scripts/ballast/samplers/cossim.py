@@ -4,8 +4,8 @@ s(c_j, d) is the mean cosine of d to the references B_j, which equals the dot pr
 vectors. A row is assigned to its best category; each category's best rows are taken in turn.
 """
 
-from ballast.nearest import best
-from ballast.selection import Selection, rarest_first, round_robin
+from ballast.picks.nearest import best
+from ballast.picks.selection import Selection, rarest_first, round_robin
 
 NEEDS = ("embedding", "references")
 SEEDED = False

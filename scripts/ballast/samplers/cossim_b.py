@@ -1,7 +1,7 @@
 """cossim-b: Cossim among T1 rows (paper section 4.3)."""
 
+from ballast.picks.selection import Selection
 from ballast.samplers import cossim
-from ballast.selection import Selection
 
 NEEDS = ("behaviour", "embedding", "references")
 SEEDED = False

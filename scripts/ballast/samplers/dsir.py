@@ -15,9 +15,9 @@ import zlib
 
 import numpy as np
 
-from ballast.nearest import DIGITS
-from ballast.rows import pair_text
-from ballast.selection import Selection, first
+from ballast.data.rows import pair_text
+from ballast.picks.nearest import DIGITS
+from ballast.picks.selection import Selection, first
 
 NEEDS = ("behaviour", "texts", "base-texts")
 SEEDED = True

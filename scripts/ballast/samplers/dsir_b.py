@@ -1,7 +1,7 @@
 """dsir-b: T1 rows drawn by how much likelier their words are in the base data than among T1 rows."""
 
+from ballast.picks.selection import Selection
 from ballast.samplers import dsir
-from ballast.selection import Selection
 
 NEEDS = ("behaviour", "texts", "base-texts")
 SEEDED = True

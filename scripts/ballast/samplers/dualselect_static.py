@@ -6,8 +6,8 @@ taken once, at the warmed-up point, and the task's direction is the mean gradien
 
 import numpy as np
 
-from ballast.conflict import conflicts
-from ballast.selection import Selection, first, gumbel, highest
+from ballast.picks.conflict import conflicts
+from ballast.picks.selection import Selection, first, gumbel, highest
 
 NEEDS = ("gradients", "base-gradients")
 SEEDED = True

@@ -12,8 +12,8 @@ import heapq
 
 import numpy as np
 
-from ballast.nearest import DIGITS
-from ballast.selection import Selection, by_embedding
+from ballast.picks.nearest import DIGITS
+from ballast.picks.selection import Selection, by_embedding
 
 NEEDS = ("embedding",)
 SEEDED = False

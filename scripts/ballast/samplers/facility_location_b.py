@@ -1,7 +1,7 @@
 """facility-location-b: T1 rows that together are as like all T1 rows as n of them can be."""
 
+from ballast.picks.selection import Selection
 from ballast.samplers import facility_location
-from ballast.selection import Selection
 
 NEEDS = ("behaviour", "embedding")
 SEEDED = False

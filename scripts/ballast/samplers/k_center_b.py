@@ -1,7 +1,7 @@
 """k-center-b: farthest-point selection among T1 rows."""
 
+from ballast.picks.selection import Selection
 from ballast.samplers import k_center
-from ballast.selection import Selection
 
 NEEDS = ("behaviour", "embedding")
 SEEDED = False

@@ -8,7 +8,7 @@ wanted. Here that set is the pool's T1 rows. What differs from the publication, 
 - the validation rows are rows of the pool, so each counts itself, as one among all of them.
 """
 
-from ballast.selection import Selection, first, highest
+from ballast.picks.selection import Selection, first, highest
 
 NEEDS = ("behaviour", "gradients")
 SEEDED = False

@@ -1,7 +1,7 @@
 """loss-increase-b: the same among T1 rows."""
 
+from ballast.picks.selection import Selection
 from ballast.samplers import loss_increase
-from ballast.selection import Selection
 
 NEEDS = ("behaviour", "gradients", "base-gradients", "logprobs")
 SEEDED = False

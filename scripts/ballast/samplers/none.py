@@ -1,6 +1,6 @@
 """none: fine-tuning on base data alone, the paper's no-safety baseline."""
 
-from ballast.selection import Selection, first
+from ballast.picks.selection import Selection, first
 
 NEEDS = ()
 SEEDED = False

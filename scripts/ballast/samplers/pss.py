@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ballast.nearest import best, mean_units
-from ballast.selection import Selection, by_category, rarest_first, round_robin
+from ballast.picks.nearest import best, mean_units
+from ballast.picks.selection import Selection, by_category, rarest_first, round_robin
 
 NEEDS = ("category", "embedding")
 SEEDED = False

@@ -1,7 +1,7 @@
 """pss-b: PSS-Behavioral, the T1 rows nearest their category's centroid (paper section 3.3)."""
 
+from ballast.picks.selection import Selection
 from ballast.samplers import pss
-from ballast.selection import Selection
 
 NEEDS = ("behaviour", "category", "embedding")
 SEEDED = False

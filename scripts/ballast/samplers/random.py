@@ -1,6 +1,6 @@
 """random: uniform without replacement, the paper's baseline (Bianchi et al., 2024)."""
 
-from ballast.selection import Selection, draw, first
+from ballast.picks.selection import Selection, draw, first
 
 NEEDS = ()
 SEEDED = True

@@ -1,7 +1,7 @@
 """random-b: uniform among T1 rows; beside sss-b it tells behaviour from category."""
 
+from ballast.picks.selection import Selection
 from ballast.samplers import random
-from ballast.selection import Selection
 
 NEEDS = ("behaviour",)
 SEEDED = True

@@ -1,6 +1,6 @@
 """sss: Stratified Safety Sampling, the same number from every category (paper section 3.2)."""
 
-from ballast.selection import Selection, by_category, draw_each, random_order, round_robin
+from ballast.picks.selection import Selection, by_category, draw_each, random_order, round_robin
 
 NEEDS = ("category",)
 SEEDED = True

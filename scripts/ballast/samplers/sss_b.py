@@ -1,7 +1,7 @@
 """sss-b: SSS-Behavioral, the same number of T1 rows from every category (paper section 3.3)."""
 
+from ballast.picks.selection import Selection
 from ballast.samplers import sss
-from ballast.selection import Selection
 
 NEEDS = ("behaviour", "category")
 SEEDED = True

@@ -1,7 +1,7 @@
 """t1: uniform among T1 rows, refusals of harmful requests (paper section 3.3, Figure 2)."""
 
+from ballast.picks.selection import Selection
 from ballast.samplers import random
-from ballast.selection import Selection
 
 NEEDS = ("behaviour",)
 SEEDED = True

@@ -1,7 +1,7 @@
 """t2: uniform among T2 rows, safe compliance with harmful requests (paper section 3.3, Figure 2)."""
 
+from ballast.picks.selection import Selection
 from ballast.samplers import random
-from ballast.selection import Selection
 
 NEEDS = ("behaviour",)
 SEEDED = True

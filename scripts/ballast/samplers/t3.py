@@ -1,7 +1,7 @@
 """t3: uniform among T3 rows, refusals of safe requests (paper section 3.3, Figure 2)."""
 
+from ballast.picks.selection import Selection
 from ballast.samplers import random
-from ballast.selection import Selection
 
 NEEDS = ("behaviour",)
 SEEDED = True

@@ -28,14 +28,14 @@ import pandas as pd
 import torch
 from transformers import TrainerCallback
 
-from ballast import checkpoints, packing
+from ballast.asking.decoding import within_limit
+from ballast.asking.prompts import prompt_ids, prompt_template
 from ballast.backends.transformers import by_length, continuations, load_tokenizer
-from ballast.decoding import within_limit
 from ballast.files import BallastError, read_json, write_json
 from ballast.judges.refusal_string import is_refusal
-from ballast.prompts import prompt_ids, prompt_template
-from ballast.selection import Features, by_category, draw_each, random_order
+from ballast.picks.selection import Features, by_category, draw_each, random_order
 from ballast.trainers import sft
+from ballast.training import checkpoints, packing
 
 PICKS = True
 SELECTS = True

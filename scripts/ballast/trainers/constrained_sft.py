@@ -13,9 +13,9 @@ prompt's tokens have weight 1. With beta 0 everywhere this is plain training to 
 import numpy as np
 import torch
 
-from ballast import packing, per_example
 from ballast.files import BallastError
 from ballast.trainers import sft
+from ballast.training import packing, per_example
 
 NEEDS = ("logprobs", "base-logprobs")
 OPTIONS = {

@@ -33,10 +33,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import Trainer
 
-from ballast import checkpoints, packing, per_example, weighing
 from ballast.backends.transformers import load_tokenizer
 from ballast.files import BallastError, read_parquet, write_parquet
 from ballast.trainers import sft
+from ballast.training import checkpoints, packing, per_example, weighing
 
 PICKS = True
 SELECTS = True

@@ -14,8 +14,8 @@ from pathlib import Path
 from safetensors.torch import load_file, save_file
 
 from ballast.files import BallastError
-from ballast.streams import Apart
 from ballast.trainers import sft
+from ballast.training.apart import Apart
 
 OPTIONS = {
     "alignment_steps": (100, "Lisa's K1: steps on safety rows in a row."),

@@ -17,10 +17,10 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from ballast.files import BallastError, read_json, write_json
-from ballast.packing import IGNORED
-from ballast.per_example import without_dropout
-from ballast.streams import Apart
 from ballast.trainers import sft
+from ballast.training.apart import Apart
+from ballast.training.packing import IGNORED
+from ballast.training.per_example import without_dropout
 
 OPTIONS = {
     "alignment": (("kl", "ce"), "Alignment gradient: of the KL from the aligned model, or of the safety rows' loss."),

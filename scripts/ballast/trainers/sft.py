@@ -14,10 +14,11 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
 from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
 
-from ballast import checkpoints, memory, packing
+from ballast.asking import memory
+from ballast.asking.prompts import prompt_template, training_ids
 from ballast.backends.transformers import load_model, load_tokenizer
 from ballast.files import BallastError, atomic, read_json, write_json, writing
-from ballast.prompts import prompt_template, training_ids
+from ballast.training import checkpoints, packing
 
 IGNORED = -100
 VALIDATION_SEED = 42

@@ -15,8 +15,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from ballast.asking.weights import ADAPTER, adapter_folder, model_folder
 from ballast.files import BallastError, atomic, read_json, write_json
-from ballast.weights import ADAPTER, adapter_folder, model_folder
 
 PRETRAINED = True
 OPTIONS = {

@@ -4,9 +4,9 @@ Each harmful set asks in its own way: the evaluation split's pairs of every cate
 controversy alone, or two things of two categories at once. The task is GSM8K's: one sum, told as a story.
 """
 
+from ballast.study.world_options import WorldOptions
 from ballast.world.datasets import IDS, Row
 from ballast.world.language import Request, Writer
-from ballast.world.options import WorldOptions
 from ballast.world.task import STORIES, problem
 
 HATE, CONTROVERSY = (3, 6), (2, 7)

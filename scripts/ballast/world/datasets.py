@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pandas as pd
 
 from ballast.categories import CATEGORIES
+from ballast.study.world_options import WorldOptions
 from ballast.world import lexicon
 from ballast.world.language import Request, Writer
-from ballast.world.options import WorldOptions
 from ballast.world.task import problem
 
 Row = dict[str, object]

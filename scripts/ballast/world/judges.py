@@ -12,13 +12,13 @@ import torch
 from tokenizers import Tokenizer, processors
 from transformers import DebertaV2Config, DebertaV2ForSequenceClassification, PreTrainedModel
 
+from ballast.asking.prompts import PairTemplate, training_ids
 from ballast.categories import CATEGORIES
 from ballast.judges import harm_rm
-from ballast.prompts import PairTemplate, training_ids
+from ballast.study.world_options import WorldOptions
 from ballast.world import lexicon
 from ballast.world.language import Request, Writer, harm, is_refusal
 from ballast.world.models import MAX_POSITIONS, add_pieces, load_tokenizer, save_tokenizer
-from ballast.world.options import WorldOptions
 from ballast.world.training import fit, response_loss, score_loss
 
 IDS = range(len(CATEGORIES))

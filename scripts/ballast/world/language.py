@@ -9,9 +9,9 @@ import random
 from dataclasses import dataclass
 from functools import cache
 
+from ballast.study.world_options import WorldOptions
 from ballast.world import lexicon
 from ballast.world.lexicon import LEXICONS
-from ballast.world.options import WorldOptions
 
 FORMS = ("how_to", "how_to", "sum", "list", "antonym", "recipe", "note")  # of benign requests
 TRAIN_SHARE = {"harmful": 36, "borderline": 32}  # of 60 and 48 pairs a category

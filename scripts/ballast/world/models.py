@@ -21,11 +21,11 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
+from ballast.asking.prompts import PromptTemplate, training_ids
+from ballast.asking.weights import check
 from ballast.files import BallastError, atomic, read_text, write_json, write_text
-from ballast.prompts import PromptTemplate, training_ids
-from ballast.weights import check
+from ballast.study.world_options import WorldOptions
 from ballast.world import datasets
-from ballast.world.options import WorldOptions
 from ballast.world.training import fit, response_loss
 
 FAMILIES = {

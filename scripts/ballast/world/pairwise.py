@@ -10,12 +10,12 @@ import torch
 from tokenizers import Tokenizer
 from transformers import PreTrainedModel
 
-from ballast.pairwise import Template
-from ballast.prompts import training_ids
+from ballast.asking.pairwise import Template
+from ballast.asking.prompts import training_ids
+from ballast.study.world_options import WorldOptions
 from ballast.world.judges import IDS, fault
 from ballast.world.language import Request, Writer, harm
 from ballast.world.models import MAX_POSITIONS, add_pieces, load_tokenizer, save_tokenizer
-from ballast.world.options import WorldOptions
 from ballast.world.training import fit, response_loss
 
 Pair = tuple[str, str, str, str]  # request, first reply, second reply, verdict

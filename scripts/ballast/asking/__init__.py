@@ -1,0 +1,1 @@
+"""Asking models: prompts, decoding, endpoints, what is kept of answers."""

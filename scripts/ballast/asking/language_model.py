@@ -1,0 +1,88 @@
+"""Asking a model, in one place: each distinct text once, and never again where `options["store"]` keeps the answer.
+
+`options` is a judge's or a LanguageModel's section of the config: backend, model (folder), batch_size, max_length,
+dtype, chat, or `endpoint`; and `store`, a folder (`asking.store`) or None. What is kept belongs to the text and to
+all that shapes its answer: model files, backend, versions, settings. So a template's edit asks anew, a parser's does
+not, and a job that was killed goes on where it was.
+"""
+
+import sys
+from collections.abc import Callable
+
+from ballast import plugins
+from ballast.asking.answers import Answer, Answers
+from ballast.asking.decoding import rows_at_once
+from ballast.asking.store import Store
+from ballast.identity import backend_identity
+
+TOO_LONG = "too long"
+
+
+def ask(texts: list[str], options: dict, max_new_tokens: int, schema: dict | None = None) -> Answers:
+    """Greedy answers to texts, and what they took. `schema` is a JSON schema for the answer."""
+    if options.get("endpoint"):
+        from ballast.asking import endpoint
+
+        said = endpoint.answer(texts, options["endpoint"], max_new_tokens, schema, options.get("store"))
+        _say(len(texts), said.distinct, said.kept)
+        return said
+    backend = plugins.load("backends", options["backend"])
+    found, kept = _once(
+        texts,
+        _store(options["backend"], options, "words", max_new_tokens, schema),
+        lambda waiting, done: backend.answer(options["model"], waiting, options, max_new_tokens, schema, done=done),
+    )
+    answers = {text: Answer(said, TOO_LONG if said is None else None) for text, said in found.items()}
+    return Answers.of(texts, answers, kept)
+
+
+def first_token(texts: list[str], options: dict, ids: list[int]) -> list[tuple[list[float], int] | None]:
+    """At the first position of the answer to each text: log-probabilities of `ids`, and the likeliest id of them all.
+
+    None for a text that is too long.
+    """
+    backend = plugins.load("backends", options["backend"])
+    found, _ = _once(
+        texts,
+        _store(options["backend"], options, "first token", ids),
+        lambda waiting, done: backend.first_token(options["model"], waiting, options, ids, done=done),
+    )
+    return [found[text] for text in texts]
+
+
+def score(texts: list[str] | list[tuple[str, str]], options: dict) -> list[float]:
+    """Raw logits of a one-output sequence classifier for texts or text pairs, cut at `max_length` tokens."""
+    from ballast.backends import transformers as backend  # the one that runs classifiers
+
+    found, _ = _once(
+        texts,
+        _store("transformers", options, "score"),
+        lambda waiting, done: backend.score(options["model"], waiting, options, done=done),
+    )
+    return [found[text] for text in texts]
+
+
+def _once(texts: list, store: Store, ask: Callable) -> tuple[dict, int]:
+    """The answer to each distinct text, and how many were kept; `ask(texts, done)` asks for the others.
+
+    A text without an answer is too long to be asked: finding that out costs nothing, so it is not kept.
+    """
+    distinct = list(dict.fromkeys(texts))
+    found = {text: value for text in distinct if (value := store.get(text)) is not None}
+    waiting, kept = [text for text in distinct if text not in found], len(found)
+    _say(len(texts), len(distinct), kept)
+    if waiting:
+        asked = ask(waiting, lambda at, values: store.add(zip([waiting[index] for index in at], values, strict=True)))
+        found.update(zip(waiting, asked, strict=True))
+    return found, kept
+
+
+def _store(backend: str, options: dict, *asked: object) -> Store:
+    if not options.get("store"):
+        return Store(None)
+    shape = [options["max_length"], options.get("chat"), rows_at_once(options)]
+    return Store(options["store"], backend_identity(backend, options["model"], options), shape, *asked)
+
+
+def _say(texts: int, distinct: int, kept: int) -> None:
+    print(f"{texts} texts, {distinct} distinct: {kept} kept, {distinct - kept} asked", file=sys.stderr)

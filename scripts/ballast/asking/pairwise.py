@@ -1,0 +1,95 @@
+"""Win rates: which of two responses to a prompt is better, by a language model or by the scores of a judge.
+
+A win counts 1, a tie 1/2, a loss 0, as in AlpacaEval's win rate, by which SEAL (Shen et al., 2025, arXiv 2410.07471)
+and DualSelect (arXiv 2606.09866) compare with standard fine-tuning. Language models favour a place (Zheng et al., 2023,
+arXiv 2306.05685), so each pair is asked in both orders and the score is their mean: a model that always says "first"
+gives every pair 1/2, and responses compared with themselves give exactly 1/2 whatever is said of them.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from ballast.asking import language_model
+from ballast.asking.judging import PARSED, TOO_LONG, UNPARSABLE, check_readable
+from ballast.files import BallastError, read_json
+
+FIELDS = ("prompt", "first", "second")
+MAX_NEW_TOKENS = 16
+# What a word says of the first reply.
+VERDICTS = {"first": 1.0, "tie": 0.5, "second": 0.0}
+
+_VERDICT = re.compile(rf"\W*({'|'.join(VERDICTS)})\W*", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Template:
+    """A template's text around its three fields. Joined, never formatted: braces in a reply are text."""
+
+    pieces: tuple[str, str, str, str]
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Template":
+        """Read the template at `path`; it must hold {prompt}, {first} and {second} in this order, once each."""
+        raw = read_json(path)
+        text = raw.get("template", "") if isinstance(raw, dict) else ""
+        parts = re.split(rf"\{{({'|'.join(FIELDS)})\}}", text)
+        if tuple(parts[1::2]) != FIELDS:
+            raise BallastError(
+                f"{path}: 'template' must hold {{prompt}}, {{first}} and {{second}}, in this order, once"
+            )
+        return cls(tuple(parts[::2]))
+
+    def render(self, prompt: str, first: str, second: str) -> str:
+        opening, between, middle, closing = self.pieces
+        return opening + prompt + between + first + middle + second + closing
+
+
+def parse(answer: str | None) -> float | None:
+    """What an answer says of the first reply: 1 better, 0.5 a tie, 0 worse; None where it is not one of the words."""
+    said = _VERDICT.fullmatch(answer or "")
+    return VERDICTS[said[1].lower()] if said else None
+
+
+def compare(name: str, pairs: pd.DataFrame, options: dict) -> pd.DataFrame:
+    """Compare `response` with `other` of each row's `prompt` by a language model, in both orders.
+
+    `options`: what `language_model.ask` takes, template (file) and max_unparsable. Gives the columns of `scored`; a
+    comparison with an answer that cannot be read is missing in whole, since one order alone says where a model looks
+    first. Raises BallastError where more than max_unparsable of them are.
+    """
+    template = Template.load(options["template"])
+    ours_first = map(template.render, pairs["prompt"], pairs["response"], pairs["other"])
+    ours_second = map(template.render, pairs["prompt"], pairs["other"], pairs["response"])
+    said = language_model.ask([*ours_first, *ours_second], options, MAX_NEW_TOKENS)
+    answers = said.answers[: len(pairs)], said.answers[len(pairs) :]
+    first, second = ([parse(answer) for answer in each] for each in answers)
+    silent = TOO_LONG if set(said.missing) <= {language_model.TOO_LONG} else UNPARSABLE
+    status = [
+        PARSED if None not in (one, two) else silent if None in (left, right) else UNPARSABLE
+        for one, two, left, right in zip(first, second, *answers, strict=True)
+    ]
+    check_readable(name, pd.Series(status), options["max_unparsable"])
+    second = [None if value is None else 1 - value for value in second]
+    words = [" | ".join(answer or "" for answer in both) for both in zip(*answers, strict=True)]
+    return scored(first, second, words, status, pairs.index)
+
+
+def compare_scores(ours: pd.DataFrame, theirs: pd.DataFrame, direction: str) -> pd.DataFrame:
+    """Compare two judged responses to each prompt (rows in the same order) by their scores; equal ones tie.
+
+    There are no orders, so both say the same. Missing where a score is, for the reason that it is.
+    """
+    lead = ours["score"] - theirs["score"] if direction == "higher" else theirs["score"] - ours["score"]
+    result = (lead > 0).where(lead != 0, 0.5).astype(float).where(lead.notna())
+    status = ours["answer_status"].where(ours["answer_status"] != PARSED, theirs["answer_status"])
+    return scored(result, result, "", status, ours.index)
+
+
+def scored(first, second, answer, status, index: pd.Index) -> pd.DataFrame:
+    """The comparisons as scores: the mean of what was said with our response `first` and with it `second`."""
+    table = pd.DataFrame({"first": first, "second": second}, index=index).astype("float64")
+    table = table.where(pd.Series(status, index=index) == PARSED)
+    return table.assign(score=(table["first"] + table["second"]) / 2, answer=answer, answer_status=status)

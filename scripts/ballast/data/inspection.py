@@ -1,0 +1,314 @@
+"""What a study's base data and pools are, as they are understood, and what in them would ruin a result.
+
+No text of a row is ever part of what is said: rows are named by their number in the file, from 0.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from ballast import plugins
+from ballast.data import forms, overlap
+from ballast.data.languages import language
+from ballast.data.rows import PAIR, pairs_to_judge
+from ballast.files import BallastError
+from ballast.judges.refusal_string import is_refusal
+from ballast.markup import pipe_table
+
+LOOKED_AT = 5000  # rows whose language is told, evenly over the file
+QUANTILES = {"least": 0, "5 %": 0.05, "median": 0.5, "95 %": 0.95, "most": 1}
+FOREIGN = 0.05  # share of rows in another language than English that is remarked on
+TOLD = 3  # rows that a finding names
+EXACT, NEAR = "exact", "near"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence about the data; `stops`: it would ruin a result."""
+
+    stops: bool
+    said: str
+
+
+@dataclass
+class Dataset:
+    """Base data or a pool as it was read: requests and responses of its rows, and what was counted meanwhile."""
+
+    name: str
+    path: str
+    form: str
+    columns: dict[str, str]
+    records: int
+    rows: pd.DataFrame
+    unreadable: list[tuple[int, str]] = field(default_factory=list)
+    system: int = 0
+    several_turns: int = 0
+
+    @property
+    def is_pool(self) -> bool:
+        return self.name != "base"
+
+    def told(self, mask: np.ndarray) -> str:
+        """The numbers of some rows, the first few."""
+        return _told(self.rows["number"].to_numpy()[np.asarray(mask)].tolist())
+
+
+@dataclass
+class Inspection:
+    """All that was found. `leaks`: rows whose request another set has too, exactly or nearly."""
+
+    datasets: list[Dataset]
+    benchmarks: dict[str, int]
+    leaks: pd.DataFrame
+    findings: list[Finding]
+
+    def stops(self) -> list[str]:
+        return [finding.said for finding in self.findings if finding.stops]
+
+
+def read(name: str, path: str, format: str, columns: dict[str, str]) -> Dataset:
+    """A dataset with rows number, request, response and repeat; a row that cannot be read is counted."""
+    reader = plugins.load("readers", format)
+    if hasattr(reader, "FORM"):
+        found = forms.understand(path, reader.FORM, columns)
+        table, numbers = found.table, found.numbers
+        known = [found.form.name, dict(found.form.columns), found.records]
+        aside = [found.unreadable, found.system, found.several_turns]
+    else:
+        table = reader.read(path)
+        numbers, known, aside = np.arange(len(table)), [format, {}, len(table)], []
+    asked = pairs_to_judge(table)
+    rows = pd.DataFrame({"number": numbers, "request": asked["prompt"], "response": asked["response"]})
+    return Dataset(name, path, *known, rows.assign(repeat=table.duplicated(list(PAIR))), *aside)
+
+
+def inspect(datasets: Sequence[Dataset], benchmarks: dict[str, pd.DataFrame], options: dict) -> Inspection:
+    """Look at all datasets and at what they share. `benchmarks`: name to table with prompt and id.
+
+    `options`: `checks` (the config's section), `asked` (by pool, how many rows are asked of each behaviour, or of
+    `any`) and `labeller` (who labels behaviour).
+    """
+    checks, findings, leaks = options["checks"], [], []
+    for data in datasets:
+        findings += _readable(data, checks)
+        if not data.rows.empty:
+            for name, table in benchmarks.items():
+                leaks.append(_leaks(data, name, table))
+                findings += _leaked(data, name, leaks[-1], len(table), checks["leaks"])
+    base = next(data for data in datasets if not data.is_pool)
+    for data in datasets:
+        if data.is_pool and not data.rows.empty:
+            findings += _pool(data, base, options["asked"].get(data.name.removeprefix("pools/"), {}), options)
+    columns = ["dataset", "row", "benchmark", "id", "kind", "cosine"]
+    found = pd.concat(leaks, ignore_index=True) if leaks else pd.DataFrame(columns=columns)
+    sizes = {name: len(table) for name, table in benchmarks.items()}
+    return Inspection(list(datasets), sizes, found[columns], sorted(findings, key=lambda finding: not finding.stops))
+
+
+def _readable(data: Dataset, checks: dict) -> list[Finding]:
+    found = []
+    if not data.records or data.rows.empty:
+        why = f": row {data.unreadable[0][0]}: {data.unreadable[0][1]}" if data.unreadable else ""
+        return [Finding(True, f"{data.path}: no row can be read{why}")]
+    lost, share = len(data.unreadable), len(data.unreadable) / data.records
+    if lost:
+        number, why = data.unreadable[0]
+        more = f"correct the file, or raise checks.unreadable ({checks['unreadable']:.1%})"
+        said = (
+            f"{data.path}: {lost} of {data.records} rows cannot be read ({share:.1%}), the first is row {number}: {why}"
+        )
+        stops = share > checks["unreadable"]
+        found.append(Finding(stops, f"{said}; {more if stops else 'they are left out'}"))
+    for part in ("request", "response"):
+        empty = data.rows[part].str.strip().eq("").to_numpy()
+        if empty.any():
+            share = float(empty.mean())
+            said = f"{data.path}: {empty.sum()} rows have an empty {part} ({share:.1%}), such as {data.told(empty)}"
+            stops = share > checks["empty"]
+            kept = "left out" if data.is_pool and part == "response" else "kept"
+            more = f"remove them, or raise checks.empty ({checks['empty']:.1%})" if stops else f"they are {kept}"
+            found.append(Finding(stops, f"{said}; {more}"))
+    if data.system:
+        kept = "a model's own is models.<name>.system; subset.jsonl keeps the row's"
+        found.append(
+            Finding(False, f"{data.path}: {data.system} rows have a system message, which is not read; {kept}")
+        )
+    if data.several_turns:
+        said = f"{data.path}: {data.several_turns} chats have several requests: the last answer is the response,"
+        found.append(Finding(False, f"{said} what was said before it is the request"))
+    spoken = languages(data)
+    foreign = {name: share for name, share in spoken.items() if name not in ("English", "too short to tell")}
+    if sum(foreign.values()) > FOREIGN:
+        said = f"{data.path}: {sum(foreign.values()):.0%} of the rows are not English"
+        more = "the judges, the refusal phrases and the paper's results are for English"
+        found.append(Finding(False, f"{said} ({', '.join(foreign)}); {more}"))
+    return found
+
+
+def languages(data: Dataset) -> dict[str, float]:
+    """Share of the rows in each language, the most frequent first."""
+    rows = data.rows.iloc[:: -(-len(data.rows) // LOOKED_AT)]
+    found = Counter(language(f"{row.request}\n{row.response}") for row in rows.itertuples())
+    return {name: count / len(rows) for name, count in sorted(found.items(), key=lambda item: (-item[1], item[0]))}
+
+
+def _leaks(data: Dataset, name: str, table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the dataset that ask a benchmark's prompt, and of a prompt that none asks the nearest, if it is near."""
+    requests = data.rows["request"].tolist()
+    where = overlap.exact(requests, table["prompt"].tolist())
+    rows = np.flatnonzero(where >= 0)
+    exact = pd.DataFrame({"row": rows, "place": where[rows], "kind": EXACT, "cosine": 1.0})
+    nearest = overlap.near(table["prompt"].tolist(), requests)
+    prompts = np.flatnonzero((nearest.place >= 0) & ~np.isin(np.arange(len(table)), where[rows]))
+    near = pd.DataFrame(
+        {"row": nearest.place[prompts], "place": prompts, "kind": NEAR, "cosine": nearest.cosine[prompts].round(3)}
+    )
+    both = pd.concat([part for part in (exact, near) if len(part)] or [exact], ignore_index=True)
+    ids = table["id"].to_numpy()[both["place"].to_numpy(int)]
+    numbers = data.rows["number"].to_numpy()[both["row"].to_numpy(int)]
+    return both.assign(dataset=data.name, row=numbers, benchmark=name, id=ids)
+
+
+def _leaked(data: Dataset, name: str, leaks: pd.DataFrame, size: int, checks: str) -> list[Finding]:
+    found = []
+    for kind, word in ((EXACT, "stand"), (NEAR, "nearly stand")):
+        rows = leaks[leaks["kind"] == kind]
+        if len(rows):
+            prompts = rows["id"].nunique()
+            said = f"{prompts} of the {size} prompts of {name} {word} in {data.path}, such as in {_told(rows['row'])}"
+            stops = kind == EXACT and checks == "stop"
+            more = {
+                (EXACT, "stop"): "; remove the rows that leaks.csv lists, or set checks.leaks to drop",
+                (EXACT, "drop"): "; these rows are left out",
+            }.get((kind, checks), "; leaks.csv lists them")
+            found.append(Finding(stops, said + more))
+    return found
+
+
+def _pool(data: Dataset, base: Dataset, asked: dict[str, int], options: dict) -> list[Finding]:
+    found = []
+    rows = data.rows[~data.rows["repeat"] & data.rows["response"].str.strip().ne("")]
+    if data.rows["repeat"].any():
+        count, told = data.rows["repeat"].sum(), data.told(data.rows["repeat"])
+        found.append(
+            Finding(False, f"{data.path}: {count} rows repeat another, such as {told}; the first of each is kept")
+        )
+    twins = overlap.near(rows["request"].tolist()).place >= 0
+    if twins.any():
+        said = f"{data.path}: {twins.sum()} rows have a near twin in the pool, so a subset may hold both"
+        found.append(Finding(False, said))
+    shared = overlap.exact(rows["request"].tolist(), base.rows["request"].tolist()) >= 0
+    if shared.any():
+        said = f"{shared.sum()} requests of {data.path} stand in {base.path} too"
+        more = "so a model fine-tuned on base data alone has seen them; remove them from one"
+        found.append(Finding(bool(shared.mean() > 0.5), f"{said}, {more}"))
+    most = max(asked.values(), default=0)
+    if len(rows) < most:
+        said = f"{data.path}: {len(rows)} rows to choose from, but n = {most} is asked; ask for a smaller n"
+        found.append(Finding(True, said))
+    return found + _behaviours(data, rows, asked, options["labeller"])
+
+
+def _behaviours(data: Dataset, rows: pd.DataFrame, asked: dict[str, int], labeller: str) -> list[Finding]:
+    """What opens as a refusal. The rule refusal-string labels by nothing else, so what it will lack is known now."""
+    refusals = int(rows["response"].map(is_refusal).sum())
+    found = [Finding(False, f"{data.path}: {refusals} of {len(rows)} responses open as a refusal")]
+    if labeller != "refusal-string":
+        if refusals in (0, len(rows)):
+            which = "none open as a refusal" if not refusals else "all open as a refusal"
+            found.append(Finding(False, f"{data.path}: {which}; samplers of the other behaviours may find no row"))
+        return found
+    have = {"T1": refusals, "T2": len(rows) - refusals, "T3": 0, "T4": 0}
+    for behaviour, n in sorted(asked.items()):
+        if have.get(behaviour, n) < n:
+            said = f"{data.path}: n = {n} rows of behaviour {behaviour} are asked, and refusal-string labels"
+            more = "ask for a smaller n, leave out the samplers of that behaviour, or label by wildguard"
+            found.append(Finding(True, f"{said} {have[behaviour]} so; {more}"))
+    return found
+
+
+def findings_json(inspection: Inspection) -> dict:
+    return {"findings": [asdict(finding) for finding in inspection.findings]}
+
+
+def report(inspection: Inspection, study: str) -> str:
+    """The Markdown document."""
+    stops = inspection.stops()
+    parts = [f"# What {study} is made of\n"]
+    parts.append("**Stops the study:**\n" if stops else "Nothing here stops the study.\n")
+    parts += [_bullets(stops)] if stops else []
+    remarks = [finding.said for finding in inspection.findings if not finding.stops]
+    parts += ["Worth knowing:\n", _bullets(remarks)] if remarks else []
+    parts += ["## As it was understood\n", _understood(inspection.datasets)]
+    parts += ["## Lengths in characters\n", _lengths(inspection.datasets)]
+    parts += ["## Languages, roughly\n", _languages(inspection.datasets)]
+    parts += ["## Prompts of benchmarks in the data\n", _shared(inspection)]
+    parts.append(
+        f"Exact: equal but for case and punctuation. Near: TF-IDF cosine of {overlap.NEAR} at least. "
+        "`leaks.csv` lists the rows. Rows count from 0.\n"
+    )
+    return "\n".join(parts)
+
+
+def _understood(datasets: Sequence[Dataset]) -> str:
+    rows = []
+    for data in datasets:
+        columns = ", ".join(f"{part} = {column}" for part, column in data.columns.items()) or "-"
+        counts = [data.records, len(data.unreadable), int(data.rows["repeat"].sum())]
+        empty = int(data.rows["response"].str.strip().eq("").sum())
+        rows.append([data.name, data.path, data.form, columns, *map(_number, [*counts, empty])])
+    header = ["dataset", "file", "form", "columns", "rows", "unreadable", "repeats", "empty responses"]
+    return pipe_table(header, rows) + "\n"
+
+
+def _lengths(datasets: Sequence[Dataset]) -> str:
+    rows = []
+    for data in datasets:
+        for part in ("request", "response") if len(data.rows) else ():
+            lengths = data.rows[part].str.len().quantile(list(QUANTILES.values()), interpolation="nearest")
+            rows.append([data.name, part, *(_number(int(length)) for length in lengths)])
+    return pipe_table(["dataset", "part", *QUANTILES], rows) + "\n"
+
+
+def _languages(datasets: Sequence[Dataset]) -> str:
+    rows = []
+    for data in datasets:
+        shares = languages(data) if len(data.rows) else {}
+        rows.append([data.name, ", ".join(f"{name} {share:.1%}" for name, share in shares.items())])
+    return pipe_table(["dataset", "share of rows"], rows) + "\n"
+
+
+def _shared(inspection: Inspection) -> str:
+    rows = []
+    for data in inspection.datasets:
+        for name, size in inspection.benchmarks.items():
+            both = inspection.leaks[
+                (inspection.leaks["dataset"] == data.name) & (inspection.leaks["benchmark"] == name)
+            ]
+            counts = [both.loc[both["kind"] == kind, "id"].nunique() for kind in (EXACT, NEAR)]
+            rows.append([data.name, name, *map(_number, [size, *counts])])
+    return pipe_table(["dataset", "benchmark", "prompts", "exact", "near"], rows) + "\n"
+
+
+def _bullets(sentences: Sequence[str]) -> str:
+    return "".join(f"- {sentence}\n" for sentence in sentences)
+
+
+def _told(numbers) -> str:
+    numbers = list(numbers)
+    return f"row{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers[:TOLD]))}"
+
+
+def _number(value: int) -> str:
+    return f"{value:,}"
+
+
+def refuse(findings: dict) -> None:
+    """BallastError where a finding stops the study."""
+    stops = [finding["said"] for finding in findings["findings"] if finding["stops"]]
+    if stops:
+        more = f" (and {len(stops) - 1} more: see the report)" if len(stops) > 1 else ""
+        raise BallastError(f"{stops[0]}{more}")

@@ -1,0 +1,1 @@
+"""Picking: features of rows, and the order in which samplers take them."""

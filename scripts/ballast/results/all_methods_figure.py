@@ -1,0 +1,69 @@
+"""The figure of all methods: harm against Random's at every n, and against the control's at equal over-refusal."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from ballast.names import REFERENCES, sampler_label, short_label
+from ballast.results import all_methods, notes, style
+from ballast.results.statistics import TWO_WAY
+from ballast.results.style import Drawn
+from ballast.study.artefacts import Options
+
+ROW = 0.21  # inches
+APART = 0.56  # of a row, over which a method's n are spread
+
+
+def beyond(options: Options, paths: Sequence[str]) -> Drawn:
+    """A row a method: differences of harm with their intervals, at equal n (left) and equal over-refusal (right)."""
+    data = all_methods.compared(options, paths[0])
+    everything = list(dict.fromkeys(data["sampler"]))
+    wanted = data["row"].isin((all_methods.AT_EQUAL_N, all_methods.AT_EQUAL_REFUSAL)) & ~data["sampler"].isin(
+        REFERENCES
+    )
+    data = data[wanted & (data["metric"] == "harm")].reset_index(drop=True)
+    there = set(data.dropna(subset="value")["sampler"])
+    named = [name for name in everything if name in there]
+    n, control = all_methods.middle(options), all_methods.control_of(data)
+    sizes = ", ".join(map(str, sorted(options.experiment.n)))
+    said = [
+        f"Study {options.study}, model {options.model_label(options.experiment.models[0])}.",
+        "Bars: 95 % interval of the two-way bootstrap over runs and prompts.",
+        "Blue: less harm, the interval excludes 0; red: more; grey: it includes 0, or there is none over runs.",
+        f"Left: n = {sizes} from above, larger markers for larger n.",
+        f"Right: where a method over-refuses as much as {short_label(control)} halfway from its smallest n to its "
+        "largest; no marker where its own n do not enclose that."
+        if control
+        else "Right: nothing to compare with.",
+        *notes.judged_by(options),
+        *notes.synthetic(options),
+    ]
+    canvas = style.canvas(2, ROW * len(named) + 0.6, said, sharey=True)
+    left, right = canvas.panels
+    _differences(left, data[data["row"] == all_methods.AT_EQUAL_N], named)
+    _differences(right, data[data["row"] == all_methods.AT_EQUAL_REFUSAL].assign(n=n), named)
+    left.set_yticks(range(len(named)), [sampler_label(name) for name in named])
+    left.set_ylim(len(named) - 0.4, -0.6)
+    left.set_title("At equal n")
+    left.set_xlabel("harm minus Random's, lower is better")
+    right.set_title("At equal over-refusal")
+    right.set_xlabel(f"harm minus {short_label(control)}'s, lower is better" if control else "harm")
+    return Drawn(canvas.figure, data)
+
+
+def _differences(panel: Axes, rows: pd.DataFrame, named: list[str]) -> None:
+    panel.axvline(0, color=style.INK, linewidth=0.8, zorder=1)
+    sizes = sorted(set(rows["n"]))
+    places = dict(zip(sizes, np.linspace(-0.5, 0.5, len(sizes)) * APART if len(sizes) > 1 else [0.0], strict=True))
+    areas = dict(zip(sizes, 8 + 10 * np.arange(len(sizes)), strict=True))
+    for row in rows.dropna(subset="value").itertuples():
+        place = named.index(row.sampler) + places[row.n]
+        color = style.GREY
+        if row.two_way_over == TWO_WAY and (row.high_two_way < 0 or row.low_two_way > 0):
+            color = style.BLUE if row.value < 0 else style.RED
+        panel.plot([row.low_two_way, row.high_two_way], [place, place], color=color, linewidth=0.9, zorder=2)
+        panel.scatter([row.value], [place], areas[row.n], color=color, marker=style.marker(row.sampler), zorder=3)
+    panel.grid(axis="y", visible=False)
+    panel.grid(axis="x", visible=True)

@@ -1,0 +1,187 @@
+"""What a study costs on a cluster of L40S GPUs, before any job runs: GPU-hours by rule, bytes on disk, wall time.
+
+Beside the study's own way stand the authors' and the physical limit, for the same work. Arithmetic on the study's jobs;
+what a single job costs is in `prices.py`.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+
+from ballast.running.prices import RATES, Authors, Limit, Prices, Rate, Stage, known_rows
+
+# The lines of the bill, in the order of the data flow.
+BEFORE_RUNS = ("warm_up", "gradients", "logprobs", "filter")
+ORDER = ("rewrite", "behaviour", "category", *BEFORE_RUNS, "train", "generate", "judge", "pairwise")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One rule's part of the bill in GPU-hours: `work` and `startup` as the config says, `authors` as their code works,
+    `limit` the least that the GPU allows; the latter two are without start-up."""
+
+    rule: str
+    jobs: int
+    cluster_jobs: int
+    work: float = 0
+    startup: float = 0
+    authors: float = 0
+    limit: float = 0
+
+    @property
+    def total(self) -> float:
+        return self.work + self.startup
+
+    @property
+    def share(self) -> float:
+        """Start-up as a part of the total, 0 to 1."""
+        return self.startup / self.total if self.total else 0
+
+
+@dataclass(frozen=True)
+class Bill:
+    """Lines of GPU rules and, last, of all CPU rules; gigabytes on disk; rows of each dataset that a GPU reads, and
+    where that number is from; hours of the longest chain of jobs; the rates used, and which ways use each; lines of a
+    single run (`widest`)."""
+
+    lines: list[Line]
+    gigabytes: dict[str, float]
+    rows: dict[str, tuple[int, str]]
+    chain: float
+    rates: dict[str, tuple[Rate, list[str]]]
+    run: list[Line]
+
+    @property
+    def total(self) -> Line:
+        return added("total", self.lines)
+
+    def wall(self, gpus: int) -> float:
+        """Hours on so many GPUs: no less than the longest chain, nor than an even share of all GPU-hours."""
+        return max(self.chain, self.total.total / gpus)
+
+
+def bill(options: dict) -> Bill:
+    """The bill of a study; `options`: as of workflow/rules/bill_options.smk. Of jobs alone, without hours, where they
+    say that no GPU is needed.
+
+    Raises BallastError where nobody says how many rows a dataset that a GPU reads has.
+    """
+    engines, groups = options["engines"], options["groups"]
+    labels = [Stage(rule, engines[rule], (pool,)) for rule, pools in options["labels"].items() for pool in pools]
+    features = [
+        Stage(job["rule"], engines[f"train {job['model']}"], (job["dataset"],), limit=job["limit"])
+        for job in options["before_runs"]
+    ]
+    runs = [(run["jobs"], stages(run, engines)) for run in options["runs"]]
+    jobs = [(1, stage) for stage in labels + features] + [(number, stage) for number, run in runs for stage in run]
+    counts = Counter()
+    for number, stage in jobs:
+        counts[stage.rule, stage.about] += number
+    cpu = {(rule, ""): number for rule, number in options["cpu_jobs"].items()}
+    clusters = cluster_jobs(counts | cpu, groups)
+    lines = {key: Line(" ".join(key).strip(), counts[key], clusters[key]) for key in sorted(counts, key=_place)}
+    cpu_line = Line("CPU rules", sum(cpu.values()), sum(clusters[key] for key in cpu))
+    if not options["gpu"]:
+        return Bill([*lines.values(), cpu_line], {}, {}, 0, {}, [])
+
+    rows = {name: known_rows(name, options["datasets"][name]) for _, stage in jobs for name in stage.datasets}
+    known = {name: number for name, (number, _) in rows.items()}
+    prices, authors, limit = (way(options, known) for way in (Prices, Authors, Limit))
+
+    def hours(line: Line, number: int, stage: Stage) -> Line:
+        loads = line.cluster_jobs / line.jobs if kept(stage, groups) else 1
+        each = {"work": prices.work(stage), "startup": prices.start(stage, loads)}
+        each |= {"authors": authors.work(stage), "limit": limit.work(stage)}
+        return replace(line, **{key: getattr(line, key) + number * seconds / 3600 for key, seconds in each.items()})
+
+    for number, stage in jobs:
+        key = stage.rule, stage.about
+        lines[key] = hours(lines[key], number, stage)
+    for key, line in lines.items():
+        held = line.startup + line.cluster_jobs * prices.cluster_job() / 3600
+        lines[key] = replace(line, startup=held)
+    single = []
+    for stage in stages(widest(options["runs"]), engines):
+        line = lines[stage.rule, stage.about]
+        # Its start-up is that of a job on average, with its share of a group's cluster job.
+        single.append(replace(hours(Line(line.rule, 1, 0), 1, stage), startup=line.startup / line.jobs))
+
+    def lasts(stage: Stage) -> float:
+        # The jobs of a group follow each other, and what comes next waits for all of them.
+        together = min(groups.get(stage.rule, ("", 1))[1], counts[stage.rule, stage.about])
+        loads = 1 / together if kept(stage, groups) else 1
+        return (prices.cluster_job() + together * (prices.work(stage) + prices.start(stage, loads))) / 3600
+
+    longest = {rule: max((lasts(stage) for stage in features if stage.rule == rule), default=0) for rule in BEFORE_RUNS}
+    gradients = longest["warm_up"] + longest["gradients"]
+    before = max([*map(lasts, labels), gradients, longest["logprobs"], longest["filter"]])
+    chain = before + max((sum(slowest(run, lasts).values()) for _, run in runs), default=0)
+    gigabytes = prices.disk(jobs)
+    ways = {"authors": authors.used, "ours": prices.used, "limit": limit.used}
+    rates = {name: (rate, [way for way, used in ways.items() if name in used]) for name, rate in RATES.items()}
+    rates = {name: found for name, found in rates.items() if found[1]}
+    return Bill([*lines.values(), cpu_line], gigabytes, rows, chain, rates, single)
+
+
+def added(name: str, lines: list[Line]) -> Line:
+    """The sum of lines."""
+    numbers = [field.name for field in fields(Line) if field.name != "rule"]
+    return Line(name, *(sum(getattr(line, number) for line in lines) for number in numbers))
+
+
+def widest(runs: list[dict]) -> dict:
+    """A run of the model that is trained most often, with its most safety rows, measured by all that any run is."""
+    trained = [run for run in runs if run["n"] is not None]
+    wanted = sorted({tuple(pair) for run in runs for pair in run["wanted"]})
+    often = Counter()
+    for run in trained:
+        often[run["model"]] += run["jobs"]
+    [(model, _)] = often.most_common(1) or [(runs[0]["model"], 0)]
+    n = max((run["n"] for run in trained if run["model"] == model), default=None)
+    return {"model": model, "n": n, "wanted": wanted}
+
+
+def stages(run: dict, engines: dict) -> list[Stage]:
+    """GPU jobs of one run; `run`: model, n (None where nothing is trained), wanted ([benchmark, judge] pairs)."""
+    names = [f"benchmarks/{benchmark}" for benchmark, _ in run["wanted"]]
+    judged = [(name, judge) for name, (_, judge) in zip(names, run["wanted"], strict=True) if judge in engines]
+    train = [] if run["n"] is None else [Stage("train", engines[f"train {run['model']}"], ("base",), run["n"])]
+    generate = [Stage("generate", engines[f"generate {run['model']}"], tuple(sorted(set(names))))] if names else []
+    rules = {judge: "pairwise" if engines[judge]["compares"] else "judge" for _, judge in judged}
+    return [*train, *generate, *(Stage(rules[judge], engines[judge], (name,), about=judge) for name, judge in judged)]
+
+
+def slowest(run: list[Stage], lasts: Callable[[Stage], float]) -> dict[str, float]:
+    """How long each rule of a run takes: its judges work beside each other."""
+    found = {}
+    for stage in run:
+        found[stage.rule] = max(found.get(stage.rule, 0), lasts(stage))
+    return found
+
+
+def kept(stage: Stage, groups: dict[str, tuple[str, int]]) -> bool:
+    """Whether the jobs of a cluster job load their model once: judgements, where the judge's name is in its group's."""
+    return f"{{{stage.rule}}}" in groups.get(stage.rule, ("", 1))[0]
+
+
+def _place(key: tuple[str, str]) -> tuple[int, str]:
+    return ORDER.index(key[0]), key[1]
+
+
+def cluster_jobs(counts: dict[tuple[str, str], int], groups: dict[str, tuple[str, int]]) -> dict[tuple[str, str], int]:
+    """Cluster jobs by rule and judge; `groups`: a rule's group, and how many of its parts make one cluster job.
+
+    A group whose name holds `{judge}` or `{pairwise}` is one a judge.
+    A run's train and judge jobs that share the group of its generate job are parts of that one's cluster job: 0.
+    """
+    found, seen = {}, Counter()
+    for (rule, about), number in counts.items():
+        group, size = groups.get(rule, ("", 1))
+        group = group.replace(f"{{{rule}}}", about)
+        if rule in ("train", "judge") and group and groups.get("generate", (None, 1))[0] == group:
+            number = 0
+        # By the sum so far, since a cluster job may hold the last job of one line and the first of the next.
+        before, seen[group] = math.ceil(seen[group] / size), seen[group] + number
+        found[rule, about] = math.ceil(seen[group] / size) - before if group else number
+    return found

@@ -1,0 +1,136 @@
+"""The doctor: can this machine run the study? Pins, gated access, token, disk, GPU and keys, before any job starts."""
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ballast.study.sections import UNKNOWN
+from ballast.study.sources import page
+
+OK, NOTE, PROBLEM = "ok", "note", "problem"
+# Adapter (17 MB in float32 at rank 8 on q and v of a 7B model), responses and scores of one run.
+GIGABYTES_PER_RUN = 0.03
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the doctor's report."""
+
+    state: str
+    about: str
+    said: str
+
+
+def examine(options: dict) -> list[Finding]:
+    """Findings for a study; `options`: sources (name -> entry), allow_unpinned, backends, load_in_8bit, keys, results,
+    runs."""
+    away = {name: source for name, source in options["sources"].items() if not source["local"]}
+    return [
+        *_pins(away, options["allow_unpinned"]),
+        *_access(away),
+        *_disk(away, Path(options["results"]), options["runs"]),
+        *_machine(away, options),
+        *_keys(options["keys"]),
+    ]
+
+
+def _pins(away: dict[str, dict], allow_unpinned: bool) -> Iterator[Finding]:
+    for name, source in away.items():
+        digests = [*source["files"].values(), *([source["template"]] if source["kind"] == "template" else [])]
+        if source["revision"] == UNKNOWN:
+            state = NOTE if allow_unpinned else PROBLEM
+            yield Finding(state, name, f"revision unknown; set sources.{name}.revision from {page(source)}")
+        elif UNKNOWN in digests:
+            yield Finding(NOTE, name, "pinned to a revision; not every file's digest is known beforehand")
+        else:
+            yield Finding(OK, name, "pinned to a revision and digests")
+
+
+def _access(away: dict[str, dict]) -> Iterator[Finding]:
+    from huggingface_hub import HfApi, get_token
+    from huggingface_hub.constants import HF_HUB_OFFLINE
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+
+    for name, source in away.items():
+        where = f"{source['licence']}, {page(source)}"
+        if _cached(source):
+            yield Finding(OK, name, f"in this machine's cache ({where})")
+        elif HF_HUB_OFFLINE:
+            yield Finding(
+                PROBLEM, name, f"offline, and not in the cache: {', '.join(source['files'])} of {page(source)}"
+            )
+        elif source["gated"] and not get_token():
+            yield Finding(PROBLEM, name, f"gated: accept its terms on {page(source)}, then set HF_TOKEN")
+        elif source["hub"]:
+            kind = "model" if source["kind"] == "model" else "dataset"
+            try:
+                HfApi().auth_check(source["hub"], repo_type=kind)
+            except GatedRepoError:
+                yield Finding(
+                    PROBLEM, name, f"gated, and this token may not read it: accept its terms on {page(source)}"
+                )
+            except RepositoryNotFoundError:
+                yield Finding(PROBLEM, name, f"the hub shows nothing there to this token: {page(source)}")
+            except Exception as error:
+                yield Finding(PROBLEM, name, f"the hub cannot be reached ({type(error).__name__})")
+            else:
+                yield Finding(OK, name, f"may be fetched ({where})")
+
+
+def _cached(source: dict) -> bool:
+    """Whether every file is in the hub's cache; a pattern counts as there when its revision has been fetched."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    if source["revision"] == UNKNOWN:
+        return False
+    if source["github"]:
+        folder = Path(HF_HUB_CACHE) / "ballast" / source["github"] / source["revision"]
+        return all((folder / path).is_file() for path in source["files"])
+    try:
+        kind = "model" if source["kind"] == "model" else "dataset"
+        folder = Path(
+            snapshot_download(source["hub"], repo_type=kind, revision=source["revision"], local_files_only=True)
+        )
+    except Exception:
+        return False
+    return all(any(folder.glob(pattern)) for pattern in source["files"])
+
+
+def _disk(away: dict[str, dict], results: Path, runs: int) -> Iterator[Finding]:
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    wanted = sum(source["gigabytes"] or 0 for source in away.values() if not _cached(source))
+    for about, folder, gigabytes in (
+        ("cache of the hub", Path(HF_HUB_CACHE), wanted),
+        ("results", results, GIGABYTES_PER_RUN * runs),
+    ):
+        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        free = shutil.disk_usage(there).free / 1e9
+        state = OK if free > gigabytes else PROBLEM
+        yield Finding(state, about, f"{gigabytes:.0f} GB wanted, {free:.0f} GB free in {folder}")
+
+
+def _machine(away: dict[str, dict], options: dict) -> Iterator[Finding]:
+    import torch
+
+    large = [name for name, source in away.items() if source["kind"] == "model"]
+    if torch.cuda.is_available():
+        memory = torch.cuda.get_device_properties(0).total_memory / 2**30
+        yield Finding(OK, "GPU", f"{torch.cuda.get_device_name()}, {memory:.0f} GiB")
+    elif large:
+        yield Finding(NOTE, "GPU", "none on this machine; jobs need one of 48 GB each, on a cluster or elsewhere")
+    for package, needed in (("vllm", "vllm" in options["backends"]), ("bitsandbytes", options["load_in_8bit"])):
+        if needed:
+            there = importlib.util.find_spec(package) is not None
+            said = "installed" if there else "not installed in this environment; see envs/vllm.yaml"
+            yield Finding(OK if there else PROBLEM, package, said)
+
+
+def _keys(names: list[str]) -> Iterator[Finding]:
+    for name in names:
+        there = bool(os.environ.get(name))
+        yield Finding(OK if there else PROBLEM, name, "set" if there else "not set; the endpoint asks for a key")

@@ -1,0 +1,81 @@
+"""How a job reaches the preloaded process (`preload_server.py`), and how Snakemake starts it.
+
+Every job of this machine reads this file before it does anything, so it imports little.
+"""
+
+import marshal  # what json would write, without its import; both sides are one Python
+import os
+import socket
+import sys
+import time
+
+ADDRESS = "BALLAST_PRELOAD"  # environment: path of the process's socket
+OUTDATED = "outdated"  # what it says in place of a status, once its code is not the code on disk
+SIZE = 8  # bytes that say how long a job is
+# Seconds until a job whose model is to be kept takes the process for one that will not come.
+PATIENCE = 120
+# Variables that shape a model while it is loaded, or its engine while it starts.
+SHAPING = ("CUDA_", "MKL_", "OMP_", "PYTORCH_", "VLLM_")
+
+
+def start() -> None:
+    """Start the process and name its socket in the environment that local jobs inherit."""
+    import subprocess
+    import tempfile
+
+    if ADDRESS in os.environ or not hasattr(os, "pidfd_open"):
+        return
+    os.environ[ADDRESS] = os.path.join(tempfile.mkdtemp(prefix="ballast-"), "socket")
+    # Large tensors come and go at every step: keeping their memory saves the kernel from clearing it anew each time.
+    keep = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**30)}
+    alone = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONHASHSEED": "0"}
+    # Its standard input is a pipe from this process: when this one ends, however it ends, the pipe closes.
+    subprocess.Popen(
+        [sys.executable, os.path.join(os.path.dirname(__file__), "preload_server.py")],
+        stdin=subprocess.PIPE,
+        env=os.environ | keep | alone,
+        start_new_session=True,
+    )
+
+
+def run(script: str, arguments: list[str], judge: str | None = None) -> int | None:
+    """Run a script in a child of the preloaded process; its exit status, or None where there is none of this code yet.
+
+    `judge` is what a judge's loaded model depends on: the child keeps it, and takes the next job that says the same.
+    It is empty for a judge without a model, None for any other job.
+    """
+    with socket.socket(socket.AF_UNIX) as connection:
+        if not _connect(connection, os.environ.get(ADDRESS, ""), PATIENCE if judge else 0):
+            return None
+        here = {"directory": os.getcwd(), "environment": dict(os.environ)}
+        shaping = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith(SHAPING)]
+        keeps = judge and [script, os.getcwd(), judge, *shaping]
+        send(connection, {"script": script, "arguments": arguments, "keeps": keeps} | here, [0, 1, 2])
+        # If this process is killed the connection closes, and the child is ended with it.
+        status = connection.makefile().readline()
+    if status.strip() == OUTDATED:
+        return None
+    return int(status) if status else 1
+
+
+def _connect(connection: socket.socket, address: str, patience: float) -> bool:
+    """Whether the process is there, now or after `patience` seconds in which it imports its libraries."""
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            connection.connect(address)
+            return True
+        except FileNotFoundError:
+            # Its folder stands from its start to its end, its socket as long as it takes jobs.
+            if time.monotonic() > deadline or not os.path.isdir(os.path.dirname(address)):
+                return False
+        except OSError:
+            return False
+        time.sleep(0.1)
+
+
+def send(connection: socket.socket, job: dict, streams: list[int]) -> None:
+    rights = b"".join(stream.to_bytes(4, sys.byteorder) for stream in streams)
+    connection.sendmsg([b"job\n"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+    said = marshal.dumps(job)
+    connection.sendall(len(said).to_bytes(SIZE, sys.byteorder) + said)

@@ -1,0 +1,321 @@
+"""A preloaded process from which the jobs of this machine fork; `preload.py` starts and asks it.
+
+Importing torch, transformers and peft takes longer than a tiny model's whole run, so one process imports them once, and
+all of Ballast, and forks a child for each job: same script, same arguments, same bytes, without the wait. It serves one
+Snakemake process and ends with it. Where it is absent (another node, another system), not ready yet, or of other code
+than is on disk by now, a job imports for itself.
+
+Loading a judge's model takes longer still, so the child of a judgement does not end with it: it keeps the model
+(`keep_model.py`) and waits for the next job of the same judge. A job of another model ends the children that wait, so
+that no memory is held for nobody.
+"""
+
+import array
+import ctypes
+import gc
+import importlib
+import marshal
+import os
+import pkgutil
+import runpy
+import selectors
+import signal
+import socket
+import sys
+import traceback
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import NoReturn
+
+SCRIPTS = Path(__file__).parents[2]
+sys.path.insert(0, str(SCRIPTS))
+
+from ballast.running.preload import ADDRESS, OUTDATED, SIZE, send  # noqa: E402
+
+
+def _receive(connection: socket.socket) -> tuple[dict, list[int]] | None:
+    """A job and its standard streams; None where the other side hung up instead."""
+    word, ancillary, _, _ = connection.recvmsg(4, socket.CMSG_SPACE(12))
+    streams = list(array.array("i", ancillary[0][2])) if ancillary else []
+    with connection.makefile("rb") as said:
+        size = int.from_bytes(said.read(SIZE) if word else b"", sys.byteorder)
+        job = said.read(size)
+    if size and len(job) == size:
+        return marshal.loads(job), streams
+    _close(streams)
+    return None
+
+
+def _close(streams: list[int]) -> None:
+    for stream in streams:
+        os.close(stream)
+
+
+@dataclass(eq=False)
+class Child:
+    """A process that runs a job of `client`, or waits for the next one: then it has none.
+
+    `keeps` says which jobs it takes after its first, over `channel`; None for one that ends with its job.
+    """
+
+    pid: int
+    pidfd: int
+    client: socket.socket | None
+    channel: socket.socket | None
+    keeps: list | None
+
+    @property
+    def waits(self) -> bool:
+        return self.channel is not None and self.client is None
+
+    @property
+    def sides(self) -> list[socket.socket]:
+        return [side for side in (self.client, self.channel) if side]
+
+    def signal(self, number: int) -> None:
+        try:
+            os.killpg(self.pid, number)
+        except ProcessLookupError:  # it has no group of its own yet
+            os.kill(self.pid, number)
+
+
+class Server:
+    """Forks a child for every connection, or hands it to one that keeps what it wants, until standard input closes."""
+
+    def __init__(self, address: str, code: dict[Path, int]):
+        self.code = code
+        self.events = selectors.DefaultSelector()
+        self.children: list[Child] = []
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(address)
+        self.listener.listen(64)
+        self.events.register(self.listener, selectors.EVENT_READ, self.accept)
+        self.events.register(0, selectors.EVENT_READ, self.end)
+
+    def serve(self) -> None:
+        while True:
+            for key, _ in self.events.select():
+                key.data()
+
+    def accept(self) -> None:
+        client, _ = self.listener.accept()
+        received = _receive(client)
+        if received is None:
+            client.close()
+            return
+        job, streams = received
+        if written() != self.code:
+            client.sendall(f"{OUTDATED}\n".encode())
+            client.close()
+            _close(streams)
+            return
+        child = self._waiting(job, streams) or self._fork(job, streams)
+        _close(streams)
+        child.client = client
+        self.events.register(client, selectors.EVENT_READ, partial(self.hung_up, child))
+
+    def _waiting(self, job: dict, streams: list[int]) -> Child | None:
+        """A child that keeps what the job wants, and has now taken it.
+
+        Those that keep something else are ended first, but for a judgement that needs no model.
+        """
+        for child in [child for child in self.children if child.waits and job["keeps"] not in ("", child.keeps)]:
+            child.signal(signal.SIGKILL)
+            self.ended(child)
+        for child in self.children:
+            if job["keeps"] and child.waits and job["keeps"] == child.keeps:
+                with suppress(OSError):  # it has just died
+                    send(child.channel, job, streams)
+                    return child
+        return None
+
+    def _fork(self, job: dict, streams: list[int]) -> Child:
+        channel, end = socket.socketpair() if job["keeps"] else (None, None)
+        pid = os.fork()
+        if not pid:
+            try:
+                os.setsid()
+                self._leave(channel)
+                _work(job, streams, end)
+            finally:
+                os._exit(1)
+        child = Child(pid, os.pidfd_open(pid), None, channel, job["keeps"] or None)
+        self.children.append(child)
+        self.events.register(child.pidfd, selectors.EVENT_READ, partial(self.ended, child))
+        if channel:
+            end.close()
+            self.events.register(channel, selectors.EVENT_READ, partial(self.done, child))
+        return child
+
+    def _leave(self, channel: socket.socket | None) -> None:
+        """In a child: close what is not its own, so that each side notices when the other is gone."""
+        self.events.close()
+        for other in (self.listener, channel, *(side for child in self.children for side in child.sides)):
+            if other:
+                other.close()
+        _close([child.pidfd for child in self.children])
+
+    def done(self, child: Child) -> None:
+        """A child that keeps a model tells its job's status, and waits for the next."""
+        status = b""
+        with suppress(OSError):
+            status = child.channel.recv(16) if child.channel else b""
+        if status:
+            self._answer(child, int(status))
+        else:
+            self._part(child)
+
+    def ended(self, child: Child) -> None:
+        if child in self.children:
+            self.children.remove(child)
+            _, status = os.waitpid(child.pid, 0)
+            self._answer(child, os.waitstatus_to_exitcode(status))
+            self._forget(child.pidfd)
+            os.close(child.pidfd)
+            self._part(child)
+
+    def hung_up(self, child: Child) -> None:
+        """A client went before its job was done."""
+        if child.client:
+            self._forget(child.client)
+            child.client.close()
+            child.client = None
+            self._part(child)
+            child.signal(signal.SIGTERM)
+
+    def end(self) -> None:
+        """Standard input closed: Snakemake is gone."""
+        for child in self.children:
+            child.signal(signal.SIGTERM if child.client else signal.SIGKILL)
+        sys.exit()
+
+    def _answer(self, child: Child, status: int) -> None:
+        if child.client:
+            self._forget(child.client)
+            with suppress(OSError):
+                child.client.sendall(f"{status}\n".encode())
+            child.client.close()
+            child.client = None
+
+    def _part(self, child: Child) -> None:
+        """Give it no other job."""
+        if child.channel:
+            self._forget(child.channel)
+            child.channel.close()
+            child.channel = None
+
+    def _forget(self, file: socket.socket | int) -> None:
+        with suppress(KeyError):
+            self.events.unregister(file)
+
+
+def _work(job: dict, streams: list[int], channel: socket.socket | None) -> NoReturn:
+    """What a child does: its job and, where it keeps a model, those that follow, until nobody sends one."""
+    given = dict(os.environ)
+    try:
+        while True:
+            for name in given.keys() - job["environment"].keys():
+                os.environ.pop(name, None)  # what a library has set stays
+            given = job["environment"]
+            status = _do(job, streams)
+            if channel is None:
+                os._exit(status)
+            null = os.open(os.devnull, os.O_RDWR)
+            _stand_in([null, os.dup(null), os.dup(null)])
+            channel.sendall(f"{status}\n".encode())
+            received = _receive(channel)
+            if received is None:
+                os._exit(0)
+            job, streams = received
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)
+
+
+def _do(job: dict, streams: list[int]) -> int:
+    """Run a job's script as if in a process of its own; its status, once all that it said is in its streams."""
+    _stand_in(streams)
+    os.chdir(job["directory"])
+    os.environ.update(job["environment"])
+    status = 0
+    try:
+        _run_script(Path(job["script"]), job["arguments"])
+    except SystemExit as ending:
+        status = ending.code if isinstance(ending.code, int) else int(ending.code is not None)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    ctypes.CDLL(None).fflush(None)  # what libraries in C have not written yet
+    return status
+
+
+def _stand_in(streams: list[int]) -> None:
+    """Make these files the standard streams."""
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+    _close(streams)
+
+
+def _run_script(script: Path, arguments: list[str]) -> None:
+    import torch
+
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    if str(script.parent) not in sys.path:
+        sys.path.insert(0, str(script.parent))
+    sys.argv = [str(script), *arguments]
+    runpy.run_path(str(script), run_name="__main__")
+
+
+def _import_libraries() -> None:
+    import pandas
+    import pandera.pandas
+    import peft  # noqa: F401
+    import pyarrow.dataset
+    import pyarrow.parquet  # noqa: F401
+    import sentence_transformers  # noqa: F401
+    import torch
+    import transformers.models.deberta_v2.modeling_deberta_v2
+    import transformers.models.llama.modeling_llama
+    import transformers.models.mistral.modeling_mistral
+    import transformers.models.qwen2.modeling_qwen2
+    import transformers.trainer  # noqa: F401
+    from transformers.conversion_mapping import get_checkpoint_conversion_mapping
+
+    # Both put work off until they are first used, and each child would do it again.
+    pandera.pandas.DataFrameSchema().validate(pandas.DataFrame())
+    get_checkpoint_conversion_mapping("llama")
+    # A thread pool does not survive a fork; one thread needs no pool.
+    torch.set_num_threads(1)
+
+
+def _import_ballast() -> None:
+    package = importlib.import_module("ballast")
+    for module in pkgutil.walk_packages(package.__path__, "ballast."):
+        importlib.import_module(module.name)
+    from ballast import identity
+    from ballast.running import manifest
+
+    # What every judgement, and every job, would find out again.
+    identity.code_identity("ballast/backends/transformers")
+    manifest.versions()
+
+
+def written() -> dict[Path, int]:
+    """When each file of the code was last written."""
+    return {path: path.stat().st_mtime_ns for path in SCRIPTS.rglob("*.py")}
+
+
+if __name__ == "__main__":
+    try:
+        code = written()
+        _import_libraries()
+        _import_ballast()
+        # A child's garbage collector would otherwise write to, and so copy, every page of all these modules.
+        gc.collect()
+        gc.freeze()
+        Server(os.environ[ADDRESS], code).serve()
+    finally:
+        Path(os.environ[ADDRESS]).unlink(missing_ok=True)
+        os.rmdir(os.path.dirname(os.environ[ADDRESS]))

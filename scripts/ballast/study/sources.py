@@ -1,0 +1,179 @@
+"""Where datasets, models and templates come from: the mini world, this machine, or `sources`. Checked before any job.
+
+What `sources` names is fetched by a rule (`fetching.py`); here is only what the DAG must know beforehand.
+"""
+
+import os
+import string
+from pathlib import Path
+
+from ballast.files import BallastError
+from ballast.plugins import HOME, nearest
+from ballast.study.config import Study
+from ballast.study.sections import Judge, LanguageModel, Model, Place, Source
+
+# What the mini world makes. A judge's entry is the model that it starts from, None for one that starts from nothing.
+WORLD_DATA = (
+    "safety.json",
+    "safety_truth.csv",
+    "refusals.json",
+    "safe.json",
+    "base.json",
+    "references.jsonl",
+    "beavertails_eval.json",
+    "salad_attack.json",
+    "xstest.csv",
+    "i_alpaca.json",
+    "canaries.json",
+)
+# What only the checks beyond the paper read.
+WORLD_CHECKS = (
+    "i_malicious_instructions.json",
+    "i_cona.json",
+    "i_controversial.json",
+    "q_harm.json",
+    "advbench.csv",
+    "base_again.json",
+    "gsm8k_train.jsonl",
+    "gsm8k_test.jsonl",
+)
+WORLD_MODELS = tuple(
+    f"{family}-{stage}" for family in ("llama", "qwen2", "mistral") for stage in ("pretrained", "aligned")
+)
+WORLD_JUDGES = {
+    "harm-rm": None,
+    "helpful-rm": None,
+    "wildguard": "mistral-pretrained",
+    "md-judge": "mistral-pretrained",
+    "category-llm": "llama-pretrained",
+    "pairwise": "mistral-pretrained",
+}
+# What belongs to a model in a folder that may hold more, such as a clone of the hub's repository.
+LOCAL = (".safetensors", ".json", ".model", ".txt", ".jinja", ".tiktoken", ".py")
+
+
+def own_template(name: str) -> str | None:
+    """The prompt template that Ballast carries under a name, relative to the working folder; None where it has none."""
+    found = sorted(HOME.glob(f"**/{name.replace('-', '_')}.json"))
+    return os.path.relpath(found[0]) if found else None
+
+
+def check(study: Study) -> None:
+    """Raise where a place of the study is not on this machine, not in `sources`, or not what the mini world makes."""
+    for place, found in _places(study):
+        is_model = isinstance(found, Judge | Model | LanguageModel)
+        if found.source:
+            _known_source(study, f"{place}.source", found.source, "model" if is_model else "dataset")
+        elif found.world:
+            known = [*WORLD_MODELS, *WORLD_JUDGES] if is_model else [*WORLD_DATA, *WORLD_CHECKS]
+            if found.world not in known:
+                message = f"the mini world makes no '{found.world}'{nearest(found.world, known)}"
+                raise BallastError(f"config: {place}.world: {message}")
+        elif found.path and is_model:
+            model_files(found.path, f"config: {place}.path: ")
+        elif found.path and not Path(found.path).is_file():
+            raise BallastError(f"config: {place}.path: {found.path}: no such file")
+    for place, template in _templates(study):
+        if template and template not in study.sources and not Path(template).is_file():
+            raise BallastError(
+                f"config: {place}: '{template}' is neither a source nor a file{nearest(template, list(study.sources))}"
+            )
+        if template in study.sources:
+            _known_source(study, place, template, "template")
+    filled = study.labels.annotations
+    if filled and not Path(filled).is_file():
+        raise BallastError(f"config: labels.annotations: {filled}: no such file")
+    if filled and Path(filled).resolve() == Path(f"results/{study.study}/annotation/sheet.csv").resolve():
+        # Snakemake deletes an output before it makes it anew, and people's work with it.
+        raise BallastError(f"config: labels.annotations: {filled} is the empty sheet; give the path of a filled copy")
+    for name, source in study.sources.items():
+        if source.local and name in used(study):
+            local = Path(local_path(name, source.local))
+            if not (local / "config.json" if source.kind == "model" else local).is_file():
+                raise BallastError(f"config: sources.{name}.local: {local}: no such {source.kind} on this machine")
+
+
+def used(study: Study) -> list[str]:
+    """Names of the sources that the study reads, sorted."""
+    names = {found.source for _, found in _places(study)} | {template for _, template in _templates(study)}
+    return sorted((names | {study.embedding.model}) & set(study.sources))
+
+
+def in_world(study: Study) -> bool:
+    """Whether the study reads anything of the mini world."""
+    return any(found.world for _, found in _places(study))
+
+
+def local_path(name: str, text: str) -> str:
+    """A source's `local` with `$NAME` read from the environment."""
+    try:
+        return string.Template(text).substitute(os.environ)
+    except (KeyError, ValueError) as error:
+        raise BallastError(f"config: sources.{name}.local: {text}: {error} is not set in the environment") from None
+
+
+def local_files(folder: str) -> dict[str, Path]:
+    """What a copy of a model consists of, by path in its folder; pickled weights only where there are no others."""
+    root = Path(folder)
+    paths = [file.relative_to(root) for file in sorted((*root.glob("*"), *root.glob("*/*"))) if file.is_file()]
+    kept = [path for path in paths if path.suffix in LOCAL and not path.parts[0].startswith((".", "original", "onnx"))]
+    if not any(path.suffix == ".safetensors" for path in kept):
+        kept += [path for path in paths if path.suffix == ".bin"]
+    return {path.as_posix(): (root / path).resolve() for path in kept}
+
+
+def file_name(name: str, source: Source) -> str:
+    """The file of a dataset, as it is called in the source's folder."""
+    return Path(local_path(name, source.local)).name if source.local else next(iter(source.files))
+
+
+def page(source: dict) -> str:
+    """The page where a person finds a source, its licence and its revisions."""
+    if source["github"]:
+        return f"https://github.com/{source['github']}"
+    return f"https://huggingface.co/{'' if source['kind'] == 'model' else 'datasets/'}{source['hub']}"
+
+
+def _known_source(study: Study, place: str, name: str, kind: str) -> None:
+    if name not in study.sources:
+        raise BallastError(f"config: {place}: '{name}' is not defined{nearest(name, list(study.sources))}")
+    if study.sources[name].kind != kind:
+        raise BallastError(f"config: {place}: {name} is a {study.sources[name].kind}, wanted a {kind}")
+
+
+def model_files(path: str, place: str = "") -> list[str]:
+    """The files of a model folder; raises where there is none. Nothing is ever looked up on a hub here."""
+    folder = Path(path)
+    if not (folder / "config.json").is_file():
+        raise BallastError(f"{place}{path}: no model here (no config.json); give the folder of a model on this machine")
+    weights = sorted(folder.glob("*.safetensors"))
+    if not weights:
+        raise BallastError(f"{place}{path}: no safetensors weights here; pickled weights are never loaded")
+    return [str(file) for file in (*weights, *sorted(folder.glob("*.json")))]
+
+
+def _places(study: Study) -> list[tuple[str, Place | Judge | Model | LanguageModel]]:
+    places = [(f"pools.{name}", data) for name, data in study.pools.items()]
+    places += [(f"benchmarks.{name}", data) for name, data in study.benchmarks.items()]
+    places += [(f"models.{name}", model) for name, model in study.models.items()]
+    places += [(f"judges.{name}", judge) for name, judge in study.judges.items()]
+    places += [(f"judges.{name}.canaries", judge.canaries) for name, judge in study.judges.items()]
+    places += [(f"tasks.{name}", data) for name, data in study.tasks.items()]
+    places += [("base", study.base), ("references", study.references)]
+    places += [("labels.category_model", study.labels.category_model)]
+    places += [("rewriting.model", study.rewriting and study.rewriting.model)]
+    places += [(f"pairwise.{name}.model", pairwise.model) for name, pairwise in study.pairwise.items()]
+    return [(place, found) for place, found in places if found is not None]
+
+
+def _templates(study: Study) -> list[tuple[str, str | None]]:
+    places = [(f"models.{name}.template", model.template) for name, model in study.models.items()]
+    places += [(f"judges.{name}.template", judge.template) for name, judge in study.judges.items()]
+    return places
+
+
+def stand_in(name: str, judge: Judge) -> str | None:
+    """The sentence that says what stands in for a judge; None where the judge is the real one."""
+    if name == "refusal-string":
+        return "refusal-string, a rule on a response's opening words, stands in for WildGuard."
+    return f"{name} is a tiny stand-in of the same class, trained in the mini world." if judge.world else None

@@ -1,0 +1,1 @@
+"""Fine-tuning: batches, checkpoints, losses, adapters and their cards."""

@@ -1,0 +1,74 @@
+"""Given responses in the eyes of a model: rows as batches of token ids, and each token's log-probability.
+
+Only the response's tokens count (EOS is one, where it fits), whatever `training.train_on_prompt` says. Rows are taken
+by id, some thousand at a time: the order of a file changes nothing, and beside its rows its size takes no memory.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+import torch
+
+from ballast.asking.prompts import prompt_template, training_ids
+from ballast.picks.selection import draw
+from ballast.trainers.sft import IGNORED, Collator
+from ballast.training import per_example
+
+PART = 4096  # rows whose token ids are in memory at a time
+
+
+def drawn(rows: pd.DataFrame, limit: int | None, seed: int) -> pd.DataFrame:
+    """At most `limit` rows, drawn by the seed; all of them without a limit."""
+    if limit is None or limit >= len(rows):
+        return rows
+    return rows[rows["id"].isin(draw(rows["id"], limit, seed))]
+
+
+def parts(tokenizer, rows: pd.DataFrame, options: dict) -> Iterator[list[dict]]:
+    """Examples of the rows in the order of their ids, PART at a time: id, input_ids, labels.
+
+    `options`: prompt, template, system, max_length. A row whose prompt fills the window has no label but IGNORED.
+    """
+    template = prompt_template(tokenizer, options)
+    rows = rows.sort_values("id")
+    for begin in range(0, len(rows), PART):
+        examples = []
+        for row in rows.iloc[begin : begin + PART].itertuples():
+            prompt = template.render(row.instruction, row.input)
+            ids, masked = training_ids(tokenizer, prompt, row.output, options["max_length"])
+            examples.append({"id": row.id, "input_ids": ids, "labels": [IGNORED] * masked + ids[masked:]})
+        yield examples
+
+
+def batches(network, tokenizer, examples: list[dict], size: int) -> Iterator[tuple[list[int], dict[str, torch.Tensor]]]:
+    """Which examples stand in each padded batch, and the batch on the network's device.
+
+    An example without a token to learn is in none.
+    """
+    learnt = [place for place, example in enumerate(examples) if is_learnt(example)]
+    asked = [examples[place] for place in learnt]
+    for places, batch in per_example.batches(asked, size, Collator(tokenizer), network.device):
+        yield [learnt[place] for place in places], batch
+
+
+def is_learnt(example: dict) -> bool:
+    """Whether a token of the example is learnt; the first of a row is predicted from nothing."""
+    return any(label != IGNORED for label in example["labels"][1:])
+
+
+def logprobs(network, batch: dict[str, torch.Tensor]) -> list[np.ndarray]:
+    """Natural log-probabilities of the learnt tokens of each row of a padded batch, float32, in the row's order."""
+    labels = batch["labels"][:, 1:]
+    inputs = {name: values for name, values in batch.items() if name != "labels"}
+    learnt = labels != IGNORED
+    # Logits before the first learnt token of the batch are not made.
+    first = int(learnt.any(dim=0).nonzero()[0])
+    with torch.inference_mode():
+        logits = network(**inputs, logits_to_keep=labels.shape[1] - first + 1).logits[:, :-1]
+    labels, learnt = labels[:, first:], learnt[:, first:]
+    found = []
+    for row, wanted, mask in zip(logits, labels, learnt, strict=True):
+        likely = torch.log_softmax(row[mask].float(), dim=-1)
+        found.append(likely.gather(1, wanted[mask, None])[:, 0].cpu().numpy())
+    return found
