@@ -5,7 +5,7 @@
     python benchmarks/training.py --size tiny          # CPU: seconds, only to see that it runs
     python benchmarks/training.py --modes train --micro 16 --lengths rows.json --out training.json
 
-Modes: `train` (padded as the authors do, then packed by `ballast.training.packing`), `generate` (the authors' loop of one
+Modes: `train` (padded as the authors do, then packed by `training.packing`), `generate` (the authors' loop of one
 prompt at a time through an adapter that is not merged, then what the backend makes of it; beams and greedy), `reward`
 (a DeBERTa-v3-large-sized scorer), `judge` (prefill of a causal judge) and `gradients` (one LoRA gradient per row). Rows
 have the lengths of `--lengths`, a JSON list of token counts or of Alpaca rows (four characters a token), or else of a
