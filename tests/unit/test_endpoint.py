@@ -199,7 +199,8 @@ def test_a_failed_job_goes_on_and_asks_only_the_rest(tmp_path):
 def test_a_process_that_is_killed_has_kept_what_was_answered(tmp_path):
     store = tmp_path / "store"
     program = (
-        f"from ballast.asking.endpoint import answer; answer([f'text {{n}}' for n in range(20)], %r, 8, store={str(store)!r})"
+        "from ballast.asking.endpoint import answer;"
+        f"answer([f'text {{n}}' for n in range(20)], %r, 8, store={str(store)!r})"
     )
     with ChatServer(lambda text, times: 30.0 if text == TEXTS[9] and times == 0 else echo(text, times)) as server:
         code = program % options(server, concurrency=1)
