@@ -82,7 +82,10 @@ def test_prompts_that_repeat_with_other_answers_are_rows_of_their_own():
 
 
 def test_ids_do_not_depend_on_the_process(tmp_path):
-    code = "import sys; sys.path.insert(0, sys.argv[1]); from ballast.data.rows import content_id; print(content_id(sys.argv[2]))"
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]);"
+        "from ballast.data.rows import content_id; print(content_id(sys.argv[2]))"
+    )
     said = {
         subprocess.run(
             [sys.executable, "-c", code, str(HOME.parent), "caf\u00e9"],
