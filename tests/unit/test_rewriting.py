@@ -114,7 +114,7 @@ def test_the_program_resumes_pays_once_and_shows_no_key_and_no_text(tmp_path):
         numbers = ["--max-new-tokens", "64", "--max-failed", "0", "--store", str(tmp_path / "store")]
         asked = ["--pool", str(pool), "--template", TEMPLATE, "--options", json.dumps(options(server, concurrency=1))]
         return subprocess.run(
-            [sys.executable, HOME.parent / "stage.py", "--here", "rewrite", *asked, *numbers, *out],
+            [sys.executable, HOME.parent / "stage.py", "rewrite", *asked, *numbers, *out],
             env=os.environ | {"OPENAI_API_KEY": SECRET, "OPENAI_LOG": "debug"},
             capture_output=True,
             text=True,

@@ -16,14 +16,12 @@ rule card:
         log=rules.train.output.log,
         base=f"{RESULTS}/data/base.parquet",
         pool=f"{RESULTS}/data/pools/{{pool}}.parquet",
-        subset=subset_file,
-        kept=kept_file,
+        subset=inputs.subset,
+        kept=inputs.kept,
     output:
         card=f"{RUN}/README.md",
     log:
         f"{RESULTS}/logs/card/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/card/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.jsonl"
     localrule: True
     conda:
         "../../envs/ballast.yaml"
@@ -31,8 +29,8 @@ rule card:
         mem_mb=500,
         runtime=5,
     params:
-        options=card_options,
-        files=lambda wildcards, input: options({"subset": input.subset, "kept": input.kept}),
+        options=documents.card,
+        files=lambda wildcards, input: as_arguments({"subset": input.subset, "kept": input.kept}),
         code=code_identity("card"),
     message:
         "Write the card of {output.card}"
@@ -45,7 +43,7 @@ rule card:
 rule merge:
     input:
         settled,
-        model=lambda wildcards: model_files(study.models[wildcards.model]),
+        model=inputs.weights,
         adapter=rules.train.output.adapter,
         config=rules.train.output.config,
         card=rules.card.output.card,
@@ -54,15 +52,13 @@ rule merge:
         card=f"{RUN}/merged/README.md",
     log:
         f"{RESULTS}/logs/merge/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/merge/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.jsonl"
     conda:
         "../../envs/ballast.yaml"
     resources:
         mem_mb=2000,
         runtime=30,
     params:
-        model=lambda wildcards: model_folder(study.models[wildcards.model]),
+        model=options.model,
         adapter=subpath(input.adapter, parent=True),
         dtype=study.training.dtype,
         out=subpath(output.card, parent=True),

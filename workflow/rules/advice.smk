@@ -1,9 +1,10 @@
-"""The advice: which sampler and n keep the fine-tuned model within the limits of the config's `targets`.
+"""Advise: which sampler and n keep within the config's `targets`; warn of signatures of trouble.
 
-Inputs: scores.parquet; the `sampling` experiment alone is looked at.
-Outputs: advice.{txt,csv,md}, figures/advice.{pdf,svg,png,csv}.
+Inputs: scores.parquet. For trouble also each run's training.json and responses, the subsets, the pool's labels, the
+sheet of labels.annotations, and what the mini world knows of its own pool.
+Outputs: advice.{txt,csv,md}, figures/advice.{pdf,svg,png,csv}; trouble.{txt,csv,md}. Both texts end a run.
 Costs: CPU seconds; a minute where a limit is on attack success over thousands of prompts. A study without the
-experiment, or without any limit, has no advice.
+experiment `sampling`, or without any limit, has no advice.
 """
 
 
@@ -26,15 +27,13 @@ rule advice:
         data=f"{RESULTS}/figures/advice.csv",
     log:
         f"{RESULTS}/logs/advice.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/advice.jsonl"
     conda:
         "../../envs/ballast.yaml"
     resources:
         mem_mb=4000,
         runtime=30,
     params:
-        options=lambda wildcards: artefact_options("advice"),
+        options=lambda wildcards: documents.artefact("advice"),
         code=code_identity("advice"),
     message:
         "Say which sampler and n keep within the targets"
@@ -46,5 +45,42 @@ rule advice:
         " &> {log:q}"
 
 
-LIMITS_SET = any(limit is not None for limit in study.targets.model_dump().values())
-ADVICE = rules.advice.output if available("advice") and LIMITS_SET else []
+ADVICE = rules.advice.output if documents.advises else []
+
+
+rule trouble:
+    input:
+        settled,
+        unpack(documents.trouble_labels),
+        scores=f"{RESULTS}/scores.parquet",
+        training=[f"{plan.folder(run)}/training.json" for run in plan.runs],
+        responses=[f"{plan.folder(run)}/responses.parquet" for run in plan.runs],
+        subsets=plan.subsets,
+    output:
+        txt=f"{RESULTS}/trouble.txt",
+        csv=f"{RESULTS}/trouble.csv",
+        md=f"{RESULTS}/trouble.md",
+    log:
+        f"{RESULTS}/logs/trouble.log",
+    conda:
+        "../../envs/ballast.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        results=lambda wildcards, output: os.path.dirname(output.txt),
+        runs=documents.trouble_runs(),
+        canaries=as_json({name: bool(judge.canaries) for name, judge in study.judges.items()}),
+        labels=lambda wildcards: as_arguments(documents.trouble_labels()),
+        options=lambda wildcards: documents.artefact("trouble"),
+        code=code_identity("trouble"),
+    message:
+        "Look for signatures of trouble"
+    shell:
+        "stage trouble --record {params.code} {output:q} --"
+        " --options {params.options:q} --results {params.results:q} --runs {params.runs:q}"
+        " --canaries {params.canaries:q} --scores {input.scores:q} {params.labels}"
+        " --out-txt {output.txt:q} --out-csv {output.csv:q} --out-md {output.md:q} &> {log:q}"
+
+
+TROUBLE = rules.trouble.output if documents.available("trouble") else []

@@ -6,14 +6,6 @@ Costs: CPU minutes. An experiment that the config leaves out has no comparison, 
 """
 
 PUBLISHED = os.path.relpath(f"{workflow.basedir}/scripts/ballast/published/tables.csv")
-EXPERIMENT |= {f"claims-{name}": name for name in ("sampling", "behaviour", "transfer", "rewriting", "forgetting")}
-EXPERIMENT |= {"comparison-1": "sampling", "comparison-2": "sampling", "comparison-4": "transfer"}
-COMPARISONS = expand(
-    "{results}/comparison/table{number}.{kind}",
-    results=RESULTS,
-    number=[number for number in (1, 2, 4) if available(f"comparison-{number}")],
-    kind=("csv", "md"),
-)
 
 
 rule claims:
@@ -26,15 +18,13 @@ rule claims:
         md=f"{RESULTS}/claims.md",
     log:
         f"{RESULTS}/logs/claims.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/claims.jsonl"
     conda:
         "../../envs/ballast.yaml"
     resources:
         mem_mb=8000,
         runtime=30,
     params:
-        options=lambda wildcards: claims_options(),
+        options=lambda wildcards: documents.claims(),
         code=code_identity("claims"),
     message:
         "Check the claims of the publications"
@@ -54,15 +44,13 @@ rule comparison:
         md=f"{RESULTS}/comparison/table{{number}}.md",
     log:
         f"{RESULTS}/logs/comparison{{number}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/comparison{{number}}.jsonl"
     conda:
         "../../envs/ballast.yaml"
     resources:
         mem_mb=8000,
         runtime=30,
     params:
-        options=lambda wildcards: artefact_options(f"comparison-{wildcards.number}"),
+        options=lambda wildcards: documents.artefact(f"comparison-{wildcards.number}"),
         code=code_identity("comparison"),
     message:
         "Compare Table {wildcards.number} with the paper's"

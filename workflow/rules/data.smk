@@ -1,36 +1,106 @@
-"""Datasets in Ballast's row schema, with ids made of content.
+"""Read datasets into Ballast's row schema, with ids made of content; inspect base data and pools before any label.
 
 Inputs: the study's source files, each in the schema of its source; the benchmarks where rows that ask them are dropped.
-Outputs: data/pools/<pool>.parquet, data/base.parquet, data/references.parquet, data/benchmarks/<benchmark>.parquet.
-Costs: CPU seconds.
+Outputs: data/pools/<pool>.parquet, data/base.parquet, data/references.parquet, data/benchmarks/<benchmark>.parquet;
+data/report.md, data/leaks.csv, data/findings.json; data/accepted.txt, which a study with `checks` waits for.
+Costs: CPU seconds for thousands of rows, a minute for hundreds of thousands.
 """
 
 
 rule data:
     input:
-        source=lambda wildcards: data_input(DATASETS[wildcards.dataset][1]),
-        without=without_leaks,
+        source=lambda wildcards: inputs.dataset(wildcards.dataset),
+        without=inputs.without_leaks,
     output:
         rows=f"{RESULTS}/data/{{dataset}}.parquet",
     log:
         f"{RESULTS}/logs/data/{{dataset}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/data/{{dataset}}.jsonl"
     conda:
         "../../envs/ballast.yaml"
     resources:
         mem_mb=2000,
         runtime=10,
     params:
-        kind=lambda wildcards: DATASETS[wildcards.dataset][0],
-        format=lambda wildcards: dataset_format(wildcards.dataset),
-        source=lambda wildcards: data_file(DATASETS[wildcards.dataset][1]),
-        rows=dataset_options,
+        kind=lambda wildcards: plan.datasets[wildcards.dataset][0],
+        format=lambda wildcards: inputs.dataset_format(wildcards.dataset),
+        source=lambda wildcards: inputs.data_file(plan.datasets[wildcards.dataset][1]),
+        rows=options.dataset,
         without=lambda wildcards, input: f"--without {shlex.join(input.without)}" if input.without else "",
-        code=lambda wildcards: code_identity("data", f"readers/{dataset_format(wildcards.dataset)}"),
+        code=lambda wildcards: code_identity("data", f"readers/{inputs.dataset_format(wildcards.dataset)}"),
     message:
         "Read {wildcards.dataset}"
     shell:
         "stage data --record {params.code} {output:q} --"
         " --kind {params.kind} --format {params.format} --source {params.source:q} {params.rows} {params.without}"
         " --out {output.rows:q} &> {log:q}"
+
+
+rule inspection:
+    input:
+        sources=lambda wildcards: inputs.inspected,
+        benchmarks=inputs.benchmarks,
+    output:
+        report=f"{RESULTS}/data/report.md",
+        leaks=f"{RESULTS}/data/leaks.csv",
+        findings=f"{RESULTS}/data/findings.json",
+    log:
+        f"{RESULTS}/logs/inspection.log",
+    conda:
+        "../../envs/ballast.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        options=lambda wildcards: options.inspection(),
+        code=code_identity("inspection", *(f"readers/{inputs.dataset_format(name)}" for name in plan.inspected)),
+    message:
+        "Look at base data and pools"
+    shell:
+        "stage inspection --record {params.code} {output:q} --"
+        " --options {params.options:q} --benchmarks {input.benchmarks:q}"
+        " --out-report {output.report:q} --out-leaks {output.leaks:q} --out-findings {output.findings:q} &> {log:q}"
+
+
+rule accept:
+    input:
+        report=rules.inspection.output.report,
+        findings=rules.inspection.output.findings,
+    output:
+        accepted=f"{RESULTS}/data/accepted.txt",
+    log:
+        f"{RESULTS}/logs/accept.log",
+    localrule: True
+    conda:
+        "../../envs/ballast.yaml"
+    resources:
+        mem_mb=500,
+        runtime=5,
+    params:
+        code=code_identity("accept"),
+    message:
+        "See whether base data and pools may be used"
+    shell:
+        "stage accept --record {params.code} {output:q} --"
+        " --report {input.report:q} --findings {input.findings:q} --out {output.accepted:q} 2> >(tee {log:q} >&2)"
+
+
+# No output: it prints what was found each time it is asked.
+rule inspect:
+    input:
+        report=rules.inspection.output.report,
+        findings=rules.inspection.output.findings,
+    log:
+        f"{RESULTS}/logs/inspect.log",
+    localrule: True
+    conda:
+        "../../envs/ballast.yaml"
+    resources:
+        mem_mb=500,
+        runtime=5,
+    message:
+        "Say what base data and pools are"
+    shell:
+        "stage accept --report {input.report:q} --findings {input.findings:q} 2> >(tee {log:q} >&2)"
+
+
+ACCEPTED = rules.accept.output.accepted if study.checks else []

@@ -11,26 +11,24 @@ Every batch is kept at once in partial/generate/<run>/, so a killed job goes on 
 rule generate:
     input:
         settled,
-        model=lambda wildcards: model_inputs(run_model(wildcards)),
-        adapter=adapter,
-        benchmarks=lambda wildcards: list(run_benchmarks(wildcards).values()),
+        model=inputs.generating,
+        adapter=inputs.adapter,
+        benchmarks=lambda wildcards: list(inputs.run_benchmarks(wildcards).values()),
     output:
         responses=f"{RESULTS}/runs/{{run}}/responses.parquet",
         record=f"{RESULTS}/runs/{{run}}/generation.json",
     log:
         f"{RESULTS}/logs/generate/{{run}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/generate/{{run}}.jsonl"
     conda:
         MODEL_ENV
     resources:
         mem_mb=1500,
         runtime=120,
     params:
-        model=lambda wildcards: model_folder(run_model(wildcards)),
-        adapter=lambda wildcards: options({"adapter": adapter(wildcards) and f"{RESULTS}/runs/{wildcards.run}"}),
-        benchmarks=lambda wildcards: shlex.join("=".join(pair) for pair in run_benchmarks(wildcards).items()),
-        options=lambda wildcards: as_json(study.generation.model_dump() | prompt_options(run_model(wildcards))),
+        model=options.generating_model,
+        adapter=options.adapter,
+        benchmarks=options.run_benchmarks,
+        options=options.generation,
         partial=f"{RESULTS}/partial/generate/{{run}}",
         code=code_identity("generate", f"backends/{study.generation.backend}"),
     message:

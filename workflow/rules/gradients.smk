@@ -12,16 +12,14 @@ the dataset.
 
 rule warm_up:
     input:
-        model=lambda wildcards: model_inputs(study.models[wildcards.model]),
+        model=inputs.model,
         base=f"{RESULTS}/data/base.parquet",
     output:
-        adapter=f"{WARM_UP}/adapter_model.safetensors",
-        config=f"{WARM_UP}/adapter_config.json",
-        log=f"{WARM_UP}/training.json",
+        adapter=f"{RESULTS}/features/{{model}}/warm_up/adapter_model.safetensors",
+        config=f"{RESULTS}/features/{{model}}/warm_up/adapter_config.json",
+        log=f"{RESULTS}/features/{{model}}/warm_up/training.json",
     log:
         f"{RESULTS}/logs/warm_up/{{model}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/warm_up/{{model}}.jsonl"
     conda:
         "../../envs/ballast.yaml"
     resources:
@@ -29,10 +27,10 @@ rule warm_up:
         runtime=60,
         checkpoint_minutes=10,
     params:
-        model=lambda wildcards: model_folder(study.models[wildcards.model]),
-        options=warm_up_options,
+        model=options.model,
+        options=options.warm_up,
         rows=study.gradients.warm_up_rows,
-        seed=seed(study.seed, "warm-up", 0),
+        seed=options.seed("warm-up"),
         out=subpath(output.adapter, parent=True),
         partial=f"{RESULTS}/partial/warm_up/{{model}}",
         code=code_identity("warm_up"),
@@ -47,7 +45,7 @@ rule warm_up:
 
 rule gradients:
     input:
-        model=lambda wildcards: model_inputs(study.models[wildcards.model]),
+        model=inputs.model,
         adapter=rules.warm_up.output.adapter,
         config=rules.warm_up.output.config,
         rows=f"{RESULTS}/data/{{rows}}.parquet",
@@ -55,8 +53,6 @@ rule gradients:
         gradients=f"{RESULTS}/features/{{model}}/gradients/{{rows}}.arrow",
     log:
         f"{RESULTS}/logs/gradients/{{model}}/{{rows}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/gradients/{{model}}/{{rows}}.jsonl"
     wildcard_constraints:
         rows="base|references|pools/[^/]+",
     conda:
@@ -65,10 +61,10 @@ rule gradients:
         mem_mb=2000,
         runtime=120,
     params:
-        model=lambda wildcards: model_folder(study.models[wildcards.model]),
+        model=options.model,
         adapter=subpath(input.adapter, parent=True),
-        options=lambda wildcards: given_options(wildcards, "dimensions", "projection_seed"),
-        limit=rows_limit,
+        options=lambda wildcards: options.forced(wildcards, "dimensions", "projection_seed"),
+        limit=options.rows_limit,
         code=code_identity("gradients"),
     message:
         "Take the gradients of {wildcards.rows} for {wildcards.model}"
@@ -80,14 +76,12 @@ rule gradients:
 
 rule logprobs:
     input:
-        model=lambda wildcards: model_inputs(study.models[wildcards.model]),
+        model=inputs.model,
         rows=f"{RESULTS}/data/{{rows}}.parquet",
     output:
         logprobs=f"{RESULTS}/features/{{model}}/logprobs/{{rows}}.parquet",
     log:
         f"{RESULTS}/logs/logprobs/{{model}}/{{rows}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/logprobs/{{model}}/{{rows}}.jsonl"
     wildcard_constraints:
         rows="base|pools/[^/]+",
     conda:
@@ -96,8 +90,8 @@ rule logprobs:
         mem_mb=2000,
         runtime=60,
     params:
-        model=lambda wildcards: model_folder(study.models[wildcards.model]),
-        options=given_options,
+        model=options.model,
+        options=options.forced,
         code=code_identity("logprobs"),
     message:
         "Take the log-probabilities of {wildcards.rows} under {wildcards.model}"

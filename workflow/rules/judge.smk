@@ -1,12 +1,13 @@
-"""Scores: one judge over one run's responses to one benchmark, with canaries in every job.
+"""Judge responses: one judge over one run's responses to one benchmark, or two runs compared.
 
-Inputs: runs/<run>/responses.parquet, the judge.
-Outputs: runs/<run>/scores/<benchmark>.<judge>.parquet; an answer that could not be read is missing, never 0.
-Costs: GPU minutes a run; a tenth of a CPU second in `mini`.
+Inputs: runs/<run>/responses.parquet, the judge; for a comparison the responses or scores of both runs.
+Outputs: runs/<run>/scores/<benchmark>.<judge>.parquet; an answer that cannot be read is missing, never 0. A comparison
+has the same columns, and `first` and `second`: the verdict in each order of the two responses.
+Costs: GPU minutes a run; a tenth of a CPU second in `mini`. A comparison: two short answers a prompt; by scores nothing.
 
-The judge's model stays loaded for the next job of the same judge that this process, or one cluster job, runs.
-Every answer is kept at once in store/, for all judges and labels: a pair is judged once however many runs hold it, and
-a killed job goes on where it was. Deleting the store is always safe.
+The judge's model stays loaded for the next job of the same judge that this process, or one cluster job, runs. Each
+answer is kept at once in store/, for all judges and labels: a pair is judged once however many runs hold it, and a
+killed job continues. Deleting the store is always safe.
 """
 
 
@@ -14,27 +15,51 @@ rule judge:
     input:
         settled,
         responses=f"{RESULTS}/runs/{{run}}/responses.parquet",
-        judge=lambda wildcards: judge_files(wildcards.judge),
+        judge=lambda wildcards: inputs.judge(wildcards.judge),
     output:
         scores=f"{RESULTS}/runs/{{run}}/scores/{{benchmark}}.{{judge}}.parquet",
     log:
         f"{RESULTS}/logs/judge/{{run}}/{{benchmark}}.{{judge}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/judge/{{run}}/{{benchmark}}.{{judge}}.jsonl"
     conda:
         MODEL_ENV
     resources:
         mem_mb=1500,
         runtime=60,
     params:
-        options=lambda wildcards: judge_options(wildcards.judge),
-        canaries=lambda wildcards: canaries_option(wildcards.judge),
+        options=lambda wildcards: options.judge(wildcards.judge),
+        canaries=lambda wildcards: options.canaries(wildcards.judge),
         store=f"{RESULTS}/store",
-        code=lambda wildcards: judge_code("judge", wildcards.judge),
+        code=lambda wildcards: code_identity("judge", *options.judge_code(wildcards.judge)),
     message:
         "Judge {wildcards.benchmark} of {wildcards.run} by {wildcards.judge}"
     shell:
         "stage judge --record {params.code} {output:q} --"
         " --judge {wildcards.judge} --options {params.options:q} {params.canaries}"
         " --store {params.store:q} --benchmark {wildcards.benchmark} --responses {input.responses:q}"
+        " --out {output.scores:q} &> {log:q}"
+
+
+rule pairwise:
+    input:
+        settled,
+        unpack(inputs.pairwise),
+    output:
+        scores=f"{RESULTS}/runs/{{run}}/scores/{{benchmark}}.{{pairwise}}.parquet",
+    log:
+        f"{RESULTS}/logs/pairwise/{{run}}/{{benchmark}}.{{pairwise}}.log",
+    conda:
+        MODEL_ENV
+    resources:
+        mem_mb=1500,
+        runtime=60,
+    params:
+        options=lambda wildcards: options.pairwise(wildcards.pairwise),
+        store=f"{RESULTS}/store",
+        code=lambda wildcards: code_identity("pairwise", *options.pairwise_code(wildcards.pairwise)),
+    message:
+        "Compare {wildcards.run} on {wildcards.benchmark} by {wildcards.pairwise}"
+    shell:
+        "stage pairwise --record {params.code} {output:q} --"
+        " --name {wildcards.pairwise} --options {params.options:q} --store {params.store:q}"
+        " --benchmark {wildcards.benchmark} --ours {input.ours:q} --theirs {input.theirs:q}"
         " --out {output.scores:q} &> {log:q}"

@@ -1,33 +1,32 @@
-"""What is said of each row of a pool: behaviour, category, embedding.
+"""Label and embed each row of a pool; on request compare the labels with each other and with people's.
 
-Inputs: data/pools/<pool>.parquet, the judge or labeller, the sentence encoder.
+Inputs: data/pools/<pool>.parquet, the judge or labeller, the sentence encoder; the sheet of labels.annotations.
 Outputs: labels/<pool>/behaviour.parquet, labels/<pool>/category.parquet, embeddings/pools/<pool>.arrow (Arrow IPC, float16).
-Costs: one pass of a 7B judge over the pool (GPU minutes for the paper's 2,483 rows); embedding is CPU seconds.
+On request: annotation/sheet.csv (people fill in a copy of it elsewhere) and guide.txt; agreement/<pool>.{csv,md}.
+Costs: one pass of a 7B judge over the pool (GPU minutes for the paper's 2,483 rows); CPU seconds for the rest.
 """
 
 
 rule behaviour:
     input:
         pool=f"{RESULTS}/data/pools/{{pool}}.parquet",
-        judge=lambda wildcards: judge_files(labeller(wildcards.pool)),
+        judge=lambda wildcards: inputs.judge(plan.labeller(wildcards.pool)),
         accepted=ancient(ACCEPTED),
     output:
         labels=f"{RESULTS}/labels/{{pool}}/behaviour.parquet",
     log:
         f"{RESULTS}/logs/behaviour/{{pool}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/behaviour/{{pool}}.jsonl"
     conda:
         MODEL_ENV
     resources:
         mem_mb=2000,
         runtime=60,
     params:
-        judge=lambda wildcards: labeller(wildcards.pool),
-        options=lambda wildcards: judge_options(labeller(wildcards.pool)),
-        canaries=lambda wildcards: canaries_option(labeller(wildcards.pool)),
+        judge=lambda wildcards: plan.labeller(wildcards.pool),
+        options=lambda wildcards: options.judge(plan.labeller(wildcards.pool)),
+        canaries=lambda wildcards: options.canaries(plan.labeller(wildcards.pool)),
         store=f"{RESULTS}/store",
-        code=lambda wildcards: judge_code("behaviour", labeller(wildcards.pool)),
+        code=lambda wildcards: code_identity("behaviour", *options.judge_code(plan.labeller(wildcards.pool))),
     message:
         "Label the behaviour of pool {wildcards.pool}"
     shell:
@@ -38,15 +37,13 @@ rule behaviour:
 
 rule category:
     input:
-        unpack(category_inputs),
+        unpack(inputs.category),
         pool=f"{RESULTS}/data/pools/{{pool}}.parquet",
         accepted=ancient(ACCEPTED),
     output:
         labels=f"{RESULTS}/labels/{{pool}}/category.parquet",
     log:
         f"{RESULTS}/logs/category/{{pool}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/category/{{pool}}.jsonl"
     conda:
         MODEL_ENV
     resources:
@@ -54,10 +51,10 @@ rule category:
         runtime=60,
     params:
         labeller=study.labels.category,
-        options=category_options,
-        files=category_files,
+        options=options.category,
+        files=options.category_files,
         store=f"{RESULTS}/store",
-        code=category_code(),
+        code=code_identity("category", *options.category_code),
     message:
         "Label the categories of pool {wildcards.pool}"
     shell:
@@ -69,20 +66,18 @@ rule category:
 rule embed:
     input:
         pairs=f"{RESULTS}/data/{{dataset}}.parquet",
-        model=embedding_files(),
+        model=inputs.encoder,
     output:
         embedding=f"{RESULTS}/embeddings/{{dataset}}.arrow",
     log:
         f"{RESULTS}/logs/embed/{{dataset}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/embed/{{dataset}}.jsonl"
     conda:
         "../../envs/ballast.yaml"
     resources:
         mem_mb=2000,
         runtime=30,
     params:
-        model=embedding_model(),
+        model=options.encoder,
         batch_size=study.embedding.batch_size,
         code=code_identity("embed"),
     message:
@@ -91,3 +86,55 @@ rule embed:
         "stage embed --record {params.code} {output:q} --"
         " --pairs {input.pairs:q} --model {params.model:q} --batch-size {params.batch_size}"
         " --out {output.embedding:q} &> {log:q}"
+
+
+rule annotation_sheet:
+    input:
+        pool=f"{RESULTS}/data/pools/{plan.pool}.parquet",
+        category=f"{RESULTS}/labels/{plan.pool}/category.parquet",
+        behaviour=f"{RESULTS}/labels/{plan.pool}/behaviour.parquet",
+    output:
+        sheet=f"{RESULTS}/annotation/sheet.csv",
+        guide=f"{RESULTS}/annotation/guide.txt",
+    log:
+        f"{RESULTS}/logs/annotation_sheet.log",
+    conda:
+        "../../envs/ballast.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        rows=study.labels.annotation_rows,
+        seed=study.seed,
+        code=code_identity("annotation_sheet"),
+    message:
+        "Draw the sheet that people fill in"
+    shell:
+        "stage annotation_sheet --record {params.code} {output:q} --"
+        " --pool {input.pool:q} --category {input.category:q} --behaviour {input.behaviour:q}"
+        " --rows {params.rows} --seed {params.seed} --out-sheet {output.sheet:q} --out-guide {output.guide:q} &> {log:q}"
+
+
+rule agreement:
+    input:
+        unpack(inputs.agreement),
+    output:
+        csv=f"{RESULTS}/agreement/{plan.pool}.csv",
+        md=f"{RESULTS}/agreement/{plan.pool}.md",
+    log:
+        f"{RESULTS}/logs/agreement/{plan.pool}.log",
+    conda:
+        "../../envs/ballast.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        files=options.agreement_files,
+        options=as_json({"study": study.study, "synthetic": study.synthetic, "pool": plan.pool}),
+        code=code_identity("agreement"),
+    message:
+        f"Say how far the labels of pool {plan.pool} agree"
+    shell:
+        "stage agreement --record {params.code} {output:q} --"
+        " {params.files} --options {params.options:q} --out-csv {output.csv:q} --out-md {output.md:q}"
+        " &> {log:q}"

@@ -1,9 +1,41 @@
-"""What the report shows beside the figures: every document as a page, and what a reader must know of the study.
+"""Gather what a reader must know: explore.html, how the study is made, and a page of each document for the report.
 
-Inputs: the study's documents, in Markdown or text; the config; for the cost, the datasets' rows.
-Outputs: about/{methods,config,software}.md, about/cost.txt, pages/<document>.html.
-Costs: CPU seconds. `snakemake --report report.html` puts figures and pages into one file, once a study has run.
+Inputs: runs/<run>/responses.parquet, scores.parquet, the parts of the page; the study's documents; the config; for the
+cost, the datasets' rows.
+Outputs: explore.html (with `redact: true` it holds lengths in place of texts); about/{methods,config,software}.md,
+about/cost.txt, pages/<document>.html. `snakemake --report report.html` puts figures and pages into one file.
+Costs: CPU seconds; explore.html grows with prompts x runs, its texts up to a limit (docs/explore.md).
 """
+
+PAGE_PARTS = sorted(os.path.relpath(part) for part in sources.HOME.glob("explore/page/*"))
+
+
+rule explore:
+    input:
+        settled,
+        responses=[f"{RESULTS}/runs/{run}/responses.parquet" for run in plan.measured],
+        scores=f"{RESULTS}/scores.parquet",
+        page=PAGE_PARTS,
+    output:
+        html=f"{RESULTS}/explore.html",
+    log:
+        f"{RESULTS}/logs/explore.log",
+    conda:
+        "../../envs/ballast.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        results=lambda wildcards, output: os.path.dirname(output.html),
+        options=documents.explore(),
+        code=code_identity("explore"),
+    message:
+        f"Put the responses of {len(plan.measured)} runs side by side"
+    shell:
+        "stage explore --record {params.code} {output:q} --"
+        " --results {params.results:q} --options {params.options:q} --scores {input.scores:q} --out {output.html:q}"
+        " &> {log:q}"
+
 
 ABOUT = expand("{results}/about/{name}.md", results=RESULTS, name=("methods", "config", "software"))
 # Each document of the report: its category there, and its title.
@@ -12,9 +44,12 @@ DOCUMENTS = {
     **({"advice.md": ("Start here", "Advice")} if ADVICE else {}),
     **({"trouble.md": ("Start here", "Signatures of trouble")} if TROUBLE else {}),
     **({"checks.md": ("Beyond the paper", "Checks")} if CHECKS else {}),
-    **{f"{table}.md": ("Tables", os.path.basename(table).capitalize()) for table in artefacts("tables")},
+    **{f"{table}.md": ("Tables", os.path.basename(table).capitalize()) for table in documents.artefacts("tables")},
     "claims.md": ("Claims", "Claims of the publications"),
-    **{os.path.relpath(file, RESULTS): ("Paper versus ours", os.path.basename(file)[:6]) for file in COMPARISONS[1::2]},
+    **{
+        os.path.relpath(file, RESULTS): ("Paper versus ours", os.path.basename(file)[:6])
+        for file in documents.comparisons[1::2]
+    },
     "about/methods.md": ("About this study", "Methods, ready to paste"),
     "about/cost.txt": ("About this study", "Cost"),
     "about/config.md": ("About this study", "Config"),
@@ -29,8 +64,6 @@ rule about:
         software=f"{RESULTS}/about/software.md",
     log:
         f"{RESULTS}/logs/about.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/about.jsonl"
     localrule: True
     conda:
         "../../envs/ballast.yaml"
@@ -51,13 +84,11 @@ rule about:
 rule cost:
     input:
         settled,
-        NEEDED_DATA,
+        inputs.needed_data,
     output:
         text=f"{RESULTS}/about/cost.txt",
     log:
         f"{RESULTS}/logs/cost.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/cost.jsonl"
     localrule: True
     conda:
         "../../envs/ballast.yaml"
@@ -65,7 +96,7 @@ rule cost:
         mem_mb=1000,
         runtime=5,
     params:
-        options=lambda wildcards: as_json(cost_options()),
+        options=lambda wildcards: as_json(bill.cost()),
         code=code_identity("bill"),
     message:
         "Count what the study costs, for the report"
@@ -90,8 +121,6 @@ rule pages:
         ],
     log:
         f"{RESULTS}/logs/pages.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/pages.jsonl"
     localrule: True
     conda:
         "../../envs/ballast.yaml"

@@ -1,55 +1,23 @@
-"""Tables 1-5, Figures 2-7, the headline, and beyond the paper contrasts, budgets, categories, the frontier, all
-methods beside each other.
+"""Draw Tables 1-5, Figures 2-7 and the headline; beyond the paper contrasts, budgets, categories and the frontier.
 
 Inputs: every run's scores through one table, scores.parquet; Table 3 and Figure 5 read the labels instead.
 Outputs: tables/<name>.{csv,md,tex}, figures/<name>.{pdf,svg,png,csv}, headline.txt.
 Costs: CPU seconds. An experiment that the config leaves out has no table or figure.
 """
 
-EXPERIMENT = {
-    "tables/table1": "sampling",
-    "tables/table2": "sampling",
-    "tables/table4": "transfer",
-    "tables/table5": "forgetting",
-    "figures/figure2": "behaviour",
-    "figures/figure3": "sampling",
-    "figures/figure4": "sampling",
-    "figures/figure6": "sampling",
-    "figures/figure7": "rewriting",
-    "headline": "sampling",
-    "tables/contrasts": "sampling",
-    "tables/budget": "sampling",
-    "tables/categories": "sampling",
-    "tables/beyond": "beyond",
-    "figures/beyond": "beyond",
-    "figures/frontier": "sampling",
-    "figures/budget": "sampling",
-    "figures/categories": "sampling",
-    "advice": "sampling",
-    "trouble": "sampling",
-    "spent": "beyond",
-}
-# Table 3 and Figure 5 describe the pool that the samplers of Table 1 draw from.
-POOL = (study.experiments.sampling.pools if study.experiments.sampling else list(study.pools))[0]
-
-
-TABLES = expand("{results}/{table}.{kind}", results=RESULTS, table=artefacts("tables"), kind=("csv", "md", "tex"))
-FIGURES = expand(
-    "{results}/{figure}.{kind}", results=RESULTS, figure=artefacts("figures"), kind=("pdf", "svg", "png", "csv")
-)
+TABLES = documents.files("tables", ("csv", "md", "tex"))
+FIGURES = documents.files("figures", ("pdf", "svg", "png", "csv"))
 
 
 rule scores:
     input:
         settled,
-        responses=expand("{results}/runs/{run}/responses.parquet", results=RESULTS, run=MEASURED),
-        scores=[file for run in MEASURED for file in run_scores(run)],
+        responses=[f"{RESULTS}/runs/{run}/responses.parquet" for run in plan.measured],
+        scores=[file for run in plan.measured for file in inputs.run_scores(run)],
     output:
         scores=f"{RESULTS}/scores.parquet",
     log:
         f"{RESULTS}/logs/scores.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/scores.jsonl"
     conda:
         "../../envs/ballast.yaml"
     resources:
@@ -57,10 +25,10 @@ rule scores:
         runtime=30,
     params:
         results=lambda wildcards, output: os.path.dirname(output.scores),
-        options=as_json({"runs": MEASURED, "metrics": METRICS}),
+        options=as_json({"runs": plan.measured, "metrics": plan.metrics}),
         code=code_identity("scores"),
     message:
-        "Gather the scores of {RUNS} runs".replace("{RUNS}", str(len(MEASURED)))
+        f"Gather the scores of {len(plan.measured)} runs"
     shell:
         "stage scores --record {params.code} {output:q} --"
         " --results {params.results:q} --options {params.options:q} --out {output.scores:q} &> {log:q}"
@@ -69,22 +37,20 @@ rule scores:
 rule table:
     input:
         settled,
-        lambda wildcards: artefact_inputs(f"tables/{wildcards.name}"),
+        lambda wildcards: documents.artefact_inputs(f"tables/{wildcards.name}"),
     output:
         csv=f"{RESULTS}/tables/{{name}}.csv",
         md=f"{RESULTS}/tables/{{name}}.md",
         tex=f"{RESULTS}/tables/{{name}}.tex",
     log:
         f"{RESULTS}/logs/tables/{{name}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/tables/{{name}}.jsonl"
     conda:
         "../../envs/ballast.yaml"
     resources:
         mem_mb=4000,
         runtime=10,
     params:
-        options=lambda wildcards: artefact_options(f"tables/{wildcards.name}"),
+        options=lambda wildcards: documents.artefact(f"tables/{wildcards.name}"),
         code=code_identity("table"),
     message:
         "Write {wildcards.name}"
@@ -97,7 +63,7 @@ rule table:
 rule figure:
     input:
         settled,
-        lambda wildcards: artefact_inputs(f"figures/{wildcards.name}"),
+        lambda wildcards: documents.artefact_inputs(f"figures/{wildcards.name}"),
     output:
         pdf=f"{RESULTS}/figures/{{name}}.pdf",
         svg=report(
@@ -110,15 +76,13 @@ rule figure:
         csv=f"{RESULTS}/figures/{{name}}.csv",
     log:
         f"{RESULTS}/logs/figures/{{name}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/figures/{{name}}.jsonl"
     conda:
         "../../envs/ballast.yaml"
     resources:
         mem_mb=4000,
         runtime=10,
     params:
-        options=lambda wildcards: artefact_options(f"figures/{wildcards.name}"),
+        options=lambda wildcards: documents.artefact(f"figures/{wildcards.name}"),
         code=code_identity("figure"),
     message:
         "Draw {wildcards.name}"
@@ -137,15 +101,13 @@ rule headline:
         text=f"{RESULTS}/headline.txt",
     log:
         f"{RESULTS}/logs/headline.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/headline.jsonl"
     conda:
         "../../envs/ballast.yaml"
     resources:
         mem_mb=4000,
         runtime=10,
     params:
-        options=lambda wildcards: artefact_options("headline"),
+        options=lambda wildcards: documents.artefact("headline"),
         code=code_identity("headline"),
     message:
         "Write the headline"
@@ -154,4 +116,4 @@ rule headline:
         " --options {params.options:q} --scores {input.scores:q} --out {output.text:q} &> {log:q}"
 
 
-HEADLINE = rules.headline.output if available("headline") else []
+HEADLINE = rules.headline.output if documents.available("headline") else []

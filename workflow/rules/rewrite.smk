@@ -11,7 +11,7 @@ missing. The store outlives the job, so that a later edit pays nothing twice; de
 
 rule rewrite:
     input:
-        model=lambda wildcards: language_model_files(study.rewriting.model),
+        model=lambda wildcards: inputs.language_model(study.rewriting.model),
         template=lambda wildcards: study.rewriting.template or sources.own_template("rewriting"),
         pool=f"{RESULTS}/data/unsafe/{{pool}}.parquet",
     output:
@@ -19,17 +19,15 @@ rule rewrite:
         log=f"{RESULTS}/data/pools/{{pool}}.rewriting.json",
     log:
         f"{RESULTS}/logs/rewrite/{{pool}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/rewrite/{{pool}}.jsonl"
     wildcard_constraints:
-        pool="|".join(REWRITTEN) or "-",
+        pool="|".join(plan.rewritten) or "-",
     conda:
         MODEL_ENV
     resources:
         mem_mb=2000,
         runtime=600,
     params:
-        options=lambda wildcards: language_model_options(study.rewriting.model),
+        options=lambda wildcards: options.language_model(study.rewriting.model),
         max_new_tokens=lambda wildcards: study.rewriting.max_new_tokens,
         max_failed=lambda wildcards: study.rewriting.max_failed,
         store=f"{RESULTS}/store",

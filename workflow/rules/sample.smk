@@ -1,8 +1,10 @@
-"""Subsets: the ranked ids that a sampler picks from a pool.
+"""Pick subsets: the ranked ids that a sampler takes from a pool; on request write them out for use elsewhere.
 
-Inputs: the pool and the features that the sampler says it NEEDS, nothing else.
-Outputs: subsets/<pool>/<sampler>/n<n>/t<trial>.csv (rank, id, category); below subsets/<model>/ where the sampler reads
-what a model says of the pool, else models share them. <sampler> is a method's name where that gives it other options.
+Inputs: the pool and the features that the sampler NEEDS, nothing else. An export reads the pool's own file too.
+Outputs: subsets/<pool>/<sampler>/n<n>/t<trial>.csv (rank, id, category). Models share a subset; it lies below
+subsets/<model>/ where the sampler reads a feature that the model makes. <sampler> is a method's name where the method
+gives its sampler other options. `snakemake subsets`:
+subsets/<pool>/<sampler>/n<n>/t<trial>/{subset.jsonl,ids.csv,README.md,dataset_info.json,pool.png,pool.svg}.
 Costs: a CPU second each. A sampler's code is a param, so an edit re-runs its own subsets.
 """
 
@@ -10,25 +12,23 @@ Costs: a CPU second each. A sampler's code is a param, so an edit re-runs its ow
 rule sample:
     input:
         pool=f"{RESULTS}/data/pools/{{pool}}.parquet",
-        features=lambda wildcards: list(sampler_features(wildcards).values()),
+        features=lambda wildcards: list(inputs.sampler_features(wildcards).values()),
         accepted=ancient(ACCEPTED),
     output:
         subset=f"{RESULTS}/subsets/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.csv",
     log:
         f"{RESULTS}/logs/sample/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/sample/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.jsonl"
     conda:
         "../../envs/ballast.yaml"
     resources:
         mem_mb=1000,
         runtime=5,
     params:
-        seed=lambda wildcards: seed(study.seed, "sampling", wildcards.trial),
-        options=sampler_options,
-        features=lambda wildcards: options(sampler_features(wildcards)),
-        sampler=lambda wildcards: picker(wildcards.sampler).sampler,
-        code=lambda wildcards: code_identity("sample", f"samplers/{picker(wildcards.sampler).sampler}"),
+        seed=lambda wildcards: options.seed("sampling", wildcards.trial),
+        options=options.sampler,
+        features=options.sampler_features,
+        sampler=lambda wildcards: plan.picker(wildcards.sampler).sampler,
+        code=lambda wildcards: code_identity("sample", f"samplers/{plan.picker(wildcards.sampler).sampler}"),
     message:
         "Pick {wildcards.n} of {wildcards.pool} with {wildcards.sampler}, trial {wildcards.trial}"
     shell:
@@ -42,7 +42,68 @@ use rule sample as sample_by_model with:
         subset=f"{RESULTS}/subsets/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.csv",
     log:
         f"{RESULTS}/logs/sample/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/sample/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.jsonl"
     message:
         "Pick {wildcards.n} of {wildcards.pool} with {wildcards.sampler} for {wildcards.model}, trial {wildcards.trial}"
+
+
+rule plane:
+    input:
+        embedding=f"{RESULTS}/embeddings/pools/{{pool}}.arrow",
+    output:
+        plane=f"{RESULTS}/embeddings/planes/{{pool}}.parquet",
+    log:
+        f"{RESULTS}/logs/plane/{{pool}}.log",
+    conda:
+        "../../envs/ballast.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        code=code_identity("plane"),
+    message:
+        "Put pool {wildcards.pool} into a plane"
+    shell:
+        "stage plane --record {params.code} {output:q} --"
+        " --embedding {input.embedding:q} --out {output.plane:q} &> {log:q}"
+
+
+rule export:
+    input:
+        unpack(inputs.pool_labels),
+        subset=f"{RESULTS}/subsets/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.csv",
+        pool=f"{RESULTS}/data/pools/{{pool}}.parquet",
+        plane=f"{RESULTS}/embeddings/planes/{{pool}}.parquet",
+        source=lambda wildcards: inputs.data_input(data) if (data := inputs.pool_source(wildcards.pool)) else [],
+    output:
+        **documents.exported(f"{RESULTS}/subsets/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}"),
+    log:
+        f"{RESULTS}/logs/export/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.log",
+    conda:
+        "../../envs/ballast.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        options=documents.export,
+        files=documents.exported_from,
+        out=lambda wildcards, output: os.path.dirname(output[0]),
+        code=lambda wildcards: code_identity("export", f"samplers/{plan.picker(wildcards.sampler).sampler}"),
+    message:
+        "Write out {wildcards.n} of {wildcards.pool} by {wildcards.sampler}, trial {wildcards.trial}"
+    shell:
+        "stage export --record {params.code} {output:q} --"
+        " --options {params.options:q} --subset {input.subset:q} --pool {input.pool:q} --plane {input.plane:q}"
+        " {params.files} --out {params.out:q} &> {log:q}"
+
+
+use rule export as export_by_model with:
+    input:
+        unpack(inputs.pool_labels),
+        subset=f"{RESULTS}/subsets/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.csv",
+        pool=f"{RESULTS}/data/pools/{{pool}}.parquet",
+        plane=f"{RESULTS}/embeddings/planes/{{pool}}.parquet",
+        source=lambda wildcards: inputs.data_input(data) if (data := inputs.pool_source(wildcards.pool)) else [],
+    output:
+        **documents.exported(f"{RESULTS}/subsets/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}"),
+    log:
+        f"{RESULTS}/logs/export/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.log",

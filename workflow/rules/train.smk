@@ -1,34 +1,67 @@
-"""Adapters: a LoRA fine-tuned on base data + subset, one job a run.
+"""Train adapters: a LoRA fine-tuned on base data + subset, one job a run; filter base data before, transform after.
 
-Inputs: the model, data/base.parquet, the pool, the subset; where the run's method says so what its filter kept of the
-base data, and the features that its trainer reads. A trainer that picks itself gets the whole pool and no subset.
-Outputs: runs/<model>/<pool>/<sampler>/n<n>/t<trial>/adapter_{model.safetensors,config.json}, training.json; of a trainer
-that selects while it trains also selection.parquet, what it took when.
-A run that is stopped leaves checkpoints in partial/train/<run>/ and continues from them: Snakemake deletes outputs
-before a job starts, so they are none.
-Costs: GPU hours for a 7B model, two CPU seconds in `mini`.
+Inputs: the model, data/base.parquet, the pool, the subset; what the method's filter kept of the base data, and the
+features that its trainer reads. A trainer that picks rows itself gets the whole pool and no subset. A transform reads
+the adapter of another run. So does a second training, which fine-tunes that adapter on data/tasks/<task>.parquet.
+Outputs: runs/<model>/<pool>/<sampler>/n<n>/t<trial>/adapter_{model.safetensors,config.json}, training.json; of a
+trainer that selects rows while it trains also selection.parquet.
+kept/<model>/<pool>/<method>/n<n>/t<trial>.csv (id, score, kept), a row for each of the base data; n and trial are 0
+where the filter does not depend on them.
+A stopped run leaves checkpoints in partial/train/<run>/ and continues from them. They are no outputs, since Snakemake
+deletes outputs before a job starts.
+Costs: GPU hours for a 7B model, three CPU seconds in `mini`. A filter: a forward pass over the base data (saft) or a
+training (seal). A transform: CPU minutes for a 7B model.
 """
 
-RUN = f"{RESULTS}/runs/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}"
+
+rule filter:
+    input:
+        model=inputs.model,
+        base=f"{RESULTS}/data/base.parquet",
+        pool=f"{RESULTS}/data/pools/{{pool}}.parquet",
+        subset=inputs.filter_subset,
+        features=lambda wildcards: list(inputs.plugin_features("filter", wildcards).values()),
+    output:
+        kept=f"{RESULTS}/kept/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.csv",
+    log:
+        f"{RESULTS}/logs/filter/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.log",
+    conda:
+        "../../envs/ballast.yaml"
+    resources:
+        mem_mb=1500,
+        runtime=240,
+    params:
+        model=options.model,
+        filter=lambda wildcards: plan.method(wildcards.sampler).filter,
+        seed=lambda wildcards: options.seed("training", wildcards.trial),
+        options=options.filter,
+        subset=lambda wildcards, input: as_arguments({"subset": input.subset}),
+        features=lambda wildcards: options.plugin_features("filter", wildcards),
+        code=lambda wildcards: code_identity("filter", f"filters/{plan.method(wildcards.sampler).filter}"),
+    message:
+        "Filter base data for {wildcards.model} by {wildcards.sampler}"
+    shell:
+        "stage filter --record {params.code} {output:q} --"
+        " --filter {params.filter} --model {params.model:q} --base {input.base:q} --pool {input.pool:q}"
+        " {params.subset} {params.features} --seed {params.seed} --options {params.options:q}"
+        " --out {output.kept:q} &> {log:q}"
 
 
 rule train:
     input:
         settled,
-        model=lambda wildcards: model_inputs(study.models[wildcards.model]),
+        model=inputs.model,
         base=f"{RESULTS}/data/base.parquet",
         pool=f"{RESULTS}/data/pools/{{pool}}.parquet",
-        subset=subset_file,
-        kept=kept_file,
-        features=plugin_features("trainer"),
+        subset=inputs.subset,
+        kept=inputs.kept,
+        features=lambda wildcards: list(inputs.plugin_features("trainer", wildcards).values()),
     output:
         adapter=f"{RUN}/adapter_model.safetensors",
         config=f"{RUN}/adapter_config.json",
         log=f"{RUN}/training.json",
     log:
         f"{RESULTS}/logs/train/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/train/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.jsonl"
     conda:
         "../../envs/ballast.yaml"
     resources:
@@ -37,14 +70,14 @@ rule train:
         # A resource, since no other number of minutes gives another adapter.
         checkpoint_minutes=10,
     params:
-        model=lambda wildcards: model_folder(study.models[wildcards.model]),
-        seed=lambda wildcards: seed(study.seed, "training", wildcards.trial),
-        options=training_options,
-        files=lambda wildcards, input: options({"subset": input.subset, "kept": input.kept}),
-        features=plugin_feature_options("trainer"),
+        model=options.model,
+        seed=lambda wildcards: options.seed("training", wildcards.trial),
+        options=options.training,
+        files=lambda wildcards, input: as_arguments({"subset": input.subset, "kept": input.kept}),
+        features=lambda wildcards: options.plugin_features("trainer", wildcards),
         out=subpath(output.adapter, parent=True),
         partial=f"{RESULTS}/partial/train/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}",
-        code=lambda wildcards: code_identity("train", f"trainers/{method(wildcards.sampler).trainer}"),
+        code=lambda wildcards: code_identity("train", f"trainers/{plan.method(wildcards.sampler).trainer}"),
     message:
         "Train {wildcards.model} with {wildcards.n} of {wildcards.pool} by {wildcards.sampler}, trial {wildcards.trial}"
     shell:
@@ -61,7 +94,80 @@ use rule train as train_selecting with:
         log=f"{RUN}/training.json",
         selection=f"{RUN}/selection.parquet",
     wildcard_constraints:
-        sampler="|".join(SELECTING) or "-",
+        sampler="|".join(plan.selecting) or "-",
 
 
-ruleorder: train_selecting > train
+rule transform:
+    input:
+        settled,
+        adapter=inputs.source_files,
+        training=lambda wildcards: f"{inputs.source_adapter(wildcards)}/training.json",
+        model=inputs.weights,
+        pretrained=inputs.pretrained_files,
+    output:
+        adapter=f"{RUN}/adapter_model.safetensors",
+        config=f"{RUN}/adapter_config.json",
+        log=f"{RUN}/training.json",
+    log:
+        f"{RESULTS}/logs/transform/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.log",
+    wildcard_constraints:
+        sampler="|".join(plan.transformed) or "-",
+    conda:
+        "../../envs/ballast.yaml"
+    resources:
+        mem_mb=1500,
+        runtime=60,
+    params:
+        transform=lambda wildcards: plan.method(wildcards.sampler).transform,
+        source=inputs.source_adapter,
+        model=options.model,
+        pretrained=options.pretrained,
+        options=options.transform,
+        out=subpath(output.adapter, parent=True),
+        code=lambda wildcards: code_identity("transform", f"transforms/{plan.method(wildcards.sampler).transform}"),
+    message:
+        "Transform an adapter of {wildcards.model} by {wildcards.sampler}, n {wildcards.n}, trial {wildcards.trial}"
+    shell:
+        "stage transform --record {params.code} {output:q} --"
+        " --transform {params.transform} --adapter {params.source:q} --model {params.model:q} {params.pretrained}"
+        " --options {params.options:q} --out {params.out:q} &> {log:q}"
+
+
+rule train_on:
+    input:
+        settled,
+        adapter=inputs.source_files,
+        model=inputs.model,
+        base=inputs.task,
+    output:
+        adapter=f"{RUN}/adapter_model.safetensors",
+        config=f"{RUN}/adapter_config.json",
+        log=f"{RUN}/training.json",
+    log:
+        f"{RESULTS}/logs/train_on/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.log",
+    wildcard_constraints:
+        sampler="|".join(plan.trained_on) or "-",
+    conda:
+        "../../envs/ballast.yaml"
+    resources:
+        mem_mb=1500,
+        runtime=240,
+        checkpoint_minutes=10,
+    params:
+        model=options.model,
+        seed=lambda wildcards: options.seed("training on", wildcards.trial),
+        options=options.second_training,
+        source=inputs.source_adapter,
+        out=subpath(output.adapter, parent=True),
+        partial=f"{RESULTS}/partial/train/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}",
+        code=code_identity("train", "trainers/sft"),
+    message:
+        "Train an adapter of {wildcards.model} on, by {wildcards.sampler}, n {wildcards.n}, trial {wildcards.trial}"
+    shell:
+        "stage train --record {params.code} {output:q} --"
+        " --model {params.model:q} --base {input.base:q} --adapter {params.source:q}"
+        " --seed {params.seed} --options {params.options:q} --code {params.code} --out {params.out:q}"
+        " --partial {params.partial:q} --checkpoint-minutes {resources.checkpoint_minutes} &> {log:q}"
+
+
+ruleorder: train_on > transform > train_selecting > train

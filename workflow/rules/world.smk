@@ -14,8 +14,6 @@ rule world_data:
         files=expand("{folder}/data/{file}", folder=WORLD, file=sources.WORLD_DATA),
     log:
         f"{WORLD}/logs/data.log",
-    benchmark:
-        f"{WORLD}/benchmarks/data.jsonl"
     conda:
         "../../envs/ballast.yaml"
     resources:
@@ -37,8 +35,6 @@ rule world_checks:
         files=expand("{folder}/data/{file}", folder=WORLD, file=sources.WORLD_CHECKS),
     log:
         f"{WORLD}/logs/checks.log",
-    benchmark:
-        f"{WORLD}/benchmarks/checks.jsonl"
     conda:
         "../../envs/ballast.yaml"
     resources:
@@ -57,13 +53,11 @@ rule world_checks:
 
 rule world_tokenizer:
     input:
-        template=ALPACA_SHAPED,
+        template=sources.own_template("alpaca-shaped"),
     output:
         expand("{folder}/tokenizer/{file}", folder=WORLD, file=("tokenizer.json", "tokenizer_config.json")),
     log:
         f"{WORLD}/logs/tokenizer.log",
-    benchmark:
-        f"{WORLD}/benchmarks/tokenizer.jsonl"
     conda:
         "../../envs/ballast.yaml"
     resources:
@@ -83,15 +77,13 @@ rule world_tokenizer:
 
 rule world_model:
     input:
-        start=lambda wildcards: world_model(wildcards.stage == "aligned" and f"{wildcards.family}-pretrained"),
+        start=inputs.aligned_from,
         tokenizer=rules.world_tokenizer.output,
-        template=ALPACA_SHAPED,
+        template=sources.own_template("alpaca-shaped"),
     output:
-        world_model("{family}-{stage}"),
+        inputs.world_model("{family}-{stage}"),
     log:
         f"{WORLD}/logs/models/{{family}}-{{stage}}.log",
-    benchmark:
-        f"{WORLD}/benchmarks/models/{{family}}-{{stage}}.jsonl"
     wildcard_constraints:
         stage="pretrained|aligned",
     priority: 10
@@ -102,7 +94,7 @@ rule world_model:
         runtime=10,
     params:
         options=WORLD_OPTIONS,
-        start=lambda wildcards, input: options({"start": input.start and os.path.dirname(input.start[0])}),
+        start=lambda wildcards, input: as_arguments({"start": input.start and os.path.dirname(input.start[0])}),
         tokenizer=lambda wildcards, input: os.path.dirname(input.tokenizer[0]),
         out=lambda wildcards, output: os.path.dirname(output[0]),
         code=code_identity("world_model"),
@@ -117,15 +109,13 @@ rule world_model:
 # Judges that answer in words start from a pretrained model; the two reward models start from nothing.
 rule world_judge:
     input:
-        start=lambda wildcards: world_model(sources.WORLD_JUDGES[wildcards.judge]),
+        start=lambda wildcards: inputs.world_model(sources.WORLD_JUDGES[wildcards.judge]),
         tokenizer=rules.world_tokenizer.output,
         template=lambda wildcards: sources.own_template(wildcards.judge) or [],
     output:
         expand("{folder}/models/{{judge}}/{file}", folder=WORLD, file=JUDGE_FILES),
     log:
         f"{WORLD}/logs/models/{{judge}}.log",
-    benchmark:
-        f"{WORLD}/benchmarks/models/{{judge}}.jsonl"
     wildcard_constraints:
         judge="|".join(sources.WORLD_JUDGES),
     priority: 10
@@ -136,7 +126,7 @@ rule world_judge:
         runtime=10,
     params:
         options=WORLD_OPTIONS,
-        start=lambda wildcards, input: options(
+        start=lambda wildcards, input: as_arguments(
             {"start": input.start and os.path.dirname(input.start[0]), "template": input.template}
         ),
         tokenizer=lambda wildcards, input: os.path.dirname(input.tokenizer[0]),

@@ -9,6 +9,7 @@ import socket
 import sys
 import time
 
+PACKAGE = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))  # a process serves jobs of its own package
 ADDRESS = "BALLAST_PRELOAD"  # environment: path of the process's socket
 OUTDATED = "outdated"  # what it says in place of a status, once its code is not the code on disk
 SIZE = 8  # bytes that say how long a job is
@@ -38,19 +39,19 @@ def start() -> None:
     )
 
 
-def run(script: str, arguments: list[str], judge: str | None = None) -> int | None:
-    """Run a script in a child of the preloaded process; its exit status, or None where there is none of this code yet.
+def run(stage: str, arguments: list[str], judge: str | None = None) -> int | None:
+    """Run a stage in a child of the preloaded process; return its exit status, or None without a process of this code.
 
-    `judge` is what a judge's loaded model depends on: the child keeps it, and takes the next job that says the same.
-    It is empty for a judge without a model, None for any other job.
+    `judge`: the options that a judge's loaded model depends on. The child keeps the model, and takes the next job that
+    has the same options. It is empty for a judge without a model, None for any other job.
     """
     with socket.socket(socket.AF_UNIX) as connection:
         if not _connect(connection, os.environ.get(ADDRESS, ""), PATIENCE if judge else 0):
             return None
-        here = {"directory": os.getcwd(), "environment": dict(os.environ)}
+        here = {"directory": os.getcwd(), "environment": dict(os.environ), "package": PACKAGE}
         shaping = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith(SHAPING)]
-        keeps = judge and [script, os.getcwd(), judge, *shaping]
-        send(connection, {"script": script, "arguments": arguments, "keeps": keeps} | here, [0, 1, 2])
+        keeps = judge and [os.getcwd(), judge, *shaping]
+        send(connection, {"stage": stage, "arguments": arguments, "keeps": keeps} | here, [0, 1, 2])
         # If this process is killed the connection closes, and the child is ended with it.
         status = connection.makefile().readline()
     if status.strip() == OUTDATED:

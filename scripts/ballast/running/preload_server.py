@@ -17,7 +17,6 @@ import importlib
 import marshal
 import os
 import pkgutil
-import runpy
 import selectors
 import signal
 import socket
@@ -32,7 +31,7 @@ from typing import NoReturn
 SCRIPTS = Path(__file__).parents[2]
 sys.path.insert(0, str(SCRIPTS))
 
-from ballast.running.preload import ADDRESS, OUTDATED, SIZE, send  # noqa: E402
+from ballast.running.preload import ADDRESS, OUTDATED, PACKAGE, SIZE, send  # noqa: E402
 
 
 def _receive(connection: socket.socket) -> tuple[dict, list[int]] | None:
@@ -106,7 +105,7 @@ class Server:
             client.close()
             return
         job, streams = received
-        if written() != self.code:
+        if job["package"] != PACKAGE or written() != self.code:
             client.sendall(f"{OUTDATED}\n".encode())
             client.close()
             _close(streams)
@@ -236,13 +235,17 @@ def _work(job: dict, streams: list[int], channel: socket.socket | None) -> NoRet
 
 
 def _do(job: dict, streams: list[int]) -> int:
-    """Run a job's script as if in a process of its own; its status, once all that it said is in its streams."""
+    """Run a job's stage as if in a process of its own; return its status, once all that it said is in its streams."""
+    import torch
+
+    from ballast.running.stage import run
+
     _stand_in(streams)
     os.chdir(job["directory"])
     os.environ.update(job["environment"])
-    status = 0
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     try:
-        _run_script(Path(job["script"]), job["arguments"])
+        status = run(job["stage"], job["arguments"], forked=True, keeps_model=bool(job["keeps"]))
     except SystemExit as ending:
         status = ending.code if isinstance(ending.code, int) else int(ending.code is not None)
     sys.stdout.flush()
@@ -256,16 +259,6 @@ def _stand_in(streams: list[int]) -> None:
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
     _close(streams)
-
-
-def _run_script(script: Path, arguments: list[str]) -> None:
-    import torch
-
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    if str(script.parent) not in sys.path:
-        sys.path.insert(0, str(script.parent))
-    sys.argv = [str(script), *arguments]
-    runpy.run_path(str(script), run_name="__main__")
 
 
 def _import_libraries() -> None:

@@ -15,50 +15,63 @@ class Artefact:
     one: tuple[str, ...] = ()  # axes of the experiment of which it shows one value
     keys: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()  # limits of the config's `targets` that it compares with
+    experiment: str | None = None  # the experiment whose runs it shows
 
 
 ARTEFACTS = {
-    "tables/table1": Artefact(("harm",), one=("models", "pools")),
-    "tables/table2": Artefact(("asr",), one=("models", "pools")),
+    "tables/table1": Artefact(("harm",), one=("models", "pools"), experiment="sampling"),
+    "tables/table2": Artefact(("asr",), one=("models", "pools"), experiment="sampling"),
     "tables/table3": Artefact(keys=("redact",)),
-    "tables/table4": Artefact(("harm",), one=("pools",)),
-    "tables/table5": Artefact(("harm", "asr", "over_refusal", "helpfulness"), one=("pools", "samplers")),
-    "figures/figure2": Artefact(("harm", "helpfulness"), one=("models", "pools", "n")),
-    "figures/figure3": Artefact(("harm",), one=("models", "pools")),
-    "figures/figure4": Artefact(("asr",), one=("models", "pools")),
-    "figures/figure5": Artefact(),
-    "figures/figure6": Artefact(("over_refusal",), one=("models", "pools")),
-    "figures/figure7": Artefact(("asr",), one=("models",)),
-    "tables/contrasts": Artefact(("harm", "asr", "over_refusal", "helpfulness"), one=("models", "pools")),
-    "tables/budget": Artefact(
-        ("harm", "asr", "over_refusal", "helpfulness"), one=("models", "pools"), targets=("harm", "asr")
+    "tables/table4": Artefact(("harm",), one=("pools",), experiment="transfer"),
+    "tables/table5": Artefact(
+        ("harm", "asr", "over_refusal", "helpfulness"), one=("pools", "samplers"), experiment="forgetting"
     ),
-    "tables/categories": Artefact(("harm",), one=("models", "pools")),
-    "tables/beyond": Artefact(("harm", "asr", "over_refusal", "helpfulness"), one=("models", "pools")),
-    "spent": Artefact(("harm",), one=("models", "pools")),
-    "figures/beyond": Artefact(("harm", "over_refusal"), one=("models", "pools")),
-    "figures/frontier": Artefact(("harm", "over_refusal", "helpfulness"), one=("models", "pools")),
-    "figures/budget": Artefact(("harm",), one=("models", "pools")),
-    "figures/categories": Artefact(("harm",), one=("models", "pools")),
+    "figures/figure2": Artefact(("harm", "helpfulness"), one=("models", "pools", "n"), experiment="behaviour"),
+    "figures/figure3": Artefact(("harm",), one=("models", "pools"), experiment="sampling"),
+    "figures/figure4": Artefact(("asr",), one=("models", "pools"), experiment="sampling"),
+    "figures/figure5": Artefact(),
+    "figures/figure6": Artefact(("over_refusal",), one=("models", "pools"), experiment="sampling"),
+    "figures/figure7": Artefact(("asr",), one=("models",), experiment="rewriting"),
+    "tables/contrasts": Artefact(
+        ("harm", "asr", "over_refusal", "helpfulness"), one=("models", "pools"), experiment="sampling"
+    ),
+    "tables/budget": Artefact(
+        ("harm", "asr", "over_refusal", "helpfulness"),
+        one=("models", "pools"),
+        targets=("harm", "asr"),
+        experiment="sampling",
+    ),
+    "tables/categories": Artefact(("harm",), one=("models", "pools"), experiment="sampling"),
+    "tables/beyond": Artefact(
+        ("harm", "asr", "over_refusal", "helpfulness"), one=("models", "pools"), experiment="beyond"
+    ),
+    "spent": Artefact(("harm",), one=("models", "pools"), experiment="beyond"),
+    "figures/beyond": Artefact(("harm", "over_refusal"), one=("models", "pools"), experiment="beyond"),
+    "figures/frontier": Artefact(
+        ("harm", "over_refusal", "helpfulness"), one=("models", "pools"), experiment="sampling"
+    ),
+    "figures/budget": Artefact(("harm",), one=("models", "pools"), experiment="sampling"),
+    "figures/categories": Artefact(("harm",), one=("models", "pools"), experiment="sampling"),
     "tables/other": Artefact(keys=("others", "model_labels")),
     "tables/pairwise": Artefact(keys=("others", "model_labels")),
-    "headline": Artefact(("harm", "asr", "over_refusal"), one=("models", "pools")),
-    "comparison-1": Artefact(("harm",), one=("models", "pools"), keys=("published",)),
-    "comparison-2": Artefact(("asr",), one=("models", "pools"), keys=("published",)),
-    "comparison-4": Artefact(("harm",), one=("pools",), keys=("published",)),
+    "headline": Artefact(("harm", "asr", "over_refusal"), one=("models", "pools"), experiment="sampling"),
+    "comparison-1": Artefact(("harm",), one=("models", "pools"), keys=("published",), experiment="sampling"),
+    "comparison-2": Artefact(("asr",), one=("models", "pools"), keys=("published",), experiment="sampling"),
+    "comparison-4": Artefact(("harm",), one=("pools",), keys=("published",), experiment="transfer"),
     # The claims, by the experiment whose runs they are about.
-    "claims-sampling": Artefact(("harm", "asr", "over_refusal"), one=("models", "pools")),
-    "claims-behaviour": Artefact(("harm", "helpfulness"), one=("models", "pools", "n")),
-    "claims-transfer": Artefact(("harm",), one=("pools",)),
-    "claims-rewriting": Artefact(("asr",), one=("models",)),
-    "claims-forgetting": Artefact(("harm",), one=("pools", "samplers")),
+    "claims-sampling": Artefact(("harm", "asr", "over_refusal"), one=("models", "pools"), experiment="sampling"),
+    "claims-behaviour": Artefact(("harm", "helpfulness"), one=("models", "pools", "n"), experiment="behaviour"),
+    "claims-transfer": Artefact(("harm",), one=("pools",), experiment="transfer"),
+    "claims-rewriting": Artefact(("asr",), one=("models",), experiment="rewriting"),
+    "claims-forgetting": Artefact(("harm",), one=("pools", "samplers"), experiment="forgetting"),
     "advice": Artefact(
         ("harm", "asr", "over_refusal", "helpfulness"),
         one=("models", "pools"),
         targets=("harm", "asr", "over_refusal", "helpfulness_loss"),
+        experiment="sampling",
     ),
     "gradients": Artefact(("harm", "over_refusal"), one=("models", "pools")),
-    "trouble": Artefact(("harm", "asr", "over_refusal"), one=("models", "pools")),
+    "trouble": Artefact(("harm", "asr", "over_refusal"), one=("models", "pools"), experiment="sampling"),
 }
 AXES = ("models", "pools", "samplers", "n")
 

@@ -1,0 +1,136 @@
+"""All that Ballast does inside Snakemake beyond its rules: it uses parts that Snakemake does not promise to keep.
+
+They fit Snakemake FITS alone; another version is refused in one line. Nothing else of the package imports Snakemake.
+"""
+
+import argparse
+import json
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+
+from ballast.files import BallastError
+from ballast.running import failures, preload
+
+FITS = "9.27"
+IMAGE = "envs/ballast.sif"
+JUDGING = ("judge", "pairwise")
+
+
+class InsideSnakemake:
+    """One Snakemake process that runs the workflow: the main one, or one that runs a single job of a cluster."""
+
+    def __init__(self, workflow):
+        # Imported here: the package must import where Snakemake is not installed.
+        import snakemake
+        from snakemake.settings.types import DeploymentMethod
+
+        if not f"{snakemake.__version__}.".startswith(f"{FITS}."):
+            raise BallastError(
+                f"Snakemake {snakemake.__version__}: Ballast fits {FITS}; pip install 'snakemake=={FITS}.*'"
+            )
+        self.workflow = workflow
+        isolating = {DeploymentMethod.CONDA, DeploymentMethod.APPTAINER}
+        self.deployed = isolating & set(workflow.deployment_settings.deployment_method)
+        if DeploymentMethod.APPTAINER in self.deployed and not os.path.exists(IMAGE):
+            raise BallastError(f"{IMAGE}: no image here; docs/containers.md says how it is built")
+        if not workflow.is_main_process:  # Snakemake calls no `onstart` there
+            self._hook()
+
+    def shell_prefix(self) -> str:
+        """Return the shell text before each command: `stage NAME ...` in a rule runs scripts/NAME.py.
+
+        No path of this machine enters a rule. With `--sdm conda` or `--sdm apptainer` the job's environment has the
+        interpreter. The shell waits for a stage that is told to stop, so that the stage can save.
+        """
+        python = "python" if self.deployed else sys.executable
+        stage = shlex.join([python, f"{self.workflow.basedir}/scripts/stage.py"])
+        return f'trap : TERM; stage() {{{{ {stage} "$@"; }}}}; '
+
+    def settled(self, checkpoints, barrier: str) -> Callable:
+        """Return an input function that adds no file: it decides a job once the barrier is there.
+
+        A dry run, or a job on another node, cannot wait: it counts each pending job as if its inputs had changed.
+        """
+        waits = os.path.exists(barrier) and self.workflow.is_main_process and not self.workflow.dryrun
+
+        def settled(wildcards):
+            if waits:
+                checkpoints.settle.get()
+            return []
+
+        return settled
+
+    def start(self) -> None:
+        """Prepare this machine for its jobs."""
+        if not (self.workflow.is_main_process and self.workflow.local_exec):
+            return
+        pending = [job.rule.name for job in self.workflow.dag.needrun_jobs()]
+        # Few jobs import their libraries sooner than the preloaded process does. The barrier hides how many will come.
+        if not self.deployed and (len(pending) > 3 or "settle" in pending):
+            preload.start()
+        # Snakemake 9.27 leaks one timer per finished job while it limits the rate of jobs. Only a queue needs a limit.
+        self.workflow.scheduler.job_rate_limiter = None
+
+    def report_failures(self, results: str) -> None:
+        """Print how each failed job ended and the command that runs it alone, and whether the disk is full."""
+        if not self.workflow.is_main_process:
+            return
+        print(*failures.report(self._failed(), self.command()), sep="\n", file=sys.stderr)
+        # On a full disk a job cannot even write into its log what is wrong.
+        if os.path.exists(results):
+            free = shutil.disk_usage(results).free / 2**20
+            if free < 1:
+                print(f"ballast: {results}: {free:.1f} MiB free on its disk; make room and run again", file=sys.stderr)
+
+    def command(self) -> str:
+        """Return how a person runs this study from this folder."""
+        elsewhere = os.path.relpath(self.workflow.main_snakefile)
+        profile = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+        profile.add_argument("--profile", nargs="+", default=[])
+        # Each flag once: Snakemake takes the last alone.
+        given = {
+            "--profile": profile.parse_known_args()[0].profile,
+            "--snakefile": [elsewhere] if os.path.dirname(elsewhere) else [],
+            "--configfile": [os.path.relpath(file) for file in self.workflow.overwrite_configfiles],
+            "--config": [f"{key}={json.dumps(value)}" for key, value in self.workflow.config_settings.config.items()],
+        }
+        return shlex.join(["snakemake", *(word for flag, words in given.items() if words for word in (flag, *words))])
+
+    def groups(self) -> dict[str, tuple[str, int]]:
+        """Return each stage that the executor groups: its group, and how many of its parts make one cluster job."""
+        settings = self.workflow.group_settings
+        size = settings.group_components
+        return {stage: (group, size.get(group, 1)) for stage, group in settings.overwrite_groups.items()}
+
+    def _failed(self) -> Iterator[failures.Failure]:
+        """Yield the jobs that failed; of a group, those that left no output."""
+        for failed in self.workflow.scheduler.failed:
+            for job in failed if failed.is_group() else [failed]:
+                if not (failed.is_group() and any(map(os.path.exists, job.output))):
+                    yield failures.Failure(job.rule.name, str([*job.output, job.rule.name][0]), str([*job.log][0]))
+
+    def _hook(self) -> None:
+        """Replace two methods of the scheduler of a process that runs a single job of a cluster."""
+        import psutil
+        from snakemake.scheduling.job_scheduler import JobScheduler
+
+        wait_for_jobs, schedule = JobScheduler.exit_gracefully, JobScheduler.schedule
+
+        def tell_stages(scheduler, *signal):
+            # A cluster may tell only the first process of a job that its time is up: here it tells the others.
+            if scheduler.workflow.local_exec:
+                for process in psutil.Process().children(recursive=True):
+                    process.terminate()
+            wait_for_jobs(scheduler, *signal)
+
+        def schedule_together(scheduler):
+            # Judgements that travel as one job of a cluster, each in its own Snakemake, share a preloaded process.
+            judging = [job for job in scheduler.workflow.dag.needrun_jobs() if job.rule.name in JUDGING]
+            if not self.deployed and len(judging) > 1:
+                preload.start()
+            return schedule(scheduler)
+
+        JobScheduler.exit_gracefully, JobScheduler.schedule = tell_stages, schedule_together

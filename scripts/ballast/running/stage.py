@@ -1,0 +1,55 @@
+"""Run a stage's program, `scripts/<stage>.py`, in this process.
+
+The stage's own errors become one line. Its files get their rows in the manifest. The last line of its log is its cost.
+"""
+
+import resource
+import runpy
+import sys
+from contextlib import suppress
+
+from ballast.asking import keep_model
+from ballast.files import BallastError
+from ballast.plugins import HOME
+
+
+def run(stage: str, arguments: list[str], forked: bool = False, keeps_model: bool = False) -> int:
+    """Run a stage and return its exit status.
+
+    `arguments` may open with `--record CODE FILE... --`: once the stage has succeeded, each FILE gets a row in the
+    manifest. `forked`: this process has done other work, so the cost is what this stage adds. `keeps_model`: the
+    model that the stage loads stays for the next one.
+    """
+    before = _used() if forked else (0, 0)
+    if keeps_model:
+        keep_model.begin()
+        with suppress(OSError), open("/proc/self/clear_refs", "w") as peak:
+            peak.write("5")
+    recorded = []
+    if arguments[:1] == ["--record"]:
+        end = arguments.index("--")
+        recorded, arguments = arguments[1:end], arguments[end + 1 :]
+    script = str(HOME.parent / f"{stage}.py")
+    sys.argv = [script, *arguments]
+    # Python writes to a file by the kilobyte: too late for a person who watches the log.
+    sys.stdout.reconfigure(line_buffering=True)
+    try:
+        runpy.run_path(script, run_name="__main__")
+        if recorded:
+            from ballast.running import manifest
+
+            manifest.record(recorded[1:], stage, recorded[0], arguments)
+    except BallastError as error:
+        print(f"{stage}: {error}", file=sys.stderr)
+        return 1
+    finally:
+        user, system = (now - then for now, then in zip(_used(), before, strict=True))
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        cost = f"{user:.2f} + {system:.2f} CPU seconds (user + system), {peak:.0f} MiB at most"
+        print(f"{stage}: {cost}", file=sys.stderr)
+    return 0
+
+
+def _used() -> tuple[float, float]:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime, usage.ru_stime

@@ -1,0 +1,392 @@
+"""Write the options of what people read: tables, figures, cards, pages and reports.
+
+Each is told the part of the config that it shows, so that no other key makes it run again.
+"""
+
+import json
+import os
+from functools import cached_property
+
+from ballast.files import BallastError
+from ballast.study import sources
+from ballast.study.arguments import as_arguments, as_json
+from ballast.study.artefacts import ARTEFACTS, options_for
+from ballast.study.job_options import JobOptions
+from ballast.study.plan import Wildcards
+from ballast.study.runs import Run, seed, subset
+from ballast.study.sections import UNKNOWN, Data, Experiment, Model
+
+EXPORTED = ("subset.jsonl", "ids.csv", "README.md", "dataset_info.json", "pool.png", "pool.svg")
+# Features that the gradient report lays beside what was measured.
+FEATURES_SHOWN = ("behaviour", "category", "gradients", "base-gradients", "logprobs")
+
+
+class DocumentOptions:
+    """The options of each document of a planned study."""
+
+    def __init__(self, options: JobOptions):
+        self.options, self.inputs = options, options.inputs
+        self.plan, self.study = options.plan, options.study
+
+    # Tables, figures and the texts beside them.
+
+    def available(self, artefact: str) -> bool:
+        """Return whether the study's experiments give a table, a figure or another artefact."""
+        if artefact in ("tables/other", "tables/pairwise"):
+            judges = [metric["judge"] for metric in self.plan.other_metrics.values()]
+            return any(artefact == "tables/other" or judge in self.study.pairwise for judge in judges)
+        name = ARTEFACTS[artefact].experiment
+        return name is None or getattr(self.study.experiments, name) is not None
+
+    def artefacts(self, folder: str) -> list[str]:
+        """Return the tables or figures of the study, by path without ending."""
+        return [name for name in ARTEFACTS if name.startswith(f"{folder}/") and self.available(name)]
+
+    def files(self, folder: str, kinds: tuple[str, ...]) -> list[str]:
+        """Return the files of the study's tables or figures."""
+        return [f"{self.plan.results}/{name}.{kind}" for name in self.artefacts(folder) for kind in kinds]
+
+    def artefact_inputs(self, artefact: str) -> list[str]:
+        labels = self.inputs.label(self.plan.pool, "behaviour")
+        return {
+            "tables/table3": [labels, self.inputs.rows(f"pools/{self.plan.pool}")],
+            "figures/figure5": [labels],
+            "tables/pairwise": [file for run in self.plan.measured for file in self.inputs.run_comparisons(run)],
+        }.get(artefact, [f"{self.plan.results}/scores.parquet"])
+
+    def artefact(self, artefact: str, experiment: dict | None = None) -> str:
+        """Return the part of the config that an artefact shows.
+
+        Its runs are those of the experiment that it declares, or of `experiment`: models, pools, samplers, n, trials.
+        Raises BallastError where the config leaves that experiment out.
+        """
+        study, name = self.study, ARTEFACTS[artefact].experiment
+        declared = getattr(study.experiments, name) if name else None
+        if name and not (declared or experiment):
+            raise BallastError(f"{artefact} shows experiments.{name}, which the config leaves out")
+        everything = {
+            "study": study.study,
+            "synthetic": study.synthetic,
+            "redact": study.redact,
+            "judges": {name: metric.judge for name, metric in study.metrics},
+            "benchmarks": {name: metric.benchmark for name, metric in study.metrics},
+            "labellers": {"behaviour": self.plan.labeller(self.plan.pool)},
+            "targets": study.targets.model_dump(),
+            "model_labels": self._model_labels,
+            "others": self.plan.other_metrics,
+            "stand_ins": self._stand_ins(study.judges),
+            "published": {name: model.published for name, model in study.models.items() if model.published},
+        }
+        if declared or experiment:
+            everything["experiment"] = experiment or declared.model_dump()
+        return as_json(options_for(artefact, everything))
+
+    @property
+    def _model_labels(self) -> dict[str, str]:
+        return {name: model.label or name for name, model in self.study.models.items()}
+
+    def _stand_ins(self, judges) -> dict[str, str]:
+        """Return the sentences that say what stands in for a judge or for a model that compares, by name."""
+        found = {name: text for name in judges if (text := sources.stand_in(name, self.study.judges[name]))}
+        said = "{} is a tiny stand-in that answers in words, trained in the mini world."
+        compares = {name: each for name, each in self.study.pairwise.items() if each.model and each.model.world}
+        return found | {name: said.format(name) for name in compares}
+
+    def claims(self) -> str:
+        """Return the options of each experiment that the study has, by its name."""
+        names = [name for name, experiment in self.study.experiments if experiment and f"claims-{name}" in ARTEFACTS]
+        return as_json({name: json.loads(self.artefact(f"claims-{name}")) for name in names})
+
+    @property
+    def comparisons(self) -> list[str]:
+        """The files that lay the paper's tables beside the study's."""
+        numbers = [number for number in (1, 2, 4) if self.available(f"comparison-{number}")]
+        return [f"{self.plan.results}/comparison/table{number}.{kind}" for number in numbers for kind in ("csv", "md")]
+
+    @property
+    def advises(self) -> bool:
+        """Whether the study has advice: the experiment `sampling`, and a limit among its targets."""
+        limits = self.study.targets.model_dump().values()
+        return self.available("advice") and any(limit is not None for limit in limits)
+
+    def explore(self) -> str:
+        """Return the part of the config that explore.html shows."""
+        metrics = self.study.metrics.model_dump() | self.plan.other_metrics
+        judges = sorted({metric["judge"] for metric in metrics.values()} & set(self.study.judges))
+        shown = {
+            "study": self.study.study,
+            "synthetic": self.study.synthetic,
+            "redact": self.study.redact,
+            "runs": list(self.plan.measured),
+            "metrics": metrics,
+            "model_labels": self._model_labels,
+            "stand_ins": self._stand_ins(judges),
+        }
+        return as_json(shown)
+
+    def trouble_labels(self, _: Wildcards = None) -> dict[str, str]:
+        """Return what is known of the pool: labels, a filled sheet, and what the mini world knows of its own pool."""
+        pool, data = self.plan.pool, self.study.pools[self.plan.pool]
+        files = {"behaviour": self.inputs.label(pool, "behaviour")}
+        if pool in self.plan.needing("category"):
+            files["category"] = self.inputs.label(pool, "category")
+        if data.world == "safety.json" and data.order != "random":
+            files["truth"] = f"{self.plan.world}/data/safety_truth.csv"
+        if self.study.labels.annotations:
+            files |= {"pool": self.inputs.rows(f"pools/{pool}"), "annotations": self.study.labels.annotations}
+        return files
+
+    def trouble_runs(self) -> str:
+        """Return each run's subset, by the run's path."""
+        return json.dumps({run.path: subset(self.study, run) for run in self.plan.runs})
+
+    # The publication's next checks.
+
+    @property
+    def checked(self) -> Experiment | None:
+        """The experiment that the checks show: `checks`, else `relabelling`."""
+        return self.study.experiments.checks or self.study.experiments.relabelling
+
+    @cached_property
+    def _relabelled(self) -> dict[str, str]:
+        """The first pool of `relabelling`, and those of the same rows that another judge labels: pool -> judge."""
+        if not self.study.experiments.relabelling:
+            return {}
+        labeller, pools = self.plan.labeller, self.study.experiments.relabelling.pools
+        first, *others = pools
+        rows = [self.study.pools[name].model_dump(exclude={"behaviour"}) for name in pools]
+        same = [name for name, found in zip(others, rows[1:], strict=True) if found == rows[0]]
+        return {name: labeller(name) for name in (first, *same) if name == first or labeller(name) != labeller(first)}
+
+    @property
+    def relabelled(self) -> dict[str, str]:
+        """The labels of pools that hold the same rows, by pool; none where no judge labels them a second time."""
+        pools = self._relabelled if len(self._relabelled) > 1 else {}
+        return {pool: self.inputs.label(pool, "behaviour") for pool in pools}
+
+    @cached_property
+    def relabelled_subsets(self) -> list[list]:
+        """The subsets of these pools, [pool, sampler, n, trial, file], sorted."""
+        picking = [run for run in self.plan.trained if run.pool in self.relabelled and run.n]
+        found = [[run.pool, run.sampler, run.n, run.trial, self.plan.subset(run)] for run in picking]
+        return sorted(row for row in found if row[-1])
+
+    def checks(self) -> str:
+        experiment = self.checked
+        return as_json(
+            {
+                "study": self.study.study,
+                "synthetic": self.study.synthetic,
+                "model": experiment.models[0],
+                "pool": experiment.pools[0],
+                "n": sorted(experiment.n),
+                "metrics": self.study.metrics.model_dump() | self.plan.other_metrics,
+                "labellers": self._relabelled,
+                "subsets": self.relabelled_subsets,
+                "then": {
+                    name: [part.of, part.then] for name in self.plan.trained_on if (part := self.plan.method(name))
+                },
+                "stand_ins": self._stand_ins(self.study.judges),
+            }
+        )
+
+    # What each method cost.
+
+    @property
+    def beyond_runs(self) -> list[Run]:
+        """The runs of the experiment `beyond`."""
+        grid = self.study.experiments.beyond
+        return [
+            run
+            for run in self.plan.runs
+            if run.model in grid.models
+            and run.pool in grid.pools
+            and run.sampler in grid.samplers
+            and run.n in (0, *grid.n)
+            and run.trial < grid.trials
+        ]
+
+    def spent_logs(self) -> str:
+        """Return the logs of each run's jobs by stage, and of the jobs that all runs of a method share."""
+        own, shared = [], {}
+        for run in self.beyond_runs:
+            logs, common = self._logs(run)
+            own.append({"sampler": run.sampler, "n": run.n} | logs)
+            shared.setdefault(run.sampler, set()).update(common)
+        return as_json({"runs": own, "shared": {name: sorted(logs) for name, logs in shared.items()}})
+
+    def _logs(self, run: Run) -> tuple[dict[str, str], set[str]]:
+        plan, logs, shared = self.plan, {}, set()
+        part = plan.method(run.sampler)
+        if part.of:
+            logs["transform"] = plan.log("train_on" if part.then else "transform", run.path)
+        while plan.method(run.sampler).of:
+            run = plan.source_run(run)
+        logs["train"] = plan.log("train", run.path)
+        if picked := plan.subset(run):
+            logs["sample"] = plan.log("sample", self._stem(picked, "subsets"))
+        if kept := plan.kept(run):
+            stem = self._stem(kept, "kept")
+            log = plan.log("filter", stem)
+            if stem.endswith("/n0/t0"):
+                shared.add(log)
+            else:
+                logs["filter"] = log
+        part = plan.method(run.sampler)
+        needs = {need for kind in ("sampler", "filter", "trainer") if getattr(part, kind) for need in part.needs(kind)}
+        for file in self.inputs.features(needs, run.pool, run.model).values():
+            if said := self.inputs.model_feature(file):
+                model, kind, rows = said
+                shared.add(plan.log(kind, f"{model}/{rows}"))
+                if kind == "gradients":
+                    shared.add(plan.log("warm_up", model))
+        return logs, shared
+
+    def _stem(self, file: str, folder: str) -> str:
+        return os.path.relpath(file, f"{self.plan.results}/{folder}").removesuffix(".csv")
+
+    # The gradient report.
+
+    def gradient_experiment(self) -> dict:
+        """Return both experiments as one, for the model and pool that the first of them names first."""
+        experiments = self.study.experiments
+        grids = [grid for grid in (experiments.behaviour, experiments.sampling) if grid]
+        if not grids:
+            message = "the gradient report shows experiments.behaviour and experiments.sampling; give one of them"
+            raise BallastError(message)
+        merged = {
+            "models": grids[0].models[:1],
+            "pools": grids[0].pools[:1],
+            "trials": max(grid.trials for grid in grids),
+        }
+        for axis in ("samplers", "n"):
+            merged[axis] = list(dict.fromkeys(value for grid in grids for value in getattr(grid, axis)))
+        return merged
+
+    def gradient_report(self) -> str:
+        return self.artefact("gradients", self.gradient_experiment())
+
+    def gradient_features(self, _: Wildcards = None) -> dict[str, str]:
+        shown = self.gradient_experiment()
+        return self.inputs.features(FEATURES_SHOWN, shown["pools"][0], shown["models"][0])
+
+    def gradient_subsets(self, _: Wildcards = None) -> list[list]:
+        """Return each sampler's subsets, [sampler, n, files], leaving out methods that also change the training."""
+        shown, found = self.gradient_experiment(), {}
+        for run in self.plan.runs:
+            part = self.plan.method(run.sampler)
+            plain = not (part.filter or part.of or part.whole_pool) and part.trainer == self.study.training.trainer
+            if plain and run.n and [run.model] == shown["models"] and [run.pool] == shown["pools"]:
+                found.setdefault((run.sampler, run.n), set()).add(self.plan.subset(run))
+        return [[*cell, sorted(files)] for cell, files in sorted(found.items())]
+
+    # Exports and cards.
+
+    def exported(self, folder: str) -> dict[str, str]:
+        """Return the files of an exported subset in its folder, by a name that a rule can take."""
+        return {name.replace(".", "_").lower(): f"{folder}/{name}" for name in EXPORTED}
+
+    @property
+    def exports(self) -> list[str]:
+        """The exported files of every subset that holds rows."""
+        stems = [file.removesuffix(".csv") for file in self.plan.subsets if "/n0/" not in file]
+        return [file for stem in stems for file in self.exported(stem).values()]
+
+    def exported_from(self, wildcards: Wildcards) -> str:
+        """Return the labels and the pool's own file that an export reads."""
+        own = self.inputs.pool_source(wildcards.pool)
+        return as_arguments(self.inputs.pool_labels(wildcards) | {"source": own and self.inputs.data_file(own)})
+
+    def export(self, wildcards: Wildcards) -> str:
+        """Return what the card and the picture say of a subset beside what stands in its files."""
+        study, inputs = self.study, self.inputs
+        data, picker = study.pools[wildcards.pool], self.plan.picker(wildcards.sampler)
+        source = study.sources[data.source] if data.source else None
+        home = f"{source.hub or source.github}, revision {source.revision}" if source else inputs.data_file(data)
+        labels, notes = inputs.pool_labels(wildcards), []
+        if "behaviour" in labels:
+            stand_in = sources.stand_in(study.labels.behaviour, study.judges[study.labels.behaviour])
+            notes += [stand_in] if stand_in else []
+        if "category" in labels and study.labels.category == "cossim":
+            notes.append("Harm categories are those of the nearest reference set (cossim), not a language model's.")
+        if data.world:
+            notes.append("The pool is made, in a language of its own.")
+        about = [
+            ("study", study.study),
+            ("pool", f"{wildcards.pool}: {home}" + (", its responses rewritten" if data.rewrite else "")),
+            ("licence of the pool", source.licence if source else data.licence or "not stated"),
+            ("rule", f"sampler {picker.sampler}, n = {wildcards.n}, trial {wildcards.trial}"),
+            ("seed", str(seed(study.seed, "sampling", wildcards.trial))),
+            ("options", self.options.sampler(wildcards)),
+            ("behaviour by", study.labels.behaviour if "behaviour" in labels else "not labelled"),
+            ("category by", study.labels.category if "category" in labels else "not labelled"),
+            ("embedded by", study.embedding.model),
+        ]
+        model = wildcards.get("model", "")
+        own = inputs.pool_source(wildcards.pool)
+        return as_json(
+            {
+                "study": study.study,
+                "pool": wildcards.pool,
+                "sampler": wildcards.sampler,
+                "plugin": picker.sampler,
+                "name": "-".join([study.study, *model.split(), wildcards.sampler, wildcards.n, wildcards.trial]),
+                "licence": dict(about)["licence of the pool"],
+                "about": about,
+                "notes": notes,
+                "format": own and inputs.dataset_format(f"pools/{wildcards.pool}"),
+                "columns": own.columns if own else {},
+            }
+        )
+
+    def card(self, wildcards: Wildcards) -> str:
+        """Return what the config says of one run, for its card."""
+        study, run = self.study, self.plan.run(wildcards)
+        model, then = study.models[run.model], self.plan.method(run.sampler).then
+        scores = dict(zip(self.plan.judgements(run.path), self.inputs.run_scores(run.path), strict=True))
+        metrics = {name: self.plan.metrics[name] for name in self.plan.measured[run.path]}
+        template = f"the Alpaca template {self.inputs.model_template(model)}"
+        said = {
+            "study": study.study,
+            "synthetic": study.synthetic,
+            "run": run.path,
+            "method": run.sampler,
+            "n": run.n,
+            "trial": run.trial,
+            "model": self._described(model.label or run.model, model),
+            "data": [
+                self._described("base data", study.base),
+                self._described(run.pool, study.pools[run.pool]),
+                *([self._described(then, study.tasks[then])] if then else []),
+            ],
+            "parts": self._parts(run.sampler),
+            "prompt": template if model.prompt == "alpaca" else "the model's own chat template",
+            "training": study.training.model_dump(exclude={"trainer"}),
+            "metrics": [
+                [name, metric["benchmark"], metric["judge"], scores[metric["benchmark"], metric["judge"]]]
+                for name, metric in metrics.items()
+            ],
+        }
+        return as_json(said)
+
+    def _described(self, name: str, place: Model | Data) -> dict:
+        """Return what a card says of a model or dataset; `hub`: whether its home is an id of the Hugging Face hub."""
+        source = self.study.sources.get(place.source)
+        if source:
+            home = source.hub or sources.page(source.model_dump())
+            said = {"home": home, "revision": source.revision, "licence": source.licence, "hub": bool(source.hub)}
+        elif place.world:
+            said = {"home": "the mini world", "revision": "-", "licence": "Apache-2.0, as Ballast", "hub": False}
+        else:
+            licence = getattr(place, "licence", None) or UNKNOWN
+            said = {"home": os.path.basename(place.path), "revision": "-", "licence": licence, "hub": False}
+        return {"name": name} | said
+
+    def _parts(self, name: str) -> dict:
+        """Return a method's plug-ins and their options, after those of the method whose adapter it takes."""
+        part = self.plan.method(name)
+        before = {"of": part.of} | self._parts(part.of) if part.of else {}
+        kinds = ("transform",) if part.of else ("sampler", "filter", "trainer")
+        named = {kind: getattr(part, kind) for kind in kinds if getattr(part, kind)}
+        own = {f"{kind}.{option}": value for kind in named for option, value in part.options(kind).items()}
+        return before | named | own | ({"then": part.then} if part.then else {})

@@ -1,0 +1,355 @@
+"""Name the files that each job of a study reads, so that Snakemake sees all that a job depends on.
+
+A method takes the job's wildcards, or a name. It returns paths relative to the working folder.
+"""
+
+import os
+from functools import cached_property
+
+from ballast.study import sources
+from ballast.study.methods import plugin_constant
+from ballast.study.plan import Plan, Wildcards
+from ballast.study.runs import AS_IS, from_path, opponent
+from ballast.study.sections import Data, Judge, LanguageModel, Model, Place
+
+MODEL_FILES = ("config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+# A judge is asked in one way only, so it needs no generation config.
+JUDGE_FILES = tuple(name for name in MODEL_FILES if name != "generation_config.json")
+ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json")
+# The reader of a dataset whose config and source name none; a benchmark's is its own name.
+USUAL_FORMAT = {"pool": "alpaca", "base": "alpaca", "references": "beavertails"}
+
+
+class JobInputs:
+    """The files of each job of a planned study."""
+
+    def __init__(self, plan: Plan):
+        self.plan, self.study = plan, plan.study
+        self.results, self.world = plan.results, plan.world
+
+    # Sources and datasets.
+
+    def source_folder(self, name: str) -> str:
+        return f"{self.results}/sources/{name}"
+
+    def source_manifest(self, name: str) -> str:
+        """Return the file that stands for a source: it holds the digests of the source's files."""
+        return f"{self.source_folder(name)}/source.json"
+
+    def source_local(self, wildcards: Wildcards) -> str | list[str]:
+        """Return the files of a source's copy on this machine, so that a changed copy is fetched again."""
+        source = self.study.sources[wildcards.source]
+        if not source.local:
+            return []
+        local = sources.local_path(wildcards.source, source.local)
+        return list(map(str, sources.local_files(local).values())) if source.kind == "model" else local
+
+    def data_file(self, data: Data) -> str:
+        """Return the path of a dataset's file."""
+        if data.source:
+            return (
+                f"{self.source_folder(data.source)}/{sources.file_name(data.source, self.study.sources[data.source])}"
+            )
+        return f"{self.world}/data/{data.world}" if data.world else data.path
+
+    def data_input(self, data: Data) -> str:
+        """Return the file that a job which reads a dataset depends on."""
+        return self.source_manifest(data.source) if data.source else self.data_file(data)
+
+    def dataset(self, name: str) -> str:
+        """Return the input of a dataset's `data` job."""
+        return self.data_input(self.plan.datasets[name][1])
+
+    def dataset_format(self, name: str) -> str:
+        """Return a dataset's reader: the config's, else its source's, else the usual one of its kind."""
+        kind, data = self.plan.datasets[name]
+        given = data.format or (data.source and self.study.sources[data.source].format)
+        # A person's own file says by its columns how it is read.
+        own = "auto" if kind in ("pool", "base") and not data.world else None
+        return given or own or USUAL_FORMAT.get(kind, name.split("/")[-1])
+
+    def without_leaks(self, wildcards: Wildcards) -> list[str]:
+        """Return the benchmarks whose prompts no row of a dataset may ask, where the study drops leaks."""
+        drops = self.study.checks and self.study.checks.leaks == "drop"
+        if self.plan.datasets[wildcards.dataset][0] not in ("pool", "base") or not drops:
+            return []
+        return self.benchmarks
+
+    @property
+    def benchmarks(self) -> list[str]:
+        return [self.rows(f"benchmarks/{name}") for name in self.study.benchmarks]
+
+    def rows(self, dataset: str) -> str:
+        """Return the file of a dataset's rows."""
+        return f"{self.results}/data/{dataset}.parquet"
+
+    @property
+    def inspected(self) -> list[str]:
+        return [self.data_input(data) for data in self.plan.inspected.values()]
+
+    def pool_source(self, pool: str) -> Data | None:
+        """Return the section of a pool's file; None where the study made the rows."""
+        return None if pool in self.plan.rewritten else self.study.pools[pool]
+
+    # Templates and models.
+
+    def template_file(self, name: str) -> str:
+        """Return the path of a prompt template: a source's, or the path that the config gives."""
+        return f"{self.source_folder(name)}/template.json" if name in self.study.sources else name
+
+    def template_input(self, name: str) -> str:
+        return self.source_manifest(name) if name in self.study.sources else name
+
+    def model_template(self, model: Model) -> str:
+        """Return the Alpaca template of a model: the config's, else Ballast's own."""
+        return model.template or sources.own_template("alpaca-shaped")
+
+    def model_folder(self, place: Place) -> str:
+        if place.source:
+            return self.source_folder(place.source)
+        return f"{self.world}/models/{place.world}" if place.world else place.path
+
+    def world_model(self, name: str | None) -> list[str]:
+        """Return the files of a model of the mini world; none where another model starts from nothing."""
+        names = JUDGE_FILES if name in sources.WORLD_JUDGES else MODEL_FILES
+        return [f"{self.world}/models/{name}/{file}" for file in names] if name else []
+
+    def aligned_from(self, wildcards: Wildcards) -> list[str]:
+        """Return the model of the mini world that an aligned one starts from; none for a pretrained one."""
+        return self.world_model(f"{wildcards.family}-pretrained" if wildcards.stage == "aligned" else None)
+
+    def model_files(self, place: Place) -> list[str]:
+        """Return each file that defines a model, so that another model under the same name is another input."""
+        if place.source:
+            return [self.source_manifest(place.source)]
+        return self.world_model(place.world) if place.world else sources.model_files(place.path)
+
+    def model(self, wildcards: Wildcards) -> list[str]:
+        """Return the files of the job's model and of the template that prompts it."""
+        return self._prompted(self.study.models[wildcards.model])
+
+    def weights(self, wildcards: Wildcards) -> list[str]:
+        """Return the files of the job's model alone."""
+        return self.model_files(self.study.models[wildcards.model])
+
+    def _prompted(self, model: Model) -> list[str]:
+        template = [self.template_input(self.model_template(model))] if model.prompt == "alpaca" else []
+        return self.model_files(model) + template
+
+    def language_model(self, model: LanguageModel) -> list[str]:
+        """Return the files of a model that answers in words; none behind an endpoint."""
+        return [] if model.endpoint else self.model_files(model)
+
+    # Judges and labels.
+
+    def judge_template(self, name: str) -> str | None:
+        """Return a judge's prompt template: the config's, else Ballast's own; None where it takes none."""
+        return self.study.judges[name].template or sources.own_template(name)
+
+    def judge(self, name: str) -> list[str]:
+        """Return a judge's model, prompt template and canaries; none of them for a judge that is a rule."""
+        judge = self.study.judges[name]
+        files = self.model_files(judge) if is_model(judge) else []
+        canaries = [self.data_input(judge.canaries)] if judge.canaries else []
+        template = self.judge_template(name)
+        return files + canaries + ([self.template_input(template)] if template else [])
+
+    def label(self, pool: str, name: str) -> str:
+        """Return the file of a pool's `behaviour` or `category` labels."""
+        return f"{self.results}/labels/{pool}/{name}.parquet"
+
+    def pool_labels(self, wildcards: Wildcards) -> dict[str, str]:
+        """Return the labels that the study makes of the job's pool, by name."""
+        pool = wildcards.pool
+        return {name: self.label(pool, name) for name in ("behaviour", "category") if pool in self.plan.needing(name)}
+
+    @property
+    def category_template(self) -> str:
+        """The category labeller's template: a file, or the name of one of Ballast's own."""
+        named = self.study.labels.category_template or "category-llm"
+        return sources.own_template(named) or named
+
+    def category(self, wildcards: Wildcards) -> dict[str, str | list[str]]:
+        """Return what the category labeller reads: a model and its template, or references and embeddings."""
+        labels = self.study.labels
+        if labels.category == "llm":
+            return {"model": self.language_model(labels.category_model), "template": self.category_template}
+        return {"embedding": self.embedding(f"pools/{wildcards.pool}"), **self._references}
+
+    @property
+    def _references(self) -> dict[str, str]:
+        return {"references": self.rows("references"), "reference_embedding": self.embedding("references")}
+
+    def embedding(self, dataset: str) -> str:
+        return f"{self.results}/embeddings/{dataset}.arrow"
+
+    @property
+    def encoder(self) -> list[str]:
+        """The files of the sentence encoder; none for the one that a package brings."""
+        name = self.study.embedding.model
+        if name in self.study.sources:
+            return [self.source_manifest(name)]
+        return [] if name == "minilm" else sources.model_files(name)
+
+    def agreement(self, _: Wildcards) -> dict[str, str]:
+        """Return what the agreement report compares: the pool's labels, and references and a filled sheet if any."""
+        pool = self.plan.pool
+        files = {"pool": self.rows(f"pools/{pool}")}
+        files |= {name: self.label(pool, name) for name in ("category", "behaviour")}
+        if self.study.references:
+            files |= {"embedding": self.embedding(f"pools/{pool}")} | self._references
+        if self.study.labels.annotations:
+            files["annotations"] = self.study.labels.annotations
+        return files
+
+    # Features.
+
+    def features(self, needs, pool: str, model: str | None = None) -> dict[str, str]:
+        """Return the files of a pool's features, by the option of `picks.features` that takes each."""
+        gradients, logprobs = (f"{self.results}/features/{model}/{kind}" for kind in ("gradients", "logprobs"))
+        paths = {
+            "behaviour": {"behaviour": self.label(pool, "behaviour")},
+            "category": {"category": self.label(pool, "category")},
+            "embedding": {"embedding": self.embedding(f"pools/{pool}")},
+            "references": {name.replace("_", "-"): path for name, path in self._references.items()},
+            "texts": {"texts": self.rows(f"pools/{pool}")},
+            "base-texts": {"base-texts": self.rows("base")},
+            "gradients": {"gradients": f"{gradients}/pools/{pool}.arrow"},
+            "base-gradients": {"base-gradients": f"{gradients}/base.arrow"},
+            "reference-gradients": {"reference-gradients": f"{gradients}/references.arrow"},
+            "logprobs": {"logprobs": f"{logprobs}/pools/{pool}.parquet"},
+            "base-logprobs": {"base-logprobs": f"{logprobs}/base.parquet"},
+        }
+        return {name: path for need in needs for name, path in paths[need].items()}
+
+    def model_feature(self, file: str) -> list[str] | None:
+        """Return model, kind and dataset of a feature that a model makes; None of another feature."""
+        place, *model_kind_rows = os.path.splitext(os.path.relpath(file, self.results))[0].split("/", 3)
+        return model_kind_rows if place == "features" else None
+
+    def sampler_features(self, wildcards: Wildcards) -> dict[str, str]:
+        needs = self.plan.picker(wildcards.sampler).needs("sampler")
+        return self.features(needs, wildcards.pool, wildcards.get("model"))
+
+    def plugin_features(self, kind: str, wildcards: Wildcards) -> dict[str, str]:
+        """Return the features that the job's trainer or filter reads, by option."""
+        return self.features(self.plan.method(wildcards.sampler).needs(kind), wildcards.pool, wildcards.model)
+
+    @cached_property
+    def training_features(self) -> list[str]:
+        """The features that trainers read, sorted."""
+        needed = {(run.model, run.pool, self.plan.method(run.sampler).needs("trainer")) for run in self.plan.trained}
+        return sorted({path for model, pool, needs in needed for path in self.features(needs, pool, model).values()})
+
+    # Training.
+
+    def subset(self, wildcards: Wildcards) -> str | list:
+        """Return the run's subset; none where its trainer picks from the whole pool."""
+        return self.plan.subset(self.plan.run(wildcards)) or []
+
+    def kept(self, wildcards: Wildcards) -> str | list:
+        """Return what the run's filter keeps of the base data; none without a filter."""
+        return self.plan.kept(self.plan.run(wildcards)) or []
+
+    @cached_property
+    def every_kept(self) -> list[str]:
+        return sorted({kept for run in self.plan.trained if (kept := self.plan.kept(run))})
+
+    def filter_subset(self, wildcards: Wildcards) -> str | list:
+        """Return the subset that the run's filter reads, if it reads one."""
+        method = self.plan.method(wildcards.sampler)
+        return self.subset(wildcards) if plugin_constant("filter", method.filter, "SAFETY", False) else []
+
+    def source_adapter(self, wildcards: Wildcards) -> str:
+        """Return the folder of the adapter that the run transforms or trains on."""
+        return self.plan.folder(self.plan.source_run(self.plan.run(wildcards)))
+
+    def source_files(self, wildcards: Wildcards) -> list[str]:
+        return [f"{self.source_adapter(wildcards)}/{file}" for file in ADAPTER_FILES]
+
+    def pretrained(self, wildcards: Wildcards) -> Model | None:
+        """Return the model that the run's model was aligned from, where its transform asks for it."""
+        models = self.study.models
+        needed = self.plan.method(wildcards.sampler).needs_pretrained
+        return models[models[wildcards.model].pretrained] if needed else None
+
+    def pretrained_files(self, wildcards: Wildcards) -> list[str]:
+        return self.model_files(model) if (model := self.pretrained(wildcards)) else []
+
+    def task(self, wildcards: Wildcards) -> str:
+        """Return the rows of the second task that a run trains on."""
+        return self.rows(f"tasks/{self.plan.method(wildcards.sampler).then}")
+
+    # Generation and judging.
+
+    def adapter(self, wildcards: Wildcards) -> list[str]:
+        """Return the run's adapter files; none for a model without fine-tuning."""
+        if from_path(wildcards.run).sampler == AS_IS:
+            return []
+        return [f"{self.results}/runs/{wildcards.run}/{file}" for file in ADAPTER_FILES]
+
+    def run_model(self, wildcards: Wildcards) -> Model:
+        return self.study.models[from_path(wildcards.run).model]
+
+    def generating(self, wildcards: Wildcards) -> list[str]:
+        """Return the files of the model that a run is made of, and of its template."""
+        return self._prompted(self.run_model(wildcards))
+
+    def run_benchmarks(self, wildcards: Wildcards) -> dict[str, str]:
+        """Return the benchmarks that the run's metrics need, and their files."""
+        names = sorted({benchmark for benchmark, _ in self.plan.judgements(wildcards.run)})
+        return {name: self.rows(f"benchmarks/{name}") for name in names}
+
+    def run_scores(self, run: str) -> list[str]:
+        """Return the score files of a run, in the order of its judgements."""
+        folder = f"{self.results}/runs/{run}/scores"
+        return [f"{folder}/{benchmark}.{judge}.parquet" for benchmark, judge in self.plan.judgements(run)]
+
+    def run_comparisons(self, run: str) -> list[str]:
+        """Return the score files in which a run is compared with another one."""
+        judged = zip(self.run_scores(run), self.plan.judgements(run), strict=True)
+        return [file for file, (_, judge) in judged if judge in self.study.pairwise]
+
+    def pairwise(self, wildcards: Wildcards) -> dict[str, str | list[str]]:
+        """Return both runs' responses, or their scores, and the model that compares in words."""
+        pairwise = self.study.pairwise[wildcards.pairwise]
+        other = opponent(self.study, wildcards.run, pairwise.against, self.plan.measured)
+        by_scores = pairwise.by == "scores"
+        file = f"scores/{wildcards.benchmark}.{pairwise.judge}.parquet" if by_scores else "responses.parquet"
+        files = {"ours": f"{self.results}/runs/{wildcards.run}/{file}", "theirs": f"{self.results}/runs/{other}/{file}"}
+        if pairwise.by == "llm":
+            files |= {"model": self.language_model(pairwise.model), "template": pairwise_template(pairwise)}
+        return files
+
+    # The barrier.
+
+    @cached_property
+    def needed_data(self) -> list[str]:
+        """The rows that training, generation and judging read."""
+        tasks = sorted({self.plan.method(name).then for name in self.plan.trained_on})
+        pools = sorted({run.pool for run in self.plan.runs})
+        return [
+            self.rows("base"),
+            *(self.rows(f"tasks/{task}") for task in tasks),
+            *self.benchmarks,
+            *(self.rows(f"pools/{pool}") for pool in pools),
+        ]
+
+    def before_training(self) -> list[str]:
+        """Return the files made by this workflow that rules behind the barrier read, sorted."""
+        judges = filter(is_model, self.study.judges.values())
+        places = (*self.plan.models_used, *judges, *self.plan.comparing)
+        world = [file for place in places if place.world for file in self.model_files(place)]
+        fetched = [self.source_manifest(name) for name in sources.used(self.study)]
+        made = (*self.needed_data, *self.plan.subsets, *self.every_kept, *self.training_features)
+        return sorted({*world, *fetched, *made})
+
+
+def is_model(judge: Judge) -> bool:
+    """Return whether a judge is a model; else it is a rule."""
+    return bool(judge.world or judge.path or judge.source)
+
+
+def pairwise_template(pairwise) -> str:
+    """Return the template that compares in words: the config's, else Ballast's own."""
+    return pairwise.template or sources.own_template("pairwise")

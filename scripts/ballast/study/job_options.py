@@ -1,0 +1,230 @@
+"""Write the options that each job of a study is told: all that shapes its output, and nothing else.
+
+A method takes the job's wildcards, or a name. It returns text for the stage's command line.
+"""
+
+import json
+
+from ballast.study import sources
+from ballast.study.arguments import as_arguments, as_json, as_pairs
+from ballast.study.config import Checks
+from ballast.study.job_inputs import JobInputs, is_model, pairwise_template
+from ballast.study.plan import Wildcards
+from ballast.study.runs import seed
+from ballast.study.sections import LanguageModel, Model
+
+PLAIN_TRAINER = "sft"
+
+
+class JobOptions:
+    """The options of each job of a planned study."""
+
+    def __init__(self, inputs: JobInputs):
+        self.inputs, self.plan, self.study = inputs, inputs.plan, inputs.study
+
+    def seed(self, purpose: str, trial: int | str = 0) -> int:
+        return seed(self.study.seed, purpose, trial)
+
+    # Sources and datasets.
+
+    def source(self, wildcards: Wildcards) -> str:
+        return as_json(self.study.sources[wildcards.source].model_dump(exclude={"used_for", "gigabytes", "format"}))
+
+    def dataset(self, wildcards: Wildcards) -> str:
+        """Return how a dataset's file is read: columns, rows, their order, and the share that may be unreadable."""
+        kind, data = self.plan.datasets[wildcards.dataset]
+        said = {"rows": data.rows}
+        if data.order == "random":
+            said["order-seed"] = str(self.seed("rows"))
+        if data.columns:
+            said["columns"] = json.dumps(data.columns, sort_keys=True)
+        if kind in ("pool", "base") and self.study.checks:
+            said["unreadable"] = str(self.study.checks.unreadable)
+        return as_arguments(said)
+
+    def inspection(self) -> str:
+        """Return the files to inspect, how they are read, what is asked of them, and what they may be."""
+        inputs = self.inputs
+        datasets = [
+            {
+                "name": name,
+                "path": inputs.data_file(data),
+                "format": inputs.dataset_format(name),
+                "columns": data.columns,
+            }
+            for name, data in self.plan.inspected.items()
+        ]
+        asked: dict[str, dict[str, int]] = {}
+        for run in self.plan.trained:
+            sampler = self.plan.method(run.sampler).sampler
+            kind = "T1" if sampler.endswith("-b") else sampler.upper() if sampler in ("t1", "t2", "t3", "t4") else "any"
+            pool = asked.setdefault(run.pool, {})
+            pool[kind] = max(run.n, pool.get(kind, 0))
+        checks = (self.study.checks or Checks()).model_dump()
+        about = {"study": self.study.study, "checks": checks, "labeller": self.study.labels.behaviour}
+        return as_json(about | {"datasets": datasets, "asked": asked})
+
+    # Models, judges and labels.
+
+    def prompt(self, model: Model) -> dict:
+        """Return how a model is prompted: by an Alpaca template, or by its own chat template."""
+        file = self.inputs.template_file(self.inputs.model_template(model)) if model.prompt == "alpaca" else None
+        return {"prompt": model.prompt, "system": model.system, "template": file}
+
+    def model(self, wildcards: Wildcards) -> str:
+        """Return the folder of the job's model."""
+        return self.inputs.model_folder(self.study.models[wildcards.model])
+
+    def language_model(self, model: LanguageModel) -> str:
+        """Return the options of a model that answers in words, without the place that it comes from."""
+        return as_json(self._language_model(model))
+
+    def _language_model(self, model: LanguageModel) -> dict:
+        common = model.model_dump(include={"backend", "chat", "batch_size", "max_length", "dtype"})
+        if model.endpoint:
+            return common | {"endpoint": model.endpoint.model_dump()}
+        return common | {"model": self.inputs.model_folder(model)}
+
+    def judge(self, name: str) -> str:
+        judge, inputs = self.study.judges[name], self.inputs
+        common = judge.model_dump(include={"backend", "batch_size", "max_length", "dtype", "max_unparsable"})
+        model = {"model": inputs.model_folder(judge)} if is_model(judge) else {}
+        template = inputs.judge_template(name)
+        return as_json(common | model | {"template": template and inputs.template_file(template)})
+
+    def canaries(self, name: str) -> str:
+        canaries = self.study.judges[name].canaries
+        return as_arguments({"canaries": canaries and self.inputs.data_file(canaries)})
+
+    def judge_code(self, name: str) -> tuple[str, str]:
+        """Return the plug-ins that a job which judges runs: the judge and its backend."""
+        return f"judges/{name}", f"backends/{self.study.judges[name].backend}"
+
+    def category(self, _: Wildcards) -> str:
+        labels = self.study.labels
+        if labels.category != "llm":
+            return "{}"
+        own = {"template": self.inputs.category_template, "max_unparsable": labels.max_unparsable}
+        return as_json(self._language_model(labels.category_model) | own)
+
+    def category_files(self, wildcards: Wildcards) -> str:
+        files = self.inputs.category(wildcards) if self.study.labels.category == "cossim" else {}
+        return as_arguments({name.replace("_", "-"): path for name, path in files.items()})
+
+    @property
+    def category_code(self) -> list[str]:
+        """The plug-ins that label categories."""
+        labels = self.study.labels
+        return [f"backends/{labels.category_model.backend}"] if labels.category == "llm" else []
+
+    @property
+    def encoder(self) -> str:
+        """The sentence encoder: a folder, or the name of the one that a package brings."""
+        name = self.study.embedding.model
+        return self.inputs.source_folder(name) if name in self.study.sources else name
+
+    def agreement_files(self, wildcards: Wildcards) -> str:
+        files = self.inputs.agreement(wildcards)
+        return as_arguments({name.replace("_", "-"): path for name, path in files.items()})
+
+    # Features.
+
+    def warm_up(self, wildcards: Wildcards) -> str:
+        """Return the study's training options, for a short run that holds no row out."""
+        epochs = self.study.gradients.warm_up_epochs
+        training = self.study.training.model_dump() | {"validation_rows": 0, "num_train_epochs": epochs}
+        return as_json(training | self.prompt(self.study.models[wildcards.model]))
+
+    def forced(self, wildcards: Wildcards, *names: str) -> str:
+        """Return how a model reads rows with their responses, and the named keys of `gradients`."""
+        training = self.study.training.model_dump(include={"max_length", "dtype", "load_in_8bit"})
+        ours = self.study.gradients.model_dump(include={"batch_size", *names})
+        return as_json(training | ours | self.prompt(self.study.models[wildcards.model]))
+
+    def rows_limit(self, wildcards: Wildcards) -> str:
+        """Return how many references are drawn; of any other dataset, all rows are taken."""
+        if wildcards.rows != "references":
+            return ""
+        return as_arguments({"limit": self.study.gradients.reference_rows, "seed": str(self.seed("rows"))})
+
+    # Picking and training.
+
+    def sampler(self, wildcards: Wildcards) -> str:
+        return as_json(self.study.sampling.model_dump() | self.plan.picker(wildcards.sampler).options("sampler"))
+
+    def sampler_features(self, wildcards: Wildcards) -> str:
+        return as_arguments(self.inputs.sampler_features(wildcards))
+
+    def plugin_features(self, kind: str, wildcards: Wildcards) -> str:
+        return as_arguments(self.inputs.plugin_features(kind, wildcards))
+
+    def training(self, wildcards: Wildcards) -> str:
+        """Return all that a trainer is told: the study's options, the model's prompt, the method's own, and n."""
+        return as_json(self._training(wildcards))
+
+    def _training(self, wildcards: Wildcards) -> dict:
+        method = self.plan.method(wildcards.sampler)
+        own = method.options("trainer") | {"trainer": method.trainer, "n": int(wildcards.n)}
+        return self.study.training.model_dump() | self.prompt(self.study.models[wildcards.model]) | own
+
+    def second_training(self, wildcards: Wildcards) -> str:
+        """Return all that the plain trainer is told of a second task."""
+        prompt = self.prompt(self.study.models[wildcards.model])
+        return as_json(self.study.training.model_dump() | prompt | {"trainer": PLAIN_TRAINER})
+
+    def filter(self, wildcards: Wildcards) -> str:
+        return as_json(self._training(wildcards) | self.plan.method(wildcards.sampler).options("filter"))
+
+    def transform(self, wildcards: Wildcards) -> str:
+        return as_json(self.plan.method(wildcards.sampler).options("transform"))
+
+    def pretrained(self, wildcards: Wildcards) -> str:
+        model = self.inputs.pretrained(wildcards)
+        return as_arguments({"pretrained": model and self.inputs.model_folder(model)})
+
+    def part(self, kind: str, wildcards: Wildcards) -> str:
+        """Return the name of the run's `trainer`, `filter` or `transform`."""
+        return getattr(self.plan.method(wildcards.sampler), kind)
+
+    # Generation and comparison.
+
+    def generation(self, wildcards: Wildcards) -> str:
+        return as_json(self.study.generation.model_dump() | self.prompt(self.inputs.run_model(wildcards)))
+
+    def generating_model(self, wildcards: Wildcards) -> str:
+        return self.inputs.model_folder(self.inputs.run_model(wildcards))
+
+    def adapter(self, wildcards: Wildcards) -> str:
+        folder = f"{self.plan.results}/runs/{wildcards.run}"
+        return as_arguments({"adapter": self.inputs.adapter(wildcards) and folder})
+
+    def run_benchmarks(self, wildcards: Wildcards) -> str:
+        return as_pairs(self.inputs.run_benchmarks(wildcards))
+
+    def pairwise(self, name: str) -> str:
+        pairwise = self.study.pairwise[name]
+        if pairwise.by == "scores":
+            return as_json({"by": "scores", "direction": pairwise.direction})
+        own = {"by": "llm", "template": pairwise_template(pairwise), "max_unparsable": pairwise.max_unparsable}
+        return as_json(self._language_model(pairwise.model) | own)
+
+    def pairwise_code(self, name: str) -> list[str]:
+        """Return the plug-ins that compare two responses."""
+        model = self.study.pairwise[name].model
+        return [f"backends/{model.backend}"] if model else []
+
+    # This machine.
+
+    def doctor(self) -> str:
+        study = self.study
+        return as_json(
+            {
+                "sources": {name: study.sources[name].model_dump() for name in sources.used(study)},
+                "allow_unpinned": study.allow_unpinned,
+                "backends": sorted(self.plan.backends),
+                "load_in_8bit": study.training.load_in_8bit,
+                "keys": study.keys,
+                "results": self.plan.results,
+                "runs": len(self.plan.measured),
+            }
+        )

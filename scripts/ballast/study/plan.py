@@ -1,0 +1,180 @@
+"""Plan a study: its runs, methods, subsets and datasets, and where each lies below results/.
+
+A `Plan` holds the checked config. It knows nothing of Snakemake, and reads no file of the study.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import cached_property
+from typing import Protocol
+
+from ballast.study.config import Study
+from ballast.study.methods import Method, plugin_constant
+from ballast.study.runs import Run, measured, runs, subset, trained
+from ballast.study.sections import Data, LanguageModel, Model
+
+
+class Wildcards(Protocol):
+    """The names in a job's output paths, as Snakemake gives them: each value is text."""
+
+    def __getattr__(self, name: str) -> str: ...
+
+    def get(self, name: str, default: str | None = None) -> str | None: ...
+
+
+class Plan:
+    """All that a checked study makes, by name."""
+
+    def __init__(self, study: Study):
+        self.study = study
+        self.results = f"results/{study.study}"
+        self.world = f"results/worlds/{study.world.name}"
+        self.runs = runs(study)
+        self.trained = trained(study)
+        self.measured = measured(study)  # run path -> metrics
+        self.metrics = {
+            name: metric.model_dump(include={"benchmark", "judge"}) for name, metric in study.every_metric.items()
+        }
+        self._methods: dict[str, Method] = {}
+
+    def method(self, name: str) -> Method:
+        """Return the method that a run's `sampler` names."""
+        if name not in self._methods:
+            self._methods[name] = self.study.method(name)
+        return self._methods[name]
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Names of all methods, sorted."""
+        return sorted({run.sampler for run in {*self.runs, *self.trained}})
+
+    @cached_property
+    def filtering(self) -> list[str]:
+        """Methods that filter the base data."""
+        return [name for name in self.names if self.method(name).filter]
+
+    @cached_property
+    def selecting(self) -> list[str]:
+        """Methods whose trainer writes what it selected."""
+        return [name for name in self.names if plugin_constant("trainer", self.method(name).trainer, "SELECTS", False)]
+
+    @cached_property
+    def transformed(self) -> list[str]:
+        """Methods that transform the adapter of another method."""
+        return [name for name in self.names if self.method(name).transform]
+
+    @cached_property
+    def trained_on(self) -> list[str]:
+        """Methods that train the adapter of another method on a second task."""
+        return [name for name in self.names if self.method(name).then]
+
+    @cached_property
+    def _pickers(self) -> dict[str, Method]:
+        return {self.method(name).picker: self.method(name) for name in self.names}
+
+    def picker(self, name: str) -> Method:
+        """Return the method whose sampler makes the subsets of this name; a sampler that no run names is one too."""
+        return self._pickers.get(name) or self.method(name)
+
+    def run(self, wildcards: Wildcards) -> Run:
+        """Return the run of a job."""
+        return Run(wildcards.model, wildcards.pool, wildcards.sampler, int(wildcards.n), int(wildcards.trial))
+
+    def folder(self, run: Run) -> str:
+        """Return the folder of a run."""
+        return f"{self.results}/runs/{run.path}"
+
+    def subset(self, run: Run) -> str | None:
+        """Return the file of a run's subset; None where its trainer picks from the whole pool."""
+        stem = subset(self.study, run)
+        return f"{self.results}/subsets/{stem}.csv" if stem else None
+
+    @cached_property
+    def subsets(self) -> list[str]:
+        """The file of every subset, sorted."""
+        return sorted({file for run in self.trained if (file := self.subset(run))})
+
+    def kept(self, run: Run) -> str | None:
+        """Return the file that says which base data a run's filter keeps; None without a filter.
+
+        Runs share it across each n and trial that the filter does not depend on.
+        """
+        part = self.method(run.sampler)
+        if not part.filter:
+            return None
+        reads_subset = plugin_constant("filter", part.filter, "SAFETY", False)
+        seeded = reads_subset and part.seeded or plugin_constant("filter", part.filter, "SEEDED", False)
+        n, trial = (run.n if reads_subset else 0), (run.trial if seeded else 0)
+        return f"{self.results}/kept/{run.model}/{run.pool}/{run.sampler}/n{n}/t{trial}.csv"
+
+    def source_run(self, run: Run) -> Run:
+        """Return the run whose adapter a run transforms or trains on."""
+        return replace(run, sampler=self.method(run.sampler).of)
+
+    @cached_property
+    def datasets(self) -> dict[str, tuple[str, Data]]:
+        """Each dataset's kind and section, by its path below data/; a rewritten pool is read as its unsafe pairs."""
+        study = self.study
+        return {
+            **{f"{'unsafe' if pool.rewrite else 'pools'}/{name}": ("pool", pool) for name, pool in study.pools.items()},
+            **{f"benchmarks/{name}": ("benchmark", data) for name, data in study.benchmarks.items()},
+            "base": ("base", study.base),
+            **{f"tasks/{name}": ("base", data) for name, data in study.tasks.items()},
+            **({"references": ("references", study.references)} if study.references else {}),
+        }
+
+    @property
+    def inspected(self) -> dict[str, Data]:
+        """The datasets that an inspection reads: base data, and pools as they came."""
+        return {name: data for name, (_, data) in self.datasets.items() if name == "base" or name.startswith("pools/")}
+
+    @property
+    def rewritten(self) -> list[str]:
+        """Pools whose responses are rewritten."""
+        return [name for name, pool in self.study.pools.items() if pool.rewrite]
+
+    @property
+    def pool(self) -> str:
+        """The pool that Table 3 and Figure 5 describe: the one that the samplers of Table 1 draw from."""
+        sampling = self.study.experiments.sampling
+        return (sampling.pools if sampling else list(self.study.pools))[0]
+
+    def needing(self, feature: str) -> set[str]:
+        """Return the pools of which a sampler, trainer or filter reads this feature."""
+        return {run.pool for run in self.trained if feature in self.method(run.sampler).reads}
+
+    def labeller(self, pool: str) -> str:
+        """Return the judge that labels a pool's behaviour."""
+        return self.study.pools[pool].behaviour or self.study.labels.behaviour
+
+    def judgements(self, run: str) -> list[tuple[str, str]]:
+        """Return the (benchmark, judge) pairs of a run's metrics, sorted; `run` is its path."""
+        return sorted({(self.metrics[name]["benchmark"], self.metrics[name]["judge"]) for name in self.measured[run]})
+
+    @property
+    def models_used(self) -> list[Model]:
+        """The models that runs fine-tune, that are measured without fine-tuning, or that a transform compares with."""
+        names = {*self.study.as_is, *(run.model for run in self.runs)}
+        of = {self.study.models[run.model].pretrained for run in self.runs if self.method(run.sampler).needs_pretrained}
+        return [self.study.models[name] for name in sorted({*names, *of})]
+
+    @property
+    def comparing(self) -> list[LanguageModel]:
+        """The language models that compare two responses."""
+        return [pairwise.model for pairwise in self.study.pairwise.values() if pairwise.model]
+
+    @property
+    def backends(self) -> set[str]:
+        """The backends that generate, judge and compare."""
+        asked: Iterable = (*self.study.judges.values(), *self.comparing)
+        return {self.study.generation.backend, *(each.backend for each in asked)}
+
+    @property
+    def other_metrics(self) -> dict[str, dict]:
+        """Sections of the metrics beyond the four that a run is measured by."""
+        named = {name for names in self.measured.values() for name in names}
+        return {name: metric.model_dump() for name, metric in self.study.other_metrics.items() if name in named}
+
+    def log(self, stage: str, place: str) -> str:
+        """Return the path of a job's log."""
+        return f"{self.results}/logs/{stage}/{place}.log"

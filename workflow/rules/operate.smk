@@ -1,0 +1,64 @@
+"""Answer what people ask of a study: can this machine run it, what does it cost, is each file still whole?
+
+Inputs: the config; for `verify` the manifest's rows and all that they name.
+Outputs: none, so each looks anew when it is asked.
+Costs: CPU seconds; `verify` reads every byte once.
+"""
+
+
+rule doctor:
+    log:
+        f"{RESULTS}/logs/doctor.log",
+    localrule: True
+    conda:
+        "../../envs/ballast.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        options=options.doctor(),
+        code=code_identity("doctor"),
+    message:
+        "See whether this machine can run the study"
+    shell:
+        "stage doctor --options {params.options:q} 2> >(tee {log:q} >&2)"
+
+
+rule bill:
+    log:
+        f"{RESULTS}/logs/bill.log",
+    localrule: True
+    conda:
+        "../../envs/ballast.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=5,
+    params:
+        options=lambda wildcards: as_json(bill.bill()),
+        code=code_identity("bill"),
+    message:
+        "Count what the study costs"
+    shell:
+        "stage bill --options {params.options:q} 2> >(tee {log:q} >&2)"
+
+
+rule verify:
+    log:
+        f"{RESULTS}/logs/verify.log",
+    localrule: True
+    conda:
+        "../../envs/ballast.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=60,
+    params:
+        folders=[RESULTS, *([WORLD] if sources.in_world(study) else [])],
+        command=inside.command(),
+        # Stages are included in the order of the data flow.
+        rules=[rule.name for rule in workflow.rules],
+        code=code_identity("verify"),
+    message:
+        "Hash every artefact again"
+    shell:
+        "stage verify --folders {params.folders:q} --command {params.command:q} --rules {params.rules}"
+        " 2> >(tee {log:q} >&2)"
