@@ -5,9 +5,6 @@ Data flows from sources to tables. Each stage is a file in workflow/rules/, incl
 
 import sys
 
-from snakemake.utils import min_version
-
-min_version("9.27")
 sys.path.insert(0, f"{workflow.basedir}/scripts")
 
 if not workflow.overwrite_configfiles:

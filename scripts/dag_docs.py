@@ -16,10 +16,10 @@ PICTURE = ROOT / "docs/dag.svg"
 # Rule files by what they do, in the order of the data flow, and their colours (Okabe and Ito's, lighter).
 PARTS = {
     "data": ("#cfe8f7", ("world", "sources", "data", "rewrite")),
-    "selection": ("#cdeee2", ("label", "sample", "settle", "filter")),
-    "training": ("#fbe3b5", ("train", "transform")),
+    "selection": ("#cdeee2", ("label", "gradients", "sample", "settle")),
+    "training": ("#fbe3b5", ("train", "adapters")),
     "measurement": ("#f6d3c1", ("generate", "judge")),
-    "results": ("#ecd7e4", ("results", "claims", "advice", "trouble", "explore", "report")),
+    "results": ("#ecd7e4", ("results", "claims", "advice", "checks", "report")),
 }
 EDGE = re.compile(r"^\s*(\d+) -> (\d+)$", re.MULTILINE)
 NODE = re.compile(r'^\s*(\d+)\[label = "(\w+)"', re.MULTILINE)

@@ -62,7 +62,7 @@ class Bill:
 
 
 def bill(options: dict) -> Bill:
-    """The bill of a study; `options`: as of workflow/rules/bill_options.smk. Of jobs alone, without hours, where they
+    """The bill of a study; `options`: of running/bill_options.py. Of jobs alone, without hours, where they
     say that no GPU is needed.
 
     Raises BallastError where nobody says how many rows a dataset that a GPU reads has.

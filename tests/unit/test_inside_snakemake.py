@@ -1,0 +1,84 @@
+"""The parts of Snakemake that Ballast uses and that Snakemake does not promise to keep."""
+
+import inspect
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import snakemake
+from snakemake.api import Workflow
+from snakemake.scheduling.job_scheduler import JobScheduler
+
+from ballast.files import BallastError
+from ballast.running.inside_snakemake import FITS, IMAGE, InsideSnakemake
+
+ROOT = Path(__file__).parents[2]
+
+
+def workflow(main=True, deployment=(), **more):
+    settings = SimpleNamespace(deployment_method=set(deployment))
+    return SimpleNamespace(deployment_settings=settings, is_main_process=main, basedir="/checkout", **more)
+
+
+def test_another_version_of_snakemake_is_refused_in_one_line(monkeypatch):
+    monkeypatch.setattr(snakemake, "__version__", "9.28.0")
+    with pytest.raises(
+        BallastError, match=rf"^Snakemake 9\.28\.0: Ballast fits {FITS}; pip install 'snakemake=={FITS}\.\*'$"
+    ):
+        InsideSnakemake(workflow())
+
+
+def test_this_version_is_the_one_that_fits_and_every_place_that_names_a_version_names_it():
+    why = f"running/inside_snakemake.py fits Snakemake {FITS}: read its methods again, then change FITS and the pins"
+    assert snakemake.__version__.startswith(f"{FITS}."), why
+    pinned = re.search(r"^snakemake==(\S+)$", (ROOT / "envs/requirements.lock").read_text(), re.MULTILINE)[1]
+    assert pinned == snakemake.__version__
+    major, minor = FITS.split(".")
+    assert f'"snakemake>={FITS},<{major}.{int(minor) + 1}"' in (ROOT / "pyproject.toml").read_text()
+
+
+def test_snakemake_has_what_ballast_reaches_for():
+    assert list(inspect.signature(JobScheduler.schedule).parameters) == ["self"]
+    assert list(inspect.signature(JobScheduler.exit_gracefully).parameters) == ["self", "args"]
+    for name in (
+        "is_main_process",
+        "local_exec",
+        "dryrun",
+        "group_settings",
+        "main_snakefile",
+        "overwrite_configfiles",
+    ):
+        assert hasattr(Workflow, name) or name in inspect.getsource(Workflow), name
+    for name in ("job_rate_limiter", "failed"):
+        assert name in inspect.getsource(JobScheduler), name
+
+
+def test_apptainer_without_an_image_is_said_in_one_line(monkeypatch, tmp_path):
+    from snakemake.settings.types import DeploymentMethod
+
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BallastError, match=f"^{IMAGE}: no image here; docs/containers.md"):
+        InsideSnakemake(workflow(deployment=[DeploymentMethod.APPTAINER]))
+
+
+@pytest.mark.parametrize(("there", "main", "dryrun", "asked"), [(1, 1, 0, 1), (0, 1, 0, 0), (1, 0, 0, 0), (1, 1, 1, 0)])
+def test_a_job_waits_for_the_barrier_only_where_it_can(monkeypatch, tmp_path, there, main, dryrun, asked):
+    monkeypatch.setattr(InsideSnakemake, "_hook", lambda self: None)
+    barrier = tmp_path / "settled.txt"
+    if there:
+        barrier.touch()
+    calls = []
+    checkpoints = SimpleNamespace(settle=SimpleNamespace(get=lambda: calls.append(1)))
+    settled = InsideSnakemake(workflow(bool(main), dryrun=bool(dryrun))).settled(checkpoints, str(barrier))
+    assert settled(None) == [] and len(calls) == asked
+
+
+def test_a_process_that_runs_one_job_tells_its_stages_and_the_main_one_does_not(monkeypatch):
+    before = JobScheduler.exit_gracefully, JobScheduler.schedule
+    monkeypatch.setattr(JobScheduler, "exit_gracefully", before[0])
+    monkeypatch.setattr(JobScheduler, "schedule", before[1])
+    InsideSnakemake(workflow())
+    assert (JobScheduler.exit_gracefully, JobScheduler.schedule) == before
+    InsideSnakemake(workflow(main=False))
+    assert JobScheduler.exit_gracefully is not before[0] and JobScheduler.schedule is not before[1]

@@ -1,0 +1,148 @@
+"""What the jobs of a study read and are told, without Snakemake."""
+
+import json
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from ballast.files import BallastError
+from ballast.plugins import HOME
+from ballast.running.bill_options import BillOptions
+from ballast.study import config
+from ballast.study.arguments import as_arguments, as_json, as_pairs
+from ballast.study.document_options import DocumentOptions
+from ballast.study.job_inputs import JobInputs
+from ballast.study.job_options import JobOptions
+from ballast.study.methods import plugin_constant
+from ballast.study.plan import Plan
+from ballast.study.runs import Run
+
+ROOT = HOME.parents[1]
+
+
+def jobs(name="config/mini.yaml", **changes):
+    """The plan, inputs, options and documents of a config with some of its keys changed."""
+    study = config.load(config.read(ROOT / name) | changes)
+    inputs = JobInputs(Plan(study))
+    options = JobOptions(inputs)
+    return SimpleNamespace(plan=inputs.plan, inputs=inputs, options=options, documents=DocumentOptions(options))
+
+
+@pytest.fixture(scope="module")
+def mini():
+    return jobs()
+
+
+@pytest.fixture(scope="module")
+def methods():
+    return jobs("tests/workflow/methods.yaml")
+
+
+class Wildcards(SimpleNamespace):
+    def get(self, name, default=None):
+        return getattr(self, name, default)
+
+
+def wildcards(run: Run) -> Wildcards:
+    parts = {"model": run.model, "pool": run.pool, "sampler": run.sampler}
+    return Wildcards(**parts, n=str(run.n), trial=str(run.trial), run=run.path)
+
+
+def test_planning_imports_no_snakemake_and_no_torch():
+    code = (
+        f"import sys; sys.path.insert(0, {str(HOME.parent)!r});"
+        "import ballast.running.bill_options, ballast.running.inside_snakemake;"
+        "print([name for name in ('snakemake', 'torch', 'transformers') if name in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
+
+
+def test_options_are_one_text_whatever_the_order_of_keys():
+    assert as_json({"b": 1, "a": 2}) == as_json({"a": 2, "b": 1}) == '{"a": 2, "b": 1}'
+
+
+def test_arguments_are_quoted_and_absent_ones_are_left_out():
+    assert as_arguments({"rows": 3, "path": "a b", "none": None, "seed": "0"}) == "--rows 3 --path 'a b' --seed 0"
+    assert as_pairs({"a": "x y"}) == "'a=x y'"
+
+
+def test_each_run_reads_its_subset_and_a_run_without_safety_examples_an_empty_one(mini):
+    for run in mini.plan.runs:
+        file = mini.inputs.subset(wildcards(run))
+        assert file in mini.plan.subsets and f"/n{run.n}/t{run.trial}.csv" in file
+    assert len(mini.plan.subsets) == len(set(mini.plan.subsets))
+
+
+def test_equal_runs_add_up_to_all_runs(mini):
+    bill = BillOptions(mini.documents, {}, "snakemake")
+    assert sum(run["jobs"] for run in bill.equal_runs()) == len(mini.plan.measured)
+    assert bill.cost()["datasets"]["base"]["command"] == "snakemake"
+
+
+def test_what_is_made_before_training_holds_all_that_a_run_reads(methods):
+    settled = set(methods.inputs.before_training())
+    for run in methods.plan.trained:
+        asked = wildcards(run)
+        files = [methods.inputs.subset(asked), methods.inputs.kept(asked), methods.inputs.rows(f"pools/{run.pool}")]
+        files += methods.inputs.plugin_features("trainer", asked).values()
+        assert set(filter(None, files)) <= settled, run
+
+
+def test_a_transformed_run_reads_the_adapter_of_its_source(methods):
+    [name, *_] = methods.plan.transformed
+    run = next(run for run in methods.plan.runs if run.sampler == name)
+    source = methods.plan.source_run(run)
+    assert source.sampler == methods.plan.method(name).of
+    assert methods.inputs.source_adapter(wildcards(run)) == methods.plan.folder(source)
+    assert source in methods.plan.trained
+
+
+def test_runs_share_a_filter_across_each_n_that_it_does_not_depend_on(methods):
+    found = {}
+    for run in methods.plan.trained:
+        if run.sampler in methods.plan.filtering:
+            reads = plugin_constant("filter", methods.plan.method(run.sampler).filter, "SAFETY", False)
+            n = methods.plan.kept(run).split("/")[-2]
+            assert n == (f"n{run.n}" if reads else "n0"), run
+            found[reads] = methods.plan.kept(run)
+    assert set(found) == {True, False} and set(found.values()) <= set(methods.inputs.every_kept)
+
+
+def test_a_table_of_an_experiment_that_the_config_leaves_out_is_not_there():
+    experiments = config.read(ROOT / "config/mini.yaml")["experiments"]
+    del experiments["transfer"]
+    documents = jobs(experiments=experiments).documents
+    assert "tables/table4" not in documents.artefacts("tables")
+    assert not [file for file in documents.comparisons if "table4" in file]
+    with pytest.raises(BallastError, match="tables/table4 shows experiments.transfer, which the config leaves out"):
+        documents.artefact("tables/table4")
+
+
+def test_a_table_is_told_of_no_key_that_it_does_not_show(mini):
+    told = json.loads(mini.documents.artefact("tables/table1"))
+    assert set(told["judges"]) == {"harm"} and "published" not in told
+    other = jobs(redact=True).documents
+    assert other.artefact("tables/table1") == mini.documents.artefact("tables/table1")
+    assert other.artefact("tables/table3") != mini.documents.artefact("tables/table3")
+
+
+def test_a_study_without_targets_has_no_advice(mini):
+    assert mini.documents.advises
+    none = dict.fromkeys(config.Targets.model_fields)
+    assert not jobs(targets=none).documents.advises
+
+
+def test_the_gradient_report_needs_one_of_its_experiments():
+    experiments = {"beyond": config.read(ROOT / "config/beyond.yaml")["experiments"]["beyond"]}
+    documents = jobs("config/beyond.yaml", experiments=experiments).documents
+    with pytest.raises(BallastError, match="give one of them"):
+        documents.gradient_experiment()
+
+
+def test_a_card_names_every_metric_with_its_file(mini):
+    run = next(run for run in mini.plan.runs if run.n)
+    said = json.loads(mini.documents.card(wildcards(run)))
+    assert {name for name, *_ in said["metrics"]} == set(mini.plan.measured[run.path])
+    assert all(file.startswith(mini.plan.folder(run)) for *_, file in said["metrics"])
