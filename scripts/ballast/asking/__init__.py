@@ -1,1 +1,1 @@
-"""Asking models: prompts, decoding, endpoints, what is kept of answers."""
+"""Ask models: prompts, decoding, endpoints, and a store of answers."""

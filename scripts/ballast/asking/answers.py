@@ -1,4 +1,4 @@
-"""Answers of a language model, and what they took."""
+"""Answers of a language model, with token and retry counts."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Answer:
-    """One text's answer. `text` is None where there is none, and `missing` then says why."""
+    """One text's answer. If there is none, `text` is None and `missing` gives the reason."""
 
     text: str | None
     missing: str | None = None
@@ -18,11 +18,11 @@ class Answer:
 
 @dataclass(frozen=True)
 class Answers:
-    """Answers in the order of the texts, None where a text got none, and what they took.
+    """Answers in the order of the texts (None for a text without one), with counts.
 
-    Counts are over distinct texts, each asked once. Tokens are None where an answer came without its count; `missing`
-    counts the texts without an answer by reason, `cut` the answers that ran into max_new_tokens; `kept` texts had
-    been answered by an earlier job, and their tokens are counted too.
+    Counts are over distinct texts, each asked once. Token counts are None if an answer came without them. `missing`
+    counts the texts without an answer by reason. `cut` counts the answers that reached max_new_tokens. `kept` counts
+    the texts that an earlier job answered; their tokens are included.
     """
 
     answers: list[str | None]
@@ -36,7 +36,7 @@ class Answers:
 
     @classmethod
     def of(cls, texts: list[str], found: dict[str, Answer], kept: int) -> "Answers":
-        """The answers to `texts` from those of its distinct texts."""
+        """Return the answers to `texts`, given those of its distinct texts."""
         distinct = [found[text] for text in dict.fromkeys(texts)]
         return cls(
             answers=[found[text].text for text in texts],

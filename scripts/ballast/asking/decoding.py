@@ -1,4 +1,4 @@
-"""What every backend does alike, so that only the engine differs: limits on prompts, texts to ids, ids to responses."""
+"""Do what all backends share, so that only the engine differs: cut prompts, turn texts to ids and ids to responses."""
 
 import hashlib
 from collections.abc import Callable
@@ -11,15 +11,15 @@ from ballast.asking.store import Store
 from ballast.asking.weights import ADAPTER, adapter_folder
 from ballast.files import BallastError, digest
 
-# Rows of a batch whose rows must not depend on each other: kernels treat a matrix's last rows apart where their number
-# is no multiple of four, and a row then has other bits there than elsewhere.
+# Batch sizes at which a row's bits do not depend on the other rows: kernels treat a matrix's last rows differently
+# if their number is no multiple of four.
 ROWS = (16, 8, 4, 1)
 BEAMS = {"greedy": 1, "beam4": 4}
 COLUMNS = ("response", "finish_reason", "prompt_tokens", "response_tokens", "prompt_cut")
 
 
 def within_limit(prompts: list[list[int]], options: dict) -> list[list[int]]:
-    """Prompts of at most `max_prompt_tokens`: a longer one is cut in its middle, or fails where the config says so."""
+    """Return prompts of at most `max_prompt_tokens`. Cut a longer one in its middle, or raise if the config says so."""
     limit = options["max_prompt_tokens"]
     long = [number for number, ids in enumerate(prompts) if len(ids) > limit]
     if long and options["long_prompts"] == "fail":
@@ -31,10 +31,10 @@ def within_limit(prompts: list[list[int]], options: dict) -> list[list[int]]:
 
 
 def responses(tokenizer, prompts: list[list[int]], asked: list[list[int]], tokens: list[list[int]]) -> pd.DataFrame:
-    """The table that `generate` returns, a row a prompt.
+    """Return the table that `generate` returns, one row per prompt.
 
-    `asked` are the prompts after `within_limit`, `tokens` the new ids, with or without EOS at their end.
-    response; finish_reason ("stop" at EOS, "length" where cut); prompt_tokens and response_tokens (EOS excluded);
+    `asked` are the prompts after `within_limit`, `tokens` the new ids, with or without EOS at their end. Columns:
+    response; finish_reason ("stop" at EOS, "length" if cut); prompt_tokens and response_tokens (EOS excluded);
     prompt_cut (the prompt was over the limit and lost tokens from its middle).
     """
     rows = []
@@ -47,27 +47,27 @@ def responses(tokenizer, prompts: list[list[int]], asked: list[list[int]], token
 
 
 def askable(tokenizer, texts: list[str], options: dict) -> dict[int, list[int]]:
-    """Token ids of the texts that fit `max_length`, by their index; `chat` wraps each in the model's chat template."""
+    """Return token ids by index for texts that fit `max_length`; `chat` wraps each in the model's chat template."""
     wrapped = [chat_text(tokenizer, text) for text in texts] if options.get("chat") else texts
     prompts = [prompt_ids(tokenizer, text) for text in wrapped]
     return {index: ids for index, ids in enumerate(prompts) if len(ids) <= options["max_length"]}
 
 
 def rows_at_once(options: dict) -> int:
-    """Rows of every batch of a judge, at most `batch_size`."""
+    """Return the number of rows of a judge's batches, at most `batch_size`."""
     return next(rows for rows in ROWS if rows <= options["batch_size"])
 
 
 def no_keeping(indices: list[int], values: list) -> None:
-    """What a backend's caller does with each batch's answers where it keeps none."""
+    """Do nothing with a batch's answers: the callback of a caller that keeps none."""
 
 
 def continued(
     prompts: list[list[int]], batches: list[list[int]], adapter: str | None, store: Store | None, say: Callable
 ) -> list[list[int]]:
-    """New token ids of each prompt, by `say(prompts of a batch)`; `batches` are indices.
+    """Return new token ids of each prompt, by `say(prompts of a batch)`; `batches` are indices.
 
-    A batch is kept in `store`, and asked again, as a whole: what it says may depend on what stands in it.
+    `store` keeps whole batches, since an answer may depend on the other rows of its batch.
     """
     store, name = store or Store(None), adapter and adapter_name(adapter)
     tokens: list[list[int]] = [[] for _ in prompts]
@@ -83,11 +83,11 @@ def continued(
 
 
 def adapter_name(adapter: str) -> str:
-    """A digest of an adapter's weights and config; BallastError where there is none."""
+    """Return a digest of an adapter's weights and config; raise BallastError if there is no adapter."""
     weights, config = (Path(adapter_folder(adapter)) / name for name in ADAPTER)
     return hashlib.sha256((digest(weights) + digest(config)).encode()).hexdigest()
 
 
 def _cut(ids: list[int], limit: int) -> list[int]:
-    """Drop tokens from the middle: the template's opening and its answer mark both stay."""
+    """Drop tokens from the middle, so that the template's opening and its answer mark both stay."""
     return ids if len(ids) <= limit else ids[: limit - limit // 2] + ids[len(ids) - limit // 2 :]

@@ -1,6 +1,6 @@
-"""Asking an OpenAI-compatible chat endpoint, each distinct text once.
+"""Ask an OpenAI-compatible chat endpoint, each distinct text once.
 
-Waits, retries and time limits are the client's own. No message or log holds a key, a text, or what a server said.
+The client does the waits, retries and time limits. No message or log holds a key, a text or a server's words.
 """
 
 import json
@@ -35,12 +35,12 @@ def answer(
     schema: dict | None = None,
     store: str | Path | None = None,
 ) -> Answers:
-    """Answers at temperature 0; `options` is the config's Endpoint section.
+    """Return answers at temperature 0; `options` is the config's Endpoint section.
 
-    An empty answer, a refusal by the server's filter and a text that is too long are answers that are missing; so is
-    a text whose retries all failed, which alone is asked again by a later job. Raises BallastError where the server
-    refuses the request itself, and where it fails so many texts in a row that it must be down. `store` is a folder:
-    what is answered stays there, and a job that was killed goes on where it was.
+    An answer is missing if it is empty, if the server's filter refused it, if the text is too long, or if all retries
+    failed; a later job asks again only in the last case. Raises BallastError if the server refuses the request itself,
+    or fails so many texts in a row that it must be down. The folder `store` keeps answers, so that a killed job
+    resumes where it stopped.
     """
     request = _request(options["model"], max_new_tokens, schema)
     known = Store(store, "endpoint", options["url"], request)
@@ -80,11 +80,11 @@ def _client(options: dict) -> OpenAI:
 
 
 def _request(model: str, max_new_tokens: int, schema: dict | None) -> dict:
-    """What is sent with every text."""
+    """Return the request fields that are the same for every text."""
     request = {
         "model": model,
         "temperature": 0,
-        # Its successor max_completion_tokens is unknown to many local servers.
+        # Many local servers do not know its successor, max_completion_tokens.
         "max_tokens": max_new_tokens,
     }
     if schema is not None:
@@ -94,7 +94,7 @@ def _request(model: str, max_new_tokens: int, schema: dict | None) -> dict:
 
 
 class _Asker:
-    """Asks one text at a time, from several threads, and stops them all where the server is down."""
+    """Asks one text at a time, from several threads, and stops them all if the server is down."""
 
     def __init__(self, client: OpenAI, options: dict, request: dict, known: Store):
         self._client, self._options, self._request, self._known = client, options, request, known
@@ -102,7 +102,7 @@ class _Asker:
         self._limit = max(options["concurrency"], 3)
 
     def ask(self, text: str) -> Answer:
-        # A thread takes its next text before the main thread has seen what stopped this one.
+        # A thread may take its next text before the main thread cancels the rest.
         if self._stopped.is_set():
             return Answer(None, "not asked")
         try:
@@ -122,7 +122,7 @@ class _Asker:
             answer = Answer(None, "no connection", retries=_retries(error))
         except APIStatusError as error:
             answer = self._status(error)
-        # Answered, or never to be: in both cases there is no more to ask. A failure is asked again by the next job.
+        # Final answers are kept; the next job asks again after any other failure.
         final = answer.missing in (None, EMPTY, FILTERED, TOO_LONG)
         if final:
             self._known.add([(text, vars(answer))])
@@ -137,11 +137,11 @@ class _Asker:
         return answer
 
     def _status(self, error: APIStatusError) -> Answer:
-        """What a 4xx or 5xx means for one text; BallastError where it means the same for all."""
+        """Return the answer that a 4xx or 5xx means for one text; raise BallastError if it means the same for all."""
         status = error.status_code
         if status in (408, 409, 429) or status >= 500:
             return Answer(None, f"HTTP {status}", retries=_retries(error))
-        # OpenAI names the error in `code`; vLLM and llama.cpp say it in words only.
+        # OpenAI names the error in `code`; vLLM and llama.cpp only in the message.
         if error.code == "context_length_exceeded" or (status == 400 and _TOO_LONG.search(error.message)):
             return Answer(None, TOO_LONG, retries=_retries(error))
         if error.code == "content_filter":
@@ -152,7 +152,7 @@ class _Asker:
 
 
 def _read(body: bytes, retries: int) -> Answer:
-    """The answer in a server's reply; a reply of another shape is no answer."""
+    """Return the answer in a server's reply; a reply of another shape is a missing answer."""
     try:
         reply = json.loads(body)
         choice, usage = reply["choices"][0], reply.get("usage") or {}
@@ -164,7 +164,7 @@ def _read(body: bytes, retries: int) -> Answer:
     except (ValueError, TypeError, KeyError, IndexError, AttributeError):
         return Answer(None, UNREADABLE, retries=retries)
     tokens = [count if isinstance(count, int) else None for count in tokens]
-    # Half a surrogate pair can be sent in JSON and written to no file.
+    # JSON may hold half a surrogate pair, which cannot be written to a file.
     text = (text or "").encode("utf-8", "replace").decode()
     if refused or not text.strip():
         return Answer(None, FILTERED if refused else EMPTY, *tokens, retries)
@@ -172,5 +172,5 @@ def _read(body: bytes, retries: int) -> Answer:
 
 
 def _retries(error: APIStatusError | APIConnectionError) -> int:
-    """How often the failed request had been sent before, by the client's own count."""
+    """Return how often the client had retried the failed request, by its own count."""
     return int(error.request.headers.get("x-stainless-retry-count", 0))

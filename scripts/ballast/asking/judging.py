@@ -1,4 +1,4 @@
-"""One judge over many pairs, with canaries: pairs of a known verdict that go through the judge beside the real ones."""
+"""Run one judge over many pairs, together with canaries: pairs whose verdict is known."""
 
 import pandas as pd
 
@@ -10,11 +10,11 @@ PARSED, UNPARSABLE, TOO_LONG = "parsed", "unparsable", "too long"
 
 
 def judge_pairs(name: str, pairs: pd.DataFrame, options: dict, canaries: str | None) -> pd.DataFrame:
-    """Scores of `pairs` by the judge `name`, with `answer_status`; BallastError where it fails its canaries, or where
-    more than `max_unparsable` of what it answered cannot be read.
+    """Return the scores of `pairs` by the judge `name`, with `answer_status`.
 
     `canaries` is a JSON list of kind (empty, refusal, gibberish, harmful), prompt, response; a judge without a model
-    may go without. Real pairs and canaries are asked in one pass, so what is checked is what judged.
+    may go without. One pass asks pairs and canaries, so the canaries check the very model that judges. Raises
+    BallastError if a canary fails, or if more than `max_unparsable` of the answers cannot be read.
     """
     judge = plugins.load("judges", name)
     known = read_canaries(canaries) if canaries else pd.DataFrame(columns=["kind", "prompt", "response"])
@@ -37,7 +37,7 @@ def read_canaries(path: str) -> pd.DataFrame:
 
 
 def check_canaries(name: str, bounds: dict, kinds: list[str], scores: list[float]) -> None:
-    """Raise where a canary's score leaves the judge's bounds for its kind; None as bounds allows all, missing too."""
+    """Raise if a canary's score leaves the judge's bounds for its kind; bounds of None allow all, even missing."""
     for kind, score in zip(kinds, scores, strict=True):
         if bounds[kind] is None:
             continue
@@ -50,7 +50,7 @@ def check_canaries(name: str, bounds: dict, kinds: list[str], scores: list[float
 
 
 def check_readable(name: str, status: pd.Series, limit: float) -> None:
-    """Raise where too many answers are unreadable; a pair too long to be asked is counted elsewhere."""
+    """Raise if too many answers are unreadable; pairs too long to be asked are counted elsewhere."""
     asked = status[status != TOO_LONG]
     unread = int((asked == UNPARSABLE).sum())
     if unread > limit * len(asked):

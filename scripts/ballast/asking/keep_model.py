@@ -1,8 +1,8 @@
-"""A loaded model, kept for the next job of the same judge.
+"""Keep a loaded model for the next job of the same judge.
 
-Loading a model takes longer than many judgements. A process that gets one job after the other (`preload_server.py`)
-says so with `begin`, and then the model that it used last stays loaded; in any other process a model goes when its work
-is done. One is kept at most: the memory of the last is free before another is loaded.
+Loading a model takes longer than many judgements. A process that runs one job after the other (`preload_server.py`)
+calls `begin`, and then keeps the model that it used last. Any other process frees a model after its work. At most one
+model is kept: its memory is freed before another loads.
 """
 
 import gc
@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 class Kept:
-    """The model of a process that keeps one, and what it is known by."""
+    """The model of a process that keeps one, with its key."""
 
     def __init__(self):
         self._key, self._model, self._loaded = None, None, ExitStack()
@@ -38,16 +38,16 @@ _kept: Kept | None = None
 
 
 def begin() -> None:
-    """From now on this process keeps the model that it used last."""
+    """Make this process keep the model that it used last."""
     global _kept
     _kept = _kept or Kept()
 
 
 @contextmanager
 def model(folder: str, shape: object, load: Callable[[], AbstractContextManager]) -> Iterator:
-    """The model of a folder for the block: a kept one, or what `load` gives, which also frees its memory.
+    """Yield the model of a folder: a kept one, or one from `load`, whose exit frees its memory.
 
-    `shape` is all that it depends on beside its files. After an error in the block nothing is kept.
+    `shape` is all that the model depends on apart from its files. After an error in the block nothing is kept.
     """
     if _kept is None:
         with load() as loaded:
@@ -61,6 +61,6 @@ def model(folder: str, shape: object, load: Callable[[], AbstractContextManager]
 
 
 def _files(folder: str) -> list[tuple]:
-    """A folder's files: another size, time stamp or place makes it another model."""
+    """Return a folder's files with inode, size and time stamp; if any differs, it is another model."""
     found = [(path.name, path.stat()) for path in sorted(Path(folder).iterdir())]
     return [(name, state.st_ino, state.st_size, state.st_mtime_ns) for name, state in found]

@@ -1,8 +1,8 @@
-"""Keys and values of a batch in room that is taken once.
+"""Cache a batch's keys and values in memory that is allocated once.
 
-transformers copies its whole cache for each new token, and with beams a second time, to follow them; in a large batch
-that takes longer than the model. Here a token is written in its place, and beams move only what they have written
-themselves, since those of a prompt share all before it, which is read once for them. Answers are the same.
+transformers copies its whole cache for each new token, and with beams a second time to reorder them; in a large batch
+that takes longer than the model. Here each token is written in its place. Beams of a prompt share the prompt's part,
+which is computed once, so only the new tokens' part is reordered. Answers are the same.
 """
 
 import torch
@@ -11,9 +11,9 @@ from transformers.cache_utils import DynamicLayer
 
 
 def key_cache(network, inputs: dict[str, torch.Tensor], max_new_tokens: int, beams: int) -> dict:
-    """`generate`'s argument for a cache of one batch; none for a model whose cache is of another kind.
+    """Return `generate`'s argument for the cache of one batch; empty for a model with another kind of cache.
 
-    `inputs`: input_ids and attention_mask. With beams, a prompt but its last token is read here, once for them.
+    `inputs`: input_ids and attention_mask. With beams, all of a prompt but its last token is computed here, once.
     """
     if not network._supports_default_dynamic_cache():
         return {}
@@ -30,18 +30,18 @@ def key_cache(network, inputs: dict[str, torch.Tensor], max_new_tokens: int, bea
 
 
 class RoomyLayer(DynamicLayer):
-    """A layer's keys and values, [rows, heads, tokens, size] each, with room for `room` tokens behind the prompt."""
+    """A layer's keys and values, [rows, heads, tokens, size] each, with room for `room` tokens after the prompt."""
 
     def __init__(self, room: int, **kwargs):
         super().__init__(**kwargs)
         self.room = room
 
     def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *args, **kwargs) -> tuple:
-        """Keep new tokens' keys and values; those of all tokens so far, as views."""
+        """Keep new tokens' keys and values; return those of all tokens so far, as views."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
             self.prompt = key_states.shape[-2]
-            # One more, for a prompt whose last token is read apart.
+            # One more, for a prompt's last token, which is computed apart.
             self.all_keys, self.all_values = (with_room(states, self.room + 1) for states in (key_states, value_states))
         start = self.get_seq_length()
         end = start + key_states.shape[-2]
@@ -51,13 +51,13 @@ class RoomyLayer(DynamicLayer):
         return self.keys, self.values
 
     def reorder_cache(self, beam_idx: torch.LongTensor) -> None:
-        """Each row goes on from another beam of its own prompt, whose part of the cache is the same."""
+        """Let each row continue another beam of its own prompt; the prompt's part of the cache is the same."""
         for states in (self.keys, self.values):
             written = states[:, :, self.prompt :]
             written.copy_(written.index_select(0, beam_idx.to(states.device)))
 
     def batch_repeat_interleave(self, repeats: int) -> None:
-        """A row for each beam of a prompt, behind one another."""
+        """Repeat each prompt's row once per beam, one after the other."""
         tokens = self.get_seq_length()
         self.all_keys, self.all_values = (
             states.repeat_interleave(repeats, dim=0) for states in (self.all_keys, self.all_values)
@@ -66,6 +66,6 @@ class RoomyLayer(DynamicLayer):
 
 
 def with_room(states: torch.Tensor, room: int) -> torch.Tensor:
-    """Uninitialised, of the same shape with `room` tokens more."""
+    """Return an uninitialised tensor of the same shape with `room` tokens more."""
     rows, heads, tokens, size = states.shape
     return states.new_empty(rows, heads, tokens + room, size)

@@ -1,9 +1,9 @@
-"""Asking a model, in one place: each distinct text once, and never again where `options["store"]` keeps the answer.
+"""Ask a model, in one place: each distinct text once, and never again if `options["store"]` keeps the answer.
 
 `options` is a judge's or a LanguageModel's section of the config: backend, model (folder), batch_size, max_length,
-dtype, chat, or `endpoint`; and `store`, a folder (`asking.store`) or None. What is kept belongs to the text and to
-all that shapes its answer: model files, backend, versions, settings. So a template's edit asks anew, a parser's does
-not, and a job that was killed goes on where it was.
+dtype, chat, or `endpoint`; and `store`, a folder (`asking.store`) or None. An answer's key is the text and all that
+shapes the answer: model files, backend, versions, settings. So an edited template asks anew, an edited parser does
+not, and a killed job resumes where it stopped.
 """
 
 import sys
@@ -19,7 +19,7 @@ TOO_LONG = "too long"
 
 
 def ask(texts: list[str], options: dict, max_new_tokens: int, schema: dict | None = None) -> Answers:
-    """Greedy answers to texts, and what they took. `schema` is a JSON schema for the answer."""
+    """Return greedy answers to texts, with counts. `schema` is a JSON schema for the answer."""
     if options.get("endpoint"):
         from ballast.asking import endpoint
 
@@ -37,7 +37,7 @@ def ask(texts: list[str], options: dict, max_new_tokens: int, schema: dict | Non
 
 
 def first_token(texts: list[str], options: dict, ids: list[int]) -> list[tuple[list[float], int] | None]:
-    """At the first position of the answer to each text: log-probabilities of `ids`, and the likeliest id of them all.
+    """Return, at the first position of each text's answer, log-probabilities of `ids` and the likeliest id of all.
 
     None for a text that is too long.
     """
@@ -51,8 +51,8 @@ def first_token(texts: list[str], options: dict, ids: list[int]) -> list[tuple[l
 
 
 def score(texts: list[str] | list[tuple[str, str]], options: dict) -> list[float]:
-    """Raw logits of a one-output sequence classifier for texts or text pairs, cut at `max_length` tokens."""
-    from ballast.backends import transformers as backend  # the one that runs classifiers
+    """Return raw logits of a one-output sequence classifier for texts or text pairs, cut at `max_length` tokens."""
+    from ballast.backends import transformers as backend  # only this backend runs classifiers
 
     found, _ = _once(
         texts,
@@ -63,9 +63,9 @@ def score(texts: list[str] | list[tuple[str, str]], options: dict) -> list[float
 
 
 def _once(texts: list, store: Store, ask: Callable) -> tuple[dict, int]:
-    """The answer to each distinct text, and how many were kept; `ask(texts, done)` asks for the others.
+    """Return the answer to each distinct text, and how many the store had; `ask(texts, done)` asks for the others.
 
-    A text without an answer is too long to be asked: finding that out costs nothing, so it is not kept.
+    A text without an answer is too long to be asked. Finding that out costs nothing, so it is not kept.
     """
     distinct = list(dict.fromkeys(texts))
     found = {text: value for text in distinct if (value := store.get(text)) is not None}

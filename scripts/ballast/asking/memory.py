@@ -1,4 +1,4 @@
-"""The GPU's memory: where it is full, one line says which key of the config to lower."""
+"""Name the config key to lower, in one line, if the GPU's memory is full."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from ballast.files import BallastError
 
 @contextmanager
 def enough(advice: str) -> Iterator[None]:
-    """Make of the GPU's out-of-memory error in this block a BallastError that ends in `advice`."""
+    """Turn the GPU's out-of-memory error in this block into a BallastError that ends in `advice`."""
     try:
         yield
     except torch.OutOfMemoryError as error:
@@ -19,7 +19,7 @@ def enough(advice: str) -> Iterator[None]:
 
 
 def lower(key: str, value: int, remark: str = "") -> str:
-    """Advice to lower `key`, which is `value`."""
+    """Return advice to lower `key`, whose value is `value`."""
     if value == 1:
         return f"{key} is 1 already: take a GPU with more memory"
     return f"set {key} below {value}{remark}, or take a GPU with more memory"

@@ -1,9 +1,9 @@
-"""Win rates: which of two responses to a prompt is better, by a language model or by the scores of a judge.
+"""Compute win rates: which of two responses to a prompt is better, by a language model or by a judge's scores.
 
-A win counts 1, a tie 1/2, a loss 0, as in AlpacaEval's win rate, by which SEAL (Shen et al., 2025, arXiv 2410.07471)
-and DualSelect (arXiv 2606.09866) compare with standard fine-tuning. Language models favour a place (Zheng et al., 2023,
-arXiv 2306.05685), so each pair is asked in both orders and the score is their mean: a model that always says "first"
-gives every pair 1/2, and responses compared with themselves give exactly 1/2 whatever is said of them.
+A win counts 1, a tie 1/2, a loss 0, as in AlpacaEval's win rate; SEAL (Shen et al., 2025, arXiv 2410.07471) and
+DualSelect (arXiv 2606.09866) compare with standard fine-tuning in this way. Language models favour one position (Zheng
+et al., 2023, arXiv 2306.05685), so each pair is asked in both orders and the score is the mean. A model that always
+says "first" thus gives every pair 1/2, and a response compared with itself gets exactly 1/2 whatever the model says.
 """
 
 import re
@@ -18,7 +18,7 @@ from ballast.files import BallastError, read_json
 
 FIELDS = ("prompt", "first", "second")
 MAX_NEW_TOKENS = 16
-# What a word says of the first reply.
+# The first reply's score by the model's word.
 VERDICTS = {"first": 1.0, "tie": 0.5, "second": 0.0}
 
 _VERDICT = re.compile(rf"\W*({'|'.join(VERDICTS)})\W*", re.IGNORECASE)
@@ -48,7 +48,7 @@ class Template:
 
 
 def parse(answer: str | None) -> float | None:
-    """What an answer says of the first reply: 1 better, 0.5 a tie, 0 worse; None where it is not one of the words."""
+    """Return the first reply's score: 1 better, 0.5 tie, 0 worse; None if the answer is not one of the words."""
     said = _VERDICT.fullmatch(answer or "")
     return VERDICTS[said[1].lower()] if said else None
 
@@ -56,9 +56,9 @@ def parse(answer: str | None) -> float | None:
 def compare(name: str, pairs: pd.DataFrame, options: dict) -> pd.DataFrame:
     """Compare `response` with `other` of each row's `prompt` by a language model, in both orders.
 
-    `options`: what `language_model.ask` takes, template (file) and max_unparsable. Gives the columns of `scored`; a
-    comparison with an answer that cannot be read is missing in whole, since one order alone says where a model looks
-    first. Raises BallastError where more than max_unparsable of them are.
+    `options`: those of `language_model.ask`, template (file) and max_unparsable. Returns the columns of `scored`. A
+    comparison with one unreadable answer is missing as a whole, since one order alone may only show the model's
+    favourite position. Raises BallastError if more than max_unparsable of them are missing.
     """
     template = Template.load(options["template"])
     ours_first = map(template.render, pairs["prompt"], pairs["response"], pairs["other"])
@@ -80,7 +80,7 @@ def compare(name: str, pairs: pd.DataFrame, options: dict) -> pd.DataFrame:
 def compare_scores(ours: pd.DataFrame, theirs: pd.DataFrame, direction: str) -> pd.DataFrame:
     """Compare two judged responses to each prompt (rows in the same order) by their scores; equal ones tie.
 
-    There are no orders, so both say the same. Missing where a score is, for the reason that it is.
+    There are no orders, so `first` equals `second`. A comparison is missing if a score is, for the same reason.
     """
     lead = ours["score"] - theirs["score"] if direction == "higher" else theirs["score"] - ours["score"]
     result = (lead > 0).where(lead != 0, 0.5).astype(float).where(lead.notna())
@@ -89,7 +89,7 @@ def compare_scores(ours: pd.DataFrame, theirs: pd.DataFrame, direction: str) -> 
 
 
 def scored(first, second, answer, status, index: pd.Index) -> pd.DataFrame:
-    """The comparisons as scores: the mean of what was said with our response `first` and with it `second`."""
+    """Return the comparisons as scores: the mean of our response's results as `first` and as `second` reply."""
     table = pd.DataFrame({"first": first, "second": second}, index=index).astype("float64")
     table = table.where(pd.Series(status, index=index) == PARSED)
     return table.assign(score=(table["first"] + table["second"]) / 2, answer=answer, answer_status=status)

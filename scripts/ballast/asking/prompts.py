@@ -1,4 +1,4 @@
-"""Prompt templates and the one place where text becomes token ids.
+"""Render prompt templates and turn text into token ids, in one place.
 
 A model's prompt template is a JSON file shaped like Alpaca's: `prompt_no_input` with `{instruction}`, `prompt_input`
 with `{instruction}` and `{input}`. A judge's is a JSON file with `template`, which holds `{prompt}` and `{response}`.
@@ -15,14 +15,14 @@ from ballast.files import BallastError, read_json
 
 @dataclass(frozen=True)
 class PromptTemplate:
-    """The two variants of an Alpaca-shaped template."""
+    """An Alpaca-shaped template with its two variants."""
 
     prompt_no_input: str
     prompt_input: str
 
     @classmethod
     def load(cls, path: str | Path) -> "PromptTemplate":
-        """Read the template at `path`; a missing variant is an error that names it."""
+        """Read the template at `path`; raise BallastError that names a missing variant."""
         raw = read_json(path)
         for key in ("prompt_no_input", "prompt_input"):
             if not isinstance(raw, dict) or "{instruction}" not in raw.get(key, ""):
@@ -30,8 +30,8 @@ class PromptTemplate:
         return cls(raw["prompt_no_input"], raw["prompt_input"])
 
     def render(self, instruction: str, context: str = "") -> str:
-        """The prompt text for one row; `context` is Alpaca's `input`, empty in most rows."""
-        # Replaced one field at a time: braces in a row are text, never a format field.
+        """Return the prompt text for one row; `context` is Alpaca's `input`, empty in most rows."""
+        # Not str.format: braces in a row are text.
         if not context:
             return self.prompt_no_input.replace("{instruction}", instruction, 1)
         before, after = self.prompt_input.split("{instruction}", 1)
@@ -60,35 +60,35 @@ class PairTemplate:
         return cls(before, *rest.split("{response}"))
 
     def render(self, prompt: str, response: str) -> str:
-        """The judge's input for one pair."""
+        """Return the judge's input for one pair."""
         return self.before + prompt + self.between + response + self.after
 
     def render_all(self, pairs: pd.DataFrame) -> list[str]:
-        """The judge's input for each row's prompt and response."""
+        """Return the judge's input for each row's prompt and response."""
         return [self.render(*pair) for pair in zip(pairs["prompt"], pairs["response"], strict=True)]
 
 
 @dataclass(frozen=True)
 class ChatPrompt:
-    """The model's own chat template in the place of an Alpaca-shaped one."""
+    """The model's own chat template, used in place of an Alpaca-shaped one."""
 
     tokenizer: object
     system: str | None = None
 
     def render(self, instruction: str, context: str = "") -> str:
-        """The prompt text for one row; `context` is Alpaca's `input`, put below the instruction."""
+        """Return the prompt text for one row; `context` is Alpaca's `input`, put below the instruction."""
         return chat_text(self.tokenizer, f"{instruction}\n{context}" if context else instruction, self.system)
 
 
 def prompt_template(tokenizer, options: dict) -> PromptTemplate | ChatPrompt:
-    """What turns a row into a prompt; `options`: prompt ("alpaca" or "chat"), template (file), system."""
+    """Return the template that renders rows; `options`: prompt ("alpaca" or "chat"), template (file), system."""
     if options["prompt"] == "chat":
         return ChatPrompt(tokenizer, options["system"])
     return PromptTemplate.load(options["template"])
 
 
 def chat_text(tokenizer, text: str, system: str | None = None) -> str:
-    """A user's message in the model's own chat template, up to where the answer begins."""
+    """Return a user's message in the model's own chat template, up to where the answer begins."""
     if not getattr(tokenizer, "chat_template", None):
         raise BallastError(f"{tokenizer.name_or_path}: the tokenizer has no chat template; use prompt: alpaca")
     messages = [{"role": "system", "content": system}] if system else []
@@ -97,17 +97,17 @@ def chat_text(tokenizer, text: str, system: str | None = None) -> str:
 
 
 def prompt_ids(tokenizer, text: str) -> list[int]:
-    """Token ids of a prompt with exactly one BOS at its start, where the tokenizer has a BOS at all.
+    """Return token ids of a prompt with exactly one BOS at its start, if the tokenizer has a BOS at all.
 
-    A chat template writes BOS itself, so none is added to a text that begins with it. Raises BallastError where the
-    tokenizer adds none, or a text brings a second one (protocol: the double-BOS trap).
+    A chat template writes BOS itself, so none is added to a text that begins with it. Raises BallastError if the
+    tokenizer adds none, or the text brings a second one (protocol: the double-BOS trap).
     """
     ids = _ids(tokenizer, text)
     if tokenizer.bos_token_id is None or tokenizer.bos_token_id == tokenizer.eos_token_id:
         return ids
     if not getattr(tokenizer, "add_bos_token", True) and ids[:1] != [tokenizer.bos_token_id]:
-        return ids  # Qwen-like tokenizers know a BOS and never use it
-    # Later ones are a user's words: some attacks write special tokens out.
+        return ids  # Qwen-like tokenizers have a BOS and never use it
+    # Later ones are the user's text: some attacks write special tokens out.
     leading = [tokenizer.bos_token_id] * 2
     if ids[:1] != leading[:1] or ids[:2] == leading:
         raise BallastError(
@@ -118,9 +118,9 @@ def prompt_ids(tokenizer, text: str) -> list[int]:
 
 
 def training_ids(tokenizer, prompt: str, response: str, max_length: int) -> tuple[list[int], int]:
-    """Ids of prompt + response + EOS, cut to `max_length`, and how many of them are prompt.
+    """Return ids of prompt + response + EOS, cut to `max_length`, and the number of prompt tokens among them.
 
-    EOS is added only where it still fits, as in the paper's code (alpaca-lora `tokenize`).
+    EOS is added only if it still fits, as in the paper's code (alpaca-lora `tokenize`).
     """
     start = prompt_ids(tokenizer, prompt)
     ids = _ids(tokenizer, prompt + response)

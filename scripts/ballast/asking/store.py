@@ -1,8 +1,8 @@
-"""What a model said, kept as soon as it is there: no text is asked twice, and a killed job goes on where it was.
+"""Keep each answer of a model at once: no text is asked twice, and a killed job resumes where it stopped.
 
-A store is a folder with a folder for each question, that is for all that an answer depends on beside its text. In it,
-every process that writes has a file of its own, to which it only appends: writers need no lock, on NFS neither.
-Deleting a store is always safe.
+A store is a folder with one folder per question; a question is all that an answer depends on apart from its text.
+Each writing process appends to a file of its own, so writers need no lock, not even on NFS. Deleting a store is
+always safe.
 """
 
 import hashlib
@@ -21,9 +21,9 @@ from ballast.files import BallastError, writing
 class Store:
     """JSON values by text, for one question; without a folder, in memory only.
 
-    A text and a question are anything that JSON writes: a string, a pair, a list of token ids. Read once, at the
-    start. A line that is torn or changed is dropped, counted on stderr, and so asked again; of two values for a text
-    the first written wins. Raises BallastError where the folder cannot be read or written.
+    A text and a question are anything that JSON can hold: a string, a pair, a list of token ids. The folder is read
+    once, at the start. A torn or changed line is dropped, counted on stderr, and asked again. If a text has two values,
+    the first written wins. Raises BallastError if the folder cannot be read or written.
     """
 
     def __init__(self, folder: str | Path | None, *question: object):
@@ -34,11 +34,11 @@ class Store:
             self._read()
 
     def get(self, text: object) -> object | None:
-        """The value of a text; None where there is none."""
+        """Return the value of a text; None if there is none."""
         return self._values.get(self._key(text))
 
     def add(self, values: Iterable[tuple[object, object]]) -> None:
-        """Keep the values of some texts; they are on disk when this returns. Threads may call it."""
+        """Keep the values of some texts; they are on disk when this returns. Thread-safe."""
         new = {self._key(text): value for text, value in values}
         lines = [{"check": _check(key, value), "key": key, "value": value} for key, value in new.items()]
         with self._lock:
@@ -52,14 +52,14 @@ class Store:
 
     def _append(self, lines: bytes) -> None:
         if self._file is None:
-            # By the time of its start, so that the first written is the first read.
+            # The name begins with the time, so that the first written is the first read.
             name = f"{time.time_ns():020d}-{os.uname().nodename}-{os.getpid()}-{secrets.token_hex(4)}.jsonl"
             self._file = self._folder / name
-        # Where this fails the file may end in half a line, which would swallow the next one: that goes elsewhere.
+        # After a failure the file may end in half a line, which would swallow the next one: start another file.
         path, self._file = self._file, None
         with writing(path):
             self._folder.mkdir(parents=True, exist_ok=True)
-            # Opened anew each time: NFS shows other machines a file's content once it is closed.
+            # Opened anew each time: NFS shows a file's content to other machines once it is closed.
             with open(path, "ab") as file:
                 file.write(lines)
                 file.flush()
@@ -79,7 +79,7 @@ class Store:
             print(f"{self._folder}: {dropped} torn or changed lines dropped; what they held is new", file=sys.stderr)
 
     def _take(self, line: bytes) -> bool:
-        """Whether a line is as it was written; its value is then known."""
+        """Take over the value of a line; return False if the line is torn or changed."""
         try:
             row = json.loads(line)
             key, value = row["key"], row["value"]

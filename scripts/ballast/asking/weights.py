@@ -1,4 +1,4 @@
-"""Models and adapters on disk: a torn one is a line that names the file, before any library tries to load it."""
+"""Check models and adapters on disk, so that a torn file is named in one line before any library loads it."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ ADAPTER = ("adapter_model.safetensors", "adapter_config.json")
 
 
 def model_folder(path: str | Path) -> str:
-    """`path` as the folder of a model whose files are whole; BallastError where there is none."""
+    """Return `path` as the folder of a model whose files are whole; else raise BallastError."""
     if not (Path(path) / "config.json").is_file():
         raise BallastError(f"{path}: no model here (no config.json); give the folder of a model on this machine")
     weights = sorted(Path(path).glob("*.safetensors"))
@@ -23,7 +23,7 @@ def model_folder(path: str | Path) -> str:
 
 
 def adapter_folder(path: str | Path) -> str:
-    """`path` as the folder of a LoRA adapter whose files are whole; BallastError where there is none."""
+    """Return `path` as the folder of a LoRA adapter whose files are whole; else raise BallastError."""
     weights, config = (Path(path) / name for name in ADAPTER)
     if not weights.is_file():
         raise BallastError(f"{path}: no adapter here (no {weights.name})")
@@ -33,7 +33,7 @@ def adapter_folder(path: str | Path) -> str:
 
 
 def check(path: str | Path) -> None:
-    """Raise BallastError where a safetensors file is not whole; its header says how long it is, so little is read."""
+    """Raise BallastError if a safetensors file is not whole. Reads only the header, which gives the file's length."""
     try:
         with safe_open(path, framework="np"):
             pass
