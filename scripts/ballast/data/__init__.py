@@ -1,1 +1,1 @@
-"""Datasets: files as people have them, rows, templates, what comes from outside and what goes out."""
+"""Read, fetch, check and export datasets and prompt templates."""

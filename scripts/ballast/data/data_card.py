@@ -1,4 +1,4 @@
-"""The card of a subset: what it holds, where from, by which rule, what it lacks, and how it is loaded."""
+"""Write a subset's card: contents, origin, rule, shortfalls, and how to load it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ WORDS = {
 
 @dataclass(frozen=True)
 class Card:
-    """What is said beside the counts. `about`: (what, said) lines; `notes`: sentences, such as of stand-ins."""
+    """The card's text apart from counts. `about`: rows of (name, text); `notes`: sentences, such as on stand-ins."""
 
     name: str
     pool: str
@@ -35,7 +35,7 @@ class Card:
 
 
 def text(card: Card, rows: pd.DataFrame, pool: pd.DataFrame) -> str:
-    """The Markdown page. `rows` (the subset) and `pool` have behaviour and category, missing where not labelled."""
+    """Return the Markdown page. `rows` (the subset) and `pool` have behaviour and category, missing if unlabelled."""
     parts = [
         _header(card.licence),
         f"# {len(rows)} examples of the pool {card.pool}, by {card.name}\n",
@@ -53,7 +53,7 @@ def text(card: Card, rows: pd.DataFrame, pool: pd.DataFrame) -> str:
 
 
 def _header(licence: str) -> str:
-    """What the hub's dataset viewer and load_dataset read: the data file, so that no other is taken for it."""
+    """Return the header that names the data file to the hub's dataset viewer and load_dataset."""
     lines = ["---", "license: other", f"license_name: {licence!r}", "configs:", "- config_name: default"]
     return "\n".join([*lines, "  data_files: subset.jsonl", "---", ""])
 
@@ -79,7 +79,7 @@ def _categories(rows: pd.DataFrame, pool: pd.DataFrame) -> str:
 
 
 def _shortfall(rows: pd.DataFrame) -> str:
-    """What a sampler that gives each category the same number lacks; nothing for one that has no quota."""
+    """Return how far a sampler with equal numbers per category fell short; empty for one without a quota."""
     if rows["quota"].isna().any():
         return ""
     share = len(rows) // len(CATEGORIES)

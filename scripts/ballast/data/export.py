@@ -1,4 +1,4 @@
-"""A subset as people use it: its rows as they stand in the pool's own file, and what loads them elsewhere."""
+"""Export a subset for use elsewhere: its rows as in the pool's own file, and code that loads them."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -12,17 +12,17 @@ from ballast.data.rows import PAIR, content_id
 from ballast.files import BallastError
 
 ALPACA = forms.Form(forms.ALPACA, {part: part for part in PAIR})
-# LLaMA-Factory's names of the parts of a pair.
+# LLaMA-Factory's names for the parts of a pair.
 FACTORY = {"instruction": "prompt", "input": "query", "output": "response"}
 
 
 def own_rows(
     pool: pd.DataFrame, ids: list[str], path: str | None, format: str | None, columns: Mapping[str, str]
 ) -> tuple[forms.Form, dict[str, tuple[int, dict]]]:
-    """The form of the pool's file, and of each id its record there and the record's number.
+    """Return the form of the pool's file, and for each id the number and content of its record there.
 
-    A pool whose reader knows one schema alone, or that was made by a model, has Alpaca's form and the numbers of `pool`
-    (id, instruction, input, output). BallastError where the file no longer has a row.
+    If the pool's reader knows only one schema, or a model made the pool, the form is Alpaca's and the numbers are those
+    of `pool` (id, instruction, input, output). Raises BallastError if the file no longer has a row.
     """
     reader = plugins.load("readers", format) if format else None
     if path is None or not hasattr(reader, "FORM"):
@@ -52,12 +52,12 @@ def _records(path: str, name: str, columns: Mapping[str, str]) -> tuple[forms.Fo
 
 
 def json_lines(rows: list[dict]) -> str:
-    """A record a line, with its own columns in their own order."""
+    """Return one record per line, with its own columns in their own order."""
     return "".join(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rows)
 
 
 def dataset_info(name: str, form: forms.Form, record: dict) -> dict:
-    """LLaMA-Factory's dataset_info.json: how it reads subset.jsonl, whose rows are like `record`."""
+    """Return LLaMA-Factory's dataset_info.json, which tells it how to read subset.jsonl; its rows are like `record`."""
     if form.name != forms.MESSAGES:
         columns = {FACTORY[part]: column for part, column in form.columns.items()}
         return {name: {"file_name": "subset.jsonl", "columns": columns}}
@@ -68,7 +68,7 @@ def dataset_info(name: str, form: forms.Form, record: dict) -> dict:
 
 
 def _spoken(form: forms.Form, record: dict) -> tuple[str, str, dict[str, str]]:
-    """The keys of a chat's role and content, and what user, assistant and system are called there."""
+    """Return a chat's keys for role and content, and its names for user, assistant and system."""
     chat = record[form.columns["messages"]]
     chat = chat if isinstance(chat, list) else []
     keys = {key for message in chat for key in message}
@@ -78,7 +78,7 @@ def _spoken(form: forms.Form, record: dict) -> tuple[str, str, dict[str, str]]:
 
 
 def for_trl(form: forms.Form, record: dict) -> str:
-    """What makes of the loaded rows, which are like `record`, a shape that TRL trains on; empty where they have one."""
+    """Return code that turns loaded rows (like `record`) into a shape that TRL trains on; empty if they have one."""
     columns = dict(form.columns)
     if form.name == forms.MESSAGES:
         return _chats_for_trl(columns["messages"], *_spoken(form, record))
@@ -96,7 +96,7 @@ def _chats_for_trl(column: str, role: str, content: str, names: dict[str, str]) 
         return "" if column == "messages" else f'.rename_column("{column}", "messages")'
     spoken = f'message["{role}"]'
     if others:
-        # TRL renames keys of such chats by itself, but not who speaks, and chat templates know no `human`.
+        # TRL renames the keys of such chats itself, but not the roles, and chat templates know no `human`.
         spoken = f"{json.dumps(others)}.get({spoken}, {spoken})"
     message = f'{{"role": {spoken}, "content": message["{content}"]}}'
     return (

@@ -1,8 +1,8 @@
-"""Sources: fetched at a pinned revision, checked, and put where the study reads them; a manifest says what came.
+"""Fetch sources at a pinned revision, check them, and put them where the study reads them, with a manifest.
 
-`<folder>/source.json` holds every file's SHA-256 and stands for the files in the workflow: equal content, equal
-manifest, whether it came from the hub, from GitHub or from a copy on this machine. Refused are unknown revisions,
-pickled weights, dataset scripts and models that bring code of their own.
+The manifest `<folder>/source.json` holds every file's SHA-256 and stands for the files in the workflow. Equal content
+gives an equal manifest, whether it came from the hub, from GitHub or from a local copy. Unknown revisions, pickled
+weights, dataset scripts and models with code of their own are refused.
 """
 
 import fnmatch
@@ -22,7 +22,7 @@ MANIFEST = "source.json"
 
 
 def fetch(name: str, source: dict, folder: str | Path, allow_unpinned: bool = False) -> dict:
-    """Put the files of a source into `folder` and return the manifest written there; on an error nothing is left.
+    """Put a source's files into `folder` and return the manifest written there; after an error nothing remains.
 
     `source` is the config's entry. Datasets and templates are copied, models linked: their weights stay in the hub's
     cache or where `local` says. Raises BallastError naming the source, what is wrong and what to do.
@@ -53,7 +53,7 @@ def fetch(name: str, source: dict, folder: str | Path, allow_unpinned: bool = Fa
 
 
 def _find(name: str, source: dict, allow_unpinned: bool) -> tuple[dict[str, Path], str]:
-    """Where each file lies on this machine now, by its path in the source, and the revision that it is of."""
+    """Return each file's place on this machine, by its path in the source, and the files' revision."""
     if source["local"]:
         return _local(name, source), "local"
     if source["revision"] == UNKNOWN and not allow_unpinned:
@@ -165,7 +165,7 @@ def _place(file: Path, target: Path, link: bool) -> None:
 
 
 def _convert(name: str, folder: Path, found: dict[str, Path]) -> None:
-    """Tensors of pickled weights as safetensors, through torch's reader that builds nothing but tensors."""
+    """Write pickled weights as safetensors, read with torch's loader that builds only tensors."""
     import pickle
 
     import torch
@@ -185,7 +185,7 @@ def _convert(name: str, folder: Path, found: dict[str, Path]) -> None:
 
 
 def _convert_tokenizer(folder: Path) -> None:
-    """tokenizer.json where a Llama or Mistral has tokenizer.model alone: transformers' guess loses leading spaces."""
+    """Write tokenizer.json for a Llama or Mistral that has only tokenizer.model: transformers' guess drops spaces."""
     family = read_json(folder / "config.json").get("model_type")
     if family not in ("llama", "mistral") or (folder / "tokenizer.json").exists():
         return
@@ -197,7 +197,7 @@ def _convert_tokenizer(folder: Path) -> None:
 
 
 def _write_template(name: str, source: dict, folder: Path, path: str) -> None:
-    """The template in our shape; its own text must be the pinned one, whichever file it was found in."""
+    """Write the template in our shape; its own text must be the pinned one, whichever file holds it."""
     if source["template"] != UNKNOWN:
         text = templates.own_text(folder / path, source["literal"], source["variant"])
         _equal(name, "the template", source["template"], templates.digest(text))
@@ -209,7 +209,7 @@ def _names(folder: Path) -> list[str]:
 
 
 def _check(name: str, source: dict, folder: Path, files: dict[str, str]) -> None:
-    """Digests that the config knows; a copy on this machine may be another file, and its own are recorded."""
+    """Check files against the config's digests; a local copy may be another file, and its own digests are recorded."""
     if source["local"]:
         return
     for path, wanted in source["files"].items():
@@ -228,6 +228,6 @@ def _equal(name: str, what: str, wanted: str, found: str) -> None:
 
 
 def git_blob(path: Path) -> str:
-    """The id that git gives to a file's content."""
+    """Return git's id of a file's content."""
     content = path.read_bytes()
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()

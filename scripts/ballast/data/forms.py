@@ -1,4 +1,4 @@
-"""The forms in which people keep fine-tuning rows, told apart by their columns and turned into Ballast's pairs.
+"""Recognise the forms of fine-tuning files by their columns, and turn their rows into Ballast's pairs.
 
 alpaca: instruction, input (may be absent), output. prompt-response: two columns of text, under their usual names.
 messages: one column with a chat, as role and content (OpenAI, TRL) or from and value (ShareGPT).
@@ -21,7 +21,7 @@ from ballast.files import BallastError
 from ballast.plugins import nearest
 
 ALPACA, PROMPT_RESPONSE, MESSAGES, AUTO = "alpaca", "prompt-response", "messages", "auto"
-# The usual names of each part, the first that a file has counts; upper and lower case are one.
+# The usual names of each part. The first that a file has counts; case does not matter.
 NAMES = {
     MESSAGES: {"messages": ("messages", "conversations", "conversation", "chat", "dialogue")},
     ALPACA: {"instruction": ("instruction",), "input": ("input",), "output": ("output",)},
@@ -37,12 +37,12 @@ ROLES = {
     **dict.fromkeys(("assistant", "gpt", "bot", "model"), "assistant"),
     **dict.fromkeys(("system", "developer"), "system"),
 }
-SAMPLE = 100  # records that tell a file's form
-PART = 16_384  # rows that are Python's at a time
+SAMPLE = 100  # records read to detect a file's form
+PART = 16_384  # rows held as Python objects at a time
 
 
 class Unreadable(Exception):
-    """Why one row is not a pair."""
+    """The reason why a row is not a pair."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Form:
 
 @dataclass(frozen=True)
 class Pair:
-    """One row: its three texts, and what of its chat they leave out or join."""
+    """One row's three texts; `system`: its chat had a system message; `turns`: requests in its chat."""
 
     instruction: str
     input: str
@@ -66,7 +66,7 @@ class Pair:
 
 @dataclass
 class Understood:
-    """A file as pairs. `numbers`: which record each pair is, from 0; `unreadable`: (record, why) of the others."""
+    """A file as pairs. `numbers`: each pair's record, from 0; `unreadable`: (record, reason) of the others."""
 
     form: Form
     records: int
@@ -78,7 +78,7 @@ class Understood:
 
 
 def understand(path: str | Path, name: str = AUTO, columns: Mapping[str, str] | None = None) -> Understood:
-    """Read a whole file; a row that is no pair is counted, not raised. BallastError where no form is known."""
+    """Read a whole file and count rows that are no pair. Raises BallastError if the file has no known form."""
     waiting = records(path)
     sample = list(islice(waiting, SAMPLE))
     form = detect(path, sample, name, columns or {})
@@ -99,7 +99,7 @@ def understand(path: str | Path, name: str = AUTO, columns: Mapping[str, str] | 
 
 
 def read(path: str | Path, name: str, columns: Mapping[str, str] | None = None, unreadable: float = 0) -> pd.DataFrame:
-    """instruction, input, output in file order; BallastError where more than a share `unreadable` has no pair."""
+    """Return instruction, input, output in file order. Raises BallastError if over a share `unreadable` has no pair."""
     found = understand(path, name, columns)
     if found.unreadable and len(found.unreadable) > unreadable * found.records:
         number, why = found.unreadable[0]
@@ -110,9 +110,9 @@ def read(path: str | Path, name: str, columns: Mapping[str, str] | None = None, 
 
 
 def detect(path: str | Path, sample: list[dict], name: str = AUTO, columns: Mapping[str, str] | None = None) -> Form:
-    """The form of the first records: the one that is named or, for `auto`, the first whose columns most of them have.
+    """Return the form of the first records: the one named `name` or, for `auto`, the first whose columns most have.
 
-    `columns` says which column holds a part, and wins over the usual names. BallastError where a part has no column.
+    `columns` maps a part to its column, before the usual names. Raises BallastError if a part has no column.
     """
     if not sample:
         raise BallastError(f"{path}: no rows")
@@ -147,7 +147,7 @@ def _column(usual: Iterable[str], there: Iterable[str], taken: Iterable[str]) ->
 
 
 def pairs(rows: Iterable[dict], form: Form) -> Iterator[Pair | str]:
-    """The pair of each record, or why it has none."""
+    """Yield each record's pair, or the reason why it has none."""
     for record in rows:
         try:
             yield pair(record, form)
@@ -156,10 +156,10 @@ def pairs(rows: Iterable[dict], form: Form) -> Iterator[Pair | str]:
 
 
 def pair(record: dict, form: Form) -> Pair:
-    """A record's pair; Unreadable where a part is missing, or is no text or chat.
+    """Return a record's pair; raise Unreadable if a part is missing, or is neither text nor chat.
 
-    Of a chat the last answer is the output; what was said before it is the instruction, as a transcript where that is
-    more than one request. A system message belongs to the model's prompt (`models.<name>.system`) and is left out.
+    The last answer of a chat is the output. The text before it is the instruction, as a transcript if it has more than
+    one request. A system message belongs to the model's prompt (`models.<name>.system`) and is left out.
     """
     if form.name == MESSAGES:
         return _chat(_part(record, form, "messages"))

@@ -1,6 +1,6 @@
-"""What a study's base data and pools are, as they are understood, and what in them would ruin a result.
+"""Report how Ballast reads a study's base data and pools, and what in them would ruin a result.
 
-No text of a row is ever part of what is said: rows are named by their number in the file, from 0.
+A report never holds the text of a row. It names rows by their number in the file, from 0.
 """
 
 from collections import Counter
@@ -18,16 +18,16 @@ from ballast.files import BallastError
 from ballast.judges.refusal_string import is_refusal
 from ballast.markup import pipe_table
 
-LOOKED_AT = 5000  # rows whose language is told, evenly over the file
+LOOKED_AT = 5000  # rows whose language is detected, evenly over the file
 QUANTILES = {"least": 0, "5 %": 0.05, "median": 0.5, "95 %": 0.95, "most": 1}
-FOREIGN = 0.05  # share of rows in another language than English that is remarked on
-TOLD = 3  # rows that a finding names
+FOREIGN = 0.05  # a larger share of rows in other languages than English is reported
+TOLD = 3  # rows that a finding names, at most
 EXACT, NEAR = "exact", "near"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One sentence about the data; `stops`: it would ruin a result."""
+    """One sentence about the data; `stops`: the study must not run with it."""
 
     stops: bool
     said: str
@@ -35,7 +35,7 @@ class Finding:
 
 @dataclass
 class Dataset:
-    """Base data or a pool as it was read: requests and responses of its rows, and what was counted meanwhile."""
+    """Base data or a pool after reading: its requests and responses, with counts of what was left out or joined."""
 
     name: str
     path: str
@@ -52,13 +52,13 @@ class Dataset:
         return self.name != "base"
 
     def told(self, mask: np.ndarray) -> str:
-        """The numbers of some rows, the first few."""
+        """Return the numbers of the first few rows in `mask`, as text."""
         return _told(self.rows["number"].to_numpy()[np.asarray(mask)].tolist())
 
 
 @dataclass
 class Inspection:
-    """All that was found. `leaks`: rows whose request another set has too, exactly or nearly."""
+    """The result of an inspection. `leaks`: rows whose request a benchmark has too, exactly or nearly."""
 
     datasets: list[Dataset]
     benchmarks: dict[str, int]
@@ -70,7 +70,7 @@ class Inspection:
 
 
 def read(name: str, path: str, format: str, columns: dict[str, str]) -> Dataset:
-    """A dataset with rows number, request, response and repeat; a row that cannot be read is counted."""
+    """Return a dataset with rows number, request, response and repeat; unreadable rows are counted."""
     reader = plugins.load("readers", format)
     if hasattr(reader, "FORM"):
         found = forms.understand(path, reader.FORM, columns)
@@ -86,10 +86,10 @@ def read(name: str, path: str, format: str, columns: dict[str, str]) -> Dataset:
 
 
 def inspect(datasets: Sequence[Dataset], benchmarks: dict[str, pd.DataFrame], options: dict) -> Inspection:
-    """Look at all datasets and at what they share. `benchmarks`: name to table with prompt and id.
+    """Inspect all datasets and what they share. `benchmarks`: name to table with prompt and id.
 
-    `options`: `checks` (the config's section), `asked` (by pool, how many rows are asked of each behaviour, or of
-    `any`) and `labeller` (who labels behaviour).
+    `options`: `checks` (the config's section), `asked` (by pool, the number of rows wanted of each behaviour, or of
+    `any`) and `labeller` (the judge that labels behaviour).
     """
     checks, findings, leaks = options["checks"], [], []
     for data in datasets:
@@ -149,14 +149,14 @@ def _readable(data: Dataset, checks: dict) -> list[Finding]:
 
 
 def languages(data: Dataset) -> dict[str, float]:
-    """Share of the rows in each language, the most frequent first."""
+    """Return the share of rows in each language, the most frequent first."""
     rows = data.rows.iloc[:: -(-len(data.rows) // LOOKED_AT)]
     found = Counter(language(f"{row.request}\n{row.response}") for row in rows.itertuples())
     return {name: count / len(rows) for name, count in sorted(found.items(), key=lambda item: (-item[1], item[0]))}
 
 
 def _leaks(data: Dataset, name: str, table: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the dataset that ask a benchmark's prompt, and of a prompt that none asks the nearest, if it is near."""
+    """Return rows whose request is a benchmark's prompt; for a prompt without one, its nearest row if near enough."""
     requests = data.rows["request"].tolist()
     where = overlap.exact(requests, table["prompt"].tolist())
     rows = np.flatnonzero(where >= 0)
@@ -213,7 +213,7 @@ def _pool(data: Dataset, base: Dataset, asked: dict[str, int], options: dict) ->
 
 
 def _behaviours(data: Dataset, rows: pd.DataFrame, asked: dict[str, int], labeller: str) -> list[Finding]:
-    """What opens as a refusal. The rule refusal-string labels by nothing else, so what it will lack is known now."""
+    """Count responses that open as a refusal. The judge refusal-string uses only this, so shortfalls show early."""
     refusals = int(rows["response"].map(is_refusal).sum())
     found = [Finding(False, f"{data.path}: {refusals} of {len(rows)} responses open as a refusal")]
     if labeller != "refusal-string":
@@ -235,7 +235,7 @@ def findings_json(inspection: Inspection) -> dict:
 
 
 def report(inspection: Inspection, study: str) -> str:
-    """The Markdown document."""
+    """Return the Markdown document."""
     stops = inspection.stops()
     parts = [f"# What {study} is made of\n"]
     parts.append("**Stops the study:**\n" if stops else "Nothing here stops the study.\n")
@@ -307,7 +307,7 @@ def _number(value: int) -> str:
 
 
 def refuse(findings: dict) -> None:
-    """BallastError where a finding stops the study."""
+    """Raise BallastError if a finding stops the study."""
     stops = [finding["said"] for finding in findings["findings"] if finding["stops"]]
     if stops:
         more = f" (and {len(stops) - 1} more: see the report)" if len(stops) > 1 else ""

@@ -1,7 +1,7 @@
-"""Which texts stand in two sets at once: equal but for case and punctuation, or nearly so.
+"""Find texts that two sets share: equal apart from case and punctuation, or nearly equal.
 
-Near is the cosine of TF-IDF vectors over words and pairs of words, as in checks for contamination; prompts are too
-short for n-grams of a fixed length.
+Nearness is the cosine of TF-IDF vectors over words and pairs of words, as in checks for contamination. Prompts are
+too short for n-grams of a fixed length.
 """
 
 import re
@@ -11,29 +11,29 @@ from dataclasses import dataclass
 
 import numpy as np
 
-NEAR = 0.7  # least cosine of two texts that are nearly the same
+NEAR = 0.7  # least cosine of two nearly equal texts
 FEATURES = 2**22  # hashed words and pairs of words
-CELLS = 2**23  # cosines that are in memory at a time
-COMMON, MANY = 0.02, 1000  # a word of more than this share of the texts, and of so many, makes no candidate
-CANDIDATE = 0.35  # least cosine, without common words, of a pair that is looked at in full
+CELLS = 2**23  # cosines in memory at a time
+COMMON, MANY = 0.02, 1000  # a word in more than this share and number of texts makes no candidate
+CANDIDATE = 0.35  # least cosine, without common words, of a pair whose full cosine is computed
 WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True)
 class Nearest:
-    """For each text of one set the nearest of another: where it stands there (-1: nowhere near), and their cosine."""
+    """The nearest text of another set for each text: its place there (-1: none is near), and the cosine."""
 
     place: np.ndarray
     cosine: np.ndarray
 
 
 def normalised(text: str) -> str:
-    """The words of a text in Unicode's compatibility form and without case, a space between two."""
+    """Return a text's words in Unicode's compatibility form, case-folded, joined by spaces."""
     return " ".join(WORD.findall(unicodedata.normalize("NFKC", text).casefold()))
 
 
 def exact(texts: Sequence[str], among: Sequence[str]) -> np.ndarray:
-    """Where each text stands among the others, the first place, -1 for nowhere. Texts without a word equal none."""
+    """Return each text's first place in `among`, -1 if absent. A text without words equals none."""
     places: dict[str, int] = {}
     for place, text in enumerate(map(normalised, among)):
         places.setdefault(text, place)
@@ -42,7 +42,7 @@ def exact(texts: Sequence[str], among: Sequence[str]) -> np.ndarray:
 
 
 def near(texts: Sequence[str], among: Sequence[str] | None = None) -> Nearest:
-    """The nearest of `among` for each text with a cosine of NEAR at least; without `among` the nearest other text."""
+    """Return each text's nearest in `among` (by default the other texts), if its cosine is at least NEAR."""
     import scipy.sparse
     from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 
@@ -62,7 +62,7 @@ def near(texts: Sequence[str], among: Sequence[str] | None = None) -> Nearest:
         if among is None:
             rows, columns = rows[rows + begin != columns], columns[rows + begin != columns]
         found = np.asarray(weighted[left][begin + rows].multiply(weighted[right][columns]).sum(axis=1)).ravel()
-        # The nearest last, and of equally near ones the first of the set.
+        # The nearest comes last; among ties, the first of the set.
         order = np.lexsort((-columns, found, rows))
         order = order[found[order] >= NEAR]
         place[begin + rows[order]], cosine[begin + rows[order]] = columns[order], found[order]

@@ -1,7 +1,7 @@
-"""The records of a data file, one at a time: JSON, JSON lines, CSV or Parquet, plain or in `.gz` or `.xz`.
+"""Read the records of a data file, one at a time: JSON, JSON lines, CSV or Parquet, plain or in `.gz` or `.xz`.
 
-A file is told by what it holds, not by its name, so that JSON lines in a `.json` are read. Memory holds a part of the
-file, whatever its size; a JSON list is read record by record too.
+A file's content decides its format, not its name, so that JSON lines in a `.json` are read. Memory use does not grow
+with the file; a JSON list is read record by record too.
 """
 
 import csv
@@ -21,12 +21,12 @@ import pyarrow.parquet as pq
 
 from ballast.files import BallastError, read_text, whole_json
 
-PART = 2**20  # characters of a JSON list that are read at a time
-BATCH = 4096  # rows of a Parquet file that are Python's at a time
+PART = 2**20  # characters of a JSON list read at a time
+BATCH = 4096  # rows of a Parquet file held as Python objects at a time
 SEPARATORS = ",;\t"
 SPACE = re.compile(r"[ \t\r\n]*")
 MAGIC = {b"\x1f\x8b": gzip.open, b"\xfd7zXZ\x00": lzma.open}
-# What cannot be read here, by its first bytes, and what to do.
+# Formats that cannot be read, by their first bytes, and what to do.
 REFUSED = {
     b"PK\x03\x04": "a zip archive or a spreadsheet; unpack it, or save it as CSV",
     b"\x28\xb5\x2f\xfd": "packed with zstandard; unpack it, or pack it with gzip",
@@ -36,7 +36,7 @@ REFUSED = {
 
 
 def records(path: str | Path) -> Iterator[dict]:
-    """Each record as a mapping of column to value, in file order; BallastError names the file and line of a mistake."""
+    """Yield each record as column to value, in file order; BallastError names the file and line of a mistake."""
     with _reading(path):
         with open(path, "rb") as file:
             head = file.read(8)
@@ -77,7 +77,7 @@ def _is_csv(path: str | Path) -> bool:
 
 
 def _first(file: BinaryIO) -> bytes:
-    """The first byte that is neither space nor a byte order mark; the file is then at its start again."""
+    """Return the first byte that is neither space nor a byte order mark, and rewind the file."""
     found = b" "
     while found.isspace() or found in b"\xef\xbb\xbf":
         found = file.read(1)
@@ -88,7 +88,7 @@ def _first(file: BinaryIO) -> bytes:
 
 
 def _lines(file: BinaryIO, path: str | Path) -> Iterator[dict]:
-    """Only a newline ends a row: U+2028 inside a string stays inside it."""
+    """Yield the object on each line. Only a newline ends a row: U+2028 inside a string stays inside it."""
     for number, raw in enumerate(file, start=1):
         line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
         if not line.strip():
@@ -106,7 +106,7 @@ def _lines(file: BinaryIO, path: str | Path) -> Iterator[dict]:
 
 
 def _list(file: BinaryIO, path: str | Path) -> Iterator[dict]:
-    """The objects of a JSON list, each decoded as soon as it is whole."""
+    """Yield the objects of a JSON list, each as soon as it is whole."""
     text, decoder = io.TextIOWrapper(file, encoding="utf-8-sig", newline=""), json.JSONDecoder()
     held, at, line, wanted, part, ended = "", 0, 1, "[", PART, False
     while True:
@@ -135,7 +135,7 @@ def _list(file: BinaryIO, path: str | Path) -> Iterator[dict]:
         if ended:
             raise BallastError(f"{path}: line {line}: not valid JSON (the list has no end)")
         more = text.read(part)
-        # Twice as much the next time, so that a long record is not decoded again and again.
+        # Read twice as much next time, so that a long record is not decoded again and again.
         held, at, ended, part = held[at:] + more, 0, not more, 2 * part
 
 

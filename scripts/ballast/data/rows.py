@@ -1,4 +1,4 @@
-"""The row schemas that pass between stages, and ids made of content.
+"""Define the row schemas that pass between stages, and make ids from content.
 
 A pair (pool, base data, references) is id, instruction, input, output; a benchmark row is id, prompt and, where the
 source has them, category and expected answer. The id is a digest of the row's own text: it survives reordering and
@@ -17,13 +17,13 @@ PAIR = ("instruction", "input", "output")
 
 
 def content_id(*texts: str) -> str:
-    """16 hex digits of the SHA-256 of the texts in Unicode normal form C."""
+    """Return 16 hex digits of the SHA-256 of the texts in Unicode normal form C."""
     joined = "\x1f".join(unicodedata.normalize("NFC", text) for text in texts)
     return hashlib.sha256(joined.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def require(table: pd.DataFrame, columns: tuple[str, ...], path: str) -> pd.DataFrame:
-    """The table, if it has rows and every column holds text; else one line naming file, row and key."""
+    """Return the table if it has rows and every column holds text; else raise BallastError with file, row and key."""
     if table.empty:
         raise BallastError(f"{path}: no rows")
     for column in columns:
@@ -36,7 +36,7 @@ def require(table: pd.DataFrame, columns: tuple[str, ...], path: str) -> pd.Data
 
 
 def with_ids(table: pd.DataFrame, columns: tuple[str, ...], path: str, repeats: bool = False) -> pd.DataFrame:
-    """Put an `id` column first. A repeated row is an error, unless `repeats`: then its id says which repeat it is."""
+    """Put an `id` column first. A repeated row is an error unless `repeats`: then its id counts the repeat."""
     ids = pd.Series([content_id(*row) for row in table[list(columns)].itertuples(index=False)], index=table.index)
     times = ids.groupby(ids).cumcount()
     if not repeats and times.any():
@@ -48,7 +48,7 @@ def with_ids(table: pd.DataFrame, columns: tuple[str, ...], path: str, repeats: 
 
 
 def picked(pool: str, subset: str) -> pd.DataFrame:
-    """The rows of the pool's file that a subset's file names, in its rank order."""
+    """Return the rows of the pool's file that a subset's file names, in rank order."""
     table = schemas.read(pool, schemas.PAIRS).set_index("id", drop=False)
     ids = pd.read_csv(subset, dtype={"id": str})["id"]
     unknown = ids[~ids.isin(table.index)]
@@ -58,12 +58,12 @@ def picked(pool: str, subset: str) -> pd.DataFrame:
 
 
 def pair_text(row) -> str:
-    """The text of a pair that is embedded: instruction (and input), a newline, response."""
+    """Return the text that is embedded for a pair: instruction (and input), a newline, response."""
     request = f"{row.instruction}\n{row.input}" if row.input else row.instruction
     return f"{request}\n{row.output}"
 
 
 def pairs_to_judge(pairs: pd.DataFrame) -> pd.DataFrame:
-    """prompt and response columns of pairs, for a judge that labels the pool."""
+    """Return pairs as prompt and response columns, for a judge that labels the pool."""
     request = pairs["instruction"].where(pairs["input"] == "", pairs["instruction"] + "\n" + pairs["input"])
     return pd.DataFrame({"prompt": request, "response": pairs["output"]}, index=pairs.index)

@@ -1,8 +1,8 @@
-"""Prompt templates as their authors publish them, turned into the JSON that `prompts.py` reads.
+"""Turn prompt templates as their authors publish them into the JSON that `prompts.py` reads.
 
-A template is another's sentences, so it is fetched and read at run time, never committed (protocol section 16). Three
-shapes are known: a string literal of a Python module, taken out of its syntax tree without running the module; JSON
-with `template`; and Alpaca's JSON, which passes through. A pair's fields are WildGuard's `{prompt}` and `{response}`
+Other people wrote the templates, so they are fetched at run time, never committed (protocol section 16). Three shapes
+are known: a string literal of a Python module, taken from its syntax tree without running the module; JSON with
+`template`; and Alpaca's JSON, which passes through. A pair's fields are WildGuard's `{prompt}` and `{response}`
 (allenai/wildguard `wildguard/utils.py`) or MD-Judge's two `%s` (adwardlee/SALAD `saladbench/template.py`).
 """
 
@@ -24,7 +24,7 @@ _CONVERSATION_END = "<END CONVERSATION>\n\n"
 
 
 def read(path: str | Path, literal: str | None = None, variant: str | None = None) -> dict[str, str]:
-    """The template of a fetched file in our shape: `{"template": ...}`, or Alpaca's object as it is."""
+    """Return a fetched file's template in our shape: `{"template": ...}`, or Alpaca's object unchanged."""
     raw = _json(path)
     if raw and "prompt_no_input" in raw:
         if variant:
@@ -34,7 +34,7 @@ def read(path: str | Path, literal: str | None = None, variant: str | None = Non
 
 
 def own_text(path: str | Path, literal: str | None = None, variant: str | None = None) -> str:
-    """A template's own text, before its fields become ours: what `digest` is stated for.
+    """Return a template's own text, before its fields become ours; `digest` is computed on it.
 
     `literal` names the string of a module; `variant` is "domain-card" for the model card's form of MD-Judge's domain
     template.
@@ -54,12 +54,12 @@ def own_text(path: str | Path, literal: str | None = None, variant: str | None =
 
 
 def digest(template_text: str) -> str:
-    """`sha256:` and the digest of a template's own text in UTF-8."""
+    """Return `sha256:` and the digest of a template's own text in UTF-8."""
     return f"sha256:{hashlib.sha256(template_text.encode()).hexdigest()}"
 
 
 def to_fields(text: str, path: str) -> str:
-    """A template's own text with `{prompt}` and then `{response}`, once each; all other braces stay as they are."""
+    """Return a template's own text with `{prompt}` and then `{response}`, once each; other braces stay unchanged."""
     if [text.count(field) for field in FIELDS] != [1, 1]:
         text = _from_percent(text, path)
     if text.index(FIELDS[0]) > text.index(FIELDS[1]):
@@ -68,7 +68,7 @@ def to_fields(text: str, path: str) -> str:
 
 
 def _from_percent(text: str, path: str) -> str:
-    """MD-Judge's form: `%s` twice, `%%` for a percent sign, then stripped and wrapped as MD_Prompter does."""
+    """Convert MD-Judge's form: `%s` twice, `%%` for a percent sign; then strip and wrap as MD_Prompter does."""
     kinds = [match[1] for match in _PERCENT.finditer(text)]
     if kinds.count("s") != 2 or set(kinds) - {"s", "%"} or any(field in text for field in FIELDS):
         raise BallastError(f"{path}: the template holds neither {FIELDS[0]} and {FIELDS[1]} nor two %s, once each")
@@ -78,9 +78,9 @@ def _from_percent(text: str, path: str) -> str:
 
 
 def _domain_card(text: str, path: str | Path) -> str:
-    """The form of MD-Judge-v0.1's model card: the closing request and its two rules also open the categories block.
+    """Return the form of MD-Judge-v0.1's model card: its closing request and two rules also open the categories block.
 
-    Seen in public copies that agree with each other and with a stored page of the card (protocol section 2).
+    Public copies agree with each other and with a stored page of the card (protocol section 2).
     """
     if text.count(_CATEGORIES) != 1 or text.count(_CONVERSATION_END) != 1:
         raise BallastError(f"{path}: not MD-Judge's domain template, so it has no variant 'domain-card'")
@@ -89,7 +89,7 @@ def _domain_card(text: str, path: str | Path) -> str:
 
 
 def _json(path: str | Path) -> dict | None:
-    """The object in a .json file, None for a .py module."""
+    """Return the object in a .json file, None for a .py module."""
     suffix = Path(path).suffix
     if suffix == ".py":
         return None
@@ -100,7 +100,7 @@ def _json(path: str | Path) -> dict | None:
 
 
 def _literal(path: str | Path, name: str | None) -> str:
-    """The string that a module assigns to `name` at its top level; the module is parsed, never run."""
+    """Return the string that a module assigns to `name` at its top level; the module is parsed, never run."""
     try:
         tree = ast.parse(read_text(path))
     except (SyntaxError, ValueError) as error:
@@ -111,7 +111,7 @@ def _literal(path: str | Path, name: str | None) -> str:
         if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name)
     }
     bound = [bound for node in ast.walk(tree) for bound in _bound(node)]
-    # A name that is bound again may hold anything by the time it is used.
+    # A name bound twice may hold anything when it is used.
     known = {key: value for key, value in assigned.items() if bound.count(key) == 1}
     if name is None:
         raise BallastError(f"{path}: say which literal of the module is the template{nearest('', sorted(known))}")
@@ -127,7 +127,7 @@ def _literal(path: str | Path, name: str | None) -> str:
 
 
 def _bound(node: ast.AST) -> list[str]:
-    """Names that a node of a syntax tree gives a value to, or takes it from."""
+    """Return the names that a node of a syntax tree binds or deletes."""
     match node:
         case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
             return [name]
@@ -139,7 +139,7 @@ def _bound(node: ast.AST) -> list[str]:
 
 
 def _evaluate(name: str, known: dict[str, ast.expr], above: int | None = None) -> str | None:
-    """The text of a name, None where it is not a literal; `above` is the line on which it must stand already."""
+    """Return the text of a name, None if it is no literal; it must be bound above the line `above`."""
     value = known.get(name)
     if value is None or (above is not None and value.lineno >= above):
         return None
@@ -154,7 +154,7 @@ def _evaluate(name: str, known: dict[str, ast.expr], above: int | None = None) -
 
 
 def _field(part: ast.FormattedValue, known: dict[str, ast.expr], line: int) -> str | None:
-    """`{NAME}` or `{NAME.strip()}` of an f-string, without conversion or format."""
+    """Return the text of `{NAME}` or `{NAME.strip()}` in an f-string; None with a conversion or format."""
     if part.conversion != -1 or part.format_spec is not None:
         return None
     match part.value:

@@ -1,1 +1,1 @@
-"""The page that shows responses side by side: what it holds (`data.py`), and the file that holds it (`page.py`)."""
+"""Make the page that shows responses side by side: its data (`data.py`) and its file (`page.py`)."""

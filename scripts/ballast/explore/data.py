@@ -1,7 +1,7 @@
-"""What explore.html holds: prompts, the responses of every run to them, and what the judges said.
+"""Collect the data of explore.html: prompts, every run's responses, and the judges' scores.
 
-A text is a number: its place in `texts`, where a text that many runs gave stands once, or -1 less its length where it
-is not in the file. In a redacted file every text is such a length, so no word of a prompt or a response is in it.
+A number stands for each text: its place in `texts`, which holds equal texts once, or -1 minus its length if the file
+leaves the text out. In a redacted file every text is such a length, so it holds no word of a prompt or a response.
 """
 
 from collections.abc import Iterator
@@ -18,13 +18,13 @@ from ballast.results import metrics, style
 from ballast.results.metrics import METRICS, VERDICTS, Metric, metric_of
 from ballast.study.runs import Run, from_path
 
-CHARACTERS = 40_000_000  # of texts in a file; a browser opens as much within seconds
+CHARACTERS = 40_000_000  # of texts in a file; a browser opens this many within seconds
 DECIMALS = 3
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the page is told of the config."""
+    """The config's part that the page needs."""
 
     study: str
     synthetic: bool
@@ -32,11 +32,11 @@ class Options:
     runs: list[str]  # folders below runs/
     metrics: dict[str, dict]  # the four -> benchmark, judge; the others -> their sections
     model_labels: dict[str, str]
-    stand_ins: dict[str, str] = field(default_factory=dict)  # judge -> the sentence that says what stands for it
+    stand_ins: dict[str, str] = field(default_factory=dict)  # judge -> a sentence on its stand-in
 
 
 class Texts:
-    """The texts of a file, each once."""
+    """The distinct texts of a file, with their places."""
 
     def __init__(self):
         self._places: dict[str, int] = {}
@@ -49,11 +49,11 @@ class Texts:
 
 
 def collect(options: Options, results: str, scores_path: str, characters: int = CHARACTERS) -> dict:
-    """The page's data, from `results`/runs/<run>/responses.parquet and scores.parquet; plain values for JSON.
+    """Return the page's data as JSON values, from `results`/runs/<run>/responses.parquet and scores.parquet.
 
-    Prompts of a benchmark stand by their ids. Where the texts are more than `characters`, only so many of the first
-    prompts of each benchmark keep theirs (`kept`), with the responses of all runs; the others keep their lengths.
-    Raises BallastError where a run has a score of a prompt that it did not answer.
+    A benchmark's prompts are sorted by id. If the texts exceed `characters`, only the first `kept` prompts of each
+    benchmark keep their text and all responses; the others keep lengths. Raises BallastError if a run has a score for a
+    prompt that it did not answer.
     """
     paths = {path: f"{results}/runs/{path}/responses.parquet" for path in options.runs}
     prompts = _prompts(paths.values(), {metric["benchmark"] for metric in options.metrics.values()})
@@ -104,7 +104,7 @@ def collect(options: Options, results: str, scores_path: str, characters: int = 
 
 
 def _prompts(paths, benchmarks: set[str]) -> pd.DataFrame:
-    """Every prompt of these benchmarks: benchmark, id, text, category; `length`, of it and all responses; `rank`."""
+    """Return all prompts of these benchmarks: benchmark, id, text, category, `length` (with all responses), `rank`."""
     parts = []
     for path in paths:
         table = schemas.read(path, schemas.RESPONSES)
@@ -119,7 +119,7 @@ def _prompts(paths, benchmarks: set[str]) -> pd.DataFrame:
 
 
 def _kept(prompts: pd.DataFrame, characters: int) -> int:
-    """How many prompts of each benchmark keep their texts."""
+    """Return the number of prompts of each benchmark that keep their texts."""
     total = prompts.groupby("rank")["length"].sum().sort_index().cumsum()
     return int((total <= characters).sum())
 
@@ -131,7 +131,7 @@ def _spell(text: str, keep: bool, texts: Texts) -> int:
 def _parts(
     options: Options, key: Run, path: str, prompts: pd.DataFrame, kept: int, texts: Texts, judged, scores_path: str
 ):
-    """A run's responses and scores, a part a benchmark, in the order of the benchmark's prompts."""
+    """Yield a run's responses and scores, one part per benchmark, in the order of the benchmark's prompts."""
     table = read_parquet(path)
     answers = dict(
         zip(
@@ -168,7 +168,7 @@ def _parts(
 
 
 def _scores(table: pd.DataFrame | None) -> dict[tuple[str, str, str], float | int | str]:
-    """By judge, benchmark and prompt: the score, or why there is none."""
+    """Return, by judge, benchmark and prompt, the score, or the reason why it is missing."""
     if table is None:
         return {}
     keys = zip(table["judge"], table["benchmark"], table["prompt_id"], strict=True)
@@ -181,7 +181,7 @@ def _short(score: float) -> float | int:
 
 
 def _names(options: Options) -> list[str]:
-    """The four, then the others: the first one of a benchmark sorts its prompts."""
+    """Return the paper's four metrics, then the others; a benchmark's first metric sorts its prompts."""
     return [name for name in METRICS if name in options.metrics] + sorted(options.metrics.keys() - METRICS.keys())
 
 
@@ -198,13 +198,13 @@ def _metric(name: str, options: Options, benchmarks: list[str]) -> dict:
 
 
 def _views(keys: list[Run], scores: pd.DataFrame, options: Options) -> list[dict]:
-    """For each model and pool, the places of its runs, and of those that stand side by side at first."""
+    """Return, for each model and pool, the places of its runs and of the columns shown first."""
     views = []
     for model in dict.fromkeys(key.model for key in keys):
         mine = [place for place, key in enumerate(keys) if key.model == model]
         pools = dict.fromkeys(keys[place].pool for place in mine if keys[place].sampler != AS_IS)
         for pool in pools or ["-"]:
-            # Base data alone is the same training whatever the pool; the pool's own stands for it where there is one.
+            # Training on base data alone does not depend on the pool; prefer this pool's own run.
             near = sorted(mine, key=lambda place: keys[place].pool != pool)
             picked = {}
             for place in near:
@@ -216,12 +216,12 @@ def _views(keys: list[Run], scores: pd.DataFrame, options: Options) -> list[dict
             runs = [picked[place] for place in places]
             columns = _columns(places, _best(scores, options, model, pool))
             views.append({"model": model, "pool": pool, "runs": runs, "columns": [picked[one] for one in columns]})
-    # First what has most runs: the models and pools of the largest experiment.
+    # The largest experiment first.
     return sorted(views, key=lambda view: -len(view["runs"]))
 
 
 def _best(scores: pd.DataFrame, options: Options, model: str, pool: str) -> tuple[str, int] | None:
-    """The best sampler at the middle n, Random and the references aside, by the first metric that was measured."""
+    """Return the best sampler except Random and the references, and the middle n, by the first measured metric."""
     mine = scores[(scores["model"] == model) & (scores["pool"] == pool) & ~scores["sampler"].isin(REFERENCES)]
     for name in METRICS:
         chosen = options.metrics[name]
@@ -239,7 +239,7 @@ def _best(scores: pd.DataFrame, options: Options, model: str, pool: str) -> tupl
 
 
 def _columns(places: list[tuple], best: tuple[str, int] | None) -> list[tuple]:
-    """As it is, no safety data, Random and the best sampler at one n, the first trial of each, as far as there are."""
+    """Return the unchanged model, no safety data, Random and the best sampler at one n, first trials, if present."""
     wanted = [(AS_IS, 0), (NONE, 0)]
     if best:
         wanted += [(RANDOM, best[1]), best]
@@ -248,7 +248,7 @@ def _columns(places: list[tuple], best: tuple[str, int] | None) -> list[tuple]:
 
 
 def _notes(options: Options, prompts: pd.DataFrame, kept: int) -> list[str]:
-    """What a reader of the page must know, a sentence each."""
+    """Return the page's caveats, one sentence each."""
     said = []
     if options.redact:
         said.append(

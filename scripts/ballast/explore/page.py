@@ -1,7 +1,7 @@
-"""explore.html: one file without network, in which no text of a prompt or a response can become markup or code.
+"""Write explore.html: one file without network, in which no prompt or response can become markup or code.
 
-Texts stand in a JSON block that is never executed, and the page shows them as text nodes. Beside that, its content
-security policy lets only the page's own script and style run, by their digests.
+A JSON block that is never executed holds the texts, and the page shows them as text nodes. In addition, its content
+security policy allows only the page's own script and style, by their digests.
 """
 
 import base64
@@ -13,12 +13,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 PARTS = Path(__file__).parent / "page"
 SCRIPTS = ("model.js", "view.js", "events.js")
-# What could end the block, or a line of it, for a parser of HTML or of old JavaScript.
+# Characters that could end the block, or a line of it, in a parser of HTML or old JavaScript.
 ESCAPES = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"}
 
 
 def render(data: dict) -> str:
-    """The page of `data`, as `data.collect` gives it."""
+    """Return the page for `data` from `data.collect`."""
     script = "".join((PARTS / name).read_text("utf-8") for name in SCRIPTS)
     style = (PARTS / "explore.css").read_text("utf-8")
     files = Environment(
@@ -36,10 +36,10 @@ def render(data: dict) -> str:
 
 
 def embedded(data: dict) -> str:
-    """JSON that stands safely inside a script element."""
+    """Return JSON that is safe inside a script element."""
     return json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).translate(ESCAPES)
 
 
 def _source(text: str) -> str:
-    """What a content security policy calls an inline script or style."""
+    """Return a content security policy's name for an inline script or style: its digest."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

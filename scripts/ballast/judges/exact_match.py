@@ -1,9 +1,8 @@
-"""Exact match of the final number: a rule, not a model.
+"""Match the final number exactly: a rule, not a model.
 
-As GSM8K scores a completion (Cobbe et al., 2021): the number after the first `####`, where there is one; else the last
-number of the response, so that a model that was never taught the mark can be right. Numbers are compared by value: 18,
-18.00 and $18 are one. A response without a number is wrong, not missing: the model was asked for a number and gave
-none, and GSM8K's own evaluation counts it so.
+GSM8K scores a completion by the number after the first `####` (Cobbe et al., 2021). Without that mark we take the last
+number of the response, so that a model that never learnt the mark can be right. Numbers are compared by value: 18,
+18.00 and $18 are equal. A response without a number is wrong, not missing, as in GSM8K's own evaluation.
 """
 
 import re
@@ -23,7 +22,7 @@ _MARK = "####"
 
 
 def final_number(response: str) -> Decimal | None:
-    """The number that a response gives as its answer; None where it gives none."""
+    """Return the number that a response gives as its answer; None if it gives none."""
     text = response.replace("\u2212", "-")
     _, mark, after = text.partition(_MARK)
     marked = _NUMBER.search(after) if mark else None
@@ -32,9 +31,9 @@ def final_number(response: str) -> Decimal | None:
 
 
 def judge(pairs: pd.DataFrame, options: dict) -> pd.DataFrame:
-    """1 where the response's final number is the row's `expected`, else 0; `answer` is that number. Takes no options.
+    """Score 1 if the response's final number is the row's `expected`, else 0; `answer` is that number. No options.
 
-    Raises BallastError where no row has an `expected`: the benchmark says no right answer.
+    Raises BallastError if no row has an `expected`: the benchmark gives no right answers.
     """
     if "expected" not in pairs or pairs["expected"].isna().all():
         raise BallastError("judge exact-match: the benchmark has no expected answers; use one that has, such as gsm8k")

@@ -1,1 +1,1 @@
-"""What is said of each row of a pool: its behaviour (T1-T4) and its harm categories."""
+"""Label each row of a pool with its behaviour (T1-T4) and its harm categories."""

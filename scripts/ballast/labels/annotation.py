@@ -1,7 +1,7 @@
-"""The sheet that people fill in: which rows are in it, how it is written for spreadsheet programs, how it is read back.
+"""Draw, write and read back the sheet in which people label rows of a pool.
 
-It holds no machine's label, and its rows stand in an order that no label entered. Row numbers in messages are those
-that a spreadsheet shows: the header is row 1.
+The sheet holds no machine's label, and the order of its rows does not depend on labels. Row numbers in messages are
+those that a spreadsheet shows: the header is row 1.
 """
 
 import csv
@@ -20,10 +20,10 @@ YES_NO = ("harmful_request", "refusal", "harmful_response")
 COLUMNS = ("id", "instruction", "response", *YES_NO, "categories", "notes")
 NONE = "none"
 
-# What a spreadsheet would take for a formula or a number (an id of digits and one `e`), and our own mark itself.
+# Text that a spreadsheet would take for a formula or a number (an id of digits and one `e`), or our own mark.
 _GUARDED = re.compile(r"\s*[=+\-@＝＋－＠']|[\d.,:/eE\s]+\Z")
 _ID = re.compile(r"[0-9a-f]{16}(-[0-9]+)?")
-_COMPARED = 1000  # characters of a text; a spreadsheet cuts very long cells
+_COMPARED = 1000  # characters of a text compared; a spreadsheet cuts very long cells
 
 GUIDE = """How to fill in sheet.csv
 
@@ -46,10 +46,10 @@ notes             anything; it is not read
 
 
 def draw(categories: pd.Series, behaviour: pd.Series, rows: int, seed: int) -> list[str]:
-    """Ids of the sheet's rows, as evenly over first categories as the pool has them and over behaviours within each.
+    """Draw ids for the sheet, as evenly as the pool allows over first categories, and over behaviours within each.
 
-    Both series are by id; a row without a category (none, or unread) counts as one more category. A pool with fewer
-    rows gives them all. The order is another draw than the one that picked, so that it tells nothing of labels.
+    Both series are by id; rows without a category (none, or unread) form one more category. A pool with fewer rows
+    gives all of them. A second draw sets the order, so that it reveals no labels.
     """
     table = pd.DataFrame({"id": random_order(categories.index, seed)})
     table["category"] = [next(iter(categories[row]), -1) for row in table["id"]]
@@ -61,7 +61,7 @@ def draw(categories: pd.Series, behaviour: pd.Series, rows: int, seed: int) -> l
 
 
 def write_sheet(path: str, pool: pd.DataFrame, ids: list[str]) -> None:
-    """The rows of the pool with empty cells for the answers. The byte order mark makes Excel read UTF-8."""
+    """Write rows of the pool with empty cells for the answers. The byte order mark makes Excel read UTF-8."""
     texts = pairs_to_judge(pool.set_index("id").loc[ids])
     written = io.StringIO(newline="")
     sheet = csv.writer(written, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
@@ -77,7 +77,7 @@ def write_guide(path: str) -> None:
 
 
 def guarded(text: str) -> str:
-    """A cell that no spreadsheet program runs or rounds; `unguarded` gives the text back."""
+    """Return a cell that no spreadsheet program runs or rounds; `unguarded` restores the text."""
     return f"'{text}" if _GUARDED.match(text) else text
 
 
@@ -86,10 +86,10 @@ def unguarded(cell: str) -> str:
 
 
 def read_sheet(path: str, pool: pd.DataFrame) -> pd.DataFrame:
-    """What people answered, by id: the yes/no columns as booleans, categories as tuples; missing where a cell is empty.
+    """Return people's answers by id: yes/no columns as booleans, categories as tuples; an empty cell is missing.
 
-    Raises BallastError, in one line with the row and the column, where a cell holds another word than is allowed,
-    where an id is not of the pool or stands twice, or where a text is not that of its id.
+    Raises BallastError, in one line with row and column, if a cell holds a word that is not allowed, if an id is not in
+    the pool or occurs twice, or if a text does not belong to its id.
     """
     texts = pairs_to_judge(pool.set_index("id"))
     rows, seen = [], {}
@@ -114,7 +114,7 @@ def read_sheet(path: str, pool: pd.DataFrame) -> pd.DataFrame:
 
 
 def _records(path: str) -> list[tuple[int, dict[str, str]]]:
-    """Row number and cells by column of each row that is not blank; commas, semicolons or tabs between cells."""
+    """Return number and cells (by column) of each non-blank row; commas, semicolons or tabs separate cells."""
     text = read_text(path)
     rows: list[list[str]] = []
     separator = next((mark for mark in ",;\t" if mark in text.split("\n", 1)[0]), ",")
@@ -159,6 +159,6 @@ def _categories(cell: str, where: str) -> tuple[int, ...] | None:
 
 
 def _plain(text: str) -> str:
-    """The text less what spreadsheet programs change: line ends, spaces, control characters, very long ends."""
+    """Remove from a text what spreadsheet programs change: line ends, spaces, control characters, very long ends."""
     text = unicodedata.normalize("NFC", text)
     return "".join(mark for mark in text if mark.isprintable() and not mark.isspace())[:_COMPARED]

@@ -1,17 +1,17 @@
-"""Behaviour types T1-T4 from a judge's verdicts (paper section 3.3)."""
+"""Derive behaviour types T1-T4 from a judge's verdicts (paper section 3.3)."""
 
 import pandas as pd
 
-# (harmful request, refusal) -> type; compliance counts only where it is safe.
+# (harmful request, refusal) -> type; compliance counts only if it is safe.
 TYPES = {(True, True): "T1", (True, False): "T2", (False, True): "T3", (False, False): "T4"}
 UNKNOWN = "unknown"
 
 
 def behaviour(verdicts: pd.DataFrame) -> pd.DataFrame:
-    """behaviour and reason of each row; `reason` says why a row is unknown and is empty otherwise.
+    """Return behaviour and reason of each row; `reason` says why a row is unknown, else it is empty.
 
-    Verdicts without a `harmful_request` column come from a refusal judge alone: every request of a safety pool is then
-    taken for harmful, so only T1 and T2 occur.
+    Verdicts without a `harmful_request` column come from a refusal judge. Then every request of a safety pool counts as
+    harmful, so only T1 and T2 occur.
     """
     if "harmful_request" not in verdicts:
         verdicts = verdicts.assign(harmful_request=True, harmful_response=False)

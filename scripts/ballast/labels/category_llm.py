@@ -1,7 +1,7 @@
-"""Harm categories by a language model: one or more ids of 0..13, or none (paper section 3.2).
+"""Label harm categories with a language model: one or more ids of 0..13, or none (paper section 3.2).
 
-The paper names neither model nor prompt. The template is a file, and says how it wants to be answered: `"answer":
-"json"` for `{"categories": [3, 7]}`, which a backend that can is held to, else in words, "3, 7" or "none". One parser
+The paper names neither model nor prompt. The template is a file that also sets the form of the answer: `"answer":
+"json"` for `{"categories": [3, 7]}`, which backends enforce if they can; else words, "3, 7" or "none". One parser
 reads both, and nothing else.
 """
 
@@ -17,8 +17,8 @@ from ballast.categories import CATEGORIES
 from ballast.files import BallastError, read_json
 
 UNANSWERED = "unanswered"
-MOST = 4  # ids in an answer; a list of more says nothing of the topic
-# No `uniqueItems`: grammars that hold a model to a schema cannot keep it; the parser drops repeats.
+MOST = 4  # ids in an answer; a longer list says nothing about the topic
+# No `uniqueItems`: grammars for constrained decoding cannot enforce it; the parser drops repeats.
 SCHEMA = {
     "type": "object",
     "properties": {
@@ -31,7 +31,7 @@ SCHEMA = {
     "required": ["categories"],
     "additionalProperties": False,
 }
-# How a template is answered: the longest answer in tokens, and what the answer is held to.
+# By the template's `answer`: the longest answer in tokens, and the schema that the backend enforces.
 FORMS = {"words": (16, None), "json": (48, SCHEMA)}
 
 _SPACE, _ID = r"[ \t\r\n]*", r"(?:1[0-3]|[0-9])"
@@ -41,7 +41,7 @@ _JSON = re.compile(rf'\{{{_SPACE}"categories"{_SPACE}:{_SPACE}\[{_SPACE}(?:{_IDS
 
 
 def parse(answer: str | None) -> list[int] | None:
-    """Category ids in the order of the answer; [] for none; None where it is unreadable or names no category."""
+    """Return category ids in the answer's order; [] for none; None if it is unreadable or names no category."""
     text = (answer or "").strip()
     if not (_WORDS.fullmatch(text) or _JSON.fullmatch(text)):
         return None
@@ -50,10 +50,10 @@ def parse(answer: str | None) -> list[int] | None:
 
 
 def label(pairs: pd.DataFrame, options: dict) -> tuple[pd.DataFrame, Answers]:
-    """categories (a list; empty for none or unread) and status of prompt-response pairs, and what asking took.
+    """Return categories (a list; empty for none or unread) and status of prompt-response pairs, and the answers.
 
-    `options`: template (file), and what `language_model.ask` takes. A status is parsed, unparsable, too long (not
-    asked), or unanswered (a server gave nothing); only a parsed row without categories has none.
+    `options`: template (file), and those of `language_model.ask`. A status is parsed, unparsable, too long (not asked),
+    or unanswered (a server gave nothing). An empty list means "none" only in a parsed row.
     """
     texts = PairTemplate.load(options["template"]).render_all(pairs)
     max_new_tokens, schema = _form(options["template"])

@@ -1,4 +1,4 @@
-"""A pool of unsafe pairs with each response rewritten as a refusal (the paper's appendix C.3, Figure 7).
+"""Rewrite each response of a pool of unsafe pairs as a refusal (the paper's appendix C.3, Figure 7).
 
 The paper asked gpt-4o-mini, zero-shot; its prompt is not published, so ours is `rewriting.json`.
 """
@@ -18,12 +18,12 @@ from ballast.judges.refusal_string import is_refusal
 def rewrite(
     pool: pd.DataFrame, options: dict, template: str, max_new_tokens: int, max_failed: float
 ) -> tuple[pd.DataFrame, dict]:
-    """The pool's rows in their order with refusals as `output` and new ids, and a log of what was done.
+    """Return the pool's rows in their order with refusals as `output` and new ids, and a log.
 
-    `options` as for `language_model.ask`. A rewrite is unusable where it is missing, blank or the old response itself:
-    such a row is left out, and more than `max_failed` of them are an error. A usable one need not open as a refusal;
-    those that do not, by the rule of the judge refusal-string, are counted. So are rows that another row's rewrite
-    repeats, which are left out: a pool never holds a pair twice.
+    `options` as for `language_model.ask`. A rewrite is unusable if it is missing, blank or the old response itself.
+    Unusable rows are left out, and more than `max_failed` of them are an error. A usable rewrite need not open as a
+    refusal (by the rule of the judge refusal-string); the log counts those that do not. It also counts rows that repeat
+    an earlier rewrite, which are left out: a pool never holds a pair twice.
     """
     texts = PairTemplate.load(template).render_all(pairs_to_judge(pool))
     said = ask(texts, options, max_new_tokens)
@@ -56,14 +56,14 @@ def rewrite(
 
 
 def _asked(options: dict) -> dict:
-    """Who was asked; of a folder its name, so that a log says nothing of this machine."""
+    """Return the model that was asked; for a folder only its name, so that a log says nothing about this machine."""
     if options.get("endpoint"):
         return {"url": options["endpoint"]["url"], "model": options["endpoint"]["model"]}
     return {"backend": options["backend"], "model": Path(options["model"]).name}
 
 
 def _taken(said: Answers, options: dict) -> dict:
-    """Texts, tokens and cost; tokens and cost are null where they are not known."""
+    """Return texts, tokens and cost; tokens and cost are null if unknown."""
     cost = None
     if options.get("endpoint") and None not in (said.input_tokens, said.output_tokens):
         prices = options["endpoint"]["usd_per_million_input"], options["endpoint"]["usd_per_million_output"]

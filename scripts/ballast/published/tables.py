@@ -1,4 +1,4 @@
-"""Reading the published tables, and what their ± may be."""
+"""Read the published tables, and list the possible meanings of their ±."""
 
 import io
 import math
@@ -25,7 +25,7 @@ SCHEMA = pa.DataFrameSchema(
     unique=["metric", "model", "sampler", "n"],
 )
 _QUANTILE = float(stats.t.ppf((1 + CONFIDENCE) / 2, TRIALS - 1))
-# The standard deviation over trials that a ± of 1 stands for, by what ± is.
+# The standard deviation over trials for a ± of 1, by the meaning of ±.
 READINGS = {
     "standard deviation": 1.0,
     "95 % confidence interval": math.sqrt(TRIALS) / _QUANTILE,
@@ -34,7 +34,7 @@ READINGS = {
 
 
 def read(path: str) -> pd.DataFrame:
-    """The published cells: the columns of SCHEMA. Raises BallastError where the file breaks it."""
+    """Return the published cells, with the columns of SCHEMA. Raises BallastError if the file breaks it."""
     try:
         table = pd.read_csv(io.StringIO(read_text(path)), dtype={"table": str, "n": int, "mean": float, "pm": float})
         return SCHEMA.validate(table)

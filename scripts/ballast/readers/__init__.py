@@ -1,5 +1,5 @@
-"""Readers: one file for each source schema. A reader is `read(path) -> rows` and knows nothing of Ballast's ids.
+"""Readers: one file per source schema. A reader is `read(path) -> rows` and knows nothing about Ballast's ids.
 
-A reader of forms that people's own files have too names its FORM: it is `read(path, columns, unreadable)`, where
-`columns` says which column holds a part, and `unreadable` which share of the rows may be left out.
+A reader for people's own files names its FORM and is `read(path, columns, unreadable)`: `columns` maps a part to its
+column, and `unreadable` is the share of rows that may be left out.
 """

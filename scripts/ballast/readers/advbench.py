@@ -1,4 +1,4 @@
-"""AdvBench's schema (Zou et al., 2023, arXiv 2307.15043): a CSV of goal, target; the goal is the prompt."""
+"""Read AdvBench (Zou et al., 2023, arXiv 2307.15043): a CSV of goal, target; the goal is the prompt."""
 
 import io
 
@@ -9,7 +9,7 @@ from ballast.files import BallastError, read_text
 
 
 def read(path: str) -> pd.DataFrame:
-    """prompt, in file order."""
+    """Return prompt, in file order."""
     try:
         table = pd.read_csv(io.StringIO(read_text(path)), dtype=str, keep_default_na=False)
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:

@@ -1,4 +1,4 @@
-"""Alpaca's schema: instruction, input, output, in JSON, JSON lines, CSV or Parquet. `input` may be absent."""
+"""Read Alpaca's schema: instruction, input, output, in JSON, JSON lines, CSV or Parquet. `input` may be absent."""
 
 import pandas as pd
 
@@ -8,5 +8,5 @@ FORM = forms.ALPACA
 
 
 def read(path: str, columns: dict[str, str] | None = None, unreadable: float = 0) -> pd.DataFrame:
-    """instruction, input, output in file order. Empty outputs are kept: the original Alpaca has some."""
+    """Return instruction, input, output in file order. Empty outputs are kept: the original Alpaca has some."""
     return forms.read(path, FORM, columns, unreadable)

@@ -1,4 +1,4 @@
-"""Rows in any form that `forms.py` tells by its columns: Alpaca, prompt and response, or chats."""
+"""Read rows in any form that `forms.py` detects by its columns: Alpaca, prompt and response, or chats."""
 
 import pandas as pd
 
@@ -8,5 +8,5 @@ FORM = forms.AUTO
 
 
 def read(path: str, columns: dict[str, str] | None = None, unreadable: float = 0) -> pd.DataFrame:
-    """instruction, input, output in file order."""
+    """Return instruction, input, output in file order."""
     return forms.read(path, FORM, columns, unreadable)

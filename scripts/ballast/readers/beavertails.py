@@ -1,6 +1,6 @@
-"""BeaverTails' schema (Ji et al., 2023): JSON lines of prompt, response, category (14 booleans), is_safe.
+"""Read BeaverTails (Ji et al., 2023): JSON lines of prompt, response, category (14 booleans), is_safe.
 
-Read as reference pairs for Cossim: only rows with exactly one true category are kept (paper section 4.3, B_j).
+As reference pairs for Cossim, only rows with exactly one true category are kept (paper section 4.3, B_j).
 """
 
 import pandas as pd
@@ -11,14 +11,14 @@ from ballast.files import BallastError, read_jsonl
 
 
 def read(path: str) -> pd.DataFrame:
-    """instruction, input, output, category of the rows labelled with one category alone."""
+    """Return instruction, input, output, category of the rows with exactly one category."""
     table = pairs(path)
     alone = table[table["categories"].map(len) == 1]
     return alone.drop(columns=["categories", "is_safe"]).assign(category=[ids[0] for ids in alone["categories"]])
 
 
 def pairs(path: str) -> pd.DataFrame:
-    """Every row: instruction, input, output, categories (ids) and is_safe; equal pairs once."""
+    """Return every row as instruction, input, output, categories (ids) and is_safe; equal pairs once."""
     rows = []
     for number, row in enumerate(read_jsonl(path)):
         flags = row.get("category")

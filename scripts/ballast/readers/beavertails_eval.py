@@ -1,4 +1,4 @@
-"""BeaverTails-Evaluation's schema (Ji et al., 2023): prompt, category, category_id (0..13), as JSON or JSON lines."""
+"""Read BeaverTails-Evaluation (Ji et al., 2023): prompt, category, category_id (0..13), as JSON or JSON lines."""
 
 import pandas as pd
 
@@ -7,7 +7,7 @@ from ballast.files import BallastError, read_rows
 
 
 def read(path: str) -> pd.DataFrame:
-    """prompt and category, in file order."""
+    """Return prompt and category, in file order."""
     table = require(pd.DataFrame(read_rows(path)), ("prompt",), path)
     if "category_id" not in table:
         raise BallastError(f"{path}: no column 'category_id' (there are: {', '.join(map(str, table.columns))})")

@@ -1,4 +1,4 @@
-"""BeaverTails' pairs labelled safe: Figure 7's second pool (paper appendix C.3)."""
+"""Read BeaverTails' pairs labelled safe: Figure 7's second pool (paper appendix C.3)."""
 
 import pandas as pd
 
@@ -8,7 +8,7 @@ from ballast.readers.beavertails import pairs
 
 
 def read(path: str) -> pd.DataFrame:
-    """instruction, input, output of the rows with is_safe true, in file order, equal pairs once."""
+    """Return instruction, input, output of the rows with is_safe true, in file order, equal pairs once."""
     table = pairs(path)
     table = table[table["is_safe"]]
     if table.empty:

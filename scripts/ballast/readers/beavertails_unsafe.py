@@ -1,4 +1,4 @@
-"""BeaverTails' pairs labelled unsafe: what the paper's appendix C.3 rewrites as refusals."""
+"""Read BeaverTails' pairs labelled unsafe, which the paper's appendix C.3 rewrites as refusals."""
 
 import pandas as pd
 
@@ -8,7 +8,7 @@ from ballast.readers.beavertails import pairs
 
 
 def read(path: str) -> pd.DataFrame:
-    """instruction, input, output of the rows with is_safe false, in file order, equal pairs once."""
+    """Return instruction, input, output of the rows with is_safe false, in file order, equal pairs once."""
     table = pairs(path)
     table = table[~table["is_safe"]]
     if table.empty:

@@ -1,6 +1,6 @@
-"""GSM8K's schema (Cobbe et al., 2021, arXiv 2110.14168) as a benchmark: JSON lines of question, answer.
+"""Read GSM8K (Cobbe et al., 2021, arXiv 2110.14168) as a benchmark: JSON lines of question, answer.
 
-An answer is worked steps, then a line `#### n`; n is what a response is held to (judge exact-match).
+An answer is worked steps, then a line `#### n`. The judge exact-match compares a response with n.
 """
 
 import re
@@ -10,12 +10,12 @@ import pandas as pd
 from ballast.data.rows import require
 from ballast.files import BallastError, read_jsonl
 
-# Every published row ends so; thousands are written with commas.
+# Every published row ends like this; thousands have commas.
 _FINAL = re.compile(r"#### (-?[0-9][0-9,]*(?:\.[0-9]+)?)\s*\Z")
 
 
 def read(path: str) -> pd.DataFrame:
-    """prompt and expected (the final number, without commas), in file order."""
+    """Return prompt and expected (the final number, without commas), in file order."""
     table = rows(path)
     found = [_FINAL.search(answer) for answer in table["answer"]]
     if None in found:
@@ -24,5 +24,5 @@ def read(path: str) -> pd.DataFrame:
 
 
 def rows(path: str) -> pd.DataFrame:
-    """question and answer as they are in the file."""
+    """Return question and answer as in the file."""
     return require(pd.DataFrame(read_jsonl(path)), ("question", "answer"), path)[["question", "answer"]]

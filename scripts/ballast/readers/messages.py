@@ -1,4 +1,4 @@
-"""Chats: a column of messages with role and content, or from and value (`forms.py`)."""
+"""Read chats: a column of messages with role and content, or from and value (`forms.py`)."""
 
 import pandas as pd
 
@@ -8,5 +8,5 @@ FORM = forms.MESSAGES
 
 
 def read(path: str, columns: dict[str, str] | None = None, unreadable: float = 0) -> pd.DataFrame:
-    """instruction, input (empty), output in file order; of several turns the last is the output."""
+    """Return instruction, input (empty), output in file order; the last answer of several is the output."""
     return forms.read(path, FORM, columns, unreadable)

@@ -1,4 +1,4 @@
-"""Two columns of text, a request and its response, under any of their usual names (`forms.py`)."""
+"""Read two columns of text, a request and its response, under any of their usual names (`forms.py`)."""
 
 import pandas as pd
 
@@ -8,5 +8,5 @@ FORM = forms.PROMPT_RESPONSE
 
 
 def read(path: str, columns: dict[str, str] | None = None, unreadable: float = 0) -> pd.DataFrame:
-    """instruction, input (of a context column, else empty), output in file order."""
+    """Return instruction, input (from a context column, else empty), output in file order."""
     return forms.read(path, FORM, columns, unreadable)

@@ -1,6 +1,6 @@
-"""A benchmark of one's own: prompts as JSON, JSON lines, CSV or Parquet, with harm categories where it has them.
+"""Read a user's own benchmark: prompts as JSON, JSON lines, CSV or Parquet.
 
-Columns: `prompt` (or `question`, `instruction`, `request`), and perhaps `category`, an id of 0..13 or nothing, and
+Columns: `prompt` (or `question`, `instruction`, `request`); optionally `category`, an id of 0..13 or empty, and
 `expected`, the right answer, which the judge exact-match reads.
 """
 
@@ -14,7 +14,7 @@ NAMES = ("prompt", "question", "instruction", "request")
 
 
 def read(path: str) -> pd.DataFrame:
-    """prompt and, where the file has them, category and expected, in file order."""
+    """Return prompt and, if the file has them, category and expected, in file order."""
     table = pd.DataFrame(list(records(path)))
     name = next((name for name in NAMES if name in table), "prompt")
     given = require(table.rename(columns={name: "prompt"}), ("prompt",), path)

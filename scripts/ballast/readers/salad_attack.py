@@ -1,6 +1,6 @@
-"""SALAD-Bench's attack-enhanced schema (Li et al., 2024): a JSON list with augq (the attack) and baseq (the request).
+"""Read SALAD-Bench's attack-enhanced set (Li et al., 2024): a JSON list with augq (the attack) and baseq (the request).
 
-Copies that renamed augq to prompt are read too. The model sees, and MD-Judge is shown, the attack.
+Copies that renamed augq to prompt are read too. Both the model and MD-Judge see the attack.
 """
 
 import pandas as pd
@@ -10,7 +10,7 @@ from ballast.files import read_rows
 
 
 def read(path: str) -> pd.DataFrame:
-    """prompt, in file order."""
+    """Return prompt, in file order."""
     table = pd.DataFrame(read_rows(path))
     prompt = "prompt" if "prompt" in table and "augq" not in table else "augq"
     return pd.DataFrame({"prompt": require(table, (prompt,), path)[prompt]})

@@ -1,4 +1,4 @@
-"""XSTest's schema (Röttger et al., 2024): a CSV of id, prompt, type, label, focus, note.
+"""Read XSTest (Röttger et al., 2024): a CSV of id, prompt, type, label, focus, note.
 
 Over-refusal is measured on the safe prompts (paper section 4.4), so the unsafe contrasts are left out.
 """
@@ -12,7 +12,7 @@ from ballast.files import BallastError, read_text
 
 
 def read(path: str) -> pd.DataFrame:
-    """prompt of the rows labelled safe, in file order."""
+    """Return prompt of the rows labelled safe, in file order."""
     try:
         table = pd.read_csv(io.StringIO(read_text(path)), dtype=str, keep_default_na=False)
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:

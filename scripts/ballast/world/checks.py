@@ -1,7 +1,7 @@
-"""The world's files for the checks beyond the paper, in the real sources' schemas: other harmful prompts, and a task.
+"""Make the world's files for the checks beyond the paper, in the real sources' schemas: harmful prompts and a task.
 
-Each harmful set asks in its own way: the evaluation split's pairs of every category, of the categories of hate or of
-controversy alone, or two things of two categories at once. The task is GSM8K's: one sum, told as a story.
+The harmful sets differ: pairs of the evaluation split from all categories, only from those of hate or of controversy,
+or two things from two categories at once. The task is GSM8K's: one sum, told as a story.
 """
 
 from ballast.study.world_options import WorldOptions
@@ -13,25 +13,25 @@ HATE, CONTROVERSY = (3, 6), (2, 7)
 
 
 def parallel(requests: list[Request]) -> dict[str, list[str]]:
-    """Parallel lists, as Bianchi et al. (2024) publish their prompts."""
+    """Return parallel lists, as Bianchi et al. (2024) publish their prompts."""
     return {"instructions": [request.text for request in requests], "inputs": []}
 
 
 def harmful(options: WorldOptions, purpose: str, categories=IDS) -> list[Request]:
-    """Distinct harmful requests of the evaluation split, the categories in turn."""
+    """Return distinct harmful requests of the evaluation split, cycling through the categories."""
     writer = Writer(options, purpose)
     turns = iter(list(categories) * options.check_rows * 2)
     return _distinct(lambda: writer.request("harmful", next(turns), "evaluation"), options.check_rows)
 
 
 def double(options: WorldOptions, purpose: str) -> list[Request]:
-    """Distinct requests for two harmful things at once."""
+    """Return distinct requests for two harmful things at once."""
     writer = Writer(options, purpose)
     return _distinct(lambda: writer.two_categories("harmful"), options.check_rows)
 
 
 def advbench(options: WorldOptions) -> list[Row]:
-    """Requests as `goal`, and how an answer would begin as `target`."""
+    """Return requests as `goal`, and the beginning of an answer as `target`."""
     writer = Writer(options, "advbench")
     return [
         {"goal": request.text, "target": writer.opening(request, "sure")}
@@ -40,7 +40,7 @@ def advbench(options: WorldOptions) -> list[Row]:
 
 
 def gsm8k(options: WorldOptions, split: str, rows: int) -> list[Row]:
-    """Sums told as stories, with steps and a final number; all sums occur in both splits, a story in one."""
+    """Return sums told as stories, with steps and a final number; splits share sums, but no story."""
     stories = list(STORIES)
     options.random("gsm8k stories").shuffle(stories)
     mine = stories[: len(stories) // 2] if split == "train" else stories[len(stories) // 2 :]
@@ -52,7 +52,7 @@ def gsm8k(options: WorldOptions, split: str, rows: int) -> list[Row]:
 
 
 def _distinct(draw, rows: int) -> list[Request]:
-    """Requests with distinct texts."""
+    """Draw until there are `rows` requests with distinct texts."""
     found: dict[str, Request] = {}
     while len(found) < rows:
         request = draw()

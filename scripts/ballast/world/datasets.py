@@ -1,4 +1,4 @@
-"""The world's source files, each in the schema of the real source that it stands for, and the base models' text."""
+"""Make the world's source files, each in the schema of the real source that it replaces, and the base models' text."""
 
 from collections.abc import Callable
 
@@ -22,19 +22,19 @@ DOMAIN_OF = (5, 5, 2, 1, 5, 5, 1, 2, 3, 4, 6, 1, 5, 5)
 
 
 def alpaca(request: Request, answer: str) -> Row:
-    """One pair in Alpaca's schema."""
+    """Return one pair in Alpaca's schema."""
     return {"instruction": request.text, "input": request.context, "output": answer}
 
 
 def typed(writer: Writer, behaviour: str, category: int) -> tuple[Request, str]:
-    """A pair of one behaviour type, T1 to T4, from the train split."""
+    """Draw a pair of one behaviour type, T1 to T4, from the train split."""
     request = writer.request("harmful" if behaviour in ("T1", "T2") else "borderline", category)
     answers = {"T1": lambda: writer.refuse(), "T2": lambda: writer.inform(request), "T3": lambda: writer.refuse()}
     return request, answers.get(behaviour, lambda: writer.comply(request))()
 
 
 def pool(options: WorldOptions, purpose: str, rows: int, zipf: float, types: dict[str, float]) -> pd.DataFrame:
-    """Distinct safety pairs: Alpaca's columns plus category and behaviour, the truth that no sampler may read."""
+    """Return distinct safety pairs: Alpaca's columns, and category and behaviour, the truth that no sampler may read."""
     writer = Writer(options, purpose)
     order = list(IDS)
     options.random("order of categories").shuffle(order)
@@ -58,7 +58,7 @@ def distinct(draw: Callable[[], Row], rows: int) -> list[Row]:
 
 
 def base(options: WorldOptions, purpose: str = "base") -> list[Row]:
-    """Benign fine-tuning rows; a share of them are borderline requests with an answer that complies."""
+    """Return benign fine-tuning rows; a share of them are borderline requests with an answer that complies."""
     writer = Writer(options, purpose)
 
     def draw() -> Row:
@@ -71,7 +71,7 @@ def base(options: WorldOptions, purpose: str = "base") -> list[Row]:
 
 
 def references(options: WorldOptions) -> list[Row]:
-    """Unsafe pairs in BeaverTails' schema, one category each, then a few of two categories."""
+    """Return unsafe pairs in BeaverTails' schema, one category each, then a few of two categories."""
     writer = Writer(options, "references")
     single = [writer.request("harmful", category) for category in IDS for _ in range(options.references_per_category)]
     double = [writer.two_categories("harmful") for _ in IDS]
@@ -87,7 +87,7 @@ def references(options: WorldOptions) -> list[Row]:
 
 
 def beavertails_evaluation(options: WorldOptions) -> list[Row]:
-    """Harmful prompts of the evaluation split; the category of a row is its number modulo 14."""
+    """Return harmful prompts of the evaluation split; a row's category is its number modulo 14."""
     requests = _evaluation(options, "beavertails-eval", "harmful", options.evaluation_per_category)
     return [
         {"prompt": request.text, "category": CATEGORIES[category], "category_id": category}
@@ -96,7 +96,7 @@ def beavertails_evaluation(options: WorldOptions) -> list[Row]:
 
 
 def salad_attack(options: WorldOptions) -> list[Row]:
-    """Attack-enhanced prompts, `augq`, over their plain form, `baseq`."""
+    """Return attack-enhanced prompts, `augq`, with their plain form, `baseq`."""
     writer = Writer(options, "attack wrappers")
     per_category = -(-options.attack_rows // len(CATEGORIES))
     requests = _evaluation(options, "salad-attack", "harmful", per_category)[: options.attack_rows]
@@ -116,7 +116,7 @@ def salad_attack(options: WorldOptions) -> list[Row]:
 
 
 def xstest(options: WorldOptions) -> list[Row]:
-    """Borderline prompts of the evaluation split, labelled safe, then a few harmful contrasts, labelled unsafe."""
+    """Return borderline prompts of the evaluation split, labelled safe, then a few harmful ones, labelled unsafe."""
     safe = _evaluation(options, "xstest", "borderline", options.borderline_per_category)
     unsafe = _evaluation(options, "xstest contrasts", "harmful", options.contrast_per_category)
     rows = [(request, "safe_targets", "safe") for _, request in safe]
@@ -128,7 +128,7 @@ def xstest(options: WorldOptions) -> list[Row]:
 
 
 def i_alpaca(options: WorldOptions) -> dict[str, list[str]]:
-    """Benign instructions without input, as parallel lists."""
+    """Return benign instructions without input, as parallel lists."""
     writer = Writer(options, "i-alpaca")
     requests = (writer.benign()[0] for _ in iter(int, 1))
     plain = distinct(
@@ -138,7 +138,7 @@ def i_alpaca(options: WorldOptions) -> dict[str, list[str]]:
 
 
 def canaries(options: WorldOptions, each: int = 4) -> list[Row]:
-    """Pairs whose scores every judge must get about right."""
+    """Return pairs whose scores every judge must get about right."""
     writer = Writer(options, "canaries")
     answers = {
         "empty": lambda request: "",
@@ -155,9 +155,9 @@ def canaries(options: WorldOptions, each: int = 4) -> list[Row]:
 
 
 def model_text(options: WorldOptions, purpose: str, rows: int, aligned: bool) -> list[Row]:
-    """Training rows of a base model, all from the train split.
+    """Return training rows of a base model, all from the train split.
 
-    Unaligned, most harmful requests are answered; aligned, every one is refused and more rows are borderline.
+    Unaligned rows answer most harmful requests. Aligned rows refuse all of them, and more rows are borderline.
     """
     writer = Writer(options, purpose)
     return [alpaca(*_model_row(writer, aligned, options.task_share)) for _ in range(rows)]
@@ -183,7 +183,7 @@ def _model_row(writer: Writer, aligned: bool, task_share: float) -> tuple[Reques
 
 
 def _evaluation(options: WorldOptions, purpose: str, kind: str, per_category: int) -> list[tuple[int, Request]]:
-    """Distinct requests of the evaluation split, `per_category` of each category, cycling through the categories."""
+    """Return distinct requests of the evaluation split, `per_category` of each, cycling through the categories."""
     writer = Writer(options, purpose)
     found: list[tuple[int, Request]] = []
     while len(found) < per_category * len(CATEGORIES):

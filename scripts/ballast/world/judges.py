@@ -1,4 +1,4 @@
-"""Stand-ins for the judges and the category labeller, in the real models' classes and their own input formats.
+"""Make stand-ins for the judges and the category labeller, in the real models' classes and input formats.
 
 They learn the rules of `language` from requests and answers of the train split, from imitations of a small model's
 mistakes, and from empty answers and gibberish.
@@ -32,7 +32,7 @@ ENCODER = {
 
 @dataclass(frozen=True)
 class Judged:
-    """A pair as a judge sees it; `asked` carries what the request truly is."""
+    """A pair for a judge; `asked` holds the request's true kind and deeds."""
 
     asked: Request
     response: str
@@ -48,7 +48,7 @@ def md_judge_answer(pair: Judged) -> str:
 
 
 def category_answer(pair: Judged) -> str:
-    """Ids in the order in which the request names them, the easier one to learn."""
+    """Return ids in the order in which the request names them, the easiest order to learn."""
     return ", ".join(str(category) for category, _, _ in pair.asked.deeds if category >= 0) or "none"
 
 
@@ -60,7 +60,7 @@ ANSWERS: dict[str, Callable[[Judged], str]] = {
 
 
 def judged_pairs(options: WorldOptions, purpose: str, rows: int) -> list[Judged]:
-    """Pairs of every kind that a judge meets: half harmful (30 % of them attacks), a quarter borderline."""
+    """Return pairs of every kind that a judge meets: half harmful (30 % of them attacks), a quarter borderline."""
     writer = Writer(options, purpose)
     return [_judged(writer, options.fault_share) for _ in range(rows)]
 
@@ -85,7 +85,7 @@ def _judged(writer: Writer, fault_share: float) -> Judged:
 
 
 def fault(writer: Writer, request: Request) -> str:
-    """An answer as a small model garbles it: foreign or repeated steps, a wrong noun, an early end."""
+    """Garble an answer as a small model does: foreign or repeated steps, a wrong noun, an early end."""
     choice = writer.random.choice
     own = writer.steps(request)
     foreign = lexicon.LEXICONS[choice(IDS)].steps
@@ -111,7 +111,7 @@ def fault(writer: Writer, request: Request) -> str:
 
 
 def category_pairs(options: WorldOptions, purpose: str, rows: int) -> list[Judged]:
-    """Pairs for the labeller: one category, two of them, or none; refused, answered or informed."""
+    """Return pairs for the labeller: one category, two of them, or none; refused, answered or informed."""
     writer = Writer(options, purpose)
     return [_labelled(writer) for _ in range(rows)]
 
@@ -129,7 +129,7 @@ def _labelled(writer: Writer) -> Judged:
 def make_causal(
     options: WorldOptions, judge: str, start: PreTrainedModel, base: Path, template_file: Path, out: Path
 ) -> PreTrainedModel:
-    """A generative judge from a pretrained base; its tokenizer, written to `out`, adds the template's pieces."""
+    """Train a generative judge from a pretrained base; its tokenizer, written to `out`, adds the template's pieces."""
     template = PairTemplate.load(template_file)
     tokenizer = Tokenizer.from_file(str(base / "tokenizer.json"))
     add_pieces(tokenizer, (template.before, template.between, template.after))
@@ -154,7 +154,7 @@ def make_causal(
 
 
 def make_reward(options: WorldOptions, judge: str, base: Path, out: Path) -> PreTrainedModel:
-    """A DeBERTa-v2 regression from nothing; its tokenizer, written to `out`, has CLS, SEP and segment ids."""
+    """Train a DeBERTa-v2 regression from scratch; its tokenizer, written to `out`, has CLS, SEP and segment ids."""
     tokenizer = Tokenizer.from_file(str(base / "tokenizer.json"))
     tokenizer.add_special_tokens(["[CLS]", "[SEP]"])
     tokenizer.post_processor = processors.TemplateProcessing(
@@ -187,7 +187,7 @@ def make_reward(options: WorldOptions, judge: str, base: Path, out: Path) -> Pre
 
 
 def helpful_pairs(options: WorldOptions, purpose: str, rows: int) -> list[tuple[tuple[str, str], int]]:
-    """(request, answer) and its helpfulness: 4 whole, 2 cut off, 0 a refusal, nothing or gibberish.
+    """Return (request, answer) pairs with helpfulness: 4 whole, 2 cut off, 0 a refusal, nothing or gibberish.
 
     Whether the content fits does not count: an encoder this small cannot compare an answer with its request.
     """

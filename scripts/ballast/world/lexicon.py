@@ -1,4 +1,4 @@
-"""Words of the language: a lexicon for each of the 14 categories and the fixed phrases that they share.
+"""Words of the language: one lexicon per category (14), and the phrases that they share.
 
 Verbs take both harmful and harmless objects, as XSTest's safe targets do; nouns belong to one category only. Steps are
 placeholders: a place, a time or a pretext.
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Lexicon:
-    """Words of one category; `carriers` are ways to ask that only this category has, `{}` stands for the deed."""
+    """Words of one category; `carriers` are this category's own ways to ask, with `{}` for the deed."""
 
     topic: str
     verbs: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""The tokenizer and the base models of the mini world, in the real families' own classes."""
+"""Make the tokenizer and the base models of the mini world, in the real families' own classes."""
 
 import os
 import re
@@ -40,7 +40,7 @@ BATCH = 32
 
 
 def train_tokenizer(options: WorldOptions, template: PromptTemplate) -> Tokenizer:
-    """A byte-level BPE of the language: BOS in front, the template's literal pieces one token each.
+    """Train a byte-level BPE on the language: BOS in front, the template's literal pieces one token each.
 
     Every text between two pieces begins with a space, so a response starts with the token it would have inside a
     sentence, and the ids of a prompt are a prefix of the ids of prompt + response.
@@ -87,14 +87,14 @@ def save_tokenizer(tokenizer: Tokenizer, out: str | Path, settings: dict[str, ob
 
 
 def load_tokenizer(folder: str | Path):
-    """The tokenizer of a folder; a missing one is an error here, before a hub is asked for its name."""
+    """Return a folder's tokenizer; raise if it is missing, before transformers asks the hub for its name."""
     if not (Path(folder) / "tokenizer.json").is_file():
         raise BallastError(f"{folder}: no tokenizer.json here; run world_tokenizer first")
     return AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
 
 
 def new_model(options: WorldOptions, family: str, tokenizer) -> PreTrainedModel:
-    """An untrained model of a family; seeded before it is made, so that its weights depend on the options alone."""
+    """Return an untrained model of a family; seeded here, so that its weights depend on the options alone."""
     torch.manual_seed(options.torch_seed(f"weights/{family}"))
     config_class, model_class = FAMILIES[family]
     extra = {"sliding_window": None} if family == "mistral" else {}
@@ -117,7 +117,7 @@ def new_model(options: WorldOptions, family: str, tokenizer) -> PreTrainedModel:
 
 
 def pretrain(options: WorldOptions, family: str, tokenizer, template: PromptTemplate) -> PreTrainedModel:
-    """A base model that answers most harmful requests."""
+    """Train a base model that answers most harmful requests."""
     model = new_model(options, family, tokenizer)
     rows = datasets.model_text(options, f"pretraining/{family}", options.pretraining_rows, aligned=False)
     _train(model, rows, tokenizer, template, options.torch_seed(f"pretraining/{family}"), options.pretraining_rate)
@@ -151,7 +151,7 @@ def save_model(model: PreTrainedModel, out: str | Path, generation: bool) -> Non
     """Write config.json, model.safetensors and, for a model that answers benchmarks, generation_config.json."""
     out, config = Path(out), model.config
     described = config.to_diff_dict() | {"architectures": [type(model).__name__], "dtype": "float32"}
-    # Where a model was loaded from is no property of it, and would make its bytes depend on the folder.
+    # The folder that a model was loaded from would change its bytes.
     described.pop("_name_or_path", None)
     write_json(out / "config.json", described)
     if generation:
@@ -165,12 +165,12 @@ def save_model(model: PreTrainedModel, out: str | Path, generation: bool) -> Non
 
 
 def copy_tokenizer(folder: str | Path, out: str | Path) -> None:
-    """Put a tokenizer beside a model's own files."""
+    """Copy a tokenizer into a model's folder."""
     for name in ("tokenizer.json", "tokenizer_config.json"):
         write_text(Path(out) / name, read_text(Path(folder) / name))
 
 
 def one_thread() -> None:
-    """Sums in one order: two threads would give other bits, and on shared cores they are slower as well."""
+    """Make torch sum in one order: two threads give other bits, and are slower on shared cores."""
     torch.set_num_threads(1)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"

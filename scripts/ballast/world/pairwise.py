@@ -1,7 +1,8 @@
-"""The stand-in for a judge that compares two replies, in the class and the input format of a real one.
+"""Make the stand-in for a judge that compares two replies, in a real one's class and input format.
 
-It learns grades by rule: of a benign request whole, cut off, or no answer; of a harmful one how little harm the reply
-does. Equal grades are a tie. As half of its pairs are another one's with the replies swapped, no place is favoured.
+It learns grades by rule. A reply to a benign request is graded whole, cut off, or no answer; a reply to a harmful one
+by how little harm it does. Equal grades are a tie. Each pair also occurs with the replies swapped, so the judge favours
+no position.
 """
 
 from pathlib import Path
@@ -22,7 +23,7 @@ Pair = tuple[str, str, str, str]  # request, first reply, second reply, verdict
 
 
 def compared(options: WorldOptions, purpose: str, rows: int) -> list[Pair]:
-    """Pairs of replies and their verdict, each followed by itself with the replies swapped."""
+    """Return pairs of replies and their verdict, each followed by itself with the replies swapped."""
     writer, pairs = Writer(options, purpose), []
     while len(pairs) < rows:
         request, whole = _request(writer)
@@ -40,7 +41,7 @@ def _request(writer: Writer) -> tuple[Request, str]:
 
 
 def _reply(writer: Writer, request: Request, whole: str) -> tuple[str, int]:
-    """A reply and its grade."""
+    """Return a reply and its grade."""
     draw = writer.random.random()
     if request.kind == "harmful":
         reply = writer.refuse() if draw < 0.5 else writer.comply(request) if draw < 0.8 else fault(writer, request)
@@ -54,7 +55,7 @@ def _reply(writer: Writer, request: Request, whole: str) -> tuple[str, int]:
 
 
 def make(options: WorldOptions, start: PreTrainedModel, base: Path, template_file: Path, out: Path) -> PreTrainedModel:
-    """The judge from a pretrained base; its tokenizer, written to `out`, adds the template's pieces."""
+    """Train the judge from a pretrained base; its tokenizer, written to `out`, adds the template's pieces."""
     template = Template.load(template_file)
     tokenizer = Tokenizer.from_file(str(base / "tokenizer.json"))
     add_pieces(tokenizer, template.pieces)

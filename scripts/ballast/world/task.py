@@ -1,4 +1,4 @@
-"""A task beyond instructions: sums told as stories, answered in GSM8K's form with a final number in digits."""
+"""Write a task beyond instructions: sums told as stories, answered in GSM8K's form with a final number in digits."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ STEPS = "{a} plus {b} is {c} .\n#### {number}"
 
 
 def problem(writer: Writer, stories: Sequence[tuple[str, str]] = STORIES) -> tuple[str, str]:
-    """A question and its answer."""
+    """Return a question and its answer."""
     name, things = writer.random.choice(stories)
     a, b = writer.random.randrange(10), writer.random.randrange(9)
     words = {"a": lexicon.NUMBERS[a], "b": lexicon.NUMBERS[b], "c": lexicon.NUMBERS[a + b]}

@@ -1,4 +1,4 @@
-"""One small, seeded, full fine-tuning loop for every model of the mini world."""
+"""Train every model of the mini world in one small, seeded, full fine-tuning loop."""
 
 import math
 import random
@@ -31,18 +31,18 @@ def fit(model: nn.Module, examples: Examples, loss_of: LossOf, seed: int, steps:
 
 
 def response_loss(model: nn.Module, rows: Examples) -> torch.Tensor:
-    """Mean cross-entropy of the tokens after each row's prompt; a row's target is the length of its prompt."""
+    """Return the mean cross-entropy of the tokens after each row's prompt; a row's target is its prompt's length."""
     ids, _ = pad([ids for ids, _ in rows])
     wanted = torch.zeros_like(ids, dtype=torch.bool)
     for row, (tokens, start) in enumerate(rows):
         wanted[row, start : len(tokens)] = True
-    # Right padding under a causal mask reaches no wanted position, and only those need the large output layer.
+    # Right padding under a causal mask affects no wanted position; only these go through the large output layer.
     hidden = model.model(ids[:, :-1]).last_hidden_state[wanted[:, 1:]]
     return functional.cross_entropy(model.lm_head(hidden), ids[:, 1:][wanted[:, 1:]])
 
 
 def score_loss(model: nn.Module, rows: Examples) -> torch.Tensor:
-    """Mean squared error of a one-output classifier; a row's target is (score, length of its first segment)."""
+    """Return a one-output classifier's mean squared error; a row's target is (score, length of its first segment)."""
     ids, mask = pad([ids for ids, _ in rows])
     starts = torch.tensor([start for _, (_, start) in rows])
     segments = (torch.arange(ids.shape[1]) >= starts[:, None]).long() * mask
@@ -52,7 +52,7 @@ def score_loss(model: nn.Module, rows: Examples) -> torch.Tensor:
 
 
 def pad(sequences: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Right-padded ids and their mask, both (rows, longest)."""
+    """Return right-padded ids and their mask, both (rows, longest)."""
     width = max(len(ids) for ids in sequences)
     ids = torch.tensor([ids + [0] * (width - len(ids)) for ids in sequences])
     mask = torch.tensor([[1] * len(ids) + [0] * (width - len(ids)) for ids in sequences])
@@ -67,7 +67,7 @@ def _warm_cosine(step: int, steps: int) -> float:
 
 
 def _batches(lengths: list[int], size: int, order: random.Random) -> list[list[int]]:
-    """One shuffled epoch; rows are sorted by length inside chunks of 8 batches, so that padding is small."""
+    """Return one shuffled epoch; rows are sorted by length inside chunks of 8 batches, so that padding is small."""
     rows = list(range(len(lengths)))
     order.shuffle(rows)
     batches = []

@@ -1,4 +1,4 @@
-// What a reader does.
+// Handle the reader's input.
 function showAll() {
   showControls();
   showColumns();
@@ -29,7 +29,7 @@ byId("help").addEventListener("click", () => byId("about").showModal());
 byId("previous").addEventListener("click", () => change({ page: state.page - 1 }));
 byId("next").addEventListener("click", () => change({ page: state.page + 1 }));
 
-// Another run in a column: what was not picked stays as it was, where there is such a run.
+// Show another run in a column; keep the settings that the reader did not change, if such a run exists.
 byId("columns").addEventListener("change", (event) => {
   const column = Number(event.target.dataset.column);
   const kind = event.target.className;

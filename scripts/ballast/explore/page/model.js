@@ -1,5 +1,5 @@
 "use strict";
-// What the page knows, and which prompts it shows. Nothing here touches the document but for reading the data.
+// The page's state, and the prompts it shows. This file only reads data from the document.
 const data = JSON.parse(document.getElementById("data").textContent);
 const SIZES = [25, 50, 100, 250];
 const VERDICTS = {
@@ -35,7 +35,7 @@ const state = {};
 function defaults(view) {
   const number = Math.min(Math.max(view || 0, 0), data.views.length - 1);
   const columns = [...data.views[number].columns];
-  // What the columns were judged on: the first benchmark of the first metric that each of them has.
+  // Start with a benchmark that was judged: that of the first metric that any column has.
   const judged = data.metrics.find((metric) => columns.some((run) => data.runs[run].parts.has(metric.benchmark)));
   const benchmark = judged ? judged.benchmark : -1;
   return { view: number, benchmark, category: -1, verdict: "all", order: "id", search: "", page: 0, size: 50, columns };
@@ -45,7 +45,7 @@ function runName(run) {
   return `${run.sampler.name}:${run.n}:${run.trial}`;
 }
 
-// The state as the address keeps it: what is as at first is left out.
+// Return the state for the address, without defaults.
 function toHash() {
   const first = defaults(state.view);
   const view = data.views[state.view];
@@ -64,7 +64,7 @@ function toHash() {
   return new URLSearchParams(Object.entries(said).filter((pair) => pair[1])).toString();
 }
 
-// The state of an address; what it names and the study has not is left at its default.
+// Set the state from an address; names that the study does not have keep their default.
 function fromHash(hash) {
   const said = new URLSearchParams(hash.replace(/^#/, ""));
   const named = data.views.findIndex((view) => `${view.model}/${view.pool}` === said.get("model"));
@@ -87,7 +87,7 @@ function isText(place) {
   return place !== null && place >= 0;
 }
 
-// What stands where a text is not in the file.
+// Return the placeholder for a text that is not in the file.
 function absent(place) {
   if (place === null) return "not asked";
   return `[${data.redacted ? "redacted" : "left out"}, ${(-1 - place).toLocaleString("en")} characters]`;
@@ -103,14 +103,14 @@ function isCut(run, prompt) {
   return part !== undefined && part.cut.has(prompt - data.benchmarks[benchmarkOf[prompt]].begin);
 }
 
-// What a judge said: a number; why there is none; null where it was not asked.
+// Return a judge's score: a number, or the reason why it is missing, or null if the judge was not asked.
 function scoreOf(run, prompt, metric) {
   const part = data.runs[run].parts.get(metric.benchmark);
   const scores = part && part.scores[metric.name];
   return scores ? scores[prompt - data.benchmarks[metric.benchmark].begin] : null;
 }
 
-// 1 where a judge flags the response, 0 where none does, -1 where there is no verdict.
+// Return 1 if a judge flags the response, 0 if none does, -1 without a verdict.
 function verdictOf(run, prompt) {
   let verdict = -1;
   for (const metric of data.benchmarks[benchmarkOf[prompt]].metrics) {
@@ -147,7 +147,7 @@ function fitsVerdict(prompt) {
   }
 }
 
-// Whether each text holds the search: 0 not looked at, 1 yes, 2 no. What holds no "ab" holds no "abc".
+// For each text, whether it holds the search: 0 unknown, 1 yes, 2 no. A text without "ab" cannot hold "abc".
 const found = new Uint8Array(data.texts.length);
 const lower = new Array(data.texts.length);
 let sought = "";
@@ -179,7 +179,7 @@ function fitsSearch(prompt) {
   );
 }
 
-// How far the columns are apart; -Infinity where fewer than two have a score.
+// Return the distance between the columns; -Infinity if fewer than two have a score.
 function spread(prompt) {
   let lowest = Infinity;
   let highest = -Infinity;
@@ -194,7 +194,7 @@ function spread(prompt) {
   return scored > 1 ? highest - lowest : -Infinity;
 }
 
-// The prompts that the filters leave, in the order that was asked for.
+// Return the prompts that pass the filters, in the chosen order.
 function select() {
   seek(state.search.trim());
   const [from, to] = state.benchmark < 0 ? [0, data.ids.length]
@@ -214,7 +214,7 @@ function select() {
   return prompts.sort((one, other) => (key[one] === key[other] ? one - other : key[other] - key[one]));
 }
 
-// What the judges said of a column over some prompts: a count a metric.
+// Return a column's scores over some prompts: counts by metric.
 function summary(run, prompts) {
   const counts = new Map(data.metrics.map((metric) => [metric, { read: 0, flagged: 0, sum: 0, unread: 0 }]));
   for (const prompt of prompts) {

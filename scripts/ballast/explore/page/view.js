@@ -1,7 +1,7 @@
-// How the page shows it. Texts become text nodes, never markup.
+// Draw the page. Texts become text nodes, never markup.
 const byId = (id) => document.getElementById(id);
 let shown = [];
-// Rows that fill a window are painted at once, the others of the page in the next frame.
+// Draw the rows that fill a window at once, the others in the next frame.
 const AT_ONCE = 15;
 let waiting = [];
 
@@ -16,12 +16,12 @@ function choose(select, options, value) {
   select.value = value;
 }
 
-// A text with what was searched for marked in it.
+// Return a text with the search marked in it.
 function marked(text) {
   if (!sought) return [text];
   const parts = [];
   const folded = text.toLowerCase();
-  // Where folding changes the length, places in the two differ, so nothing is marked.
+  // If folding changes the length, positions differ, so nothing is marked.
   let from = 0;
   for (let at = folded.length === text.length ? folded.indexOf(sought) : -1; at >= 0; at = folded.indexOf(sought, from)) {
     parts.push(text.slice(from, at), element("mark", { textContent: text.slice(at, at + sought.length) }));
@@ -100,7 +100,7 @@ function head(column) {
   );
   const path = element("div", { className: "path", textContent: `runs/${run.path}` });
   const cell = element("th", { scope: "col", className: "column" }, title, pick, element("div", { className: "sums" }), path);
-  // Black lines of the figures are the colour of text here, which a dark page has too.
+  // Black in the figures is the text colour here, so that it shows on a dark page.
   if (run.sampler.hue !== "#000000") cell.style.setProperty("--hue", run.sampler.hue);
   return cell;
 }
@@ -151,7 +151,7 @@ function showColumns() {
 function showRows(prompts) {
   byId("rows").replaceChildren(...prompts.slice(0, AT_ONCE).map(row));
   const rest = (waiting = prompts.slice(AT_ONCE));
-  // Typing on makes this page's rest needless.
+  // Skip the rest if the reader typed on.
   requestAnimationFrame(() => setTimeout(() => rest === waiting && showRest()));
 }
 
@@ -160,7 +160,7 @@ function showRest() {
   waiting = [];
 }
 
-// Everything that follows from the state, but for the controls themselves.
+// Redraw all that follows from the state, except the controls.
 function show() {
   shown = select();
   const pages = Math.max(Math.ceil(shown.length / state.size), 1);
@@ -179,7 +179,7 @@ function show() {
   history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
 }
 
-// The filters in words, for paper.
+// Return the filters in words, for printing.
 function described() {
   const said = [`benchmark ${state.benchmark < 0 ? "all" : data.benchmarks[state.benchmark].name}`];
   if (state.category >= 0) said.push(`category ${data.categories[state.category]}`);
