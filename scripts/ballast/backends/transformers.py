@@ -1,7 +1,7 @@
-"""The transformers backend: batched generation, and the three ways in which judges are asked.
+"""Run models with transformers: batched generation, and the three ways in which judges are asked.
 
-Models are folders on disk with safetensors weights. A folder that is not there is an error here, before transformers
-would take its name for one of a hub.
+Models are folders on disk with safetensors weights. A missing folder is an error here, before transformers looks for
+its name on a hub.
 """
 
 from collections.abc import Callable, Iterator
@@ -31,9 +31,9 @@ from ballast.asking.store import Store
 from ballast.asking.weights import adapter_folder, model_folder
 from ballast.files import BallastError
 
-# Widths of batches whose rows must not depend on each other are multiples of this.
+# Batch widths are multiples of this, so that a text's width depends on its own length alone.
 STEP = 32
-# The key of the config that says how many texts a judge or another model reads at a time.
+# The config's key for the number of texts that a judge or another model reads at a time.
 ITS_BATCH = "the batch_size of this judge or model"
 
 disable_progress_bar()
@@ -45,7 +45,7 @@ def load_tokenizer(path: str | Path):
 
 @enough("the model itself does not fit: take a GPU with more memory, or a smaller dtype")
 def load_model(path: str | Path, dtype: str = "float32", kind=AutoModelForCausalLM, load_in_8bit: bool = False):
-    """The model of a folder in evaluation mode, on the GPU where there is one; 8 bits need one and bitsandbytes."""
+    """Load a folder's model in evaluation mode, on the GPU if there is one; 8 bits need a GPU and bitsandbytes."""
     settings = {"local_files_only": True, "use_safetensors": True, "dtype": getattr(torch, dtype)}
     if load_in_8bit:
         if not torch.cuda.is_available() or find_spec("bitsandbytes") is None:
@@ -66,11 +66,11 @@ def load_model(path: str | Path, dtype: str = "float32", kind=AutoModelForCausal
 def generate(
     model: str, adapters: list[str | None], prompts: list[list[int]], options: dict, store: Store | None = None
 ) -> list[pd.DataFrame]:
-    """One table of responses (`decoding.responses`) per adapter, in the order of the prompts.
+    """Return one table of responses (`decoding.responses`) per adapter, in the order of the prompts.
 
-    An adapter is a LoRA folder, or None for the model as it is; `options`: decoding, max_new_tokens,
-    max_prompt_tokens, long_prompts, batch_size, dtype, load_in_8bit. `store` keeps each batch, for a job that is
-    killed: batches are laid out over all prompts, so what a later job answers has the same bytes.
+    An adapter is a LoRA folder, or None for the model alone; `options`: decoding, max_new_tokens, max_prompt_tokens,
+    long_prompts, batch_size, dtype, load_in_8bit. `store` keeps each batch, so that a killed job resumes. The batches
+    depend only on the prompts, so a later job's answers have the same bytes.
     """
     tokenizer = load_tokenizer(model)
     asked = within_limit(prompts, options)
@@ -99,9 +99,9 @@ def answer(
     schema: dict | None = None,
     done: Callable = no_keeping,
 ) -> list[str | None]:
-    """Greedy answers to texts, None for one over `max_length` tokens; each the same whatever is asked beside it.
+    """Return greedy answers to texts, None for one over `max_length` tokens; none depends on the other texts.
 
-    `options`: batch_size, max_length, dtype, chat. transformers cannot hold an answer to a schema: it is read as it is.
+    `options`: batch_size, max_length, dtype, chat. transformers cannot enforce `schema`, so it is ignored.
     """
     tokenizer = load_tokenizer(model)
     answers: list[str | None] = [None] * len(texts)
@@ -116,9 +116,9 @@ def answer(
 def first_token(
     model: str, texts: list[str], options: dict, ids: list[int], done: Callable = no_keeping
 ) -> list[tuple[list[float], int] | None]:
-    """At the first position of the answer to each text: log-probabilities of `ids`, and the likeliest id of them all.
+    """Return, at the first position of each text's answer, log-probabilities of `ids` and the likeliest id of all.
 
-    None for a text that is too long; the same bits whatever is asked beside it; `options` as for `answer`.
+    None for a text that is too long. Bits do not depend on the other texts; `options` as for `answer`.
     """
     tokenizer = load_tokenizer(model)
     found: list[tuple[list[float], int] | None] = [None] * len(texts)
@@ -133,7 +133,7 @@ def first_token(
 
 
 def record(options: dict) -> dict:
-    """Versions and settings that shape what a model says."""
+    """Return the versions and settings that affect answers."""
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
     versions = {"torch": torch.__version__, "transformers": transformers_version}
     return {"backend": "transformers", "dtype": options["dtype"], "device": device, **versions}
@@ -142,9 +142,9 @@ def record(options: dict) -> dict:
 def score(
     model: str, texts: list[str] | list[tuple[str, str]], options: dict, done: Callable = no_keeping
 ) -> list[float]:
-    """Raw logits of a one-output sequence classifier for texts or text pairs, cut at `max_length` tokens.
+    """Return raw logits of a one-output sequence classifier for texts or text pairs, cut at `max_length` tokens.
 
-    The same bits whatever is asked beside a text. `options`: batch_size, max_length, dtype.
+    Bits do not depend on the other texts. `options`: batch_size, max_length, dtype.
     """
     tokenizer = load_tokenizer(model)
     encoded = {
@@ -164,10 +164,10 @@ def score(
 
 
 def _apart(model: str, kind, asked: dict, answers: list, options: dict, ask: Callable, done: Callable) -> list:
-    """`answers` with that of each text in `asked` (what it was encoded to, by its index), independent of the others.
+    """Fill `answers` for each text in `asked` (encoded texts by index), each independent of the others.
 
-    `ask(network, items, width)` answers a batch; `done(indices, values)` is told of each. No model is loaded where
-    nothing is asked.
+    `ask(network, items, width)` answers a batch, and `done(indices, values)` is called after each. No model is loaded
+    if `asked` is empty.
     """
     if not asked:
         return answers
@@ -176,7 +176,7 @@ def _apart(model: str, kind, asked: dict, answers: list, options: dict, ask: Cal
     with keep_model.model(model, shape, lambda: nullcontext(load_model(model, options["dtype"], kind))) as network:
         for width, batch in _in_widths(asked, options["max_length"], rows):
             items = [asked[index] for index in batch]
-            # Filled up with its last, which it ends with anyway.
+            # A short batch repeats its last item, since the number of rows must not change.
             filled = items + [items[-1]] * (rows - len(items))
             with torch.inference_mode(), enough(lower(ITS_BATCH, rows)):
                 values = ask(network, filled, width)[: len(batch)]
@@ -187,7 +187,7 @@ def _apart(model: str, kind, asked: dict, answers: list, options: dict, ask: Cal
 
 
 def _in_widths(asked: dict, longest: int, rows: int) -> Iterator[tuple[int, list[int]]]:
-    """Width and indices of batches: a text's width is its own length rounded up, never that of its companions."""
+    """Yield width and indices of batches: a text's width is its own length rounded up, never another text's."""
     lengths = {index: len(_tokens(item)) for index, item in asked.items()}
     widths = {index: min(-(-length // STEP) * STEP, longest) for index, length in lengths.items()}
     for width, group in groupby(sorted(asked, key=widths.__getitem__), key=widths.__getitem__):
@@ -202,8 +202,8 @@ def _tokens(item: list[int] | BatchEncoding) -> list[int]:
 def continuations(
     network, tokenizer, max_new_tokens: int, beams: int, prompts: list[list[int]], width: int = 0
 ) -> list[list[int]]:
-    """Continuations of one batch without sampling (token ids, up to and with EOS), left-padded to `width` or more."""
-    # A checkpoint's own generation config may ask for sampling; this one replaces it whole.
+    """Continue one batch without sampling, left-padded to `width` or more; return token ids up to and with EOS."""
+    # Replace the checkpoint's own generation config, which may ask for sampling.
     network.generation_config = GenerationConfig(
         do_sample=False,
         num_beams=beams,
@@ -230,6 +230,6 @@ def _pad(tokenizer) -> int:
 
 
 def by_length(sequences: list, batch_size: int) -> list[list[int]]:
-    """Indices in batches of like length, so that padding is small; ties keep their order."""
+    """Return indices in batches of similar length, so that padding is small; ties keep their order."""
     order = sorted(range(len(sequences)), key=lambda index: len(sequences[index]))
     return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]

@@ -1,8 +1,8 @@
-"""The vLLM backend: paged attention and continuous batches, for models and adapters that a GPU holds.
+"""Run models with vLLM: paged attention and continuous batches, for models and adapters that fit on a GPU.
 
-One engine serves all adapters of a call, but each call of the engine holds one adapter or the base alone: on CPU
-kernels, base requests in a batch with LoRA requests are silently answered with an adapter's weights.
-An adapter's name is a digest of its content, since the prefix cache knows adapters by name.
+One engine serves all adapters of a call, but each call of the engine holds one adapter or the base alone. On CPU
+kernels, a batch that mixes base and LoRA requests silently answers base requests with an adapter's weights.
+An adapter's name is a digest of its content, since the prefix cache identifies adapters by name.
 """
 
 import os
@@ -25,29 +25,29 @@ from ballast.asking.weights import adapter_folder, model_folder
 from ballast.backends.transformers import ITS_BATCH, load_tokenizer
 from ballast.files import BallastError, read_json, write_json
 
-# Read when vLLM is imported. One process schedules in one order; nothing is reported to anyone or asked of a hub.
+# vLLM reads these on import: one process, so that the order is fixed; no usage reports, no hub.
 ENVIRONMENT = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
     "VLLM_NO_USAGE_STATS": "1",
     "VLLM_LOGGING_LEVEL": "ERROR",
-    "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB, where there is no GPU
+    "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB, without a GPU
     "HF_HUB_OFFLINE": "1",
 }
-# Without free whitespace, which a weak model may write until its limit; one engine for grammars, whatever the schema.
+# No free whitespace, which a weak model may write until its limit; the same grammar engine for every schema.
 GRAMMAR = {"backend": "xgrammar", "disable_any_whitespace": True}
-# Prompts between two savings, in one session: the engine drains at the end of each, so some hundreds.
+# Prompts between two saves. Some hundreds, since the engine drains at the end of each chunk.
 CHUNK = 512
-RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # what vLLM takes as max_lora_rank
+RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # vLLM's values of max_lora_rank
 
 
 def generate(
     model: str, adapters: list[str | None], prompts: list[list[int]], options: dict, store: Store | None = None
 ) -> list[pd.DataFrame]:
-    """One table of responses (`decoding.responses`) per adapter, in the order of the prompts.
+    """Return one table of responses (`decoding.responses`) per adapter, in the order of the prompts.
 
-    An adapter is a LoRA folder, or None for the model as it is; `options`: decoding, max_new_tokens,
-    max_prompt_tokens, long_prompts, batch_size, dtype, load_in_8bit. `store` keeps each chunk of prompts, for a job
-    that is killed; chunks are the same in a later job, and so are its answers as far as the engine's own are.
+    An adapter is a LoRA folder, or None for the model alone; `options`: decoding, max_new_tokens, max_prompt_tokens,
+    long_prompts, batch_size, dtype, load_in_8bit. `store` keeps each chunk of prompts, so that a killed job resumes. A
+    later job has the same chunks, and the same answers if the engine repeats its own.
     """
     if options["load_in_8bit"]:
         raise BallastError("generation.load_in_8bit: vLLM cannot load a base in 8 bits; set backend: transformers")
@@ -77,10 +77,10 @@ def answer(
     schema: dict | None = None,
     done: Callable = no_keeping,
 ) -> list[str | None]:
-    """Greedy answers to texts, None for one over `max_length` tokens; each follows `schema` (JSON) where it is given.
+    """Return greedy answers to texts, None for one over `max_length` tokens; each follows `schema` (JSON), if given.
 
-    `options`: batch_size, max_length, dtype, chat. An answer cut at `max_new_tokens` may be half of a JSON value. That
-    an answer is the same whatever is asked beside it is the engine's promise, under VLLM_BATCH_INVARIANT alone.
+    `options`: batch_size, max_length, dtype, chat. An answer cut at `max_new_tokens` may be half of a JSON value. The
+    engine promises that answers do not depend on the other texts only under VLLM_BATCH_INVARIANT.
     """
     tokenizer = load_tokenizer(model)
 
@@ -99,9 +99,9 @@ def answer(
 def first_token(
     model: str, texts: list[str], options: dict, ids: list[int], done: Callable = no_keeping
 ) -> list[tuple[list[float], int] | None]:
-    """At the first position of the answer to each text: log-probabilities of `ids`, and the likeliest id of them all.
+    """Return, at the first position of each text's answer, log-probabilities of `ids` and the likeliest id of all.
 
-    None for a text that is too long; `options`, and what companions may change, as for `answer`.
+    None for a text that is too long; `options` and the dependence on other texts as for `answer`.
     """
     wanted = sorted(set(ids))
 
@@ -117,9 +117,10 @@ def first_token(
 def _ask(
     model: str, asked: dict, count: int, options: dict, max_new_tokens: int, params: Callable, read: Callable, done
 ) -> list:
-    """What `read` makes of the completion of each of `count` texts, None for one that is not in `asked` (ids by index).
+    """Return `read(completion)` for each of `count` texts, None for one that is not in `asked` (ids by index).
 
-    One session for all; `done(indices, values)` is told of each chunk. No engine starts where nothing is asked.
+    One session answers all, and `done(indices, values)` is called after each chunk. No engine starts if `asked` is
+    empty.
     """
     answers = [None] * count
     if not asked:
@@ -128,7 +129,7 @@ def _ask(
     length = _length(model, prompts, options["max_length"], max_new_tokens)
     started = keep_model.model(model, [length, _settings(options)], lambda: _engine(model, options, length))
     with enough(lower(ITS_BATCH, options["batch_size"])), started as engine:
-        # As an engine that has just started: what an earlier job asked must not shape an answer.
+        # An earlier job's prompts must not affect an answer.
         engine.reset_prefix_cache()
         for chunk in _chunks(prompts, CHUNK):
             outputs = _run(engine, [prompts[number] for number in chunk], params())
@@ -140,11 +141,11 @@ def _ask(
 
 
 def record(options: dict) -> dict:
-    """Versions and settings that shape what a model says."""
+    """Return the versions and settings that affect answers."""
     vllm = _vllm()
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
     versions = {"vllm": vllm.__version__, "torch": torch.__version__, "transformers": transformers_version}
-    # Both decide whether an answer depends on what is asked beside it; `_vllm` has set the first.
+    # Both decide whether an answer depends on the other texts; `_vllm` has set the first.
     scheduling = {
         name: os.environ.get(name, "0") for name in ("VLLM_ENABLE_V1_MULTIPROCESSING", "VLLM_BATCH_INVARIANT")
     }
@@ -152,7 +153,7 @@ def record(options: dict) -> dict:
 
 
 def _settings(options: dict) -> dict:
-    """Engine arguments that shape what a model says."""
+    """Return the engine arguments that affect answers."""
     return {
         "dtype": options["dtype"],
         "max_num_seqs": options["batch_size"],
@@ -164,9 +165,9 @@ def _settings(options: dict) -> dict:
 
 @contextmanager
 def _engine(model: str, options: dict, length: int, adapters: list[str] = (), **more) -> Iterator:
-    """A started engine that takes `length` tokens, prompt and answer together; its memory is free again afterwards.
+    """Start an engine for `length` tokens, prompt and answer together; free its memory afterwards.
 
-    `more` are further arguments of the engine, for a measurement.
+    `more` are further engine arguments, for measurements.
     """
     vllm = _vllm()
     from vllm.distributed import cleanup_dist_env_and_memory
@@ -176,7 +177,7 @@ def _engine(model: str, options: dict, length: int, adapters: list[str] = (), **
     lora = {"enable_lora": True, "max_loras": 1, "max_lora_rank": _rank(adapters)} if adapters else {}
     try:
         with TemporaryDirectory() as scratch:
-            # In the place of the model's own, which may name more ends: none but the tokenizer's EOS ends an answer.
+            # The model's own config may name more ends; only the tokenizer's EOS may end an answer.
             eos = load_tokenizer(model).eos_token_id
             write_json(Path(scratch) / "generation_config.json", {"eos_token_id": eos})
             engine = vllm.LLM(
@@ -201,12 +202,12 @@ def _engine(model: str, options: dict, length: int, adapters: list[str] = (), **
 
 
 def _vllm():
-    """The package, imported only when it is needed: half of the environments are without it."""
+    """Import the package only when it is needed: half of the environments lack it."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     try:
         import vllm
-        from vllm import __version__  # noqa: F401 - a mere folder of that name, such as tests/vllm, has none
+        from vllm import __version__  # noqa: F401 - a mere folder of that name, such as tests/vllm, has no version
     except ImportError as error:
         if error.name != "vllm":
             raise
@@ -218,7 +219,7 @@ def _vllm():
 
 
 def _length(model: str, prompts: list[list[int]], longest: int, max_new_tokens: int) -> int:
-    """Tokens of the longest prompt allowed and its answer, within what the model can hold."""
+    """Return the tokens of the longest allowed prompt and its answer, within the model's limit."""
     positions = getattr(_config(model), "max_position_embeddings", None) or longest + max_new_tokens
     asked = max(map(len, prompts))
     if asked + max_new_tokens > positions:
@@ -230,7 +231,7 @@ def _length(model: str, prompts: list[list[int]], longest: int, max_new_tokens: 
 
 
 def _check_heads(model: str) -> None:
-    """An error here for a model that the CPU kernels would only refuse in the middle of an answer."""
+    """Raise BallastError for a model that the CPU kernels would refuse only in the middle of an answer."""
     from vllm.v1.attention.backends.cpu_attn import CPUAttentionBackend
 
     config, known = _config(model), CPUAttentionBackend.get_supported_head_sizes()
@@ -247,7 +248,7 @@ def _config(model: str):
 
 
 def _rank(adapters: list[str]) -> int:
-    """The smallest rank that vLLM offers for these adapters."""
+    """Return the smallest rank that vLLM offers for these adapters."""
     configs = {adapter: read_json(Path(adapter) / "adapter_config.json") for adapter in adapters}
     adapter, rank = max(((adapter, config["r"]) for adapter, config in configs.items()), key=lambda pair: pair[1])
     if rank > RANKS[-1]:
@@ -256,7 +257,7 @@ def _rank(adapters: list[str]) -> int:
 
 
 def _lora_request(adapter: str, number: int):
-    """The adapter as vLLM is asked for it; its name is a digest of its weights and config."""
+    """Return vLLM's request for the adapter; its name is a digest of its weights and config."""
     from vllm.lora.request import LoRARequest
 
     return LoRARequest(adapter_name(adapter), number, str(adapter))
@@ -269,7 +270,7 @@ def _params(max_new_tokens: int, **extra):
 
 
 def _run(engine, prompts: list[list[int]], params, lora=None) -> list:
-    """The engine's completions in the order of the prompts."""
+    """Return the engine's completions in the order of the prompts."""
     asked = [{"prompt_token_ids": ids} for ids in prompts]
     return [output.outputs[0] for output in engine.generate(asked, params, lora_request=lora, use_tqdm=False)]
 
@@ -280,7 +281,7 @@ def _greedy(engine, options: dict, lora, prompts: list[list[int]]) -> list[list[
 
 
 def _beam_search(engine, options: dict, lora, prompts: list[list[int]]) -> list[list[int]]:
-    """The best answer of each prompt's `_Beams`; the engine gives the next tokens of all open answers at once."""
+    """Return the best answer of each prompt's `_Beams`; the engine extends all open answers at once."""
     limit, width = options["max_new_tokens"], BEAMS[options["decoding"]]
     eos = engine.get_tokenizer().eos_token_id
     searches = [_Beams(ids, width, limit, eos) for ids in prompts]
@@ -297,8 +298,8 @@ def _beam_search(engine, options: dict, lora, prompts: list[list[int]]) -> list[
 class _Beams:
     """Beam search of one prompt by the rules of transformers' `generate`, which the authors' code calls.
 
-    The engine's own beam search has others: it divides an answer's log-probability by the length of prompt and answer
-    together, which favours short answers, and takes an end from outside the `width` best continuations.
+    The engine's own beam search has other rules: it divides an answer's log-probability by the length of prompt and
+    answer together, which favours short answers, and accepts an end from outside the `width` best continuations.
     """
 
     def __init__(self, prompt: list[int], width: int, limit: int, eos: int):
@@ -307,7 +308,7 @@ class _Beams:
         self.finished: list[tuple[float, list[int]]] = []  # log-probability per token and ids, best first
 
     def extend(self, following: list[dict]) -> None:
-        """One token more; `following` has the most likely next tokens of each running answer."""
+        """Add one token; `following` has the most likely next tokens of each running answer."""
         found = [
             (total + entry.logprob, [*ids, token])
             for (total, ids), entries in zip(self.running, following, strict=True)
@@ -316,7 +317,7 @@ class _Beams:
         found = sorted(found, key=lambda pair: -pair[0])[: 2 * self.width]
         length = len(found[0][1])
         over = [length == self.limit or ids[-1] == self.eos for _, ids in found]
-        # Only an end among the best counts; the others are there to have `width` answers that go on.
+        # Only an end among the best counts; the rest ensure that `width` answers continue.
         ended = [(total / length, ids) for (total, ids), ends in zip(found[: self.width], over, strict=False) if ends]
         self.finished = sorted(self.finished + ended, key=lambda pair: -pair[0])[: self.width]
         self.running = [pair for pair, ends in zip(found, over, strict=True) if not ends][: self.width]
@@ -326,6 +327,6 @@ class _Beams:
 
 
 def _chunks(prompts: list[list[int]], size: int) -> list[list[int]]:
-    """Indices in chunks, in the order of prefixes: neighbours share theirs in the engine's cache."""
+    """Return indices in chunks, sorted by prefix, so that neighbours share the engine's cache."""
     order = sorted(range(len(prompts)), key=prompts.__getitem__)
     return [order[start : start + size] for start in range(0, len(order), size)]

@@ -1,9 +1,9 @@
-"""bi-anchor: base rows whose gradient is like that of harmful pairs and unlike that of safe ones go first.
+"""bi-anchor: drop first the base rows whose gradient resembles harmful pairs and not safe ones.
 
 He, Xia and Henderson, What is in your safe data? (arXiv 2404.01099): a benign row's score is its gradient's mean
-cosine to harmful anchors less that to safe anchors, and the highest cost most safety. What differs: the harmful anchors
-are rows of the references and the safe ones T1 rows of the pool, both drawn; all tokens of a response count, not
-its first ten; gradients are those of the warmed-up adapter, projected; and how many rows go is for `keep` to say.
+cosine to harmful anchors minus that to safe anchors; rows with the highest scores cost most safety. Ours differs: the
+harmful anchors are drawn from the references, the safe ones from the pool's T1 rows; all tokens of a response count,
+not its first ten; gradients are projected ones of the warmed-up adapter; and `keep` sets how many rows stay.
 """
 
 import pandas as pd
@@ -21,7 +21,7 @@ OPTIONS = {
 
 
 def score(model, base, safety, features, options, seed) -> pd.Series:
-    """Mean cosine to the safe anchors less that to the harmful ones, by id: -2 to 2."""
+    """Return the mean cosine to the safe anchors minus that to the harmful ones, by id: -2 to 2."""
     gradients = features.base_gradients
     harmful = _anchors(features.reference_gradients, features.reference_gradients.ids, options["anchors"], seed)
     pool = pd.DataFrame({"id": features.behaviour.index})
@@ -32,5 +32,5 @@ def score(model, base, safety, features, options, seed) -> pd.Series:
 
 
 def _anchors(gradients, ids, count: int, seed: int):
-    """The mean unit gradient of rows drawn by the seed."""
+    """Return the mean unit gradient of rows drawn by the seed."""
     return gradients.mean(gradients.find(draw(ids, count, seed)), unit=True)

@@ -1,11 +1,11 @@
-"""saft: base rows far along the main directions of their hidden states are dropped (Choi et al., arXiv 2410.10014).
+"""saft: drop base rows far along the main directions of their hidden states (Choi et al., arXiv 2410.10014).
 
-z_i is the hidden state of a row's last token in one layer of the model as it is, less the mean of all rows. With the
+z_i is the hidden state of a row's last token in one layer of the unchanged model, minus the mean of all rows. With the
 singular vectors v_j and values s_j of these, a row's harmfulness is the mean over the first k of s_j <z_i, v_j>^2; for
-k = 1, the default, that is the squared projection on v_1. The score is its negative: what is high goes.
+k = 1, the default, this is, up to scale, the squared projection on v_1. The score is its negative.
 
-The publication chooses layer, k and threshold on labelled rows; here they are options. It is meant for base data with
-harmful rows in it: without any, it drops what is unusual. Cost: one forward pass over the base rows.
+The publication chooses layer, k and threshold on labelled rows; here they are options. The filter is for base data
+with harmful rows: without any, it drops unusual rows. Cost: one forward pass over the base rows.
 """
 
 import pandas as pd
@@ -28,7 +28,7 @@ OPTIONS = {
 
 
 def score(model, base, safety, features, options, seed) -> pd.Series:
-    """Minus the harmfulness of each base row, to 6 digits of the largest; a row without a token to learn comes last."""
+    """Return minus each base row's harmfulness, to 6 digits of the largest; rows without a token to learn come last."""
     tokenizer, ids = load_tokenizer(model), sorted(base["id"])
     rows = sft.encode(tokenizer, base.sort_values("id", ignore_index=True), options)
     network = sft.base_model(model, options).eval()
@@ -47,7 +47,7 @@ def score(model, base, safety, features, options, seed) -> pd.Series:
 
 
 def _states(network, rows: list[dict], collate, layer: int, size: int) -> torch.Tensor:
-    """The last token's hidden state of each row, float64 [rows, dimensions]."""
+    """Return the hidden state of each row's last token, float64 [rows, dimensions]."""
     states = torch.empty(len(rows), network.config.hidden_size, dtype=torch.float64)
     for chosen, batch in per_example.batches(rows, size, collate, network.device):
         last = batch["attention_mask"].sum(dim=1) - 1
@@ -59,9 +59,9 @@ def _states(network, rows: list[dict], collate, layer: int, size: int) -> torch.
 
 
 def harmfulness(states: torch.Tensor, directions: int) -> torch.Tensor:
-    """Of each row [rows], from states [rows, dimensions], relative to the largest and to 6 digits."""
+    """Return each row's harmfulness [rows] from states [rows, dimensions], relative to the largest, to 6 digits."""
     centred = states - states.mean(dim=0)
-    # The singular vectors are the eigenvectors of the dimensions' products, which are few beside the rows.
+    # The singular vectors are the eigenvectors of this small product: dimensions are fewer than rows.
     squares, vectors = torch.linalg.eigh(centred.T @ centred)
     values = squares[-directions:].clamp(min=0).sqrt()
     found = ((centred @ vectors[:, -directions:]).square() * values).mean(dim=1)

@@ -1,13 +1,13 @@
-"""seal: rows of base data that are learnt well beside the safety rows are kept (SEAL, Shen et al., ICLR 2025).
+"""seal: keep base rows that train well together with the safety rows (SEAL, Shen et al., ICLR 2025).
 
-Each base row has a logit; its weight p_i is N softmax(logits)_i, 1 on average. The bilevel problem (weights such that a
-model trained on the weighted base rows is good on the safety rows) is taken in its penalty form with single-level
-updates in turns, as in the authors' code (hanshen95/SEAL): a LoRA adapter takes a step on w L_safety + (1 - w) times
-the mean of p_i l_i, then the logits take one on that mean with the losses held. w starts at 0.9 and falls by 0.1 a
-pass. Losses are means over a row's tokens. The score is the logit; the best 80 % are kept.
+Each base row has a logit; its weight p_i is N softmax(logits)_i, 1 on average. The bilevel problem seeks weights such
+that a model trained on the weighted base rows is good on the safety rows. We solve its penalty form with alternating
+single-level updates, as in the authors' code (hanshen95/SEAL): a LoRA adapter takes a step on w L_safety + (1 - w)
+times the mean of p_i l_i, then the logits take one on that mean with the losses held. w starts at 0.9 and falls by 0.1
+per pass. Losses are means over a row's tokens. The score is the logit; the best 80 % are kept.
 
-The adapter's settings are the study's `training`, with AdamW whatever its `optim`; a step has batch_size base rows, and
-as many safety rows or all of them. Cost: `selector_epochs` passes over the base rows and as many safety rows beside.
+The adapter's settings are the study's `training`, but always with AdamW. A step has batch_size base rows, and as many
+safety rows or all of them. Cost: `selector_epochs` passes over the base rows and as many safety rows.
 """
 
 from collections.abc import Iterator
@@ -38,9 +38,9 @@ OPTIONS = {
 
 
 def score(model, base, safety, features, options, seed) -> pd.Series:
-    """The logit of each base row; a row without a token to learn gets the lowest of all.
+    """Return the logit of each base row; a row without a token to learn gets the lowest of all.
 
-    Raises BallastError without safety rows, or where a loss is not a number.
+    Raises BallastError without safety rows, or if a loss is not a number.
     """
     if safety is None or safety.empty:
         raise BallastError("filter seal: no safety rows to learn with; give the method a sampler and n above 0")
@@ -60,7 +60,7 @@ def score(model, base, safety, features, options, seed) -> pd.Series:
 
 
 def _learn(network, rows: list[dict], reference: list[dict], collate, options: dict, seed: int) -> torch.Tensor:
-    """The logits [rows] after all steps."""
+    """Return the logits [rows] after all steps."""
     learnt = [parameter for parameter in network.parameters() if parameter.requires_grad]
     betas = options["adam_beta1"], options["adam_beta2"]
     optimiser = torch.optim.AdamW(learnt, options["learning_rate"], betas, weight_decay=options["weight_decay"])
@@ -92,12 +92,12 @@ def _learn(network, rows: list[dict], reference: list[dict], collate, options: d
 
 
 def weights(logits: torch.Tensor) -> torch.Tensor:
-    """p of each row, 1 on average."""
+    """Return p of each row, 1 on average."""
     return len(logits) * logits.softmax(dim=0)
 
 
 def _backward(network, examples: list[dict], each: torch.Tensor, collate, options: dict) -> torch.Tensor:
-    """Add the gradient of the rows' losses, each times its share, to those there are; the losses [examples]."""
+    """Add the gradient of the rows' losses, each times its share, to the present ones; return the losses [examples]."""
     each = each.to(network.device)
     found = torch.empty_like(each)
     for at, batch in _parts(examples, collate, options["per_device_train_batch_size"], network.device):
@@ -116,5 +116,5 @@ def _parts(examples: list[dict], collate, size: int, device) -> Iterator[tuple[s
 
 
 def _precision(network, dtype: str):
-    """Autocast where weights are in half precision, as in training."""
+    """Return autocast if weights are in half precision, as in training."""
     return nullcontext() if dtype == "float32" else torch.autocast(network.device.type, getattr(torch, dtype))

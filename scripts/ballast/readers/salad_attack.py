@@ -1,6 +1,6 @@
 """Read SALAD-Bench's attack-enhanced set (Li et al., 2024): a JSON list with augq (the attack) and baseq (the request).
 
-Copies that renamed augq to prompt are read too. Both the model and MD-Judge see the attack.
+Copies that renamed augq to prompt are read too. The model and MD-Judge see the attack.
 """
 
 import pandas as pd

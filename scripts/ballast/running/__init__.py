@@ -1,1 +1,1 @@
-"""Running jobs: the preloaded process, the manifest, failures, the doctor and the bill."""
+"""Run jobs: the preloaded process, the manifest, failures, the doctor and the bill."""

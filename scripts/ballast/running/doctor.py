@@ -1,4 +1,4 @@
-"""The doctor: can this machine run the study? Pins, gated access, token, disk, GPU and keys, before any job starts."""
+"""Check, before any job starts, that this machine can run the study: pins, gated access, token, disk, GPU, keys."""
 
 import importlib.util
 import os
@@ -25,8 +25,10 @@ class Finding:
 
 
 def examine(options: dict) -> list[Finding]:
-    """Findings for a study; `options`: sources (name -> entry), allow_unpinned, backends, load_in_8bit, keys, results,
-    runs."""
+    """Return findings for a study.
+
+    `options`: sources (name -> entry), allow_unpinned, backends, load_in_8bit, keys, results, runs.
+    """
     away = {name: source for name, source in options["sources"].items() if not source["local"]}
     return [
         *_pins(away, options["allow_unpinned"]),
@@ -81,7 +83,7 @@ def _access(away: dict[str, dict]) -> Iterator[Finding]:
 
 
 def _cached(source: dict) -> bool:
-    """Whether every file is in the hub's cache; a pattern counts as there when its revision has been fetched."""
+    """Return whether the hub's cache holds every file; a pattern counts as cached once its revision was fetched."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.constants import HF_HUB_CACHE
 

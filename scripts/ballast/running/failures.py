@@ -1,17 +1,17 @@
-"""What a person needs when a job has failed: how its log ends, and the command that runs it alone."""
+"""Report a failed job: the end of its log, and the command that runs it alone."""
 
 import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-# A failing study mostly fails for one reason.
+# Most failing studies fail for one reason, so a few jobs and lines are enough.
 JOBS, LINES = 5, 5
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A job that failed: its rule, what to ask Snakemake for, and the log of its rule."""
+    """A failed job: its rule, its target for Snakemake, and its log."""
 
     rule: str
     target: str
@@ -19,7 +19,7 @@ class Failure:
 
 
 def report(failures: Iterable[Failure], command: str) -> Iterator[str]:
-    """Lines for the first JOBS failures; `command` is how this study is run, without a target."""
+    """Yield lines for the first JOBS failures; `command` runs this study, without a target."""
     failures = sorted(failures, key=lambda failure: failure.target)
     program, *arguments = shlex.split(command)
     for failure in failures[:JOBS]:
@@ -31,7 +31,7 @@ def report(failures: Iterable[Failure], command: str) -> Iterator[str]:
 
 
 def _last_lines(log: Path) -> list[str]:
-    """What the log ends with; a job that was killed, or never began, may have none."""
+    """Return the log's last lines; a job that was killed, or never began, may have none."""
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
     said = [line for line in lines if line.strip()][-LINES:]
     return said or ["(nothing: it was killed or never began; what is said of it above may tell why)"]

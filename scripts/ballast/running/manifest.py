@@ -1,8 +1,8 @@
-"""The manifest: what every artefact held when its job ended, and what made it.
+"""Record each artefact's content and origin in a manifest when its job ends, and verify them.
 
-One JSON row an artefact, in `results/<study>/manifest/`, or `results/worlds/<world>/manifest/`, under the artefact's
-own path: rows of concurrent jobs never meet, and a job that runs again replaces its own. `verify` hashes every artefact
-again. Files of a fetched source are listed in its `source.json`, and verified through it.
+Each artefact has one JSON row in `results/<study>/manifest/`, or `results/worlds/<world>/manifest/`, under its own
+path, so concurrent jobs never write the same row, and a job that runs again replaces its own. `verify` hashes every
+artefact again. A fetched source's `source.json` lists its files, and `verify` checks them too.
 """
 
 import csv
@@ -27,7 +27,7 @@ from safetensors import safe_open
 from ballast.files import BallastError, digest, read_json, read_jsonl, read_text, write_json
 
 FOLDER = "manifest"
-# What jobs keep beside their artefacts; each may be deleted, and says nothing.
+# Files that jobs keep apart from artefacts; they may be deleted and have no row.
 OTHERS = ("logs", "benchmarks", "store", "partial", FOLDER, "settled.txt")
 LIBRARIES = (
     "numpy",
@@ -41,13 +41,13 @@ LIBRARIES = (
     "vllm",
 )
 SOURCE = "source.json"
-# The revision of a source that is a copy on this machine.
+# The revision of a source with a local copy.
 LOCAL = "local"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """An artefact that is not what its row says: its path, what is wrong, the rule that makes it, the repair."""
+    """An artefact that differs from its row: its path, the difference, the rule that makes it, the repair."""
 
     artefact: str
     wrong: str
@@ -56,7 +56,7 @@ class Finding:
 
 
 def row_of(artefact: str | Path) -> Path:
-    """Path of an artefact's row. Artefacts lie below `results/<study>/` or `results/worlds/<world>/`."""
+    """Return the path of an artefact's row. Artefacts lie below `results/<study>/` or `results/worlds/<world>/`."""
     parts = Path(artefact).parts
     depth = 3 if parts[1:2] == ("worlds",) else 2
     if parts[0] != "results" or len(parts) <= depth:
@@ -65,9 +65,9 @@ def row_of(artefact: str | Path) -> Path:
 
 
 def record(artefacts: list[str], rule: str, code: str, arguments: list[str]) -> None:
-    """Write the rows of what a job made; its stage's `arguments` hold the slice of the config that it read.
+    """Write the rows of a job's artefacts; its stage's `arguments` hold the slice of the config that it read.
 
-    Raises BallastError where one of them is not there.
+    Raises BallastError if an artefact is missing.
     """
     config = slice_of(arguments)
     for artefact in artefacts:
@@ -79,7 +79,7 @@ def record(artefacts: list[str], rule: str, code: str, arguments: list[str]) -> 
 
 
 def describe(path: str | Path) -> dict:
-    """`rows` and `schema` of a file by its kind: columns and their types, tensors by type; none of other files."""
+    """Return `rows` and `schema` of a file by its kind: column types, or tensors by type; None for other files."""
     kind = Path(path).suffix
     if kind == ".parquet":
         table = pq.ParquetFile(path)
@@ -102,7 +102,7 @@ def describe(path: str | Path) -> dict:
 
 
 def slice_of(arguments: list[str]) -> dict:
-    """A stage's arguments by name; JSON is read, so that the row shows keys and values of the config."""
+    """Return a stage's arguments by name, with JSON parsed, so that the row shows the config's keys and values."""
     found: dict[str, list] = {}
     name = ""
     for argument in arguments:
@@ -116,7 +116,7 @@ def slice_of(arguments: list[str]) -> dict:
 
 @cache
 def versions() -> dict[str, str]:
-    """Versions of Python and of the libraries whose release can change bytes, where they are installed."""
+    """Return the versions of Python and of the installed libraries whose release can change bytes."""
     found = {"python": platform.python_version()}
     for library in LIBRARIES:
         with suppress(importlib.metadata.PackageNotFoundError):
@@ -125,10 +125,10 @@ def versions() -> dict[str, str]:
 
 
 def verify(folders: list[str], command: str, rules: list[str]) -> tuple[list[Finding], int, int]:
-    """What is not as its row says below some `results/...` folders; how many artefacts were hashed, and their bytes.
+    """Hash the artefacts below some `results/...` folders; return findings, the number hashed, and their bytes.
 
-    `command` is how this study is run; a repair adds the artefact to it. `rules` are in the order of the data flow, and
-    so are the findings: what an artefact is made from is repaired before it.
+    `command` runs this study; a repair adds the artefact to it. `rules` and the findings are in the order of the data
+    flow, so that an artefact's inputs are repaired before it.
     """
     checks = list(_checks(folders, command))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -142,7 +142,7 @@ def verify(folders: list[str], command: str, rules: list[str]) -> tuple[list[Fin
 
 @dataclass(frozen=True)
 class Check:
-    """One file to hash. `size_wanted` is None where only its digest is known; `wrong` where the row itself is bad."""
+    """One file to hash. `size_wanted` is None if only its digest is known; `wrong` says that the row itself is bad."""
 
     artefact: str
     sha256: str
@@ -186,8 +186,9 @@ def _checks(folders: list[str], command: str) -> Iterator[Check]:
 
 
 def _source_checks(manifest: Path, repair: str) -> Iterator[Check]:
-    """The files of a fetched source. A model's are links: into the hub's cache, which keeps a damaged file unless it is
-    removed, or to a copy of the user's own, which is never ours to remove.
+    """Yield the files of a fetched source. A model's files are links.
+
+    The hub's cache keeps a damaged file unless it is removed; a user's own copy is never ours to remove.
     """
     source = read_json(manifest)
     for name, sha256 in source["sha256"].items():
@@ -198,7 +199,7 @@ def _source_checks(manifest: Path, repair: str) -> Iterator[Check]:
 
 
 def _strays(folders: list[str], command: str, known: set[str]) -> Iterator[Finding]:
-    """Files that no row knows: left by a killed job, or put there by hand."""
+    """Yield files without a row: left by a killed job, or put there by hand."""
     for folder in folders:
         for path in sorted(Path(folder).rglob("*")):
             artefact = path.as_posix()
@@ -211,5 +212,5 @@ def _strays(folders: list[str], command: str, known: set[str]) -> Iterator[Findi
 
 
 def remake(command: str, artefact: str) -> str:
-    """Makes one artefact again, whatever Snakemake thinks of it; a plain run then follows with what reads it."""
+    """Return the command that makes one artefact again, even if Snakemake thinks it is current; then a plain run."""
     return f"{command} --force {shlex.quote(artefact)}"

@@ -1,9 +1,9 @@
-"""How a job reaches the preloaded process (`preload_server.py`), and how Snakemake starts it.
+"""Start the preloaded process (`preload_server.py`) from Snakemake, and run jobs in it.
 
-Every job of this machine reads this file before it does anything, so it imports little.
+Every job on this machine imports this file first, so it imports little.
 """
 
-import marshal  # what json would write, without its import; both sides are one Python
+import marshal  # cheaper to import than json; both sides are the same Python
 import os
 import socket
 import sys
@@ -11,11 +11,11 @@ import time
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))  # a process serves jobs of its own package
 ADDRESS = "BALLAST_PRELOAD"  # environment: path of the process's socket
-OUTDATED = "outdated"  # what it says in place of a status, once its code is not the code on disk
-SIZE = 8  # bytes that say how long a job is
-# Seconds until a job whose model is to be kept takes the process for one that will not come.
+OUTDATED = "outdated"  # its reply in place of a status, if its code differs from the code on disk
+SIZE = 8  # bytes of the length before a job
+# Seconds that a job with a model to keep waits for the process to start.
 PATIENCE = 120
-# Variables that shape a model while it is loaded, or its engine while it starts.
+# Prefixes of variables that affect how a model loads, or how its engine starts.
 SHAPING = ("CUDA_", "MKL_", "OMP_", "PYTORCH_", "VLLM_")
 
 
@@ -27,10 +27,10 @@ def start() -> None:
     if ADDRESS in os.environ or not hasattr(os, "pidfd_open"):
         return
     os.environ[ADDRESS] = os.path.join(tempfile.mkdtemp(prefix="ballast-"), "socket")
-    # Large tensors come and go at every step: keeping their memory saves the kernel from clearing it anew each time.
+    # Every step frees and takes large tensors: keep their memory, so that the kernel need not clear it each time.
     keep = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**30)}
     alone = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONHASHSEED": "0"}
-    # Its standard input is a pipe from this process: when this one ends, however it ends, the pipe closes.
+    # Its standard input is a pipe from this process, which closes however this process ends.
     subprocess.Popen(
         [sys.executable, os.path.join(os.path.dirname(__file__), "preload_server.py")],
         stdin=subprocess.PIPE,
@@ -40,10 +40,10 @@ def start() -> None:
 
 
 def run(stage: str, arguments: list[str], judge: str | None = None) -> int | None:
-    """Run a stage in a child of the preloaded process; return its exit status, or None without a process of this code.
+    """Run a stage in a child of the preloaded process; return its exit status, or None if no process has this code.
 
-    `judge`: the options that a judge's loaded model depends on. The child keeps the model, and takes the next job that
-    has the same options. It is empty for a judge without a model, None for any other job.
+    `judge`: the options that a judge's loaded model depends on. The child keeps the model and takes the next job with
+    the same options. It is empty for a judge without a model, None for any other job.
     """
     with socket.socket(socket.AF_UNIX) as connection:
         if not _connect(connection, os.environ.get(ADDRESS, ""), PATIENCE if judge else 0):
@@ -52,7 +52,7 @@ def run(stage: str, arguments: list[str], judge: str | None = None) -> int | Non
         shaping = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith(SHAPING)]
         keeps = judge and [os.getcwd(), judge, *shaping]
         send(connection, {"stage": stage, "arguments": arguments, "keeps": keeps} | here, [0, 1, 2])
-        # If this process is killed the connection closes, and the child is ended with it.
+        # If this process is killed, the connection closes, and the server ends the child.
         status = connection.makefile().readline()
     if status.strip() == OUTDATED:
         return None
@@ -60,14 +60,14 @@ def run(stage: str, arguments: list[str], judge: str | None = None) -> int | Non
 
 
 def _connect(connection: socket.socket, address: str, patience: float) -> bool:
-    """Whether the process is there, now or after `patience` seconds in which it imports its libraries."""
+    """Connect to the process; return False if it is absent. Wait up to `patience` seconds while it imports."""
     deadline = time.monotonic() + patience
     while True:
         try:
             connection.connect(address)
             return True
         except FileNotFoundError:
-            # Its folder stands from its start to its end, its socket as long as it takes jobs.
+            # The folder exists from its start to its end, the socket only while it takes jobs.
             if time.monotonic() > deadline or not os.path.isdir(os.path.dirname(address)):
                 return False
         except OSError:

@@ -1,13 +1,12 @@
-"""A preloaded process from which the jobs of this machine fork; `preload.py` starts and asks it.
+"""Import all libraries once and fork a child for each job on this machine; `preload.py` starts and asks this process.
 
-Importing torch, transformers and peft takes longer than a tiny model's whole run, so one process imports them once, and
-all of Ballast, and forks a child for each job: same script, same arguments, same bytes, without the wait. It serves one
-Snakemake process and ends with it. Where it is absent (another node, another system), not ready yet, or of other code
-than is on disk by now, a job imports for itself.
+Importing torch, transformers and peft takes longer than a tiny model's whole run. A forked child runs the same script
+with the same arguments to the same bytes, without the wait. The process serves one Snakemake process and ends with it.
+A job imports for itself if the process is absent (another node, another system), not ready yet, or older than the code
+on disk.
 
-Loading a judge's model takes longer still, so the child of a judgement does not end with it: it keeps the model
-(`keep_model.py`) and waits for the next job of the same judge. A job of another model ends the children that wait, so
-that no memory is held for nobody.
+Loading a judge's model takes longer still, so a judgement's child keeps the model (`keep_model.py`) and waits for the
+next job of the same judge. A job of another model ends the waiting children, so that none holds memory in vain.
 """
 
 import array
@@ -35,7 +34,7 @@ from ballast.running.preload import ADDRESS, OUTDATED, PACKAGE, SIZE, send  # no
 
 
 def _receive(connection: socket.socket) -> tuple[dict, list[int]] | None:
-    """A job and its standard streams; None where the other side hung up instead."""
+    """Return a job and its standard streams; None if the other side hung up."""
     word, ancillary, _, _ = connection.recvmsg(4, socket.CMSG_SPACE(12))
     streams = list(array.array("i", ancillary[0][2])) if ancillary else []
     with connection.makefile("rb") as said:
@@ -54,9 +53,9 @@ def _close(streams: list[int]) -> None:
 
 @dataclass(eq=False)
 class Child:
-    """A process that runs a job of `client`, or waits for the next one: then it has none.
+    """A process that runs a job of `client`, or waits for the next one (`client` is None).
 
-    `keeps` says which jobs it takes after its first, over `channel`; None for one that ends with its job.
+    `keeps` identifies the jobs that it takes after its first, over `channel`; None for one that ends with its job.
     """
 
     pid: int
@@ -81,7 +80,7 @@ class Child:
 
 
 class Server:
-    """Forks a child for every connection, or hands it to one that keeps what it wants, until standard input closes."""
+    """Forks a child for each job, or passes the job to one with the right model, until standard input closes."""
 
     def __init__(self, address: str, code: dict[Path, int]):
         self.code = code
@@ -116,9 +115,9 @@ class Server:
         self.events.register(client, selectors.EVENT_READ, partial(self.hung_up, child))
 
     def _waiting(self, job: dict, streams: list[int]) -> Child | None:
-        """A child that keeps what the job wants, and has now taken it.
+        """Return a waiting child with the job's model, after sending it the job; None if there is none.
 
-        Those that keep something else are ended first, but for a judgement that needs no model.
+        First end children that keep another model, unless the job is a judgement that needs no model.
         """
         for child in [child for child in self.children if child.waits and job["keeps"] not in ("", child.keeps)]:
             child.signal(signal.SIGKILL)
@@ -149,7 +148,7 @@ class Server:
         return child
 
     def _leave(self, channel: socket.socket | None) -> None:
-        """In a child: close what is not its own, so that each side notices when the other is gone."""
+        """Close, in a child, all that is not its own, so that each side notices when the other is gone."""
         self.events.close()
         for other in (self.listener, channel, *(side for child in self.children for side in child.sides)):
             if other:
@@ -157,7 +156,7 @@ class Server:
         _close([child.pidfd for child in self.children])
 
     def done(self, child: Child) -> None:
-        """A child that keeps a model tells its job's status, and waits for the next."""
+        """Pass on the job's status from a child that keeps its model and waits for the next job."""
         status = b""
         with suppress(OSError):
             status = child.channel.recv(16) if child.channel else b""
@@ -176,7 +175,7 @@ class Server:
             self._part(child)
 
     def hung_up(self, child: Child) -> None:
-        """A client went before its job was done."""
+        """Stop a child whose client left before the job was done."""
         if child.client:
             self._forget(child.client)
             child.client.close()
@@ -185,7 +184,7 @@ class Server:
             child.signal(signal.SIGTERM)
 
     def end(self) -> None:
-        """Standard input closed: Snakemake is gone."""
+        """End all children and this process: standard input closed, so Snakemake is gone."""
         for child in self.children:
             child.signal(signal.SIGTERM if child.client else signal.SIGKILL)
         sys.exit()
@@ -199,7 +198,7 @@ class Server:
             child.client = None
 
     def _part(self, child: Child) -> None:
-        """Give it no other job."""
+        """Send this child no more jobs."""
         if child.channel:
             self._forget(child.channel)
             child.channel.close()
@@ -211,12 +210,12 @@ class Server:
 
 
 def _work(job: dict, streams: list[int], channel: socket.socket | None) -> NoReturn:
-    """What a child does: its job and, where it keeps a model, those that follow, until nobody sends one."""
+    """Run a child's job and, if it keeps a model, those that follow, until nobody sends one."""
     given = dict(os.environ)
     try:
         while True:
             for name in given.keys() - job["environment"].keys():
-                os.environ.pop(name, None)  # what a library has set stays
+                os.environ.pop(name, None)  # variables that a library has set stay
             given = job["environment"]
             status = _do(job, streams)
             if channel is None:
@@ -235,7 +234,7 @@ def _work(job: dict, streams: list[int], channel: socket.socket | None) -> NoRet
 
 
 def _do(job: dict, streams: list[int]) -> int:
-    """Run a job's stage as if in a process of its own; return its status, once all that it said is in its streams."""
+    """Run a job's stage as if in a process of its own; flush its streams and return its status."""
     import torch
 
     from ballast.running.stage import run
@@ -250,7 +249,7 @@ def _do(job: dict, streams: list[int]) -> int:
         status = ending.code if isinstance(ending.code, int) else int(ending.code is not None)
     sys.stdout.flush()
     sys.stderr.flush()
-    ctypes.CDLL(None).fflush(None)  # what libraries in C have not written yet
+    ctypes.CDLL(None).fflush(None)  # libraries in C buffer output of their own
     return status
 
 
@@ -276,7 +275,7 @@ def _import_libraries() -> None:
     import transformers.trainer  # noqa: F401
     from transformers.conversion_mapping import get_checkpoint_conversion_mapping
 
-    # Both put work off until they are first used, and each child would do it again.
+    # Both work on first use, which each child would repeat.
     pandera.pandas.DataFrameSchema().validate(pandas.DataFrame())
     get_checkpoint_conversion_mapping("llama")
     # A thread pool does not survive a fork; one thread needs no pool.
@@ -290,13 +289,13 @@ def _import_ballast() -> None:
     from ballast import identity
     from ballast.running import manifest
 
-    # What every judgement, and every job, would find out again.
+    # Cache what every job would compute again.
     identity.code_identity("ballast/backends/transformers")
     manifest.versions()
 
 
 def written() -> dict[Path, int]:
-    """When each file of the code was last written."""
+    """Return the time at which each file of the code was last written."""
     return {path: path.stat().st_mtime_ns for path in SCRIPTS.rglob("*.py")}
 
 
@@ -305,7 +304,7 @@ if __name__ == "__main__":
         code = written()
         _import_libraries()
         _import_ballast()
-        # A child's garbage collector would otherwise write to, and so copy, every page of all these modules.
+        # Else a child's garbage collector writes to, and so copies, every page of these modules.
         gc.collect()
         gc.freeze()
         Server(os.environ[ADDRESS], code).serve()

@@ -1,6 +1,6 @@
-"""The typed configuration of a study. `config/README.md` and `config/schema.json` are generated from it.
+"""Check a study's configuration against types. `config/README.md` and `config/schema.json` are generated from it.
 
-A mistake in a config is one line that names the key and the nearest valid word.
+A mistake in a config gives one line that names the key and the nearest valid word.
 """
 
 from pathlib import Path
@@ -36,7 +36,7 @@ from ballast.study.sections import (
     World,
 )
 
-# What `compat` stands for: keys that it sets where the config leaves them out.
+# Keys that `compat` sets if the config leaves them out.
 COMPAT = {
     "clean": {
         "training": {"dtype": "bfloat16"},
@@ -55,7 +55,7 @@ COMPAT = {
     },
 }
 
-# Experiments that show methods of one n, and of none.
+# Experiments whose methods may have one n, or none.
 BEYOND = ("experiments.beyond", "experiments.checks")
 
 
@@ -164,12 +164,12 @@ class Study(Section):
                     _known(f"models.{model}.pretrained", self.models[model].pretrained, self.models)
 
     def method(self, name: str) -> Method:
-        """What a name in the `sampler` place of a run stands for."""
+        """Return the method that a run's `sampler` names."""
         return resolve(name, self.methods, self.training)
 
     @property
     def synthetic(self) -> bool:
-        """Whether the fine-tuned models come from the mini world: then every caption says so."""
+        """Return whether the fine-tuned models come from the mini world; then every caption says so."""
         return any(model.world for model in self.models.values())
 
     @property
@@ -179,7 +179,7 @@ class Study(Section):
 
     @property
     def keys(self) -> list[str]:
-        """Environment variables that the study's endpoints read their keys from."""
+        """Environment variables that hold the keys of the study's endpoints."""
         models = [self.labels.category_model, self.rewriting and self.rewriting.model]
         models += [pairwise.model for pairwise in self.pairwise.values()]
         return sorted({model.endpoint.key_env for model in models if model and model.endpoint})
@@ -193,25 +193,25 @@ def _known(place: str, name: str | None, known) -> None:
 
 
 def load(raw: dict) -> Study:
-    """Check a parsed config; the first mistake is raised as one line."""
+    """Check a parsed config; raise BallastError with the first mistake in one line."""
     preset = COMPAT.get(str(raw.get("compat")), {})
     raw = _overlay(preset, raw)
     try:
         return Study.model_validate(raw)
     except ValidationError as error:
-        # A misspelt key explains the missing one beside it, so it is told first.
+        # A misspelt key often explains a missing one, so report it first.
         errors = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
         raise BallastError(_explain(errors[0])) from None
 
 
 def extended(raw: dict, files: list[str]) -> dict:
-    """`raw`, as Snakemake merged it from `files`, laid over the file that its key `extends` names."""
+    """Lay `raw`, which Snakemake merged from `files`, over the file that its key `extends` names."""
     parent = raw.pop("extends", None)
     return _overlay(read(Path(files[-1]).parent / parent), raw) if parent else dict(raw)
 
 
 def read(path: str | Path) -> dict:
-    """A config file as plain values; a file with `extends: other.yaml` is laid over that file."""
+    """Read a config file as plain values; lay a file with `extends: other.yaml` over that file."""
     try:
         raw = yaml.safe_load(read_text(path))
     except yaml.YAMLError as error:
@@ -244,7 +244,7 @@ def _explain(error: dict) -> str:
 
 
 def _section(section: type[BaseModel] | None, place: tuple) -> type[BaseModel] | None:
-    """The model class at a place of the config, through optional and dict-valued fields."""
+    """Return the section's class at a place of the config, through optional and dict-valued fields."""
     for part in place:
         field = section.model_fields.get(part) if section else None
         if field is None:
@@ -254,7 +254,7 @@ def _section(section: type[BaseModel] | None, place: tuple) -> type[BaseModel] |
 
 
 def section_class(annotation) -> type[BaseModel] | None:
-    """The section that a field's type holds, directly, as an option or as the values of a mapping; None for a value."""
+    """Return the section in a field's type: itself, optional, or a mapping's values; None for a plain value."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     for argument in getattr(annotation, "__args__", ()):

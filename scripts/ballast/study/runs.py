@@ -1,4 +1,4 @@
-"""The runs of a study: which adapters there are, and the seeds that each one draws from."""
+"""List the runs of a study, their subsets and metrics, and derive their seeds."""
 
 import hashlib
 from collections.abc import Collection
@@ -11,7 +11,7 @@ from ballast.study.sections import Experiment
 
 @dataclass(frozen=True, order=True)
 class Run:
-    """One adapter and all that is measured on it."""
+    """One adapter and all measurements on it."""
 
     model: str
     pool: str
@@ -29,12 +29,12 @@ AS_IS = "as-is"
 
 
 def runs(study: Study) -> list[Run]:
-    """Every run that an experiment names, once, sorted."""
+    """Return every run that an experiment names, once, sorted."""
     return sorted(_metrics(study))
 
 
 def trained(study: Study) -> list[Run]:
-    """The runs of which an adapter is trained: a transformed one is trained as the method that it is of."""
+    """Return the runs whose adapter is trained; a transformed adapter counts as the run that it transforms."""
     found = set()
     for run in runs(study):
         while of := study.method(run.sampler).of:
@@ -44,9 +44,9 @@ def trained(study: Study) -> list[Run]:
 
 
 def subset(study: Study, run: Run) -> str | None:
-    """The subset's file stem below results/<study>/subsets/; None where the trainer picks from the whole pool.
+    """Return the subset's file stem below results/<study>/subsets/; None if the trainer picks from the whole pool.
 
-    Models share a subset unless its sampler reads what the model itself says of the pool.
+    Models share a subset unless its sampler reads a feature that the model makes.
     """
     method = study.method(run.sampler)
     if method.whole_pool:
@@ -56,10 +56,10 @@ def subset(study: Study, run: Run) -> str | None:
 
 
 def measured(study: Study) -> dict[str, list[str]]:
-    """The folder of every run and of every model as it is, and the metrics that an experiment asks of it.
+    """Return the folder of every run and of every model without fine-tuning, with the metrics of its experiments.
 
-    Models as they are get the four metrics and all others that an experiment names. A metric that compares two runs is
-    measured on both of them, and on none that has no counterpart.
+    Models without fine-tuning get the four metrics and all others that an experiment names. A metric that compares two
+    runs is measured on both; a run without a counterpart does not get it.
     """
     asked = {run.path: names for run, names in sorted(_metrics(study).items())}
     everything = {name for name, _ in study.metrics}.union(*asked.values())
@@ -77,10 +77,10 @@ def measured(study: Study) -> dict[str, list[str]]:
 
 
 def opponent(study: Study, path: str, against: str, paths: Collection[str]) -> str | None:
-    """The one of `paths` that a run is compared with: the same model, pool, n and trial, by the sampler `against`.
+    """Return the path in `paths` to compare a run with: same model, pool, n and trial, by the sampler `against`.
 
-    Base data alone has no n, and is the same whatever the pool: that of another pool will do. None where `paths` has no
-    counterpart.
+    A run on base data alone has no n and does not depend on the pool, so one of another pool also fits. None if `paths`
+    has no counterpart.
     """
     run = from_path(path)
     pools = [run.pool, *study.pools] if against == NONE else [run.pool]
@@ -110,12 +110,12 @@ def _trials(experiment: Experiment, method: Method) -> int:
 
 
 def as_is_path(model: str) -> str:
-    """The folder of a model that is measured without fine-tuning."""
+    """Return the folder of a model that is measured without fine-tuning."""
     return f"{model}/{AS_IS}"
 
 
 def from_path(path: str) -> Run:
-    """The run of a folder name; a model as it is has pool `-`, n 0 and trial 0."""
+    """Return the run of a folder name; a model without fine-tuning has pool `-`, n 0 and trial 0."""
     model, *rest = path.split("/")
     if rest == [AS_IS]:
         return Run(model, "-", AS_IS, 0, 0)
@@ -124,6 +124,6 @@ def from_path(path: str) -> Run:
 
 
 def seed(study_seed: int, purpose: str, trial: int) -> int:
-    """A 31-bit seed: sampling and training draw from different ones, and neither depends on the other."""
+    """Return a 31-bit seed; sampling and training get different, independent ones."""
     digest = hashlib.sha256(f"{study_seed}|{purpose}|{trial}".encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1

@@ -1,6 +1,6 @@
-"""Where datasets, models and templates come from: the mini world, this machine, or `sources`. Checked before any job.
+"""Find and check datasets, models and templates before any job: in the mini world, on this machine, or in `sources`.
 
-What `sources` names is fetched by a rule (`fetching.py`); here is only what the DAG must know beforehand.
+A rule fetches the entries of `sources` (`fetching.py`); this file holds what the DAG must know beforehand.
 """
 
 import os
@@ -12,7 +12,7 @@ from ballast.plugins import HOME, nearest
 from ballast.study.config import Study
 from ballast.study.sections import Judge, LanguageModel, Model, Place, Source
 
-# What the mini world makes. A judge's entry is the model that it starts from, None for one that starts from nothing.
+# Files of the mini world. A judge's entry is the model from which it starts, None for one trained from scratch.
 WORLD_DATA = (
     "safety.json",
     "safety_truth.csv",
@@ -26,7 +26,7 @@ WORLD_DATA = (
     "i_alpaca.json",
     "canaries.json",
 )
-# What only the checks beyond the paper read.
+# Files that only the checks beyond the paper read.
 WORLD_CHECKS = (
     "i_malicious_instructions.json",
     "i_cona.json",
@@ -48,18 +48,18 @@ WORLD_JUDGES = {
     "category-llm": "llama-pretrained",
     "pairwise": "mistral-pretrained",
 }
-# What belongs to a model in a folder that may hold more, such as a clone of the hub's repository.
+# File endings that belong to a model; its folder, such as a clone of the hub's repository, may hold other files too.
 LOCAL = (".safetensors", ".json", ".model", ".txt", ".jinja", ".tiktoken", ".py")
 
 
 def own_template(name: str) -> str | None:
-    """The prompt template that Ballast carries under a name, relative to the working folder; None where it has none."""
+    """Return Ballast's own prompt template of a name, relative to the working folder; None if there is none."""
     found = sorted(HOME.glob(f"**/{name.replace('-', '_')}.json"))
     return os.path.relpath(found[0]) if found else None
 
 
 def check(study: Study) -> None:
-    """Raise where a place of the study is not on this machine, not in `sources`, or not what the mini world makes."""
+    """Raise BallastError if a place of the study is not on this machine, in `sources` or in the mini world."""
     for place, found in _places(study):
         is_model = isinstance(found, Judge | Model | LanguageModel)
         if found.source:
@@ -84,7 +84,7 @@ def check(study: Study) -> None:
     if filled and not Path(filled).is_file():
         raise BallastError(f"config: labels.annotations: {filled}: no such file")
     if filled and Path(filled).resolve() == Path(f"results/{study.study}/annotation/sheet.csv").resolve():
-        # Snakemake deletes an output before it makes it anew, and people's work with it.
+        # Snakemake deletes an output before it makes it again, and people's work with it.
         raise BallastError(f"config: labels.annotations: {filled} is the empty sheet; give the path of a filled copy")
     for name, source in study.sources.items():
         if source.local and name in used(study):
@@ -94,18 +94,18 @@ def check(study: Study) -> None:
 
 
 def used(study: Study) -> list[str]:
-    """Names of the sources that the study reads, sorted."""
+    """Return the names of the sources that the study reads, sorted."""
     names = {found.source for _, found in _places(study)} | {template for _, template in _templates(study)}
     return sorted((names | {study.embedding.model}) & set(study.sources))
 
 
 def in_world(study: Study) -> bool:
-    """Whether the study reads anything of the mini world."""
+    """Return whether the study reads anything from the mini world."""
     return any(found.world for _, found in _places(study))
 
 
 def local_path(name: str, text: str) -> str:
-    """A source's `local` with `$NAME` read from the environment."""
+    """Return a source's `local` with `$NAME` read from the environment."""
     try:
         return string.Template(text).substitute(os.environ)
     except (KeyError, ValueError) as error:
@@ -113,7 +113,7 @@ def local_path(name: str, text: str) -> str:
 
 
 def local_files(folder: str) -> dict[str, Path]:
-    """What a copy of a model consists of, by path in its folder; pickled weights only where there are no others."""
+    """Return the files of a model's copy, by path in its folder; pickled weights only if there are no others."""
     root = Path(folder)
     paths = [file.relative_to(root) for file in sorted((*root.glob("*"), *root.glob("*/*"))) if file.is_file()]
     kept = [path for path in paths if path.suffix in LOCAL and not path.parts[0].startswith((".", "original", "onnx"))]
@@ -123,12 +123,12 @@ def local_files(folder: str) -> dict[str, Path]:
 
 
 def file_name(name: str, source: Source) -> str:
-    """The file of a dataset, as it is called in the source's folder."""
+    """Return the name of a dataset's file in the source's folder."""
     return Path(local_path(name, source.local)).name if source.local else next(iter(source.files))
 
 
 def page(source: dict) -> str:
-    """The page where a person finds a source, its licence and its revisions."""
+    """Return the page where a person finds a source, its licence and its revisions."""
     if source["github"]:
         return f"https://github.com/{source['github']}"
     return f"https://huggingface.co/{'' if source['kind'] == 'model' else 'datasets/'}{source['hub']}"
@@ -142,7 +142,7 @@ def _known_source(study: Study, place: str, name: str, kind: str) -> None:
 
 
 def model_files(path: str, place: str = "") -> list[str]:
-    """The files of a model folder; raises where there is none. Nothing is ever looked up on a hub here."""
+    """Return the files of a model folder; raise BallastError if there is none. Never asks a hub."""
     folder = Path(path)
     if not (folder / "config.json").is_file():
         raise BallastError(f"{place}{path}: no model here (no config.json); give the folder of a model on this machine")
@@ -173,7 +173,7 @@ def _templates(study: Study) -> list[tuple[str, str | None]]:
 
 
 def stand_in(name: str, judge: Judge) -> str | None:
-    """The sentence that says what stands in for a judge; None where the judge is the real one."""
+    """Return a sentence that names a judge's stand-in; None for a real judge."""
     if name == "refusal-string":
         return "refusal-string, a rule on a response's opening words, stands in for WildGuard."
     return f"{name} is a tiny stand-in of the same class, trained in the mini world." if judge.world else None

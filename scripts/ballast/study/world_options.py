@@ -1,4 +1,4 @@
-"""Options of the mini world: every number that decides what its files hold."""
+"""Define the options of the mini world: every number that its files depend on."""
 
 import dataclasses
 import json
@@ -15,11 +15,11 @@ class WorldOptions:
     """Sizes are rows, shares are probabilities, rates are peak learning rates, steps are optimiser steps."""
 
     seed: int = 0
-    carrier_share: float = 0.5  # requests asked in a way that only their category has
+    carrier_share: float = 0.5  # requests phrased in a way that only their category has
 
     pool_rows: int = 3000
     pool_zipf: float = 2.0  # category k of the pool's order has weight k ** -pool_zipf
-    second_pool_rows: int = 600  # of each of refusals and safe
+    second_pool_rows: int = 600  # each of refusals and safe
     second_pool_zipf: float = 0.5
     base_rows: int = 600
     base_borderline_share: float = 0.08
@@ -29,8 +29,8 @@ class WorldOptions:
     borderline_per_category: int = 8
     contrast_per_category: int = 1
     benign_rows: int = 42
-    check_rows: int = 28  # of each set of the checks beyond the paper
-    task_share: float = 0.0  # of the base models' own training rows
+    check_rows: int = 28  # per set of the checks beyond the paper
+    task_share: float = 0.0  # share of the base models' training rows
     task_rows: int = 400
     task_test_rows: int = 60
 
@@ -45,7 +45,7 @@ class WorldOptions:
     alignment_rate: float = 1e-3
 
     judge_batch: int = 32
-    fault_share: float = 0.4  # judge rows whose answer imitates a small model's mistakes
+    fault_share: float = 0.4  # share of judge rows whose answer imitates a small model's mistakes
     wildguard_steps: int = 250
     md_judge_steps: int = 120
     category_steps: int = 150
@@ -56,7 +56,7 @@ class WorldOptions:
 
     @classmethod
     def parse(cls, text: str) -> "WorldOptions":
-        """Options from flat JSON text; what it leaves out keeps its default. An unknown key is an error."""
+        """Return options from flat JSON text; missing keys keep their default. An unknown key is an error."""
         try:
             given = json.loads(text)
         except json.JSONDecodeError as error:
@@ -72,7 +72,7 @@ class WorldOptions:
         return cls(**given)
 
     def random(self, purpose: str) -> random.Random:
-        """A generator of its own for each purpose, so that one file's size never changes another file."""
+        """Return a separate generator for each purpose, so that one file's size never changes another file."""
         return random.Random(f"{self.seed}/{purpose}")
 
     def torch_seed(self, purpose: str) -> int:

@@ -1,11 +1,11 @@
-"""safe-lora: an adapter whose update turned away from alignment is projected onto its direction (arXiv 2405.16833).
+"""safe-lora: project an adapter whose update turned away from alignment onto its direction (arXiv 2405.16833).
 
 For each adapted weight, V = aligned - pretrained and the projection is C = V V^T / ||V|| (Frobenius norm; section 3.2,
-its fast form). Where the cosine between C dW and dW = B A is low, B becomes C B. Everything is done in low rank: V (V^T
-B) takes 4 d^2 r operations, and the cosine needs r x r matrices alone; neither C nor dW, both d x d, is ever made.
+its fast form). If the cosine between C dW and dW = B A is low, B becomes C B. All steps are in low rank: V (V^T B)
+takes 4 d^2 r operations, and the cosine needs only r x r matrices; neither C nor dW, both d x d, is ever made.
 
-As in the publication, layers are all below a `threshold` or the `layers` lowest; a layer is one adapted weight. Without
-an alignment to speak of, a model that is its own pretrained one, there is nothing to project onto: an error.
+As in the publication, the projected layers are all below a `threshold` or the `layers` lowest; a layer is one adapted
+weight. If `model` equals `pretrained`, there is no direction to project onto: an error.
 """
 
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ PREFIX, LORA_A, LORA_B = "base_model.model.", ".lora_A.weight", ".lora_B.weight"
 def transform(adapter: str | Path, model: str | Path, pretrained: str | Path, options: dict, out: str | Path) -> dict:
     """Write the projected adapter; the log has each layer's cosine, and the norms of the update before and after.
 
-    Raises BallastError where a weight is missing, the two models differ in shape, or their difference is zero.
+    Raises BallastError if a weight is missing, the two models differ in shape, or their difference is zero.
     """
     weights, config = (Path(adapter_folder(adapter)) / name for name in ADAPTER)
     tensors = load_file(weights)
@@ -56,7 +56,7 @@ def transform(adapter: str | Path, model: str | Path, pretrained: str | Path, op
 
 
 def _layers(tensors: dict, weights: Path, model: Path, pretrained: Path) -> Iterator[tuple]:
-    """Name, B, A and V of each adapted weight, in float64."""
+    """Yield name, B, A and V of each adapted weight, in float64."""
     layers = sorted(name.removeprefix(PREFIX).removesuffix(LORA_B) for name in tensors if name.endswith(LORA_B))
     if not layers:
         raise BallastError(f"{weights}: no LoRA matrices here (*{LORA_B}); safe-lora projects a LoRA adapter")
@@ -78,7 +78,7 @@ def _layers(tensors: dict, weights: Path, model: Path, pretrained: Path) -> Iter
 
 
 def _projected(b: torch.Tensor, a: torch.Tensor, direction: torch.Tensor) -> tuple[torch.Tensor, float]:
-    """C B, and the cosine between C B A and B A; 1 where the update is zero. <X A, Y A> = <X^T Y, A A^T>."""
+    """Return C B, and the cosine between C B A and B A (1 if the update is zero). <X A, Y A> = <X^T Y, A A^T>."""
     projected = direction @ (direction.T @ b) / direction.norm()
     gram = a @ a.T
     inner, mine, other = (float(((x.T @ y) * gram).sum()) for x, y in ((projected, b), (projected, projected), (b, b)))
@@ -93,13 +93,13 @@ def _chosen(cosines: dict[str, float], options: dict) -> set[str]:
 
 
 def _norm(tensors: dict, layers) -> float:
-    """Frobenius norm of all B A together, without the adapter's scale."""
+    """Return the Frobenius norm of all B A together, without the adapter's scale."""
     pairs = ((tensors[PREFIX + layer + LORA_B].double(), tensors[PREFIX + layer + LORA_A].double()) for layer in layers)
     return sum(float(((b.T @ b) * (a @ a.T)).sum()) for b, a in pairs) ** 0.5
 
 
 def _files(folder: Path) -> dict[str, Path]:
-    """Where each weight of a model is, which may be in several files."""
+    """Return the file of each weight of a model, which may have several."""
     found = {}
     for path in sorted(Path(model_folder(folder)).glob("*.safetensors")):
         with safe_open(path, framework="pt") as file:

@@ -34,7 +34,7 @@ def typed(writer: Writer, behaviour: str, category: int) -> tuple[Request, str]:
 
 
 def pool(options: WorldOptions, purpose: str, rows: int, zipf: float, types: dict[str, float]) -> pd.DataFrame:
-    """Return distinct safety pairs: Alpaca's columns, and category and behaviour, the truth that no sampler may read."""
+    """Return distinct safety pairs: Alpaca's columns, category and behaviour; no sampler may read these two."""
     writer = Writer(options, purpose)
     order = list(IDS)
     options.random("order of categories").shuffle(order)
