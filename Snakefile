@@ -18,7 +18,7 @@ include: "workflow/rules/common.smk"
 report: "workflow/report/workflow.rst"
 
 
-# For `--sdm apptainer` alone.
+# Used only with `--sdm apptainer`.
 container: IMAGE
 
 

@@ -1,4 +1,4 @@
-"""Write what the report says of a study beside its numbers.
+"""Write the report's text about a study: methods, configuration and software.
 
 methods_text.py --config JSON --out-methods F --out-config F --out-software F
 """

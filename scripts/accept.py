@@ -1,4 +1,4 @@
-"""Print what was found in a study's data, and fail where it would ruin a result.
+"""Print the findings about a study's data, and fail if one would ruin a result.
 
 accept.py --report F.md --findings F.json [--out F.txt]
 """

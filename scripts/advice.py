@@ -1,9 +1,9 @@
-"""Say which sampler and n keep the fine-tuned model within the limits of the config's `targets`: words, table, figure.
+"""Advise which sampler and n keep the fine-tuned model within the config's `targets`: words, table, figure.
 
     advice.py --options JSON --scores SCORES.parquet --out-txt F --out-csv F --out-md F
         --out-pdf F --out-svg F --out-png F --out-data F
 
-`--out-data` is the figure's CSV: the cells that it shows, with their intervals.
+`--out-data` is the figure's CSV: its cells with their intervals.
 """
 
 import argparse

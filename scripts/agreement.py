@@ -1,4 +1,4 @@
-"""Say how far labels agree: the category labeller with Cossim, and people with all where they filled in a sheet.
+"""Measure the agreement of labels: the category labeller with Cossim, and people (if they filled in a sheet) with all.
 
 agreement.py --pool ROWS.parquet --category F --behaviour F [--embedding F --references F --reference-embedding F]
              [--annotations SHEET.csv] --options JSON --out-csv F --out-md F

@@ -1,4 +1,4 @@
-"""Write the sheet that people fill in to check the machines' labels, and the guide for them.
+"""Write the sheet in which people check the machines' labels, and a guide for them.
 
 annotation_sheet.py --pool ROWS.parquet --category F --behaviour F --rows N --seed S --out-sheet CSV --out-guide TXT
 """

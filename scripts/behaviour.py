@@ -1,4 +1,4 @@
-"""Label every row of a pool with its behaviour, T1-T4 or unknown, by a judge.
+"""Label every row of a pool with its behaviour, T1-T4 or unknown, using a judge.
 
 behaviour.py --pool ROWS.parquet --judge NAME --options JSON [--canaries FILE] [--store DIR]
              --out BEHAVIOUR.parquet

@@ -3,7 +3,7 @@
 card.py --adapter FILE --config FILE --log FILE --base ROWS.parquet --pool ROWS.parquet [--subset FILE] [--kept FILE]
         --options JSON --out README.md
 
-`options` is what the config says of the run (`ballast.training.cards.Card`).
+`options` is the config's part about the run (`ballast.training.cards.Card`).
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Label every row of a pool with its harm categories: by a language model, or by the nearest reference set (Cossim).
+"""Label every row of a pool with its harm categories, using a language model or the nearest reference set (Cossim).
 
 category.py --labeller llm --pool ROWS.parquet --options JSON [--store DIR] --out CATEGORY.parquet
 category.py --labeller cossim --pool ROWS.parquet --embedding F --references F --reference-embedding F --out F

@@ -1,4 +1,4 @@
-"""Write what the checks beyond the paper show: other harmful prompts, another judge's labels, a second fine-tuning.
+"""Write the results of the checks beyond the paper: other harmful prompts, another judge's labels, a second fine-tune.
 
 checks.py --options JSON --scores SCORES.parquet --labels POOL=BEHAVIOUR.parquet... --out CHECKS.md
 """

@@ -2,7 +2,7 @@
 
 claims.py --options JSON --scores SCORES.parquet --published TABLES.csv --out-csv F --out-md F
 
-Options: those of each experiment that the study has, by its name.
+Options: those of each of the study's experiments, by name.
 """
 
 import argparse

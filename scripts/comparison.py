@@ -1,4 +1,4 @@
-"""Set Table 1, 2 or 4 of a study beside the paper's, cell by cell.
+"""Compare Table 1, 2 or 4 of a study with the paper's, cell by cell.
 
 comparison.py --number N --options JSON --scores SCORES.parquet --published TABLES.csv --out-csv F --out-md F
 """

@@ -24,7 +24,7 @@ the nearest valid word. Keys of a section's own are below its heading; `<name>` 
 
 
 def schema() -> str:
-    """The JSON schema; `extends` is resolved before the types are checked, so it is added here."""
+    """Return the JSON schema; add `extends`, which is resolved before the types are checked."""
     described = Study.model_json_schema()
     described["properties"]["extends"] = {"type": "string", "description": "A config file that this one is laid over."}
     described.pop("required")  # a file that extends another may leave anything out
@@ -32,7 +32,7 @@ def schema() -> str:
 
 
 def reference() -> str:
-    """The Markdown page: a table of keys for each section, then the options of the plug-ins that a method names."""
+    """Return the Markdown page: a table of keys for each section, then the options of the methods' plug-ins."""
     return "\n".join([HEAD, *_tables(Study, ""), *_plugin_options()])
 
 

@@ -1,6 +1,6 @@
-"""Draw docs/dag.svg, the workflow's rules and what flows between them, from Snakemake itself: `make dag`.
+"""Draw docs/dag.svg, the workflow's rules and the data flow between them, from Snakemake itself: `make dag`.
 
-An arrow that a longer way implies is left out. It needs Graphviz, and so does nothing else here.
+An arrow that a longer path implies is left out. Only this program needs Graphviz.
 """
 
 import re
@@ -13,7 +13,7 @@ from ballast.files import BallastError, write_text
 
 ROOT = Path(__file__).parents[1]
 PICTURE = ROOT / "docs/dag.svg"
-# Rule files by what they do, in the order of the data flow, and their colours (Okabe and Ito's, lighter).
+# Rule files by purpose, in the order of the data flow, with their colours (Okabe and Ito's, lighter).
 PARTS = {
     "data": ("#cfe8f7", ("world", "sources", "data", "rewrite")),
     "selection": ("#cdeee2", ("label", "gradients", "sample", "settle")),
@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def arrows() -> list[tuple[str, str]]:
-    """(rule, rule that reads it) of the default study from nothing, without what a longer way implies."""
+    """Return (rule, rule that reads it) of a cold default study, without arrows that a longer path implies."""
     with tempfile.TemporaryDirectory() as empty:
         asked = ["--rulegraph", "dot", "--directory", empty, "--snakefile", ROOT / "Snakefile"]
         command = [Path(sys.executable).with_name("snakemake"), *asked, "--configfile", ROOT / "config/mini.yaml"]
@@ -50,7 +50,7 @@ def arrows() -> list[tuple[str, str]]:
 
 
 def _later(readers: dict[str, set[str]], rule: str) -> set[str]:
-    """What is reached from a rule in two steps and more."""
+    """Return the rules that are two or more steps after a rule."""
     found, waiting = set(), [*readers[rule]]
     while waiting:
         for other in readers.get(waiting.pop(), ()):
@@ -61,12 +61,12 @@ def _later(readers: dict[str, set[str]], rule: str) -> set[str]:
 
 
 def drawn() -> list[tuple[str, str]]:
-    """The arrows of the picture that is there."""
+    """Return the arrows of the present picture."""
     return sorted(TITLE.findall(PICTURE.read_text()))
 
 
 def source(arrows: list[tuple[str, str]]) -> str:
-    """The picture in Graphviz' language."""
+    """Return the picture in Graphviz' language."""
     colours = {file: colour for colour, files in PARTS.values() for file in files}
     lines = [
         "digraph rules {",
@@ -81,7 +81,7 @@ def source(arrows: list[tuple[str, str]]) -> str:
 
 
 def rules(arrows: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Each rule of the arrows and the file that it stands in."""
+    """Return each rule of the arrows with its file."""
     place = {
         name: file.stem
         for file in sorted((ROOT / "workflow/rules").glob("*.smk"))

@@ -3,8 +3,8 @@
 data.py --kind pool|base|references|benchmark --format READER --source FILE [--columns JSON] [--rows N]
         [--order-seed S] [--unreadable SHARE] [--without BENCHMARK.parquet...] --out ROWS.parquet
 
-With `--unreadable`, that share of the rows may be left out, and of a pool repeats and rows without a response.
-With `--without`, so are rows whose request is one of a benchmark's prompts.
+With `--unreadable`, this share of the rows may be left out; a pool also drops repeats and rows without a response.
+With `--without`, rows whose request is one of a benchmark's prompts are dropped too.
 """
 
 import argparse
@@ -27,7 +27,7 @@ def main(arguments: argparse.Namespace) -> None:
         if "category" not in table:
             table["category"] = pd.NA
     else:
-        # A user's fine-tuning set may repeat rows on purpose; a pool that does would be drawn from twice.
+        # A user's fine-tuning set may repeat rows on purpose; a pool must not, or a sampler could pick a pair twice.
         table = with_ids(table, PAIR, arguments.source, repeats=arguments.kind != "pool")
         schema = schemas.REFERENCES if arguments.kind == "references" else schemas.PAIRS
     if arguments.kind == "references":
@@ -38,7 +38,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def kept(arguments: argparse.Namespace) -> pd.DataFrame:
-    """The rows that are read, less those that may be left out; how many these are stands in the log."""
+    """Return the rows without those that may be left out, and log how many these are."""
     reader = plugins.load("readers", arguments.format)
     known = hasattr(reader, "FORM")
     given = {"columns": json.loads(arguments.columns), "unreadable": arguments.unreadable or 0} if known else {}
@@ -60,7 +60,7 @@ def kept(arguments: argparse.Namespace) -> pd.DataFrame:
 
 
 def rows(table: pd.DataFrame, number: int | None, seed: int | None) -> pd.DataFrame:
-    """The first `number` rows, or as many drawn by the seed and the rows' own text, in file order."""
+    """Return the first `number` rows, or `number` rows drawn by the seed and the rows' own text, in file order."""
     if number is None or number >= len(table):
         return table
     if seed is None:

@@ -1,4 +1,4 @@
-"""Say whether this machine can run the study; ends with an error where something stands in the way.
+"""Check whether this machine can run the study; end with an error if something prevents it.
 
 doctor.py --options JSON
 """

@@ -1,4 +1,4 @@
-"""Write a subset as people use it: its rows in the pool's own form, ids, a card, a picture.
+"""Export a subset for use elsewhere: its rows in the pool's own form, ids, a card, a picture.
 
 export.py --options JSON --subset SUBSET.csv --pool ROWS.parquet --plane PLANE.parquet [--behaviour F] [--category F]
           [--source FILE] --out DIR
@@ -45,7 +45,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def labels(arguments: argparse.Namespace, ids: pd.Series) -> pd.DataFrame:
-    """id, behaviour and category (a row's first), missing where the pool is not labelled."""
+    """Return id, behaviour and category (a row's first), missing if the pool is not labelled."""
     known = pd.DataFrame({"id": ids, "behaviour": None, "category": pd.NA})
     if arguments.behaviour:
         table = schemas.read(arguments.behaviour, schemas.BEHAVIOUR).set_index("id")

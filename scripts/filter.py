@@ -3,7 +3,7 @@
 filter.py --filter NAME --model DIR --base ROWS.parquet --pool ROWS.parquet [--subset SUBSET.csv] --seed S
           --options JSON [a feature's file by its name...] --out KEPT.csv
 
-The file has a row for each of the base data (id, score, kept), by id; ties in score go by id too.
+The file has one row per row of the base data (id, score, kept), by id; ties in score go by id too.
 """
 
 import argparse
@@ -30,7 +30,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def kept(scores: pd.Series, ids: pd.Series, share: float) -> pd.DataFrame:
-    """id, score and whether it is kept (1 or 0), by id: the `share` of the rows with the highest scores, ties by id."""
+    """Return id, score and kept (1 or 0), by id; the `share` of rows with the highest scores is kept, ties by id."""
     if not 0 < share <= 1:
         raise BallastError(f"keep: a share above 0 and up to 1 is wanted, got {share}")
     table = pd.DataFrame({"id": ids, "score": scores.reindex(ids).to_numpy()})

@@ -1,10 +1,10 @@
-"""Lay what gradients say of the pool's rows beside what runs with such rows were measured to do: page, table, figure.
+"""Compare the gradients of the pool's rows with the measured effect of runs on such rows: page, table, figure.
 
     gradient_report.py --options JSON --scores SCORES.parquet --picked JSON [a feature's file by its name...]
         --out-md F --out-csv F --out-pdf F --out-svg F --out-png F --out-data F
 
-`--picked` lists of each sampler and n the subsets of its runs: [[sampler, n, [file...]]...]. `--out-csv` has a line for
-each row of the pool, `--out-data` is the figure's CSV: the groups with their effects.
+`--picked` lists the subsets of each sampler's and n's runs: [[sampler, n, [file...]]...]. `--out-csv` has one line per
+row of the pool. `--out-data` is the figure's CSV: the groups with their effects.
 """
 
 import argparse

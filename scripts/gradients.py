@@ -1,8 +1,8 @@
-"""Losses and projected gradients of each row's response at a warmed-up adapter, without dropout.
+"""Compute losses and projected gradients of each row's response at a warmed-up adapter, without dropout.
 
 gradients.py --model DIR --adapter DIR --rows ROWS.parquet [--limit N --seed S] --options JSON --out GRADIENTS.arrow
 
-`--limit` takes so many rows, drawn by the seed.
+`--limit` uses only this many rows, drawn by the seed.
 """
 
 import argparse
@@ -43,7 +43,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def part(network, tokenizer, projection: Projection, examples: list[dict], size: int) -> tuple:
-    """Ids, losses, norms and projected gradients of some examples, in their order."""
+    """Return ids, losses, norms and projected gradients of some examples, in their order."""
     losses, norms = np.full(len(examples), np.nan), np.zeros(len(examples))
     matrix = np.zeros((len(examples), projection.dimensions), np.float32)
     for places, batch in learnt_tokens.batches(network, tokenizer, examples, size):

@@ -1,4 +1,4 @@
-"""Look at a study's base data and pools: what was understood, what they share with the benchmarks, what would ruin it.
+"""Inspect a study's base data and pools: how they are read, what they share with benchmarks, what would ruin results.
 
 inspection.py --options JSON --benchmarks ROWS.parquet... --out-report F.md --out-leaks F.csv --out-findings F.json
 """

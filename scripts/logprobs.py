@@ -1,4 +1,4 @@
-"""Log-probabilities of the tokens of each row's response under a model as it is, without an adapter.
+"""Compute log-probabilities of the tokens of each row's response under a model without an adapter.
 
 logprobs.py --model DIR --rows ROWS.parquet --options JSON --out LOGPROBS.parquet
 

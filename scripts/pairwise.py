@@ -3,7 +3,7 @@
 pairwise.py --name NAME --options JSON [--store DIR] --benchmark NAME
             --ours FILE.parquet --theirs FILE.parquet --out COMPARED.parquet
 
-`options`: by (llm, scores) and what it takes. The files are both runs' responses, or both runs' scores by one judge.
+`options`: by (llm, scores) and its settings. The files are both runs' responses, or both runs' scores by one judge.
 """
 
 import argparse
@@ -44,7 +44,7 @@ def answered(path: str, benchmark: str) -> pd.DataFrame:
 
 
 def in_turn(ours: pd.DataFrame, theirs: pd.DataFrame, arguments: argparse.Namespace) -> pd.DataFrame:
-    """Their rows in the order of ours; both must be about the same prompts."""
+    """Return their rows in the order of ours; both must have the same prompts."""
     if set(ours.index) != set(theirs.index):
         raise BallastError(
             f"{arguments.theirs}: other prompts of {arguments.benchmark} than in {arguments.ours}; run the study again"

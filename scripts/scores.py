@@ -2,8 +2,8 @@
 
     scores.py --results DIR --options JSON --out SCORES.parquet
 
-`options`: runs (run path -> metrics measured on it) and metrics (name -> benchmark, judge). Tables and figures read
-nothing else of a run.
+`options`: runs (run path -> its metrics) and metrics (name -> benchmark, judge). Tables and figures read nothing else
+about a run.
 """
 
 import argparse
@@ -28,7 +28,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def run_scores(folder: str, run: str, responses: pd.DataFrame, benchmark: str, judge: str) -> pd.DataFrame:
-    """One run's scores on one benchmark, in the columns of schemas.SCORES."""
+    """Return one run's scores on one benchmark, in the columns of schemas.SCORES."""
     judged = read_parquet(f"{folder}/{run}/scores/{benchmark}.{judge}.parquet")
     answered = responses[responses["benchmark"] == benchmark]
     table = judged.merge(answered, left_on="prompt_id", right_on="id", validate="one_to_one")

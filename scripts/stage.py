@@ -1,10 +1,10 @@
 """Run one stage: `python scripts/stage.py train --model ...` runs `scripts/train.py`.
 
-A fork of the preloaded process runs it where there is one, and this process otherwise. A rule says what its job makes,
-and by which code: `stage.py train --record CODE FILE... -- --model ...` (see `ballast/running/stage.py`).
+A fork of the preloaded process runs it if there is one, else this process. A rule names its job's code and files:
+`stage.py train --record CODE FILE... -- --model ...` (see `ballast/running/stage.py`).
 """
 
-# A thousand jobs start here and hand over, so this file imports little.
+# A thousand jobs start here, so this file imports little.
 import os
 import sys
 
@@ -19,7 +19,7 @@ def main(stage: str, *arguments: str) -> int:
     sys.path.insert(0, SCRIPTS)
     from ballast.running import preload
 
-    # The preloaded process has one thread too: sums of another number of threads end in other digits.
+    # One thread, as in the preloaded process: another number of threads gives sums with other last digits.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     if stage not in ONLINE:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -32,7 +32,7 @@ def main(stage: str, *arguments: str) -> int:
 
 
 def _judge(arguments: tuple[str, ...]) -> str:
-    """Return the options that a judge's loaded model depends on; empty where it has no model."""
+    """Return the options that a judge's loaded model depends on; empty if it has no model."""
     import json
 
     options = arguments[arguments.index("--options") + 1] if "--options" in arguments else "{}"

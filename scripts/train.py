@@ -4,10 +4,10 @@ train.py --model DIR --base ROWS.parquet [--adapter DIR] [--pool ROWS.parquet] [
     --seed S --options JSON [a feature's file by its name...] --code IDENTITY --partial DIR --checkpoint-minutes M
     --out DIR
 
-Without `--subset` the trainer gets the whole pool, to pick `n` of it itself; without `--pool` there is base data alone.
-`--adapter` is trained on in the place of a new one. `--kept` is what a filter kept of the base
-data. Stopped by SIGTERM or SIGUSR1 it saves a checkpoint in the folder `--partial` and exits with status 143; the same
-command then continues, also after SIGKILL. The folder is removed when the adapter is there.
+Without `--subset` the trainer gets the whole pool and picks `n` rows itself; without `--pool` there is only base data.
+`--adapter` continues that adapter in place of a new one. `--kept` lists the base rows that a filter kept. After SIGTERM
+or SIGUSR1 the program saves a checkpoint in the folder `--partial` and exits with status 143; the same command then
+continues, also after SIGKILL. The folder is removed once the adapter is written.
 """
 
 import argparse
@@ -27,7 +27,7 @@ def main(arguments: argparse.Namespace) -> None:
     trainer = plugins.load("trainers", options["trainer"])
     table = training_rows(arguments.base, arguments.pool, arguments.subset, arguments.kept)
     known = {"features": features.from_arguments(arguments)} if getattr(trainer, "NEEDS", ()) else {}
-    # Features are inputs of the job; a trainer that reads them continues only with the same files.
+    # A checkpoint is valid only with the same features.
     read = {name: digest(path) for name, path in features.given(arguments).items()}
     if arguments.adapter:
         read["adapter"] = digest(f"{arguments.adapter}/adapter_model.safetensors")
@@ -42,7 +42,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def training_rows(base: str, pool: str | None, subset: str | None, kept: str | None = None) -> pd.DataFrame:
-    """Base data, then the subset in its rank order, or the whole pool; `origin` says which. The trainer shuffles."""
+    """Return base data, then the subset in rank order or the whole pool; `origin` says which. The trainer shuffles."""
     base_rows = schemas.read(base, schemas.PAIRS)
     if kept:
         table = pd.read_csv(kept, dtype={"id": str})

@@ -2,8 +2,8 @@
 
 transform.py --transform NAME --adapter DIR --model DIR [--pretrained DIR] --options JSON --out DIR
 
-`--adapter` holds the other run's adapter and training.json; the new training.json is that log and, under `transform`,
-what the transform measured.
+`--adapter` holds the other run's adapter and training.json. The new training.json is that log and, under `transform`,
+the transform's measurements.
 """
 
 import argparse

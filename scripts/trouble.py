@@ -3,9 +3,9 @@
 trouble.py --options JSON --results DIR --runs JSON --canaries JSON --scores F --behaviour F [--category F]
            [--truth F] [--pool F --annotations F] --out-txt F --out-csv F --out-md F
 
-`--runs`: the paths of all runs below `--results`/runs/, each with its subset below subsets/, or null. Of each run
-training.json and responses.parquet are read, and the subsets of those that the sampling experiment names.
-`--canaries`: whether each judge has some.
+`--runs`: the paths of all runs below `--results`/runs/, each with its subset below subsets/, or null. The program reads
+each run's training.json and responses.parquet, and the subsets of the sampling experiment's runs.
+`--canaries`: for each judge, whether it has canaries.
 """
 
 import argparse
@@ -56,8 +56,10 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def of_run(results: str, run: Run, by_run: dict, options: Options) -> tuple[dict, list[dict], list]:
-    """A run's training loss, its refusals in percent by benchmark, and how its judges agree with the rule that counts
-    them. `by_run`: scores by (model, pool, sampler, n, trial)."""
+    """Return a run's training loss, refusals in percent by benchmark, and its judges' agreement with refusal-string.
+
+    `by_run`: scores by (model, pool, sampler, n, trial).
+    """
     folder = f"{results}/runs/{run.path}"
     about = {"model": run.model, "pool": run.pool, "sampler": run.sampler, "n": run.n, "trial": run.trial}
     loss = read_json(f"{folder}/training.json")["train_loss"]
@@ -79,7 +81,7 @@ def of_run(results: str, run: Run, by_run: dict, options: Options) -> tuple[dict
 
 
 def subsets(results: str, picked: dict[Run, str | None], options: Options) -> pd.DataFrame:
-    """The categories that the experiment's subsets took their rows for: sampler, n, trial, category."""
+    """Return the categories for which the experiment's subsets took their rows: sampler, n, trial, category."""
     wanted = options.experiment
     named = {
         subset: run
@@ -106,7 +108,7 @@ def labeller(arguments: argparse.Namespace) -> str:
 
 
 def pool(arguments: argparse.Namespace) -> pd.DataFrame | None:
-    """category and behaviour of each row of the pool, once for each of its categories."""
+    """Return category and behaviour of each row of the pool, once per category."""
     if not arguments.category:
         return None
     behaviour = schemas.read(arguments.behaviour, schemas.BEHAVIOUR).set_index("id")["behaviour"]

@@ -1,4 +1,4 @@
-"""Hash every artefact of a study again; ends with an error where one is not what its manifest row says.
+"""Hash every artefact of a study again; end with an error if one differs from its manifest row.
 
 verify.py --folders DIR... --command COMMAND --rules RULE...
 """

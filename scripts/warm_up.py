@@ -1,9 +1,9 @@
-"""Train a short LoRA adapter on some of the base data: the point at which gradients are taken.
+"""Train a short LoRA adapter on some of the base data, for the gradients.
 
 warm_up.py --model DIR --base ROWS.parquet --options JSON --rows N --seed S --code IDENTITY
     --partial DIR --checkpoint-minutes M --out DIR
 
-Which N rows the seed says, whatever their order in the file. Stopped and continued as train.py is.
+The seed picks the N rows, independent of their order in the file. A stopped run continues as in train.py.
 """
 
 import argparse

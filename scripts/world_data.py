@@ -1,4 +1,4 @@
-"""Write the mini world's source files, each in the schema of the real source that it stands for."""
+"""Write the mini world's source files, each in the schema of the real source that it replaces."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""Make a base model of the mini world: pretrain one from nothing, or align a pretrained one."""
+"""Make a base model of the mini world: pretrain one from scratch, or align a pretrained one."""
 
 import argparse
 from pathlib import Path

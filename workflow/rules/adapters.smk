@@ -1,10 +1,10 @@
-"""For use elsewhere: a model card beside an adapter, and a model with its adapter merged into its weights.
+"""Prepare adapters for use elsewhere: write a model card, or merge an adapter into its model's weights.
 
 Inputs: a run's adapter and log, its base data, pool and subset; for a merged model the model too.
 Outputs: runs/<run>/README.md; runs/<run>/merged/{model.safetensors,config.json,generation_config.json,tokenizer.json,
 tokenizer_config.json,README.md}.
-Costs: a CPU second a card. A merged model is as large as its base, and is in memory once: 13.5 GB for a 7B model.
-None is part of the default target: `snakemake cards` writes all cards, the path of a merged model makes that one.
+Costs: a CPU second per card. A merged model is as large as its base, and is in memory once: 13.5 GB for a 7B model.
+Neither is part of the default target: `snakemake cards` writes all cards; a merged model's path makes that one.
 """
 
 

@@ -1,10 +1,10 @@
-"""Advise: which sampler and n keep within the config's `targets`; warn of signatures of trouble.
+"""Advise which sampler and n keep within the config's `targets`; warn of signatures of trouble.
 
 Inputs: scores.parquet. For trouble also each run's training.json and responses, the subsets, the pool's labels, the
-sheet of labels.annotations, and what the mini world knows of its own pool.
+sheet of labels.annotations, and the mini world's truth about its own pool.
 Outputs: advice.{txt,csv,md}, figures/advice.{pdf,svg,png,csv}; trouble.{txt,csv,md}. Both texts end a run.
-Costs: CPU seconds; a minute where a limit is on attack success over thousands of prompts. A study without the
-experiment `sampling`, or without any limit, has no advice.
+Costs: CPU seconds; a minute if a limit is on attack success over thousands of prompts. A study without the experiment
+`sampling`, or without any limit, has no advice.
 """
 
 

@@ -1,11 +1,11 @@
-"""Look beyond the paper: its next checks, the CPU seconds of each method, and the gradient report.
+"""Go beyond the paper: write its next checks, the CPU seconds of each method, and the gradient report.
 
 Inputs: scores.parquet; labels and subsets of pools that hold the same rows and have different judges; logs of jobs;
 for the gradient report labels, gradients and log-probabilities of the pool, gradients of base data, and subsets.
 Outputs: checks.md, with the experiment `checks` or `relabelling`; spent.{md,csv}, with the experiment `beyond`;
 on request gradients.{md,csv}, figures/gradients.{pdf,svg,png,csv}.
-Costs: CPU seconds, after the features of gradients.smk. The logs are no rule's input: they are measurements, and differ
-from one run of the study to the next.
+Costs: CPU seconds, after the features of gradients.smk. The logs are no rule's input: they are measurements, which
+differ between runs of the study.
 """
 
 

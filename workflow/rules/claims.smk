@@ -1,6 +1,6 @@
-"""The claims of the publications, checked, and the paper's tables beside the study's own.
+"""Check the claims of the publications, and compare the paper's tables with the study's own.
 
-Inputs: scores.parquet, and what the paper printed, scripts/ballast/published/tables.csv.
+Inputs: scores.parquet, and the paper's printed numbers, scripts/ballast/published/tables.csv.
 Outputs: claims.{csv,md}; comparison/table<1,2,4>.{csv,md}.
 Costs: CPU minutes. An experiment that the config leaves out has no comparison, and its claims are not decidable.
 """

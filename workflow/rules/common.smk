@@ -1,4 +1,4 @@
-"""The checked study, what its jobs read and are told, and what all rules share."""
+"""Load the checked study, and define its jobs' inputs and options and all that rules share."""
 
 import functools
 import json
@@ -28,12 +28,12 @@ inputs = JobInputs(plan)
 options = JobOptions(inputs)
 documents = DocumentOptions(options)
 bill = BillOptions(documents, inside.groups(), inside.command())
-# Asked once for every job, and the code does not change between two.
+# Every job asks for it, and the code does not change between jobs.
 code_identity = functools.cache(identity.code_identity)
 
 RESULTS, WORLD = plan.results, plan.world
 RUN = f"{RESULTS}/runs/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}"
-# Stages that run models in words need vLLM's environment where a backend of the study is vLLM.
+# Stages that run models on text need vLLM's environment if a backend of the study is vLLM.
 MODEL_ENV = f"../../envs/{'vllm' if 'vllm' in plan.backends else 'ballast'}.yaml"
 
 shell.prefix(inside.shell_prefix())

@@ -1,6 +1,6 @@
 """Read datasets into Ballast's row schema, with ids made of content; inspect base data and pools before any label.
 
-Inputs: the study's source files, each in the schema of its source; the benchmarks where rows that ask them are dropped.
+Inputs: the study's source files, each in the schema of its source; the benchmarks, if rows that ask them are dropped.
 Outputs: data/pools/<pool>.parquet, data/base.parquet, data/references.parquet, data/benchmarks/<benchmark>.parquet;
 data/report.md, data/leaks.csv, data/findings.json; data/accepted.txt, which a study with `checks` waits for.
 Costs: CPU seconds for thousands of rows, a minute for hundreds of thousands.
@@ -84,7 +84,7 @@ rule accept:
         " --report {input.report:q} --findings {input.findings:q} --out {output.accepted:q} 2> >(tee {log:q} >&2)"
 
 
-# No output: it prints what was found each time it is asked.
+# No output, so that it prints the findings each time.
 rule inspect:
     input:
         report=rules.inspection.output.report,

@@ -1,10 +1,10 @@
-"""Responses: the prompts of a run's benchmarks, in one start of the backend.
+"""Generate responses to all prompts of a run's benchmarks, in one start of the backend.
 
-Inputs: the model, the run's adapter (none for a model as it is), data/benchmarks/*.parquet.
-Outputs: runs/<run>/responses.parquet with finish reasons and token counts; generation.json, what they come from.
-Costs: GPU minutes a run with vLLM; half a CPU second in `mini`.
+Inputs: the model, the run's adapter (none for a model without fine-tuning), data/benchmarks/*.parquet.
+Outputs: runs/<run>/responses.parquet with finish reasons and token counts; generation.json, their origin.
+Costs: GPU minutes per run with vLLM; half a CPU second in `mini`.
 
-Every batch is kept at once in partial/generate/<run>/, so a killed job goes on where it was; then the folder goes.
+Every batch is kept at once in partial/generate/<run>/, so a killed job resumes; then the folder is removed.
 """
 
 

@@ -1,12 +1,12 @@
-"""Features that belong to a model: a warmed-up adapter, each row's gradient there, its log-probabilities before.
+"""Compute a model's features: a warmed-up adapter, each row's gradient at it, and log-probabilities without it.
 
 Inputs: the model, data/base.parquet, the rows of a dataset (base, references, pools/<pool>).
 Outputs: features/<model>/warm_up/adapter_{model.safetensors,config.json} and training.json,
 features/<model>/gradients/<dataset>.arrow (id, loss, norm, projected gradient in float16; ballast/picks/gradients.py),
 features/<model>/logprobs/<dataset>.parquet (id, log-probabilities of the response's tokens).
 Costs: the warm-up a twentieth of a run of the paper; gradients one forward and backward pass, log-probabilities one
-forward pass over the dataset. Made where a plug-in NEEDS them, and for the gradient report; memory does not grow with
-the dataset.
+forward pass over the dataset. Memory does not grow with the dataset. Made if a plug-in NEEDS them, and for the gradient
+report.
 """
 
 

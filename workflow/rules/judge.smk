@@ -1,13 +1,14 @@
-"""Judge responses: one judge over one run's responses to one benchmark, or two runs compared.
+"""Judge one run's responses to one benchmark with one judge, or compare two runs.
 
 Inputs: runs/<run>/responses.parquet, the judge; for a comparison the responses or scores of both runs.
-Outputs: runs/<run>/scores/<benchmark>.<judge>.parquet; an answer that cannot be read is missing, never 0. A comparison
-has the same columns, and `first` and `second`: the verdict in each order of the two responses.
-Costs: GPU minutes a run; a tenth of a CPU second in `mini`. A comparison: two short answers a prompt; by scores nothing.
+Outputs: runs/<run>/scores/<benchmark>.<judge>.parquet; an unreadable answer is missing, never 0. A comparison has the
+same columns, and `first` and `second`: the verdict in each order of the two responses.
+Costs: GPU minutes per run; a tenth of a CPU second in `mini`. A comparison: two short answers per prompt; by scores
+nothing.
 
-The judge's model stays loaded for the next job of the same judge that this process, or one cluster job, runs. Each
-answer is kept at once in store/, for all judges and labels: a pair is judged once however many runs hold it, and a
-killed job continues. Deleting the store is always safe.
+The judge's model stays loaded for the next job of the same judge in this process or cluster job. Each answer is kept at
+once in store/, for all judges and labels: a pair is judged once however many runs hold it, and a killed job resumes.
+Deleting the store is always safe.
 """
 
 

@@ -1,7 +1,7 @@
-"""Answer what people ask of a study: can this machine run it, what does it cost, is each file still whole?
+"""Answer people's questions: can this machine run the study, what does it cost, is each file still whole?
 
 Inputs: the config; for `verify` the manifest's rows and all that they name.
-Outputs: none, so each looks anew when it is asked.
+Outputs: none, so each runs again when it is asked.
 Costs: CPU seconds; `verify` reads every byte once.
 """
 

@@ -1,4 +1,4 @@
-"""Gather what a reader must know: explore.html, how the study is made, and a page of each document for the report.
+"""Write the report's pages: explore.html, how the study is made, and one page per document.
 
 Inputs: runs/<run>/responses.parquet, scores.parquet, the parts of the page; the study's documents; the config; for the
 cost, the datasets' rows.
@@ -38,7 +38,7 @@ rule explore:
 
 
 ABOUT = expand("{results}/about/{name}.md", results=RESULTS, name=("methods", "config", "software"))
-# Each document of the report: its category there, and its title.
+# Each document of the report, with its category and title.
 DOCUMENTS = {
     **({"headline.txt": ("Start here", "Headline")} if HEADLINE else {}),
     **({"advice.md": ("Start here", "Advice")} if ADVICE else {}),

@@ -1,4 +1,4 @@
-"""Draw Tables 1-5, Figures 2-7 and the headline; beyond the paper contrasts, budgets, categories and the frontier.
+"""Write Tables 1-5, Figures 2-7 and the headline; beyond the paper contrasts, budgets, categories and the frontier.
 
 Inputs: every run's scores through one table, scores.parquet; Table 3 and Figure 5 read the labels instead.
 Outputs: tables/<name>.{csv,md,tex}, figures/<name>.{pdf,svg,png,csv}, headline.txt.

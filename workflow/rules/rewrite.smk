@@ -1,11 +1,11 @@
-"""Pools whose config says `rewrite: true`: unsafe pairs, each response rewritten as a refusal (appendix C.3).
+"""Rewrite each response of unsafe pairs as a refusal (appendix C.3), for pools with `rewrite: true`.
 
-Inputs: data/unsafe/<pool>.parquet, the model's files where it runs here, the prompt template.
+Inputs: data/unsafe/<pool>.parquet, the model's files if it runs here, the prompt template.
 Outputs: data/pools/<pool>.parquet, data/pools/<pool>.rewriting.json (rows, tokens, cost).
 Costs: at an endpoint money, about 3,000 requests and 0.70 USD in the paper; here one pass of the model.
 
-Every answer is kept at once in store/, keyed by the request's content: a killed or repeated job asks only for what is
-missing. The store outlives the job, so that a later edit pays nothing twice; deleting it is always safe.
+Every answer is kept at once in store/, keyed by the request's content: a killed or repeated job asks only for missing
+ones. The store outlives the job, so that a later edit pays nothing twice; deleting it is always safe.
 """
 
 

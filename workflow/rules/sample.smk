@@ -2,8 +2,8 @@
 
 Inputs: the pool and the features that the sampler NEEDS, nothing else. An export reads the pool's own file too.
 Outputs: subsets/<pool>/<sampler>/n<n>/t<trial>.csv (rank, id, category). Models share a subset; it lies below
-subsets/<model>/ where the sampler reads a feature that the model makes. <sampler> is a method's name where the method
-gives its sampler other options. `snakemake subsets`:
+subsets/<model>/ if the sampler reads a feature that the model makes. <sampler> is a method's name if the method gives
+its sampler other options. `snakemake subsets`:
 subsets/<pool>/<sampler>/n<n>/t<trial>/{subset.jsonl,ids.csv,README.md,dataset_info.json,pool.png,pool.svg}.
 Costs: a CPU second each. A sampler's code is a param, so an edit re-runs its own subsets.
 """

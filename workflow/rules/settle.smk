@@ -1,12 +1,12 @@
-"""Settle what is made before training: the barrier before which no rule behind it is decided.
+"""Settle all inputs of training: until this barrier is made, Snakemake does not decide the rules after it.
 
 Inputs: every source, world model, dataset and subset that training, generation or judging reads.
-Outputs: settled.txt. No job reads it; making it holds back every rule with `settled` among its inputs.
-Costs: nothing. Without it Snakemake would train again after any job upstream, even one that made the same bytes.
+Outputs: settled.txt. No job reads it; every rule with `settled` among its inputs waits for it.
+Costs: nothing. Without it Snakemake would retrain after any job upstream, even one that made the same bytes.
 """
 
 BARRIER = f"{RESULTS}/settled.txt"
-# On a first run the barrier is not enforced: it is made for the next run.
+# On a first run the barrier is not enforced, only made for the next run.
 UNSETTLED = [] if os.path.exists(BARRIER) else BARRIER
 settled = inside.settled(checkpoints, BARRIER)
 

@@ -1,8 +1,8 @@
 """Fetch sources: datasets, models and prompt templates from outside, at pinned revisions.
 
-Inputs: none, or the copy on this machine that `sources.<name>.local` names.
-Outputs: sources/<name>/source.json. It holds the SHA-256 of each file and stands for the files beside it.
-Costs: downloads (once a machine: the hub's cache is shared), and reading every byte for its digest.
+Inputs: none, or the local copy that `sources.<name>.local` names.
+Outputs: sources/<name>/source.json. It holds the SHA-256 of each file in its folder and stands for these files.
+Costs: downloads (once per machine: the hub's cache is shared), and reading every byte for its digest.
 """
 
 

@@ -1,13 +1,13 @@
-"""Train adapters: a LoRA fine-tuned on base data + subset, one job a run; filter base data before, transform after.
+"""Train LoRA adapters on base data + subset, one job per run; filter base data before, transform adapters after.
 
-Inputs: the model, data/base.parquet, the pool, the subset; what the method's filter kept of the base data, and the
+Inputs: the model, data/base.parquet, the pool, the subset; the base rows that the method's filter kept, and the
 features that its trainer reads. A trainer that picks rows itself gets the whole pool and no subset. A transform reads
 the adapter of another run. So does a second training, which fine-tunes that adapter on data/tasks/<task>.parquet.
 Outputs: runs/<model>/<pool>/<sampler>/n<n>/t<trial>/adapter_{model.safetensors,config.json}, training.json; of a
 trainer that selects rows while it trains also selection.parquet.
-kept/<model>/<pool>/<method>/n<n>/t<trial>.csv (id, score, kept), a row for each of the base data; n and trial are 0
-where the filter does not depend on them.
-A stopped run leaves checkpoints in partial/train/<run>/ and continues from them. They are no outputs, since Snakemake
+kept/<model>/<pool>/<method>/n<n>/t<trial>.csv (id, score, kept), one row per base row; n and trial are 0 if the filter
+does not depend on them.
+A stopped run leaves checkpoints in partial/train/<run>/ and continues from them. They are not outputs, since Snakemake
 deletes outputs before a job starts.
 Costs: GPU hours for a 7B model, three CPU seconds in `mini`. A filter: a forward pass over the base data (saft) or a
 training (seal). A transform: CPU minutes for a 7B model.
@@ -67,7 +67,7 @@ rule train:
     resources:
         mem_mb=1500,
         runtime=240,
-        # A resource, since no other number of minutes gives another adapter.
+        # A resource, not a param, since the number of minutes does not change the adapter.
         checkpoint_minutes=10,
     params:
         model=options.model,

@@ -1,4 +1,4 @@
-"""The mini world: a made language, its datasets, and tiny models in the classes of the real ones.
+"""Make the mini world: an invented language, its datasets, and tiny models in the classes of the real ones.
 
 Inputs: the study's world options and our own prompt templates.
 Outputs: source files in the schemas of the real sources; base models; judges' stand-ins. Shared by every study that
@@ -106,7 +106,7 @@ rule world_model:
         " --tokenizer {params.tokenizer:q} --template {input.template:q} --out {params.out:q} &> {log:q}"
 
 
-# Judges that answer in words start from a pretrained model; the two reward models start from nothing.
+# Judges that answer in words start from a pretrained model; the two reward models are trained from scratch.
 rule world_judge:
     input:
         start=lambda wildcards: inputs.world_model(sources.WORLD_JUDGES[wildcards.judge]),
