@@ -2,7 +2,7 @@
 
 `options` is a judge's or a LanguageModel's section of the config: backend, model (folder), batch_size, max_length,
 dtype, chat, or `endpoint`; and `store`, a folder (`asking.store`) or None. An answer's key is the text and all that
-shapes the answer: model files, backend, versions, settings. So an edited template asks anew, an edited parser does
+shapes the answer: model files, backend, versions, settings. So an edited template asks again, an edited parser does
 not, and a killed job resumes where it stopped.
 """
 

@@ -59,7 +59,7 @@ class Store:
         path, self._file = self._file, None
         with writing(path):
             self._folder.mkdir(parents=True, exist_ok=True)
-            # Opened anew each time: NFS shows a file's content to other machines once it is closed.
+            # Opened again each time: NFS shows a file's content to other machines once it is closed.
             with open(path, "ab") as file:
                 file.write(lines)
                 file.flush()

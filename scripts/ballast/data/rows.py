@@ -1,7 +1,7 @@
 """Define the row schemas that pass between stages, and make ids from content.
 
-A pair (pool, base data, references) is id, instruction, input, output; a benchmark row is id, prompt and, where the
-source has them, category and expected answer. The id is a digest of the row's own text: it survives reordering and
+A pair (pool, base data, references) is id, instruction, input, output; a benchmark row is id, prompt and, if the source
+has them, category and expected answer. The id is a digest of the row's own text: it survives reordering and
 re-downloading.
 """
 
