@@ -48,13 +48,14 @@ def _here(stage: str, arguments: list[str], place: str = "") -> int:
     from contextlib import suppress
 
     from ballast.files import BallastError
+    from ballast.running import used
 
-    def used() -> tuple[float, float]:
+    def times() -> tuple[float, float]:
         usage = resource.getrusage(resource.RUSAGE_SELF)
         return usage.ru_utime, usage.ru_stime
 
     # A process that has done other jobs counts what this one adds.
-    before = used() if place else (0, 0)
+    before = times() if place else (0, 0)
     if place == KEPT:
         from ballast.asking import keep_model
 
@@ -79,12 +80,9 @@ def _here(stage: str, arguments: list[str], place: str = "") -> int:
         print(f"{stage}: {error}", file=sys.stderr)
         return 1
     finally:
-        user, system = (now - then for now, then in zip(used(), before, strict=True))
-        print(
-            f"{stage}: {user:.2f} + {system:.2f} CPU seconds (user + system), "
-            f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB at most",
-            file=sys.stderr,
-        )
+        user, system = (now - then for now, then in zip(times(), before, strict=True))
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(used.line(stage, user, system, most), file=sys.stderr)
     return 0
 
 
