@@ -136,10 +136,10 @@ def test_vllm_is_not_started_on_a_torn_model_or_adapter(study):
     assert study.train() == [0]
     said = tear(Path("run/adapter_model.safetensors"), 100)
     with pytest.raises(BallastError, match=re.escape(said)):
-        vllm.generate("model", ["run"], [[1, 5]], GENERATION)
+        vllm.generate("model", "run", [[1, 5]], GENERATION)
     said = tear(Path("model/model.safetensors"), 100)
     with pytest.raises(BallastError, match=re.escape(said)):
-        vllm.generate("model", [None], [[1, 5]], GENERATION)
+        vllm.generate("model", None, [[1, 5]], GENERATION)
     with pytest.raises(BallastError, match=re.escape(said)):
         vllm.answer("model", ["a"], JUDGE, 1)
 
@@ -287,7 +287,7 @@ def test_vllm_out_of_memory_names_the_same_keys(study, monkeypatch):
     monkeypatch.setattr(vllm, "_engine", engine)
     ids, options = [[1, 5]], GENERATION | {"batch_size": 64}
     with pytest.raises(BallastError, match="set generation.batch_size below 64, or take a GPU with more memory"):
-        vllm.generate("model", [None], ids, options)
+        vllm.generate("model", None, ids, options)
     with pytest.raises(BallastError, match="set the batch_size of this judge or model below 64, or take a GPU"):
         vllm.answer("model", ["a"], JUDGE, 1)
 

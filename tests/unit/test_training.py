@@ -92,7 +92,7 @@ def test_greedy_responses_are_those_of_one_prompt_at_a_time(model):
     template = PromptTemplate.load(ALPACA_SHAPED)
     prompts = [prompt_ids(tokenizer, template.render("x" * length)) for length in (9, 1, 30, 5, 2)]
     assert all(ids.count(tokenizer.bos_token_id) == 1 for ids in prompts)
-    [table] = backend.generate(model, [None], prompts, DECODING | {"max_prompt_tokens": 99})
+    table = backend.generate(model, None, prompts, DECODING | {"max_prompt_tokens": 99})
     network = backend.load_model(model)
     for ids, row in zip(prompts, table.itertuples(), strict=True):
         new, cache = [], torch.tensor([ids])
@@ -109,7 +109,7 @@ def test_greedy_responses_are_those_of_one_prompt_at_a_time(model):
 
 def test_long_prompts_keep_both_ends_and_are_counted(model):
     prompts = [[1] + [7] * 60 + [9], [1, 5]]
-    [table] = backend.generate(model, [None], prompts, DECODING)
+    table = backend.generate(model, None, prompts, DECODING)
     assert table["prompt_cut"].tolist() == [True, False] and table["prompt_tokens"].tolist() == [40, 2]
     assert decoding._cut(list(range(10)), 5) == [0, 1, 2, 8, 9]
 
@@ -119,7 +119,9 @@ def test_an_adapter_changes_responses(model, rows, tmp_path):
     tokenizer = backend.load_tokenizer(model)
     prompts = [prompt_ids(tokenizer, PromptTemplate.load(ALPACA_SHAPED).render("Say a."))]
     options = DECODING | {"max_prompt_tokens": 99}
-    before, after, again = backend.generate(model, [None, str(tmp_path), None], prompts, options)
+    before, after, again = (
+        backend.generate(model, adapter, prompts, options) for adapter in (None, str(tmp_path), None)
+    )
     assert before["response"].tolist() == again["response"].tolist()
     assert before["response"].tolist() != after["response"].tolist()
 
@@ -131,7 +133,7 @@ def test_a_judge_prompt_that_is_too_long_is_not_asked(model):
 
 def test_a_prompt_over_the_limit_fails_the_job_where_the_config_says_so(model):
     with pytest.raises(BallastError, match="1 of 2 prompts are longer than generation.max_prompt_tokens 40"):
-        backend.generate(model, [None], [[1] + [7] * 60, [1, 5]], DECODING | {"long_prompts": "fail"})
+        backend.generate(model, None, [[1] + [7] * 60, [1, 5]], DECODING | {"long_prompts": "fail"})
 
 
 def test_beam_search_finds_a_likelier_response_than_greedy(model):
@@ -217,7 +219,7 @@ def test_eight_bits_without_a_gpu_say_what_to_set(model, rows, tmp_path):
     with pytest.raises(BallastError, match="needs a GPU and bitsandbytes; .* load_in_8bit: false"):
         sft.train(model, rows, OPTIONS | {"load_in_8bit": True}, 0, tmp_path)
     with pytest.raises(BallastError, match="needs a GPU and bitsandbytes"):
-        backend.generate(model, [None], [[1, 5]], DECODING | {"load_in_8bit": True})
+        backend.generate(model, None, [[1, 5]], DECODING | {"load_in_8bit": True})
 
 
 @pytest.mark.parametrize("name", ["absent", "meta-llama/Llama-2-7b-hf"])
