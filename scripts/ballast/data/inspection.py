@@ -13,9 +13,9 @@ import pandas as pd
 
 from ballast import plugins
 from ballast.data import forms, overlap
+from ballast.data.refusal_words import is_refusal
 from ballast.data.rows import PAIR, pairs_to_judge
 from ballast.files import BallastError
-from ballast.judges.refusal_string import is_refusal
 from ballast.markup import pipe_table
 
 LOOKED_AT = 5000  # rows whose language is named, evenly over the file
