@@ -45,8 +45,7 @@ from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
 from torch.nn.functional import cross_entropy, pad
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, Trainer, TrainerCallback, TrainingArguments
 
-from ballast.trainers import sft
-from ballast.training import packing, per_example
+from ballast.training import fit, packing, per_example
 
 MEMORY_LIMIT_GB = 48
 
@@ -162,7 +161,7 @@ def training_arguments(work: Size, variant: Variant, scratch: str) -> TrainingAr
     )
 
 
-class PadToEight(sft.Collator):
+class PadToEight(fit.Collator):
     """The authors' collator: padded to a multiple of eight."""
 
     def __init__(self):
@@ -171,7 +170,7 @@ class PadToEight(sft.Collator):
     def __call__(self, examples: list[dict]) -> dict[str, torch.Tensor]:
         batch = super().__call__(examples)
         gap = -batch["input_ids"].shape[1] % 8
-        fill = {"input_ids": self.pad, "labels": sft.IGNORED, "attention_mask": 0}
+        fill = {"input_ids": self.pad, "labels": fit.IGNORED, "attention_mask": 0}
         return {key: pad(batch[key], (0, gap), value=fill[key]) for key in batch}
 
 
@@ -247,8 +246,8 @@ def row_losses(network, rows: list[list[int]]) -> torch.Tensor:
     batch = padded_batch(rows)
     labels = batch.pop("labels")[:, 1:]
     logits = network(**batch).logits[:, :-1].float()
-    losses = cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=sft.IGNORED, reduction="none")
-    return losses.view_as(labels).sum(dim=1) / (labels != sft.IGNORED).sum(dim=1)
+    losses = cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=fit.IGNORED, reduction="none")
+    return losses.view_as(labels).sum(dim=1) / (labels != fit.IGNORED).sum(dim=1)
 
 
 def padded_batch(rows: list[list[int]]) -> dict[str, torch.Tensor]:

@@ -38,7 +38,7 @@ def main(arguments: argparse.Namespace) -> None:
     store = None
     if arguments.partial:
         store = Store(arguments.partial, backend_identity(options["backend"], arguments.model, options), options)
-    [responses] = backend.generate(arguments.model, [arguments.adapter], ids, options, store)
+    responses = backend.generate(arguments.model, arguments.adapter, ids, options, store)
     schemas.write(arguments.out, pd.concat([prompts, responses], axis=1), schemas.RESPONSES)
     counts = {
         "responses": len(responses),

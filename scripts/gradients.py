@@ -18,8 +18,8 @@ from ballast.asking.weights import adapter_folder
 from ballast.backends.transformers import load_tokenizer
 from ballast.picks import gradients
 from ballast.picks.projection import Projection, Sums
-from ballast.trainers.sft import base_model
 from ballast.training import learnt_tokens, per_example
+from ballast.training.fit import base_model
 
 
 def main(arguments: argparse.Namespace) -> None:

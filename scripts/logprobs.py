@@ -17,8 +17,8 @@ from ballast import schemas
 from ballast.asking import memory
 from ballast.backends.transformers import load_tokenizer
 from ballast.files import atomic
-from ballast.trainers.sft import base_model
 from ballast.training import learnt_tokens
+from ballast.training.fit import base_model
 
 SCHEMA = pa.schema([("id", pa.string()), ("logprobs", pa.list_(pa.float32()))])
 

@@ -14,8 +14,8 @@ import json
 import pandas as pd
 
 from ballast import schemas
+from ballast.data.refusal_words import is_refusal
 from ballast.files import read_arrow, read_json, write_csv, write_text
-from ballast.judges.refusal_string import is_refusal
 from ballast.labels.annotation import read_sheet
 from ballast.results import label_quality, metrics, notes, outliers, signatures
 from ballast.results.findings import closing, table, to_markdown

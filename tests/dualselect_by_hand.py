@@ -6,7 +6,7 @@ from peft import LoraConfig, get_peft_model
 from transformers import get_linear_schedule_with_warmup, set_seed
 
 from ballast.backends.transformers import load_model, load_tokenizer
-from ballast.trainers import sft
+from ballast.training import fit
 
 
 def table(log: dict, kind: str) -> pd.DataFrame:
@@ -19,7 +19,7 @@ def by_hand(model: str, rows: pd.DataFrame, options: dict, log: dict) -> tuple[l
     set_seed(0)
     network = get_peft_model(load_model(model), LoraConfig(task_type="CAUSAL_LM", **options["lora"]))
     learnt = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    examples = sft.encode(load_tokenizer(model), rows, options)
+    examples = fit.encode(load_tokenizer(model), rows, options)
     examples = {row_id: example for row_id, example in zip(rows["id"], examples, strict=True)}
     optimiser = torch.optim.AdamW(learnt, lr=options["learning_rate"], weight_decay=0.0)
     schedule = get_linear_schedule_with_warmup(optimiser, options["warmup_steps"], 9)
@@ -28,7 +28,7 @@ def by_hand(model: str, rows: pd.DataFrame, options: dict, log: dict) -> tuple[l
         ids, labels = (torch.tensor([examples[row_id][key]]) for key in ("input_ids", "labels"))
         loss = network(ids, labels=labels).loss
         flat = torch.cat([value.flatten() for value in torch.autograd.grad(loss, learnt)])
-        return loss.item(), flat, int((labels[:, 1:] != sft.IGNORED).sum())
+        return loss.item(), flat, int((labels[:, 1:] != fit.IGNORED).sum())
 
     def cosine(one: torch.Tensor, other: torch.Tensor) -> float:
         return float(one.double() @ other.double() / one.double().norm() / other.double().norm())

@@ -31,7 +31,7 @@ LINE = re.compile(r"(\d+) texts, (\d+) distinct: (\d+) kept, (\d+) asked")
 def responses(path: Path, texts: list[str]) -> Path:
     """A run's responses to the benchmark `b`, as `generate` writes them."""
     table = pd.DataFrame({"benchmark": "b", "id": [f"p{n}" for n in range(len(texts))], "prompt": "p"})
-    table = table.assign(category=pd.array([None] * len(texts), dtype="Int8"), response=texts, finish_reason="stop")
+    table = table.assign(category=pd.array(None * len(texts), dtype="Int8"), response=texts, finish_reason="stop")
     table = table.assign(prompt_tokens=1, response_tokens=1, prompt_cut=False)
     schemas.write(path, table, schemas.RESPONSES)
     return path
@@ -247,7 +247,7 @@ def test_a_batch_of_responses_that_is_kept_is_not_generated_again(model, tmp_pat
     options = {"decoding": "greedy", "max_new_tokens": 5, "max_prompt_tokens": 40, "long_prompts": "cut"}
     options |= {"batch_size": 2, "dtype": "float32", "load_in_8bit": False}
     prompts = [[1, 5], [1, 6, 7], [1, 8], [1, 9, 10, 11], [1, 5]]
-    whole = backend.generate(model, [None], prompts, options)[0]
+    whole = backend.generate(model, None, prompts, options)
     batches, real = [], backend.continuations
 
     def fails_at_the_third(*arguments):
@@ -258,10 +258,10 @@ def test_a_batch_of_responses_that_is_kept_is_not_generated_again(model, tmp_pat
 
     monkeypatch.setattr(backend, "continuations", fails_at_the_third)
     with pytest.raises(KeyboardInterrupt):
-        backend.generate(model, [None], prompts, options, Store(tmp_path))
-    assert backend.generate(model, [None], prompts, options, Store(tmp_path))[0].equals(whole)
+        backend.generate(model, None, prompts, options, Store(tmp_path))
+    assert backend.generate(model, None, prompts, options, Store(tmp_path)).equals(whole)
     assert batches == [[[1, 5], [1, 8]], [[1, 5], [1, 6, 7]], [[1, 9, 10, 11]], [[1, 9, 10, 11]]]
     changed = [[1, 5], [1, 6, 7], [1, 12], [1, 9, 10, 11], [1, 5]]
     batches.clear()
-    backend.generate(model, [None], changed, options, Store(tmp_path))
+    backend.generate(model, None, changed, options, Store(tmp_path))
     assert batches == [[[1, 5], [1, 12]]], "a batch of other companions is another batch"

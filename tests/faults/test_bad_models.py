@@ -21,8 +21,7 @@ from ballast.backends import vllm
 from ballast.files import BallastError
 from ballast.picks import embedding
 from ballast.plugins import HOME
-from ballast.trainers import sft
-from ballast.training import checkpoints
+from ballast.training import checkpoints, fit
 from ballast.world import models as world
 
 TEMPLATE = str(HOME / "judges/md_judge.json")
@@ -136,10 +135,10 @@ def test_vllm_is_not_started_on_a_torn_model_or_adapter(study):
     assert study.train() == [0]
     said = tear(Path("run/adapter_model.safetensors"), 100)
     with pytest.raises(BallastError, match=re.escape(said)):
-        vllm.generate("model", ["run"], [[1, 5]], GENERATION)
+        vllm.generate("model", "run", [[1, 5]], GENERATION)
     said = tear(Path("model/model.safetensors"), 100)
     with pytest.raises(BallastError, match=re.escape(said)):
-        vllm.generate("model", [None], [[1, 5]], GENERATION)
+        vllm.generate("model", None, [[1, 5]], GENERATION)
     with pytest.raises(BallastError, match=re.escape(said)):
         vllm.answer("model", ["a"], JUDGE, 1)
 
@@ -208,7 +207,7 @@ def test_a_base_model_that_is_no_number_publishes_nothing(study, value):
 
 def test_a_last_step_that_breaks_the_adapter_publishes_nothing(study):
     """Its own loss is a number, and no later one is taken."""
-    compute, steps = sft.Trainer.compute_loss, 6
+    compute, steps = fit.Trainer.compute_loss, 6
 
     def breaks_in_the_end(trainer, network, *arguments, **options):
         loss = compute(trainer, network, *arguments, **options)
@@ -217,7 +216,7 @@ def test_a_last_step_that_breaks_the_adapter_publishes_nothing(study):
             loss = loss + (0 * weight.sum()).sqrt()  # 0, with a gradient that is not a number
         return loss
 
-    study.monkeypatch.setattr(sft.Trainer, "compute_loss", breaks_in_the_end)
+    study.monkeypatch.setattr(fit.Trainer, "compute_loss", breaks_in_the_end)
     status, said = study.train()
     assert status == 1 and said.startswith(f"train: the adapter is not a number after step {steps}; lower training.")
     assert study.made() == set()
@@ -267,14 +266,14 @@ def test_where_one_row_is_too_many_only_a_larger_gpu_helps(study, full):
 
 def test_training_out_of_memory_continues_from_its_checkpoint(study):
     """Memory that another process took for a while is no reason to begin again."""
-    compute, left = sft.Trainer.compute_loss, [FULL]
+    compute, left = fit.Trainer.compute_loss, [FULL]
 
     def full_once(trainer, *arguments, **options):
         if trainer.state.global_step == 2 and left:
             raise torch.OutOfMemoryError(left.pop())
         return compute(trainer, *arguments, **options)
 
-    study.monkeypatch.setattr(sft.Trainer, "compute_loss", full_once)
+    study.monkeypatch.setattr(fit.Trainer, "compute_loss", full_once)
     assert study.train()[0] == 1 and not Path("run").exists()
     status, said = study.train()
     assert status == 0 and said.startswith("train: continues from step 2, ")
@@ -287,7 +286,7 @@ def test_vllm_out_of_memory_names_the_same_keys(study, monkeypatch):
     monkeypatch.setattr(vllm, "_engine", engine)
     ids, options = [[1, 5]], GENERATION | {"batch_size": 64}
     with pytest.raises(BallastError, match="set generation.batch_size below 64, or take a GPU with more memory"):
-        vllm.generate("model", [None], ids, options)
+        vllm.generate("model", None, ids, options)
     with pytest.raises(BallastError, match="set the batch_size of this judge or model below 64, or take a GPU"):
         vllm.answer("model", ["a"], JUDGE, 1)
 

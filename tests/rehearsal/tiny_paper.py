@@ -34,9 +34,9 @@ from transformers import (
 from ballast.asking.prompts import PairTemplate, PromptTemplate, chat_text, training_ids
 from ballast.categories import CATEGORIES
 from ballast.data import templates
+from ballast.data.refusal_words import is_refusal
 from ballast.files import read_json, read_jsonl, write_json, write_text
 from ballast.judges import harm_rm
-from ballast.judges.refusal_string import is_refusal
 from ballast.study.sources import own_template
 from ballast.world.training import fit, response_loss, score_loss
 

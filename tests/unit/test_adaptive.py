@@ -14,7 +14,7 @@ from ballast.identity import constant
 from ballast.picks.selection import Features
 from ballast.samplers import sss_b
 from ballast.trainers import adaptive, sft
-from ballast.training import checkpoints
+from ballast.training import checkpoints, fit
 
 OWN = {"rounds": 3, "probes": 2, "probe_tokens": 4, "multilabel": "first-taken"}
 OPTIONS = TRAINING | OWN | {"num_train_epochs": 3, "n": 6}
@@ -124,7 +124,7 @@ def test_every_picked_row_is_trained_on_and_no_step_is_added(model, base, tmp_pa
 
     monkeypatch.setattr(adaptive.Adaptive, "get_batch_samples", watched)
     log = adaptive.train(model, pd.concat([base, POOL], ignore_index=True), OPTIONS, 0, tmp_path, features=FEATURES)
-    tokenizer = sft.load_tokenizer(model)
+    tokenizer = fit.load_tokenizer(model)
     last = [tokenizer.decode(text) for step, texts in seen if step >= 4 for text in texts]
     picked = [row for one in log["selection"] for row in one["ids"]]
     assert all(sum(f"Do {row}." in text for text in last) == 1 for row in picked)

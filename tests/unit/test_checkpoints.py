@@ -16,7 +16,7 @@ from tiny_runs import ALPACA_SHAPED, OPTIONS
 
 from ballast.files import BallastError
 from ballast.trainers import sft
-from ballast.training import checkpoints
+from ballast.training import checkpoints, fit
 
 
 class Killed(BaseException):
@@ -230,13 +230,13 @@ def test_a_key_names_each_thing_that_a_result_depends_on(model, rows, tmp_path):
 
 
 def test_a_bad_loss_leaves_no_checkpoint_to_continue_from(start, tmp_path, monkeypatch):
-    compute, calls = sft.Trainer.compute_loss, []
+    compute, calls = fit.Trainer.compute_loss, []
 
     def breaks_later(trainer, network, inputs, **options):
         calls.append(1)
         return compute(trainer, network, inputs, **options) * (float("nan") if len(calls) > 5 else 1)
 
-    monkeypatch.setattr(sft.Trainer, "compute_loss", breaks_later)
+    monkeypatch.setattr(fit.Trainer, "compute_loss", breaks_later)
     sealed = seals(monkeypatch)
     with pytest.raises(BallastError, match="training loss is nan at step 4"):
         start()
@@ -291,14 +291,14 @@ def test_a_second_interrupt_does_not_wait_for_the_step(start, monkeypatch):
 
 def send_at(monkeypatch, number: int, step: int, times: int = 1) -> None:
     """This process gets a signal while the step is taken."""
-    compute, left = sft.Trainer.compute_loss, [number] * times
+    compute, left = fit.Trainer.compute_loss, [number] * times
 
     def compute_loss(trainer, network, *arguments, **options):
         while left and network.training and trainer.state.global_step == step - 1:
             signal.raise_signal(left.pop())
         return compute(trainer, network, *arguments, **options)
 
-    monkeypatch.setattr(sft.Trainer, "compute_loss", compute_loss)
+    monkeypatch.setattr(fit.Trainer, "compute_loss", compute_loss)
 
 
 def test_a_run_waits_for_the_process_that_holds_its_folder(tmp_path, capsys):

@@ -14,8 +14,7 @@ from ballast.files import BallastError
 from ballast.filters import saft, seal
 from ballast.identity import constant
 from ballast.study import methods
-from ballast.trainers import sft
-from ballast.training import per_example
+from ballast.training import fit, per_example
 
 FILTERS = plugins.names("filters")
 # What another filter needs beside rows and a model is made where it is tested.
@@ -78,9 +77,9 @@ def test_the_first_step_of_a_selector_by_hand(model, rows):
     # Adam's first step is its learning rate, with the sign of the gradient.
     assert sorted(found.round(6)) == [-0.01, 0.01]
     tokenizer = load_tokenizer(model)
-    lora = sft.LoraConfig(task_type="CAUSAL_LM", **OPTIONS["lora"])
-    network = sft.get_peft_model(load_model(model), lora)
-    batch = sft.Collator(tokenizer)(sft.encode(tokenizer, two[two["origin"] == "base"], options("seal")))
+    lora = fit.LoraConfig(task_type="CAUSAL_LM", **OPTIONS["lora"])
+    network = fit.get_peft_model(load_model(model), lora)
+    batch = fit.Collator(tokenizer)(fit.encode(tokenizer, two[two["origin"] == "base"], options("seal")))
     with torch.no_grad(), per_example.without_dropout(network):
         losses = per_example.row_losses(network, batch).tolist()
     assert (losses[0] > losses[1]) == (found["a"] < found["b"])

@@ -17,7 +17,7 @@ from ballast import schemas
 from ballast.backends import transformers as backend
 from ballast.files import BallastError
 from ballast.picks import features, gradients
-from ballast.trainers import sft
+from ballast.training import fit
 
 SCRIPTS = Path(ballast.__file__).parents[1]
 NAMES = "abcdefghijkl"
@@ -84,10 +84,10 @@ def alone(model: str, data: Path, adapter: Path | None, row: str):
     if adapter:
         network = PeftModel.from_pretrained(network, str(adapter), is_trainable=True)
     rows = schemas.read(str(data), schemas.PAIRS).set_index("id", drop=False)
-    [example] = sft.encode(backend.load_tokenizer(model), rows.loc[[row]], OPTIONS | {"train_on_prompt": False})
+    [example] = fit.encode(backend.load_tokenizer(model), rows.loc[[row]], OPTIONS | {"train_on_prompt": False})
     labels = torch.tensor(example["labels"])[1:]
     logits = network.eval()(torch.tensor([example["input_ids"]])).logits[0, :-1]
-    likely = torch.log_softmax(logits, -1)[labels != sft.IGNORED].gather(1, labels[labels != sft.IGNORED, None])[:, 0]
+    likely = torch.log_softmax(logits, -1)[labels != fit.IGNORED].gather(1, labels[labels != fit.IGNORED, None])[:, 0]
     loss = -likely.mean()
     named = [weight for weight in network.parameters() if weight.requires_grad] if adapter else []
     gradient = torch.cat([each.flatten() for each in torch.autograd.grad(loss, named)]) if named else None

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import data
-from ballast import schemas
+from ballast import plugins, schemas
 from ballast.data import inspection
 from ballast.files import BallastError, read_parquet
 
@@ -64,7 +64,7 @@ def test_sound_files_stop_nothing_and_are_shown(bench):
     assert "Nothing here stops the study." in text
     assert "prompt-response" in text and "instruction = prompt, output = response" in text
     assert "| base      | winter      | 2         | 0       | 0      |" in text
-    assert "12 of 18 responses open as a refusal" in text and "English 100.0%" in text
+    assert "12 of 18 responses open as a refusal" in text and "en 100.0%" in text
     inspection.refuse(inspection.findings_json(found))
 
 
@@ -154,7 +154,46 @@ def test_another_language_is_remarked(bench):
     bench.base = [
         {"instruction": "Quelle est la capitale de la France ?", "output": f"{place} est la ville."} for place in PLACES
     ]
-    bench.remarks("base.jsonl: 100% of the rows are not English (French)")
+    bench.remarks("base.jsonl: 100% of the rows are not English (fr)")
+
+
+@pytest.mark.parametrize(
+    ("spoken", "text"),
+    [
+        ("en", "Name a river that flows to the sea, and say how long it is."),
+        ("fr", "Nommez une rivière qui se jette dans la mer et dites sa longueur."),
+        ("de", "Nenne einen Fluss, der ins Meer fließt, und sage, wie lang er ist."),
+        ("es", "Nombra un río que desemboca en el mar y di cuánto mide."),
+        ("pt", "Diga o nome de um rio que corre para o mar e qual é o seu comprimento."),
+        ("it", "Dimmi il nome di un fiume che arriva al mare e quanto è lungo."),
+        ("nl", "Noem een rivier die naar zee stroomt en zeg hoe lang hij is."),
+        ("da", "Nævn en flod, der løber ud i havet, og sig, hvor lang den er."),
+        ("pl", "Podaj nazwę rzeki, która płynie do morza, i powiedz, jak jest długa."),
+        ("tr", "Denize dökülen bir nehrin adını söyle ve ne kadar uzun olduğunu anlat."),
+        ("fi", "Nimeä joki, joka virtaa mereen, ja kerro kuinka pitkä se on."),
+        ("is", "Nefndu tuttugu fjoll sem gnaefa yfir sveitir landsins okkar sunnan jokla nordan heida"),
+        ("ru", "Назови реку, которая течёт в море, и скажи, какой она длины."),
+        ("el", "Πες το όνομα ενός ποταμού που χύνεται στη θάλασσα και πόσο μακρύς είναι."),
+        ("ar", "اذكر نهرا يصب في البحر وقل كم يبلغ طوله."),
+        ("hi", "समुद्र में गिरने वाली एक नदी का नाम बताओ और यह कितनी लंबी है।"),
+        ("ja", "海に流れ込む川の名前を一つ挙げて、その長さを言ってください。"),
+        ("zh", "说出一条流入大海的河流的名字，并说明它有多长。"),
+        ("ko", "바다로 흘러가는 강의 이름을 말하고 길이가 얼마인지 알려 주세요."),
+        ("unsure", "42 + 1 = ?"),
+        ("unsure", "Ok."),
+        ("unsure", ""),
+        ("unsure", "tak bano rilu mepo sati goru vane"),
+        ("unsure", "for (int i = 0; i < n; i++) { total += rows[i]; }"),
+    ],
+)
+def test_a_language_is_named_where_it_is_sure(spoken, text):
+    assert inspection.language(text) == spoken
+
+
+def test_the_real_pool_is_english(data_dir):
+    pool = plugins.load("readers", "auto").read(data_dir / "safety-tuned-llamas/safety_pool.vinid.json")
+    named = [inspection.language(f"{row.instruction}\n{row.output}") for row in pool.itertuples()]
+    assert named.count("en") > 0.99 * len(pool)
 
 
 def test_system_messages_and_long_chats_are_counted(bench):

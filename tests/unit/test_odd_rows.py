@@ -20,7 +20,7 @@ from ballast.picks.selection import Features
 from ballast.picks.vectors import in_memory
 from ballast.plugins import HOME, load
 from ballast.readers import alpaca
-from ballast.trainers import sft
+from ballast.training import fit
 
 # Text and the id that it has everywhere and always: subsets name rows by it.
 ODD = {
@@ -101,7 +101,7 @@ def test_ids_do_not_depend_on_the_process(tmp_path):
 
 def test_a_very_long_row_is_cut_in_training_and_too_long_for_a_judge(model):
     rows = pd.DataFrame(pool(["x" * 1_000_000, "short"])).assign(origin="base")
-    long, short = sft.encode(backend.load_tokenizer(model), rows, OPTIONS | {"max_length": 300})
+    long, short = fit.encode(backend.load_tokenizer(model), rows, OPTIONS | {"max_length": 300})
     assert len(long["input_ids"]) == 300 and long["cut"] and not short["cut"]
     judging = {"batch_size": 1, "max_length": 300, "dtype": "float32", "chat": False}
     answers = backend.answer(model, ["x" * 3000, "short"], judging, 2)

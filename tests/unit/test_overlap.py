@@ -5,7 +5,6 @@ import pytest
 
 from ballast import plugins
 from ballast.data import overlap
-from ballast.data.languages import language
 
 
 def test_case_punctuation_and_width_do_not_make_another_text():
@@ -54,30 +53,3 @@ def test_what_the_real_files_share(data_dir):
     assert (overlap.near(prompts("xstest", "xstest/xstest_prompts.csv"), pool).place >= 0).sum() == 0
     twins = overlap.near(pool)
     assert 60 <= (twins.place >= 0).sum() <= 75 and 17 <= (twins.cosine >= 0.9).sum() <= 23
-
-
-@pytest.mark.parametrize(
-    ("text", "spoken"),
-    [
-        ("Name a river that flows to the sea, and say how long it is.", "English"),
-        ("Quelle est la capitale de la France et pourquoi est-elle dans le nord ?", "French"),
-        ("Wie kann ich ein Fahrrad reparieren, wenn die Kette nicht mehr auf dem Rad ist?", "German"),
-        ("\u041d\u0430\u0437\u043e\u0432\u0438 \u0440\u0435\u043a\u0443", "Cyrillic"),
-        ("\u6cb3\u306e\u540d\u524d", "Chinese, Japanese or Korean"),
-        ("\u0633\u0645 \u0646\u0647\u0631\u0627 the", "Arabic"),
-        ("42 + 1 = ?", "too short to tell"),
-        ("Ok.", "too short to tell"),
-        (
-            "Nefndu tuttugu fjoll sem gnaefa yfir sveitir landsins okkar sunnan jokla nordan heida",
-            "another language in Latin letters",
-        ),
-    ],
-)
-def test_languages_are_told_roughly(text, spoken):
-    assert language(text) == spoken
-
-
-def test_the_real_pool_is_english(data_dir):
-    pool = plugins.load("readers", "auto").read(data_dir / "safety-tuned-llamas/safety_pool.vinid.json")
-    told = [language(f"{row.instruction}\n{row.output}") for row in pool.itertuples()]
-    assert told.count("English") > 0.99 * len(pool)

@@ -18,8 +18,7 @@ from transformers import (
 )
 
 from ballast.files import BallastError
-from ballast.trainers import sft
-from ballast.training import packing
+from ballast.training import fit, packing
 
 SIZES = {
     "vocab_size": 64,
@@ -29,7 +28,7 @@ SIZES = {
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
 }
-PADDED = sft.Collator(SimpleNamespace(pad_token_id=0, eos_token_id=2))
+PADDED = fit.Collator(SimpleNamespace(pad_token_id=0, eos_token_id=2))
 PACKED = packing.collator()
 
 
@@ -52,7 +51,7 @@ def examples(count: int, seed: int = 1) -> list[dict]:
         length = int(torch.randint(2, 31, (1,), generator=generator))
         ids = torch.randint(3, SIZES["vocab_size"], (length,), generator=generator).tolist()
         masked = length // 3 if number % 2 else 0
-        made.append({"input_ids": ids, "labels": [sft.IGNORED] * masked + ids[masked:], "cut": False})
+        made.append({"input_ids": ids, "labels": [fit.IGNORED] * masked + ids[masked:], "cut": False})
     return made
 
 
@@ -64,7 +63,7 @@ def row_losses(model, batch: dict) -> list[float]:
         rows = zip(logits[0].split(lengths), batch["labels"][0].split(lengths), strict=True)
     else:
         rows = zip(logits, batch["labels"], strict=True)
-    return [cross_entropy(row[:-1], labels[1:], ignore_index=sft.IGNORED).item() for row, labels in rows]
+    return [cross_entropy(row[:-1], labels[1:], ignore_index=fit.IGNORED).item() for row, labels in rows]
 
 
 def gradients(model, loss: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -165,16 +164,16 @@ def test_the_blockwise_loss_is_cross_entropy(monkeypatch, dtype, tolerance):
     hidden = torch.randn(1, 40, 16, generator=generator).to(dtype)
     head = torch.randn(50, 16, generator=generator).to(dtype)
     labels = torch.randint(0, 50, (1, 40), generator=generator)
-    labels[0, ::3] = sft.IGNORED
+    labels[0, ::3] = fit.IGNORED
     leaf = hidden.clone().requires_grad_()
     loss = packing.linear_cross_entropy(leaf, head, labels)
     (loss / 30).backward()
     logits = (hidden @ head.T)[0, :-1]
-    expected = cross_entropy(logits.double(), labels[0, 1:], ignore_index=sft.IGNORED, reduction="sum")
+    expected = cross_entropy(logits.double(), labels[0, 1:], ignore_index=fit.IGNORED, reduction="sum")
     assert loss.item() == pytest.approx(expected.item(), rel=min(tolerance, 1e-6))
     exact = hidden.double().requires_grad_()
     logits = (exact @ head.double().T)[0, :-1]
-    (cross_entropy(logits, labels[0, 1:], ignore_index=sft.IGNORED, reduction="sum") / 30).backward()
+    (cross_entropy(logits, labels[0, 1:], ignore_index=fit.IGNORED, reduction="sum") / 30).backward()
     assert (leaf.grad.double() - exact.grad).norm() <= tolerance * exact.grad.norm()
 
 

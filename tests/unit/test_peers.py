@@ -14,8 +14,8 @@ from tiny_runs import OPTIONS
 from ballast import plugins
 from ballast.backends import transformers as backend
 from ballast.files import BallastError
-from ballast.trainers import constrained_sft, lisa, safegrad, sft
-from ballast.training import apart, checkpoints
+from ballast.trainers import constrained_sft, lisa, safegrad
+from ballast.training import apart, checkpoints, fit
 
 LISA = {"alignment_steps": 2, "task_steps": 3, "rho": 0.1}
 SAFEGRAD = {"alignment": "kl", "alignment_rows": 2, "rho": 0.0}
@@ -29,7 +29,7 @@ RESPONSES = EPOCHS | {"train_on_prompt": False}
 def reference(model: str, rows: pd.DataFrame, options: dict) -> SimpleNamespace:
     """Log-probabilities of each response under the model, one row at a time."""
     network, tokenizer, found = backend.load_model(model), backend.load_tokenizer(model), {}
-    for example in sft.encode(tokenizer, rows, options):
+    for example in fit.encode(tokenizer, rows, options):
         ids = torch.tensor([example["input_ids"]])
         with torch.no_grad():
             likely = torch.log_softmax(network(ids).logits[0, :-1], dim=-1).gather(1, ids[0, 1:, None])[:, 0]
@@ -129,15 +129,15 @@ def test_lisa_without_safety_rows_or_steps_and_rho_0_is_plain_training(model, ro
 
 def test_lisa_takes_turns_from_the_safety_rows(model, rows, tmp_path, monkeypatch):
     """K1 = 2, K2 = 3 in six steps: S S T T T S."""
-    seen, compute = [], sft.Trainer.compute_loss
+    seen, compute = [], fit.Trainer.compute_loss
 
     def look(trainer, network, inputs, *given, **named):
         seen.append({tuple(ids) for ids in inputs["input_ids"].tolist()})
         return compute(trainer, network, inputs, *given, **named)
 
-    monkeypatch.setattr(sft.Trainer, "compute_loss", look)
+    monkeypatch.setattr(fit.Trainer, "compute_loss", look)
     log, _ = trained("lisa", model, rows, tmp_path, RESPONSES)
-    ids = [example["input_ids"] for example in sft.encode(backend.load_tokenizer(model), rows, RESPONSES)]
+    ids = [example["input_ids"] for example in fit.encode(backend.load_tokenizer(model), rows, RESPONSES)]
     safety = {tuple(each) for each in ids[10:]}
     # The third and the sixth step of an epoch of ten rows are of one micro-batch.
     kinds = "".join("S" if batch <= safety else "?" if batch & safety else "T" for batch in seen)
@@ -316,10 +316,10 @@ def test_the_gradient_is_that_of_the_published_loss(model, rows, options):
     from ballast.training import packing, per_example
 
     torch.manual_seed(0)
-    lora = sft.LoraConfig(task_type="CAUSAL_LM", init_lora_weights=False, r=4, target_modules=["q_proj"])
-    network = sft.get_peft_model(backend.load_model(model), lora)
+    lora = fit.LoraConfig(task_type="CAUSAL_LM", init_lora_weights=False, r=4, target_modules=["q_proj"])
+    network = fit.get_peft_model(backend.load_model(model), lora)
     tokenizer = backend.load_tokenizer(model)
-    examples = sft.encode(tokenizer, rows, options)
+    examples = fit.encode(tokenizer, rows, options)
     known = reference(model, rows, options).logprobs
     for example in examples:
         example["reference"], example["beta"] = constrained_sft._constraint(
@@ -327,7 +327,7 @@ def test_the_gradient_is_that_of_the_published_loss(model, rows, options):
         )
     if options["packing"]:
         packing.prepare(network)
-    collate = packing.collator() if options["packing"] else sft.Collator(tokenizer)
+    collate = packing.collator() if options["packing"] else fit.Collator(tokenizer)
     batch = constrained_sft.Collator(collate)(examples)
     reference_, beta = batch.pop("reference"), batch.pop("beta")
     learnt = list(per_example.weights(network).values())
@@ -354,7 +354,7 @@ def test_missing_or_misaligned_log_probabilities_are_refused(model, rows, tmp_pa
     with pytest.raises(BallastError, match="row a has 2 reference log-probabilities and 1 tokens to learn"):
         run(
             SimpleNamespace(logprobs=known),
-            max_length=sft.encode(backend.load_tokenizer(model), rows, RESPONSES)[0]["prompt"] + 1,
+            max_length=fit.encode(backend.load_tokenizer(model), rows, RESPONSES)[0]["prompt"] + 1,
         )
     with pytest.raises(BallastError, match="beta_first -1.0.*none may be negative"):
         run(SimpleNamespace(logprobs=known), beta_first=-1.0)

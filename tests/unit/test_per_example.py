@@ -9,10 +9,9 @@ from transformers import AutoModelForCausalLM, set_seed
 
 from ballast.backends import transformers as backend
 from ballast.files import BallastError
-from ballast.trainers import sft
-from ballast.training import packing, per_example
+from ballast.training import fit, packing, per_example
 
-PADDED = sft.Collator(SimpleNamespace(pad_token_id=0, eos_token_id=2))
+PADDED = fit.Collator(SimpleNamespace(pad_token_id=0, eos_token_id=2))
 PACKED = packing.collator()
 ALL = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
@@ -36,7 +35,7 @@ def examples(count=7, seed=1) -> list[dict]:
         length = int(torch.randint(3, 31, (1,), generator=generator))
         ids = torch.randint(3, 200, (length,), generator=generator).tolist()
         masked = length // 2 if number % 2 else 0
-        made.append({"input_ids": ids, "labels": [sft.IGNORED] * masked + ids[masked:]})
+        made.append({"input_ids": ids, "labels": [fit.IGNORED] * masked + ids[masked:]})
     return made
 
 
@@ -111,7 +110,7 @@ def test_one_weight_is_looked_at_at_a_time_and_dropout_is_off(model):
 
 
 def test_a_row_that_learns_nothing_has_no_loss_and_no_gradient(model):
-    rows = examples(2) + [{"input_ids": [5, 6, 7], "labels": [sft.IGNORED] * 3}]
+    rows = examples(2) + [{"input_ids": [5, 6, 7], "labels": [fit.IGNORED] * 3}]
     losses, found = per_example.rows_gradients(adapted(model), PADDED(rows))
     assert losses[2] == 0 and not any(value[2].any() for value in found.values())
 

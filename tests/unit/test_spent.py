@@ -1,11 +1,13 @@
 """CPU seconds by method: read from the last line of logs, medians by hand, nothing said where a log is not whole."""
 
 import json
+import math
 
 import pandas as pd
 import pytest
 
 from ballast.results import spent
+from ballast.running import used
 from ballast.study.artefacts import parse_options
 
 STUDY = {
@@ -57,7 +59,13 @@ def test_a_run_that_went_on_or_has_no_log_is_left_out_and_counted(logs, tmp_path
 def test_only_the_last_line_of_that_kind_counts(tmp_path):
     path, earlier = tmp_path / "a.log", "train: 9.00 + 1.00 CPU seconds (user + system), 1 MiB at most\n"
     path.write_text(earlier * 2 + "train: 1.00 + 0.25 CPU seconds (user + system), 1 MiB at most\n")
-    assert spent.seconds(str(path)) == 1.25 and spent.seconds(str(tmp_path / "none")) is None
+    assert used.read(path) == used.Used(1.25, 1) and used.read(tmp_path / "none") is None
+    assert spent.seconds(str(path)) == 1.25 and math.isnan(spent.seconds(str(tmp_path / "none")))
+
+
+def test_what_a_stage_writes_is_read_back(tmp_path):
+    (tmp_path / "a.log").write_text(used.line("train", 1.5, 0.25, 511.6) + "\n")
+    assert used.read(tmp_path / "a.log") == used.Used(1.75, 512)
 
 
 def test_without_random_there_is_no_ratio_and_the_page_says_what_it_is(logs):

@@ -16,6 +16,7 @@ from ballast.asking.prompts import ChatPrompt, PromptTemplate, prompt_ids, promp
 from ballast.backends import transformers as backend
 from ballast.files import BallastError, read_json
 from ballast.trainers import sft
+from ballast.training import fit
 
 
 def test_an_adapter_loads_with_peft_and_says_nothing_of_this_machine(model, rows, tmp_path):
@@ -55,7 +56,7 @@ def test_a_loss_that_is_zero_or_nan_publishes_nothing(model, rows, tmp_path, mon
     def broken(trainer, network, inputs, **_):
         return next(parameter for parameter in network.parameters() if parameter.requires_grad).sum() * 0 + loss
 
-    monkeypatch.setattr(sft.Trainer, "compute_loss", broken)
+    monkeypatch.setattr(fit.Trainer, "compute_loss", broken)
     with pytest.raises(BallastError, match=f"training loss is {loss}"):
         sft.train(model, rows, OPTIONS, 0, tmp_path / "run")
     assert not (tmp_path / "run").exists()
@@ -63,25 +64,25 @@ def test_a_loss_that_is_zero_or_nan_publishes_nothing(model, rows, tmp_path, mon
 
 def test_the_loss_covers_the_prompt_only_if_asked(model, rows):
     tokenizer = backend.load_tokenizer(model)
-    whole = sft.encode(tokenizer, rows, OPTIONS)[0]
-    response = sft.encode(tokenizer, rows, OPTIONS | {"train_on_prompt": False})[0]
+    whole = fit.encode(tokenizer, rows, OPTIONS)[0]
+    response = fit.encode(tokenizer, rows, OPTIONS | {"train_on_prompt": False})[0]
     assert whole["labels"] == whole["input_ids"] == response["input_ids"]
-    learnt = [label for label in response["labels"] if label != sft.IGNORED]
+    learnt = [label for label in response["labels"] if label != fit.IGNORED]
     assert tokenizer.decode(learnt) == "a</s>"
 
 
 def test_rows_that_are_cut_are_counted_and_empty_outputs_stay(model, rows):
     tokenizer = backend.load_tokenizer(model)
     long = rows.assign(output="z" * 100)
-    assert all(example["cut"] and len(example["input_ids"]) == 64 for example in sft.encode(tokenizer, long, OPTIONS))
-    empty = sft.encode(tokenizer, rows.assign(output=""), OPTIONS | {"train_on_prompt": False})
+    assert all(example["cut"] and len(example["input_ids"]) == 64 for example in fit.encode(tokenizer, long, OPTIONS))
+    empty = fit.encode(tokenizer, rows.assign(output=""), OPTIONS | {"train_on_prompt": False})
     assert len(empty) == len(rows) and all(example["labels"][-1] == tokenizer.eos_token_id for example in empty)
     with pytest.raises(BallastError, match="no row has a token to learn from within max_length 8"):
-        sft.encode(tokenizer, rows, OPTIONS | {"train_on_prompt": False, "max_length": 8})
+        fit.encode(tokenizer, rows, OPTIONS | {"train_on_prompt": False, "max_length": 8})
 
 
 def test_padding_teaches_nothing(model, rows):
-    batch = sft.Collator(backend.load_tokenizer(model))(
+    batch = fit.Collator(backend.load_tokenizer(model))(
         [{"input_ids": [1, 5], "labels": [1, 5]}, {"input_ids": [1, 5, 6, 2], "labels": [1, 5, 6, 2]}]
     )
     assert batch["labels"].tolist()[0] == [1, 5, -100, -100] and batch["attention_mask"].tolist()[0] == [1, 1, 0, 0]
@@ -92,7 +93,7 @@ def test_greedy_responses_are_those_of_one_prompt_at_a_time(model):
     template = PromptTemplate.load(ALPACA_SHAPED)
     prompts = [prompt_ids(tokenizer, template.render("x" * length)) for length in (9, 1, 30, 5, 2)]
     assert all(ids.count(tokenizer.bos_token_id) == 1 for ids in prompts)
-    [table] = backend.generate(model, [None], prompts, DECODING | {"max_prompt_tokens": 99})
+    table = backend.generate(model, None, prompts, DECODING | {"max_prompt_tokens": 99})
     network = backend.load_model(model)
     for ids, row in zip(prompts, table.itertuples(), strict=True):
         new, cache = [], torch.tensor([ids])
@@ -109,7 +110,7 @@ def test_greedy_responses_are_those_of_one_prompt_at_a_time(model):
 
 def test_long_prompts_keep_both_ends_and_are_counted(model):
     prompts = [[1] + [7] * 60 + [9], [1, 5]]
-    [table] = backend.generate(model, [None], prompts, DECODING)
+    table = backend.generate(model, None, prompts, DECODING)
     assert table["prompt_cut"].tolist() == [True, False] and table["prompt_tokens"].tolist() == [40, 2]
     assert decoding._cut(list(range(10)), 5) == [0, 1, 2, 8, 9]
 
@@ -119,7 +120,9 @@ def test_an_adapter_changes_responses(model, rows, tmp_path):
     tokenizer = backend.load_tokenizer(model)
     prompts = [prompt_ids(tokenizer, PromptTemplate.load(ALPACA_SHAPED).render("Say a."))]
     options = DECODING | {"max_prompt_tokens": 99}
-    before, after, again = backend.generate(model, [None, str(tmp_path), None], prompts, options)
+    before, after, again = (
+        backend.generate(model, adapter, prompts, options) for adapter in (None, str(tmp_path), None)
+    )
     assert before["response"].tolist() == again["response"].tolist()
     assert before["response"].tolist() != after["response"].tolist()
 
@@ -131,7 +134,7 @@ def test_a_judge_prompt_that_is_too_long_is_not_asked(model):
 
 def test_a_prompt_over_the_limit_fails_the_job_where_the_config_says_so(model):
     with pytest.raises(BallastError, match="1 of 2 prompts are longer than generation.max_prompt_tokens 40"):
-        backend.generate(model, [None], [[1] + [7] * 60, [1, 5]], DECODING | {"long_prompts": "fail"})
+        backend.generate(model, None, [[1] + [7] * 60, [1, 5]], DECODING | {"long_prompts": "fail"})
 
 
 def test_beam_search_finds_a_likelier_response_than_greedy(model):
@@ -162,7 +165,7 @@ def test_a_chat_prompt_has_one_bos_and_the_system_message(model):
 def test_training_on_chat_prompts_learns_from_the_same_ids_that_generation_asks(model, rows):
     tokenizer = backend.load_tokenizer(model)
     chat = OPTIONS | {"prompt": "chat", "template": None, "train_on_prompt": False}
-    [example, *_] = sft.encode(tokenizer, rows, chat)
+    [example, *_] = fit.encode(tokenizer, rows, chat)
     asked = prompt_ids(tokenizer, prompt_template(tokenizer, chat).render(rows["instruction"][0]))
     assert example["input_ids"][: len(asked)] == asked
     assert [label for label in example["labels"] if label != -100] == example["input_ids"][len(asked) :]
@@ -189,10 +192,10 @@ def test_validation_rows_are_held_out_of_the_mixed_rows_and_the_best_epoch_is_ke
         "the rate is too high on purpose: the last epoch is not the best"
     )
     network = PeftModel.from_pretrained(backend.load_model(model), str(tmp_path)).eval()
-    _, held_out = sft.split(rows, 4)
+    _, held_out = fit.split(rows, 4)
     batches = [
-        sft.Collator(backend.load_tokenizer(model))([one])
-        for one in sft.encode(backend.load_tokenizer(model), held_out, options)
+        fit.Collator(backend.load_tokenizer(model))([one])
+        for one in fit.encode(backend.load_tokenizer(model), held_out, options)
     ]
     with torch.no_grad():
         kept = sum(float(network(**batch).loss) for batch in batches) / len(batches)
@@ -217,7 +220,7 @@ def test_eight_bits_without_a_gpu_say_what_to_set(model, rows, tmp_path):
     with pytest.raises(BallastError, match="needs a GPU and bitsandbytes; .* load_in_8bit: false"):
         sft.train(model, rows, OPTIONS | {"load_in_8bit": True}, 0, tmp_path)
     with pytest.raises(BallastError, match="needs a GPU and bitsandbytes"):
-        backend.generate(model, [None], [[1, 5]], DECODING | {"load_in_8bit": True})
+        backend.generate(model, None, [[1, 5]], DECODING | {"load_in_8bit": True})
 
 
 @pytest.mark.parametrize("name", ["absent", "meta-llama/Llama-2-7b-hf"])

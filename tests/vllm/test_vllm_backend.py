@@ -47,12 +47,12 @@ ODD = ["{instruction}", "{0} {", "100 %s %(x)d %", "</s> after an end", "<pad> a
 def right(tiny) -> dict:
     """What transformers answers to the 200 prompts, by adapter; None is the model as it is."""
     adapters = [None, *tiny.adapters]
-    return dict(zip(adapters, transformers.generate(tiny.model, adapters, tiny.prompts, OPTIONS), strict=True))
+    return {adapter: transformers.generate(tiny.model, adapter, tiny.prompts, OPTIONS) for adapter in adapters}
 
 
 def test_the_model_and_three_adapters_answer_200_prompts_as_transformers_does(tiny, right):
-    adapters = [None, *tiny.adapters]
-    for adapter, table in zip(adapters, vllm.generate(tiny.model, adapters, tiny.prompts, OPTIONS), strict=True):
+    for adapter in [None, *tiny.adapters]:
+        table = vllm.generate(tiny.model, adapter, tiny.prompts, OPTIONS)
         assert len(table) == 200 and table.equals(right[adapter])
     # Else little would be compared: answers vary, all four models differ, and both ways to end occur.
     assert all(table["response"].nunique() > 150 for table in right.values())
@@ -62,9 +62,12 @@ def test_the_model_and_three_adapters_answer_200_prompts_as_transformers_does(ti
 
 def test_no_order_of_adapters_gives_one_the_answers_of_another(tiny, right):
     a, b, c = tiny.adapters
-    order = [c, None, a, None, b, c]
-    for adapter, table in zip(order, vllm.generate(tiny.model, order, tiny.prompts[:40], OPTIONS), strict=True):
-        assert table["response"].tolist() == right[adapter]["response"][:40].tolist()
+    prompts, tokenizer = tiny.prompts[:40], transformers.load_tokenizer(tiny.model)
+    with vllm._engine(tiny.model, OPTIONS, 432, tiny.adapters) as engine:
+        for number, adapter in enumerate([c, None, a, None, b, c], start=1):
+            tokens = vllm._greedy(engine, OPTIONS, adapter and vllm._lora_request(adapter, number), prompts)
+            table = vllm.responses(tokenizer, prompts, prompts, tokens)
+            assert table["response"].tolist() == right[adapter]["response"][:40].tolist()
 
 
 def test_one_call_that_mixes_the_model_and_adapters_answers_wrongly(tiny, right):
@@ -88,12 +91,14 @@ def test_beam_search_answers_as_transformers_does(tiny):
     """The engine's own search agrees in 133 of 180 such answers, mostly where answers end: see `_Beams`."""
     options = OPTIONS | {"decoding": "beam4", "max_new_tokens": 16, "batch_size": 20}
     adapters, prompts = [None, tiny.adapters[0]], tiny.prompts[:30]
-    ours = vllm.generate(tiny.model, adapters, prompts, options)
-    theirs = transformers.generate(tiny.model, adapters, prompts, options)
+    ours, theirs = (
+        [backend.generate(tiny.model, adapter, prompts, options) for adapter in adapters]
+        for backend in (vllm, transformers)
+    )
     agree = [sum(table["response"] == other["response"]) for table, other in zip(ours, theirs, strict=True)]
     print("beam search agrees with transformers in", agree, "of 30")
     assert agree == [30, 30] and all(table.equals(other) for table, other in zip(ours, theirs, strict=True))
-    greedy = transformers.generate(tiny.model, [None], prompts, options | {"decoding": "greedy"})[0]
+    greedy = transformers.generate(tiny.model, None, prompts, options | {"decoding": "greedy"})
     assert sum(greedy["response"] != ours[0]["response"]) > 10
 
 
@@ -147,16 +152,16 @@ def test_long_prompts_are_cut_and_counted_or_fail(tiny, right):
     longest = max(map(len, tiny.prompts))
     options = OPTIONS | {"max_prompt_tokens": longest - 5, "max_new_tokens": 8}
     prompts = tiny.prompts[:40]
-    cut, other = (backend.generate(tiny.model, [None], prompts, options)[0] for backend in (vllm, transformers))
+    cut, other = (backend.generate(tiny.model, None, prompts, options) for backend in (vllm, transformers))
     assert cut.equals(other)
     assert cut["prompt_cut"].tolist() == [len(ids) > longest - 5 for ids in prompts] and cut["prompt_cut"].any()
     with pytest.raises(BallastError, match="max_prompt_tokens"):
-        vllm.generate(tiny.model, [None], tiny.prompts, options | {"long_prompts": "fail"})
+        vllm.generate(tiny.model, None, tiny.prompts, options | {"long_prompts": "fail"})
 
 
 def test_prompts_that_the_model_has_no_positions_for_are_an_error(tiny):
     with pytest.raises(BallastError, match="do not fit the model's 512 positions; .* to 480"):
-        vllm.generate(tiny.model, [None], [[1] * 481], OPTIONS | {"max_prompt_tokens": 500})
+        vllm.generate(tiny.model, None, [[1] * 481], OPTIONS | {"max_prompt_tokens": 500})
     # The limits together may be more than the model holds, as long as the prompts are not.
     assert vllm._length(tiny.model, [[1] * 480], 500, 32) == 512
     assert vllm._length(tiny.model, [[1] * 10], 400, 32) == 432
@@ -207,10 +212,10 @@ def test_a_killed_job_has_kept_its_chunks_and_one_engine_answers_the_rest(tiny, 
     runs.clear()
     store = Store(tmp_path / "partial")
     with pytest.raises(KeyboardInterrupt):
-        vllm.generate(tiny.model, [None], tiny.prompts[:20], OPTIONS, store)
-    [table] = vllm.generate(tiny.model, [None], tiny.prompts[:20], OPTIONS, Store(tmp_path / "partial"))
+        vllm.generate(tiny.model, None, tiny.prompts[:20], OPTIONS, store)
+    table = vllm.generate(tiny.model, None, tiny.prompts[:20], OPTIONS, Store(tmp_path / "partial"))
     assert [count for _, count in runs] == [8, 8, 8, 4]
-    assert table.equals(vllm.generate(tiny.model, [None], tiny.prompts[:20], OPTIONS)[0])
+    assert table.equals(vllm.generate(tiny.model, None, tiny.prompts[:20], OPTIONS))
 
 
 def test_two_jobs_start_the_engine_once_and_other_settings_free_it_first(tiny, monkeypatch):
@@ -286,13 +291,13 @@ def test_the_record_says_what_shapes_an_answer(monkeypatch):
 
 def test_an_8_bit_base_is_refused(tiny):
     with pytest.raises(BallastError, match="set backend: transformers"):
-        vllm.generate(tiny.model, [None], tiny.prompts[:1], OPTIONS | {"load_in_8bit": True})
+        vllm.generate(tiny.model, None, tiny.prompts[:1], OPTIONS | {"load_in_8bit": True})
 
 
 def test_without_vllm_the_error_names_the_environment(tiny, monkeypatch):
     monkeypatch.setitem(sys.modules, "vllm", None)
     with pytest.raises(BallastError, match="make test-vllm"):
-        vllm.generate(tiny.model, [None], tiny.prompts[:1], OPTIONS)
+        vllm.generate(tiny.model, None, tiny.prompts[:1], OPTIONS)
 
 
 def test_a_model_that_vllm_does_not_know_is_one_line(tiny, tmp_path):

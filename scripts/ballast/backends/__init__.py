@@ -1,8 +1,8 @@
 """Backends run models, one file each. `prompts.py` makes all tokens, so every backend gets the same.
 
-`generate(model, adapters, prompts, options, store=None) -> one table of responses per adapter`: `prompts` are lists of
-token ids; an adapter is a LoRA folder or None for the model alone; `options` are the config's `generation` section;
-`store` (`ballast.asking.store`) keeps each batch, so that a killed job resumes.
+`generate(model, adapter, prompts, options, store=None) -> table of responses`: `prompts` are lists of token ids;
+`adapter` is a LoRA folder or None for the model alone; `options` are the config's `generation` section; `store`
+(`ballast.asking.store`) keeps each batch, so that a killed job resumes.
 `answer(model, texts, options, max_new_tokens, schema=None, done=...) -> answers`: a generative judge's or labeller's
 greedy answers, None for a text that is too long; `options` has batch_size, max_length, dtype and chat; `schema` is a
 JSON schema that the answer must follow if the backend can enforce it.

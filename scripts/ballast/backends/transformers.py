@@ -64,31 +64,27 @@ def load_model(path: str | Path, dtype: str = "float32", kind=AutoModelForCausal
 
 
 def generate(
-    model: str, adapters: list[str | None], prompts: list[list[int]], options: dict, store: Store | None = None
-) -> list[pd.DataFrame]:
-    """Return one table of responses (`decoding.responses`) per adapter, in the order of the prompts.
+    model: str, adapter: str | None, prompts: list[list[int]], options: dict, store: Store | None = None
+) -> pd.DataFrame:
+    """Return the responses (`decoding.responses`) to prompts, in their order.
 
-    An adapter is a LoRA folder, or None for the model alone; `options`: decoding, max_new_tokens, max_prompt_tokens,
+    `adapter`: a LoRA folder, or None for the model alone; `options`: decoding, max_new_tokens, max_prompt_tokens,
     long_prompts, batch_size, dtype, load_in_8bit. `store` keeps each batch, so that a killed job resumes. The batches
     depend only on the prompts, so a later job's answers have the same bytes.
     """
     tokenizer = load_tokenizer(model)
     asked = within_limit(prompts, options)
-    batches = by_length(asked, options["batch_size"])
-    tables = []
-    for adapter in adapters:
-        network = load_model(model, options["dtype"], load_in_8bit=options["load_in_8bit"])
-        if adapter is not None:
-            from peft import PeftModel
+    network = load_model(model, options["dtype"], load_in_8bit=options["load_in_8bit"])
+    if adapter is not None:
+        from peft import PeftModel
 
-            network = PeftModel.from_pretrained(network, adapter_folder(adapter), local_files_only=True)
-            if not options["load_in_8bit"]:  # merging would round the sum to 8 bits again
-                network = network.merge_and_unload()
-        say = partial(continuations, network, tokenizer, options["max_new_tokens"], BEAMS[options["decoding"]])
-        with enough(lower("generation.batch_size", options["batch_size"])):
-            tokens = continued(asked, batches, adapter, store, say)
-        tables.append(responses(tokenizer, prompts, asked, tokens))
-    return tables
+        network = PeftModel.from_pretrained(network, adapter_folder(adapter), local_files_only=True)
+        if not options["load_in_8bit"]:  # merging would round the sum to 8 bits again
+            network = network.merge_and_unload()
+    say = partial(continuations, network, tokenizer, options["max_new_tokens"], BEAMS[options["decoding"]])
+    with enough(lower("generation.batch_size", options["batch_size"])):
+        tokens = continued(asked, by_length(asked, options["batch_size"]), adapter, store, say)
+    return responses(tokenizer, prompts, asked, tokens)
 
 
 def answer(

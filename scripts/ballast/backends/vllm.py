@@ -1,7 +1,7 @@
 """Run models with vLLM: paged attention and continuous batches, for models and adapters that fit on a GPU.
 
-One engine serves all adapters of a call, but each call of the engine holds one adapter or the base alone. On CPU
-kernels, a batch that mixes base and LoRA requests silently answers base requests with an adapter's weights.
+Each call of the engine holds one adapter or the base alone. On CPU kernels, a batch that mixes base and LoRA requests
+silently answers base requests with an adapter's weights.
 An adapter's name is a digest of its content, since the prefix cache identifies adapters by name.
 """
 
@@ -41,11 +41,11 @@ RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # vLLM's values of max_lora_rank
 
 
 def generate(
-    model: str, adapters: list[str | None], prompts: list[list[int]], options: dict, store: Store | None = None
-) -> list[pd.DataFrame]:
-    """Return one table of responses (`decoding.responses`) per adapter, in the order of the prompts.
+    model: str, adapter: str | None, prompts: list[list[int]], options: dict, store: Store | None = None
+) -> pd.DataFrame:
+    """Return the responses (`decoding.responses`) to prompts, in their order.
 
-    An adapter is a LoRA folder, or None for the model alone; `options`: decoding, max_new_tokens, max_prompt_tokens,
+    `adapter`: a LoRA folder, or None for the model alone; `options`: decoding, max_new_tokens, max_prompt_tokens,
     long_prompts, batch_size, dtype, load_in_8bit. `store` keeps each chunk of prompts, so that a killed job resumes. A
     later job has the same chunks, and the same answers if the engine repeats its own.
     """
@@ -54,19 +54,16 @@ def generate(
     tokenizer = load_tokenizer(model)
     asked = within_limit(prompts, options)
     if not asked:
-        return [responses(tokenizer, [], [], []) for _ in adapters]
+        return responses(tokenizer, [], [], [])
     length = _length(model, asked, options["max_prompt_tokens"], options["max_new_tokens"])
     say, size = (_greedy, CHUNK) if BEAMS[options["decoding"]] == 1 else (_beam_search, options["batch_size"])
     batches = _chunks(asked, size)
-    named = [adapter_folder(adapter) for adapter in adapters if adapter is not None]
+    named = [adapter_folder(adapter)] if adapter is not None else []
     advice = lower("generation.batch_size", options["batch_size"])
     with enough(advice), _engine(model, options, length, named) as engine:
-        loras = [adapter and _lora_request(adapter, number) for number, adapter in enumerate(adapters, start=1)]
-        answers = [
-            continued(asked, batches, adapter, store, partial(say, engine, options, lora))
-            for adapter, lora in zip(adapters, loras, strict=True)
-        ]
-    return [responses(tokenizer, prompts, asked, tokens) for tokens in answers]
+        lora = _lora_request(adapter, 1) if adapter is not None else None
+        tokens = continued(asked, batches, adapter, store, partial(say, engine, options, lora))
+    return responses(tokenizer, prompts, asked, tokens)
 
 
 def answer(

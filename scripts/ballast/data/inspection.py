@@ -6,21 +6,25 @@ A report never holds the text of a row. It names rows by their number in the fil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cache
 
 import numpy as np
 import pandas as pd
 
 from ballast import plugins
 from ballast.data import forms, overlap
-from ballast.data.languages import language
+from ballast.data.refusal_words import is_refusal
 from ballast.data.rows import PAIR, pairs_to_judge
 from ballast.files import BallastError
-from ballast.judges.refusal_string import is_refusal
 from ballast.markup import pipe_table
 
 LOOKED_AT = 5000  # rows whose language is detected, evenly over the file
 QUANTILES = {"least": 0, "5 %": 0.05, "median": 0.5, "95 %": 0.95, "most": 1}
 FOREIGN = 0.05  # a larger share of rows in other languages than English is reported
+ENGLISH, UNSURE = "en", "unsure"
+NO_LANGUAGE = "zxx"  # ISO 639 for numbers, code and other text in no language
+SURE = 0.5  # a language is named if it is likelier than all others together
+READ = 1000  # characters of a row by which its language is named
 TOLD = 3  # rows that a finding names, at most
 EXACT, NEAR = "exact", "near"
 
@@ -140,7 +144,7 @@ def _readable(data: Dataset, checks: dict) -> list[Finding]:
         said = f"{data.path}: {data.several_turns} chats have several requests: the last answer is the response,"
         found.append(Finding(False, f"{said} what was said before it is the request"))
     spoken = languages(data)
-    foreign = {name: share for name, share in spoken.items() if name not in ("English", "too short to tell")}
+    foreign = {name: share for name, share in spoken.items() if name not in (ENGLISH, UNSURE)}
     if sum(foreign.values()) > FOREIGN:
         said = f"{data.path}: {sum(foreign.values()):.0%} of the rows are not English"
         more = "the judges, the refusal phrases and the paper's results are for English"
@@ -153,6 +157,20 @@ def languages(data: Dataset) -> dict[str, float]:
     rows = data.rows.iloc[:: -(-len(data.rows) // LOOKED_AT)]
     found = Counter(language(f"{row.request}\n{row.response}") for row in rows.itertuples())
     return {name: count / len(rows) for name, count in sorted(found.items(), key=lambda item: (-item[1], item[0]))}
+
+
+def language(text: str) -> str:
+    """Return the ISO 639 code of a text's language, or UNSURE, as for code and most texts of a few words."""
+    name, probability = _identifier().classify(text[:READ])
+    return name if probability > SURE and name != NO_LANGUAGE else UNSURE
+
+
+@cache
+def _identifier():
+    # Loading takes 0.8 s and 80 MB, which the other jobs of the preloaded process must not pay.
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 
 def _leaks(data: Dataset, name: str, table: pd.DataFrame) -> pd.DataFrame:
@@ -244,7 +262,7 @@ def report(inspection: Inspection, study: str) -> str:
     parts += ["Worth knowing:\n", _bullets(remarks)] if remarks else []
     parts += ["## As it was understood\n", _understood(inspection.datasets)]
     parts += ["## Lengths in characters\n", _lengths(inspection.datasets)]
-    parts += ["## Languages, roughly\n", _languages(inspection.datasets)]
+    parts += ["## Languages, by ISO 639 code\n", _languages(inspection.datasets)]
     parts += ["## Prompts of benchmarks in the data\n", _shared(inspection)]
     parts.append(
         f"Exact: equal but for case and punctuation. Near: TF-IDF cosine of {overlap.NEAR} at least. "

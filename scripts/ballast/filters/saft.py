@@ -14,8 +14,7 @@ import torch
 from ballast.asking import memory
 from ballast.backends.transformers import load_tokenizer
 from ballast.files import BallastError
-from ballast.trainers import sft
-from ballast.training import per_example
+from ballast.training import fit, per_example
 
 NEEDS = ()
 SEEDED = False
@@ -30,8 +29,8 @@ OPTIONS = {
 def score(model, base, safety, features, options, seed) -> pd.Series:
     """Return minus each base row's harmfulness, to 6 digits of the largest; rows without a token to learn come last."""
     tokenizer, ids = load_tokenizer(model), sorted(base["id"])
-    rows = sft.encode(tokenizer, base.sort_values("id", ignore_index=True), options)
-    network = sft.base_model(model, options).eval()
+    rows = fit.encode(tokenizer, base.sort_values("id", ignore_index=True), options)
+    network = fit.base_model(model, options).eval()
     depth = network.config.num_hidden_layers
     layer = options["layer"] or (depth + 1) // 2
     if not 0 < layer <= depth or not 0 < options["directions"] <= network.config.hidden_size:
@@ -39,8 +38,8 @@ def score(model, base, safety, features, options, seed) -> pd.Series:
             f"filter saft: layer {options['layer']}, directions {options['directions']}; this model has {depth} layers "
             f"and hidden states of {network.config.hidden_size} dimensions"
         )
-    with memory.enough(sft.lower_batch(options)):
-        states = _states(network, rows, sft.Collator(tokenizer), layer, options["per_device_train_batch_size"])
+    with memory.enough(fit.lower_batch(options)):
+        states = _states(network, rows, fit.Collator(tokenizer), layer, options["per_device_train_batch_size"])
     harm = harmfulness(states, options["directions"])
     found = pd.Series((-harm).tolist(), [ids[row["row"]] for row in rows])
     return found.reindex(ids, fill_value=found.min())

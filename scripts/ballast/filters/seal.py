@@ -21,8 +21,7 @@ from transformers import get_scheduler, set_seed
 from ballast.asking import memory
 from ballast.backends.transformers import load_tokenizer
 from ballast.files import BallastError
-from ballast.trainers import sft
-from ballast.training import packing, per_example
+from ballast.training import fit, packing, per_example
 from ballast.training.apart import places
 
 NEEDS = ()
@@ -47,13 +46,13 @@ def score(model, base, safety, features, options, seed) -> pd.Series:
     set_seed(seed)
     tokenizer, ids = load_tokenizer(model), sorted(base["id"])
     rows, reference = (
-        sft.encode(tokenizer, table.sort_values("id", ignore_index=True), options) for table in (base, safety)
+        fit.encode(tokenizer, table.sort_values("id", ignore_index=True), options) for table in (base, safety)
     )
-    network = get_peft_model(sft.base_model(model, options), LoraConfig(task_type="CAUSAL_LM", **options["lora"]))
+    network = get_peft_model(fit.base_model(model, options), LoraConfig(task_type="CAUSAL_LM", **options["lora"]))
     if options["packing"]:
         packing.prepare(network)
-    collate = packing.collator() if options["packing"] else sft.Collator(tokenizer)
-    with memory.enough(sft.lower_batch(options)):
+    collate = packing.collator() if options["packing"] else fit.Collator(tokenizer)
+    with memory.enough(fit.lower_batch(options)):
         logits = _learn(network, rows, reference, collate, options, seed)
     found = pd.Series(logits.tolist(), [ids[row["row"]] for row in rows])
     return found.reindex(ids, fill_value=found.min())

@@ -10,9 +10,9 @@ import pandas as pd
 from ballast.asking.answers import Answers
 from ballast.asking.language_model import ask
 from ballast.asking.prompts import PairTemplate
+from ballast.data.refusal_words import is_refusal
 from ballast.data.rows import PAIR, pairs_to_judge, with_ids
 from ballast.files import BallastError, digest
-from ballast.judges.refusal_string import is_refusal
 
 
 def rewrite(

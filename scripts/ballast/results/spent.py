@@ -1,11 +1,10 @@
-"""CPU seconds of each method beside those of plain training, as its own jobs measured them.
+"""CPU seconds of each method beside those of plain training, as the logs of its jobs say.
 
-Times are measured, not made: another run gives other numbers, so they stand apart from the tables. The last line of a
-job's log says what the stage used (scripts/stage.py).
+Another run of the study measures other times, so they stand apart from the tables.
 """
 
+import math
 import re
-import statistics
 from pathlib import Path
 
 import pandas as pd
@@ -13,42 +12,39 @@ import pandas as pd
 from ballast.markup import MISSING, pipe_table
 from ballast.names import NONE, RANDOM, in_order, sampler_label
 from ballast.results import all_methods, notes
+from ballast.running import used
 from ballast.study.artefacts import Options
 
-STAGES = ("sample", "filter", "train", "transform")
-USED = re.compile(r"^\w+: ([\d.]+) \+ ([\d.]+) CPU seconds", re.MULTILINE)
+STAGES = ["sample", "filter", "train", "transform"]
 CONTINUED = re.compile(r"^train: continues from step", re.MULTILINE)
 COLUMNS = ["sampler", "n", *STAGES, "run", "sft", "ratio", "shared", "shared_ratio", "runs", "missing"]
 
 
-def seconds(log: str) -> float | None:
-    """CPU seconds of the job that wrote a log; None where it says none, or tells of the last part of a job alone."""
-    path = Path(log)
-    text = path.read_text(errors="replace") if path.is_file() else ""
-    found = USED.findall(text)
-    return None if not found or CONTINUED.search(text) else sum(map(float, found[-1]))
+def seconds(log: str) -> float:
+    """Return the CPU seconds of the job that wrote a log; NaN if the log lacks them or covers only its last part."""
+    found = used.read(log)
+    return math.nan if found is None or CONTINUED.search(Path(log).read_text(errors="replace")) else found.seconds
 
 
 def table(logs: dict) -> pd.DataFrame:
-    """COLUMNS, a row a method and n: medians over runs, and how many times those of plain training with as many rows.
+    """Return COLUMNS, one row per method and n: medians over runs, and their ratio to plain training with as many rows.
 
     `logs`: {"runs": [{"sampler", "n", and a log's path by stage}], "shared": {sampler: paths of logs}}. A run of which
     a log is missing is left out and counted. `sft` is one run of Random with the same n, or of base data alone;
-    `shared` is what all runs of a method share, made once.
+    `shared` is made once for all runs of a method.
     """
-    runs = pd.DataFrame([run | _stages(run) for run in logs["runs"]])
-    runs["missing"] = runs["run"].isna()
-    rows = []
-    for sampler in in_order(run["sampler"] for run in logs["runs"]):
-        shared = [seconds(path) for path in logs["shared"].get(sampler, [])]
-        for n, cell in runs[runs["sampler"] == sampler].groupby("n"):
-            plain = _median(runs[(runs["sampler"] == (RANDOM if n else NONE)) & (runs["n"] == n)]["run"])
-            row = {name: _median(cell.loc[~cell["missing"], name]) for name in (*STAGES, "run")}
-            whole = None if None in shared else sum(shared)
-            row |= {"sampler": sampler, "n": n, "sft": plain, "ratio": _ratio(row["run"], plain), "shared": whole}
-            row |= {"shared_ratio": _ratio(whole, plain), "runs": len(cell), "missing": int(cell["missing"].sum())}
-            rows.append(row)
-    return pd.DataFrame(rows, columns=COLUMNS).round(3)
+    times = [{stage: seconds(run[stage]) if stage in run else 0.0 for stage in STAGES} for run in logs["runs"]]
+    runs = pd.DataFrame([run | spent for run, spent in zip(logs["runs"], times, strict=True)])
+    runs["run"] = runs[STAGES].sum(axis=1, skipna=False)
+    cells = runs.groupby(["sampler", "n"])["run"].agg(runs="size", missing=lambda run: run.isna().sum())
+    whole = runs[runs["run"].notna()].groupby(["sampler", "n"])[[*STAGES, "run"]].median()
+    found = cells.join(whole).reset_index()
+    plain = whole["run"].to_dict()
+    found["sft"] = [plain.get((RANDOM if n else NONE, n), math.nan) for n in found["n"]]
+    found["shared"] = [sum(map(seconds, logs["shared"].get(sampler, []))) for sampler in found["sampler"]]
+    found["ratio"], found["shared_ratio"] = found["run"] / found["sft"], found["shared"] / found["sft"]
+    order = in_order(run["sampler"] for run in logs["runs"])
+    return found.sort_values("sampler", key=lambda column: column.map(order.index), kind="stable")[COLUMNS].round(3)
 
 
 def page(options: Options, found: pd.DataFrame) -> str:
@@ -77,20 +73,5 @@ def page(options: Options, found: pd.DataFrame) -> str:
     return f"# CPU seconds by method\n\nStudy {options.study}, n = {n}.\n\n{pipe_table(header, body)}\n\n{lines}\n"
 
 
-def _stages(run: dict) -> dict:
-    """Seconds of a run by stage, 0 of a stage that it does not have, and their sum; all missing where one is."""
-    times = {stage: seconds(run[stage]) if stage in run else 0.0 for stage in STAGES}
-    return times | {"run": None if None in times.values() else sum(times.values())}
-
-
-def _median(values: pd.Series) -> float | None:
-    there = values.dropna()
-    return statistics.median(there) if len(there) else None
-
-
-def _ratio(value: float | None, base: float | None) -> float | None:
-    return None if value is None or not base else value / base
-
-
-def _spelled(value: float | None) -> str:
-    return MISSING if value is None or pd.isna(value) else f"{value:.2f}"
+def _spelled(value: float) -> str:
+    return MISSING if pd.isna(value) else f"{value:.2f}"

@@ -1,7 +1,6 @@
-"""What a study costs on a cluster of L40S GPUs, before any job runs: GPU-hours by rule, bytes on disk, wall time.
+"""The cost of a study on a cluster of L40S GPUs, before any job runs: GPU-hours by rule, bytes on disk, wall time.
 
-Beside the study's own way stand the authors' and the physical limit, for the same work. Arithmetic on the study's jobs;
-what a single job costs is in `prices.py`.
+Arithmetic on the study's jobs; `prices.py` has the price of a single job.
 """
 
 import math
@@ -9,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
-from ballast.running.prices import RATES, Authors, Limit, Prices, Rate, Stage, known_rows
+from ballast.running.prices import RATES, Prices, Rate, Stage, known_rows
 
 # The lines of the bill, in the order of the data flow.
 BEFORE_RUNS = ("warm_up", "gradients", "logprobs", "filter")
@@ -18,16 +17,13 @@ ORDER = ("rewrite", "behaviour", "category", *BEFORE_RUNS, "train", "generate", 
 
 @dataclass(frozen=True)
 class Line:
-    """One rule's part of the bill in GPU-hours: `work` and `startup` as the config says, `authors` as their code works,
-    `limit` the least that the GPU allows; the latter two are without start-up."""
+    """One rule's part of the bill in GPU-hours."""
 
     rule: str
     jobs: int
     cluster_jobs: int
     work: float = 0
     startup: float = 0
-    authors: float = 0
-    limit: float = 0
 
     @property
     def total(self) -> float:
@@ -42,14 +38,13 @@ class Line:
 @dataclass(frozen=True)
 class Bill:
     """Lines of GPU rules and, last, of all CPU rules; gigabytes on disk; rows of each dataset that a GPU reads, and
-    where that number is from; hours of the longest chain of jobs; the rates used, and which ways use each; lines of a
-    single run (`widest`)."""
+    where that number is from; hours of the longest chain of jobs; the rates used; lines of a single run (`widest`)."""
 
     lines: list[Line]
     gigabytes: dict[str, float]
     rows: dict[str, tuple[int, str]]
     chain: float
-    rates: dict[str, tuple[Rate, list[str]]]
+    rates: dict[str, Rate]
     run: list[Line]
 
     @property
@@ -87,13 +82,12 @@ def bill(options: dict) -> Bill:
 
     rows = {name: known_rows(name, options["datasets"][name]) for _, stage in jobs for name in stage.datasets}
     known = {name: number for name, (number, _) in rows.items()}
-    prices, authors, limit = (way(options, known) for way in (Prices, Authors, Limit))
+    prices = Prices(options, known)
 
     def hours(line: Line, number: int, stage: Stage) -> Line:
         loads = line.cluster_jobs / line.jobs if kept(stage, groups) else 1
-        each = {"work": prices.work(stage), "startup": prices.start(stage, loads)}
-        each |= {"authors": authors.work(stage), "limit": limit.work(stage)}
-        return replace(line, **{key: getattr(line, key) + number * seconds / 3600 for key, seconds in each.items()})
+        work, startup = number * prices.work(stage) / 3600, number * prices.start(stage, loads) / 3600
+        return replace(line, work=line.work + work, startup=line.startup + startup)
 
     for number, stage in jobs:
         key = stage.rule, stage.about
@@ -118,9 +112,7 @@ def bill(options: dict) -> Bill:
     before = max([*map(lasts, labels), gradients, longest["logprobs"], longest["filter"]])
     chain = before + max((sum(slowest(run, lasts).values()) for _, run in runs), default=0)
     gigabytes = prices.disk(jobs)
-    ways = {"authors": authors.used, "ours": prices.used, "limit": limit.used}
-    rates = {name: (rate, [way for way, used in ways.items() if name in used]) for name, rate in RATES.items()}
-    rates = {name: found for name, found in rates.items() if found[1]}
+    rates = {name: rate for name, rate in RATES.items() if name in prices.used}
     return Bill([*lines.values(), cpu_line], gigabytes, rows, chain, rates, single)
 
 

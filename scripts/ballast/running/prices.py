@@ -1,13 +1,11 @@
-"""What single jobs cost on a cluster of L40S GPUs: seconds of a GPU and bytes on disk.
+"""Prices of single jobs on a cluster of L40S GPUs: seconds of a GPU and bytes on disk.
 
-Three ways: as the study's config says, as the authors' code works, and as no program on this GPU could beat. RATES is
-the one place of every number that is not counted; each says whether it was measured here, published, computed from
-such numbers, or assumed.
+RATES is the one place of every number that is not counted; each says whether it was measured here, published, computed
+from such numbers, or assumed.
 """
 
-import math
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -69,11 +67,6 @@ RATES = {
     "KV cache": Rate(524288, "byte/token", ARITHMETIC, "Llama 2 7B; models of grouped queries hold a quarter or less"),
     "step": Rate(0.03, "s", ASSUMED, "one forward pass in transformers, at least: 24 to 32 layers launched by Python"),
     "step in 8 bits": Rate(0.09, "s", ARITHMETIC, "at least: the authors' 9.9 s a prompt are 110 steps of four beams"),
-    "longest beam": Rate(110, "tokens", ASSUMED, "of at most 128; steps that the authors' four beams take"),
-    "template of md-judge": Rate(
-        1154, "tokens", MEASURED, "its policy; 4 characters a token; not cached by the authors"
-    ),
-    "template of another": Rate(98, "tokens", MEASURED, "WildGuard's; 4 characters a token; not cached by the authors"),
     "batch script": Rate(5, "s/cluster job", ASSUMED, "the node's prolog and the environment"),
     "Snakemake": Rate(2.2, "s/start", MEASURED, "start and parse of paper.yaml: one a job, one a cluster job"),
     "imports": Rate(6.2, "s/job", MEASURED, "Python, torch, transformers, peft; files were in memory"),
@@ -177,13 +170,9 @@ class Prices:
                 written = rate("judge") if engine["words"] else 0
                 # Who compares reads two responses, in both orders.
                 shown = 2 if engine["compares"] else 1
-                read = self.template(stage) + prompt + shown * response
+                read = prompt + shown * response
                 seconds += self._answering(engine, shown * self.rows[name], read, 0, written)
         return seconds
-
-    def template(self, stage: Stage) -> float:
-        """Tokens of a judge's template that are read again for each pair."""
-        return 0
 
     def _training(self, engine: dict, n: int) -> float:
         """Seconds of all epochs over base data and `n` safety rows; held-out rows are read once an epoch."""
@@ -265,40 +254,3 @@ class Prices:
                 # In float16.
                 found["gradients"] += 2 * self.options["gradients"]["dimensions"] * self.read(stage)
         return {name: size / 1e9 for name, size in found.items()} | {"sources": self.options["fetched"]}
-
-
-class Authors(Prices):
-    """The same work as the authors' code does it: a base in 8 bits, four padded rows at a time with checkpointing, four
-    beams, and one prompt or pair at a time. How they labelled is not known, and costs nothing here."""
-
-    def __init__(self, options: dict, rows: dict[str, int]):
-        training = options["training"] | {"packing": False, "load_in_8bit": True}
-        super().__init__(options | {"training": training}, rows)
-
-    def work(self, stage: Stage) -> float:
-        if stage.rule not in ("train", "generate", "judge"):
-            return 0
-        engine = stage.engine | {"backend": "transformers", "batch_size": 1, "eight_bit": stage.rule != "judge"}
-        if stage.rule == "generate":
-            longest = min(self.rate("longest beam"), self.options["generation"]["max_new_tokens"])
-            engine |= {"beams": 4, "longest": longest}
-        return super().work(replace(stage, engine=engine))
-
-    def template(self, stage: Stage) -> float:
-        name = f"template of {stage.about}"
-        return self.rate(name if name in RATES else "template of another") if stage.engine["words"] else 0
-
-
-class Limit(Prices):
-    """The least that this GPU allows for the same tokens, in bfloat16: every FLOP of training and reading at the dense
-    peak, no padding, what earlier prompts share never read again; each step of writing reads weights and caches at full
-    bandwidth, for as many prompts at a time as its memory holds."""
-
-    PERFECT = ("large batches", "small batches", "8 bits", "decoding", "memory for vLLM", "padding")
-
-    def rate(self, name: str) -> float:
-        return 1 if name in self.PERFECT else super().rate(name)
-
-    def work(self, stage: Stage) -> float:
-        engine = stage.engine | {"backend": "vllm", "batch_size": math.inf, "eight_bit": False}
-        return super().work(replace(stage, engine=engine))

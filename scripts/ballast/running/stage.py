@@ -11,6 +11,7 @@ from contextlib import suppress
 from ballast.asking import keep_model
 from ballast.files import BallastError
 from ballast.plugins import HOME
+from ballast.running import used
 
 
 def run(stage: str, arguments: list[str], forked: bool = False, keeps_model: bool = False) -> int:
@@ -45,8 +46,7 @@ def run(stage: str, arguments: list[str], forked: bool = False, keeps_model: boo
     finally:
         user, system = (now - then for now, then in zip(_used(), before, strict=True))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        cost = f"{user:.2f} + {system:.2f} CPU seconds (user + system), {peak:.0f} MiB at most"
-        print(f"{stage}: {cost}", file=sys.stderr)
+        print(used.line(stage, user, system, peak), file=sys.stderr)
     return 0
 
 

@@ -3,7 +3,7 @@
 An answer of ours to the open question of the sampling paper (arXiv 2510.21885): should the choice of safety examples
 follow the model? The run's n is filled in `rounds`. The first is drawn like sss-b: training has not changed the model
 yet. Before each later one the adapter as it is answers probes, harmful requests of every category, greedily; the
-refusal rule (judges/refusal_string.py) says which it refused. The round's slots go to the categories in proportion to
+refusal rule (data/refusal_words.py) says which it refused. The round's slots go to the categories in proportion to
 (answered + 1) / (asked + 2), by odd divisors (Webster's method), ties in the seed's order of categories; a category
 whose rows are used up leaves its slots to the others. In a category rows come in the seed's random order.
 
@@ -31,11 +31,10 @@ from transformers import TrainerCallback
 from ballast.asking.decoding import within_limit
 from ballast.asking.prompts import prompt_ids, prompt_template
 from ballast.backends.transformers import by_length, continuations, load_tokenizer
+from ballast.data.refusal_words import is_refusal
 from ballast.files import BallastError, read_json, write_json
-from ballast.judges.refusal_string import is_refusal
 from ballast.picks.selection import Features, by_category, draw_each, random_order
-from ballast.trainers import sft
-from ballast.training import checkpoints, packing
+from ballast.training import checkpoints, fit, packing
 
 PICKS = True
 SELECTS = True
@@ -80,7 +79,7 @@ def train(
         "prompts": dict(zip(plan.asked, within_limit(prompts, limit), strict=True)),
     }
     table = pd.concat([base, taken.loc[first]], ignore_index=True)
-    return sft.fit(model, table, options, seed, out, partial, variant=type("Adaptive", (Adaptive,), bound))
+    return fit.fit(model, table, options, seed, out, partial, variant=type("Adaptive", (Adaptive,), bound))
 
 
 def _check(options: dict, base: int) -> None:
@@ -186,7 +185,7 @@ def allocate(
     return found
 
 
-class Adaptive(sft.Variant):
+class Adaptive(fit.Variant):
     """A Trainer whose places for safety rows are filled when a step is made, not when its batch was drawn."""
 
     plan: Plan
@@ -207,7 +206,7 @@ class Adaptive(sft.Variant):
     def fill(self) -> None:
         """Encode what stands in the places of safety rows now."""
         rows = self.pool.loc[self.plan.places(self.plan.picked)]
-        encoded = sft.encode(self.tokenizer, rows, self.options)
+        encoded = fit.encode(self.tokenizer, rows, self.options)
         self.examples |= {self.first_place + example["row"]: example for example in encoded}
 
     def get_batch_samples(self, epoch_iterator, num_batches, device):

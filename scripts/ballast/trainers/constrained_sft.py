@@ -14,8 +14,7 @@ import numpy as np
 import torch
 
 from ballast.files import BallastError
-from ballast.trainers import sft
-from ballast.training import packing, per_example
+from ballast.training import fit, packing, per_example
 
 NEEDS = ("logprobs", "base-logprobs")
 OPTIONS = {
@@ -35,10 +34,10 @@ def train(model, rows, options, seed, out, partial=None, features=None) -> dict:
         raise BallastError(
             "trainer constrained-sft: no reference log-probabilities; it needs the features logprobs and base-logprobs"
         )
-    return sft.fit(model, rows, options, seed, out, partial, features, Constrained)
+    return fit.fit(model, rows, options, seed, out, partial, features, Constrained)
 
 
-class Constrained(sft.Variant):
+class Constrained(fit.Variant):
     def begin(self, rows, examples, options, seed, features) -> None:
         ids = rows["id"].tolist()
         for example in examples:
@@ -81,7 +80,7 @@ def _constraint(example: dict, row: str, logprobs, options: dict) -> tuple[np.nd
     if row not in logprobs.index:
         raise BallastError(f"trainer constrained-sft: row {row} has no reference log-probabilities; make them again")
     known = np.asarray(logprobs[row], np.float32)
-    places = np.array([at for at, label in enumerate(example["labels"]) if label != sft.IGNORED and at > 0])
+    places = np.array([at for at, label in enumerate(example["labels"]) if label != fit.IGNORED and at > 0])
     number = places - example["prompt"] + 1  # 1 for a response's first token
     answers = number > 0
     if len(known) != answers.sum():

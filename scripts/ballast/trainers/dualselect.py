@@ -35,8 +35,7 @@ from transformers import Trainer
 
 from ballast.backends.transformers import load_tokenizer
 from ballast.files import BallastError, read_parquet, write_parquet
-from ballast.trainers import sft
-from ballast.training import checkpoints, packing, per_example, weighing
+from ballast.training import checkpoints, fit, packing, per_example, weighing
 
 PICKS = True
 SELECTS = True
@@ -81,7 +80,7 @@ def train(
     examples = []
     if len(apart):
         # What is to be preserved is the response, whatever the task is trained on.
-        examples = sft.encode(load_tokenizer(model), apart, options | {"train_on_prompt": False})
+        examples = fit.encode(load_tokenizer(model), apart, options | {"train_on_prompt": False})
     chosen = math.ceil(options["references"] * len(examples)) if options["references"] else options["n"]
     if not 0 < chosen <= len(examples):
         raise BallastError(
@@ -91,7 +90,7 @@ def train(
     bound = {"references": examples, "reference_ids": apart["id"].tolist(), "chosen": chosen}
     variant = type("DualSelect", (DualSelect,), bound)
     task = task.reset_index(drop=True)
-    log = sft.fit(model, task, options, seed, out, partial, features, variant)
+    log = fit.fit(model, task, options, seed, out, partial, features, variant)
     return log | {"references": len(examples), "references_in_base": int(shared.sum()), "chosen": chosen}
 
 
@@ -124,7 +123,7 @@ def _prompts(rows: pd.DataFrame) -> pd.Series:
     return pd.Series([normal(*pair) for pair in pairs], index=rows.index, dtype=object)
 
 
-class DualSelect(sft.Variant):
+class DualSelect(fit.Variant):
     """A Trainer that sees each row's gradient in the pass that it makes anyway, and changes what a step learns."""
 
     references: list[dict]

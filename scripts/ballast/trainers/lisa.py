@@ -14,7 +14,7 @@ from pathlib import Path
 from safetensors.torch import load_file, save_file
 
 from ballast.files import BallastError
-from ballast.trainers import sft
+from ballast.training import fit
 from ballast.training.apart import Apart
 
 OPTIONS = {
@@ -30,7 +30,7 @@ def train(model, rows, options, seed, out, partial=None, features=None) -> dict:
     if min(options[name] for name in OPTIONS) < 0 or not options["alignment_steps"] + options["task_steps"]:
         said = ", ".join(f"{name} {options[name]}" for name in OPTIONS)
         raise BallastError(f"trainer lisa: {said}; none may be negative, nor both numbers of steps 0")
-    return sft.fit(model, rows, options, seed, out, partial, features, Lisa)
+    return fit.fit(model, rows, options, seed, out, partial, features, Lisa)
 
 
 class Lisa(Apart):

@@ -17,7 +17,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from ballast.files import BallastError, read_json, write_json
-from ballast.trainers import sft
+from ballast.training import fit
 from ballast.training.apart import Apart
 from ballast.training.packing import IGNORED
 from ballast.training.per_example import without_dropout
@@ -42,7 +42,7 @@ def train(model, rows, options, seed, out, partial=None, features=None) -> dict:
             "trainer safegrad: without its adapter a model with trained biases is not the aligned one; set "
             "training.lora.bias: none, or alignment: ce"
         )
-    return sft.fit(model, rows, options, seed, out, partial, features, SafeGrad)
+    return fit.fit(model, rows, options, seed, out, partial, features, SafeGrad)
 
 
 class SafeGrad(Apart):

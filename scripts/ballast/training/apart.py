@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from ballast.trainers.sft import Variant
+from ballast.training.fit import Variant
 
 
 def places(count: int, size: int, number: int, seed: int) -> list[int]:

@@ -12,8 +12,8 @@ import torch
 
 from ballast.asking.prompts import prompt_template, training_ids
 from ballast.picks.selection import draw
-from ballast.trainers.sft import IGNORED, Collator
 from ballast.training import per_example
+from ballast.training.fit import IGNORED, Collator
 
 PART = 4096  # rows whose token ids are in memory at a time
 

@@ -5,7 +5,7 @@ gradient of y: a hook keeps x on the way forward and meets delta on the way back
 for y = s B (A x) this is dB_i = s sum_t delta_t (A x_t)^T and dA_i = s sum_t (B^T delta_t) x_t^T. The rows' gradients
 of one weight exist only while `use` looks at them: dot products, norms and projections never need them all at once.
 
-A batch is padded (`trainers.sft.Collator`) or packed (`packing.collator`, after `packing.prepare`). A row's loss is the
+A batch is padded (`fit.Collator`) or packed (`packing.collator`, after `packing.prepare`). A row's loss is the
 mean over the tokens that it learns; its gradient is that of this mean. There is no dropout in any of it.
 """
 

@@ -1,0 +1,254 @@
+"""Training of one adapter by transformers' Trainer and peft: the parts that trainers, filters and features share.
+
+Names follow peft and TrainingArguments. Two runs with equal inputs give equal adapter bytes on one machine.
+"""
+
+import math
+import shutil
+from contextlib import nullcontext
+from pathlib import Path
+
+import pandas as pd
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
+from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
+
+from ballast.asking import memory
+from ballast.asking.prompts import prompt_template, training_ids
+from ballast.backends.transformers import load_model, load_tokenizer
+from ballast.files import BallastError, atomic, read_json, write_json, writing
+from ballast.training import checkpoints, packing
+
+IGNORED = -100
+VALIDATION_SEED = 42
+# Steps between two lines of the log, and those that `last_loss` is the mean of.
+SHOWN_STEPS = 10
+
+
+class Variant:
+    """What another trainer changes: a mixin for transformers' Trainer, of which every part may stay as it is.
+
+    It is a `checkpoints.Memory` too, for what it must remember between two steps.
+    """
+
+    def begin(self, rows: pd.DataFrame, examples: list[dict], options: dict, seed: int, features) -> None:
+        """Look at the rows that are trained on and at what `encode` made of them; may replace `train_dataset`."""
+
+    def measured(self) -> dict:
+        """What goes into the log beside plain training's."""
+        return {}
+
+    def save(self, folder: Path) -> None:
+        """As checkpoints.Memory."""
+
+    def load(self, folder: Path) -> None:
+        """As checkpoints.Memory."""
+
+
+def fit(
+    model: str,
+    rows: pd.DataFrame,
+    options: dict,
+    seed: int,
+    out: str | Path,
+    partial: checkpoints.Partial | None = None,
+    features=None,
+    variant: type[Variant] = Variant,
+) -> dict:
+    """Train one adapter as trainers/sft.py says; `variant` changes the Trainer, the plain one changes nothing."""
+    # Before the model exists: LoRA's A matrices are drawn when peft wraps it.
+    set_seed(seed)
+    tokenizer = load_tokenizer(model)
+    rows, held_out = split(rows, options["validation_rows"])
+    examples = encode(tokenizer, rows, options)
+    network = with_adapter(base_model(model, options), options)
+    if options["packing"]:
+        packing.prepare(network)
+    kind = type(variant.__name__, (variant, packing.PackedTrainer if options["packing"] else Trainer), {})
+    with nullcontext(partial) if partial else checkpoints.scratch() as partial:
+        trainer = kind(
+            model=network,
+            args=arguments(options, seed, partial.folder),
+            train_dataset=examples,
+            eval_dataset=encode(tokenizer, held_out, options) if len(held_out) else None,
+            data_collator=packing.collator() if options["packing"] else Collator(tokenizer),
+            callbacks=[FailOnBadLoss(partial)],
+        )
+        trainer.remove_callback(PrinterCallback)
+        trainer.add_callback(ShowLosses())
+        trainer.begin(rows, examples, options, seed, features)
+        with memory.enough(lower_batch(options)):
+            checkpoints.train(trainer, partial, trainer)
+        save(network, Path(out), model)
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    return {
+        "rows": len(rows),
+        "rows_by_origin": rows["origin"].value_counts().sort_index().to_dict(),
+        "rows_held_out_by_origin": held_out["origin"].value_counts().sort_index().to_dict(),
+        "steps": trainer.state.global_step,
+        "tokens": int(sum(len(example["input_ids"]) for example in examples)),
+        "rows_cut": int(sum(example["cut"] for example in examples)),
+        "train_loss": math.fsum(losses) / len(losses),
+        "first_loss": losses[0],
+        "last_loss": math.fsum(losses[-SHOWN_STEPS:]) / len(losses[-SHOWN_STEPS:]),
+        "validation_losses": [entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry],
+        "seed": seed,
+        **trainer.measured(),
+    }
+
+
+def split(rows: pd.DataFrame, validation_rows: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows to train on and those held out, drawn with the seed 42 of the paper's code whatever the run's seed."""
+    if validation_rows >= len(rows):
+        raise BallastError(f"training.validation_rows {validation_rows} leaves none of {len(rows)} rows to train on")
+    held_out = rows.sample(n=validation_rows, random_state=VALIDATION_SEED).index
+    return rows.drop(held_out).reset_index(drop=True), rows.loc[sorted(held_out)].reset_index(drop=True)
+
+
+def base_model(model: str, options: dict) -> PreTrainedModel:
+    """The model to adapt: as it is, or with its weights in 8 bits."""
+    network = load_model(model, options["dtype"], load_in_8bit=options["load_in_8bit"])
+    if options["load_in_8bit"]:
+        network = prepare_model_for_kbit_training(network)
+    network.config.use_cache = False
+    return network
+
+
+def with_adapter(network: PreTrainedModel, options: dict) -> PeftModel:
+    """The model with a new adapter, or with that of the folder `adapter`."""
+    if options.get("adapter"):
+        network = PeftModel.from_pretrained(network, options["adapter"], is_trainable=True)
+        # An adapter's config names its model without a folder, by which peft would look for it on a hub.
+        network.peft_config["default"].base_model_name_or_path = network.base_model.model.name_or_path
+        return network
+    return get_peft_model(network, LoraConfig(task_type="CAUSAL_LM", **options["lora"]))
+
+
+def encode(tokenizer, rows: pd.DataFrame, options: dict) -> list[dict]:
+    """Token ids and labels of each row in their order; `row` is its place, `prompt` how many tokens are not answer."""
+    template = prompt_template(tokenizer, options)
+    limit = options["max_length"]
+    examples = []
+    for place, row in enumerate(rows.itertuples()):
+        prompt = template.render(row.instruction, row.input)
+        ids, prompt_length = training_ids(tokenizer, prompt, row.output, limit)
+        masked = 0 if options["train_on_prompt"] else prompt_length
+        cut = len(ids) == limit and ids[-1] != tokenizer.eos_token_id
+        if masked < len(ids):  # a row whose prompt fills the window teaches nothing
+            labels = [IGNORED] * masked + ids[masked:]
+            examples.append({"input_ids": ids, "labels": labels, "cut": cut, "row": place, "prompt": prompt_length})
+    if not examples:
+        raise BallastError(f"no row has a token to learn from within max_length {limit}; raise training.max_length")
+    return examples
+
+
+class Collator:
+    """Right-pads a batch; labels of the padding are ignored."""
+
+    def __init__(self, tokenizer):
+        self.pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+
+    def __call__(self, examples: list[dict]) -> dict[str, torch.Tensor]:
+        width = max(len(example["input_ids"]) for example in examples)
+        gaps = [width - len(example["input_ids"]) for example in examples]
+        ids = [example["input_ids"] + [self.pad] * gap for example, gap in zip(examples, gaps, strict=True)]
+        labels = [example["labels"] + [IGNORED] * gap for example, gap in zip(examples, gaps, strict=True)]
+        mask = [[1] * (width - gap) + [0] * gap for gap in gaps]
+        return {
+            "input_ids": torch.tensor(ids),
+            "labels": torch.tensor(labels),
+            "attention_mask": torch.tensor(mask),
+        }
+
+
+class FailOnBadLoss(TrainerCallback):
+    """A loss of 0 or NaN means that nothing sane is learnt: fail the job, publish no adapter, keep no checkpoint.
+
+    No loss is taken after the last step, so what that step made is looked at itself.
+    """
+
+    def __init__(self, partial: checkpoints.Partial):
+        self.partial = partial
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        loss = (logs or {}).get("loss")
+        if loss is not None and not (math.isfinite(loss) and loss > 0):
+            self._fail(f"training loss is {loss} at step {state.global_step}")
+
+    def on_train_end(self, args, state, control, model=None, **kwargs):
+        learnt = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        if not all(bool(parameter.isfinite().all()) for parameter in learnt):
+            self._fail(f"the adapter is not a number after step {state.global_step}")
+
+    def _fail(self, what: str):
+        self.partial.clear()
+        raise BallastError(
+            f"{what}; lower training.learning_rate, check training.dtype, or look for rows with nothing to learn"
+        )
+
+
+class ShowLosses(PrinterCallback):
+    """The loss of every step is kept; some of them are shown."""
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        if "loss" not in (logs or {}) or state.global_step == 1 or state.global_step % SHOWN_STEPS == 0:
+            super().on_log(args, state, control, logs, **kwargs)
+
+
+def lower_batch(options: dict) -> str:
+    stays = f" (training.batch_size stays {options['batch_size']}: more micro-batches make up a step)"
+    return memory.lower("training.per_device_train_batch_size", options["per_device_train_batch_size"], stays)
+
+
+def arguments(options: dict, seed: int, folder: Path) -> TrainingArguments:
+    micro = options["per_device_train_batch_size"]
+    validated = options["validation_rows"] > 0
+    return TrainingArguments(
+        output_dir=str(folder),
+        seed=seed,
+        data_seed=seed,
+        num_train_epochs=options["num_train_epochs"],
+        learning_rate=options["learning_rate"],
+        lr_scheduler_type=options["lr_scheduler_type"],
+        warmup_steps=options["warmup_steps"],
+        weight_decay=options["weight_decay"],
+        adam_beta1=options["adam_beta1"],
+        adam_beta2=options["adam_beta2"],
+        max_grad_norm=options["max_grad_norm"],
+        per_device_train_batch_size=micro,
+        gradient_accumulation_steps=max(1, options["batch_size"] // micro),
+        train_sampling_strategy=options["train_sampling_strategy"],
+        bf16=options["dtype"] == "bfloat16",
+        fp16=options["dtype"] == "float16",
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        eval_strategy="epoch" if validated else "no",
+        save_strategy="epoch" if validated else "no",
+        load_best_model_at_end=validated,
+        metric_for_best_model="eval_loss",
+        per_device_eval_batch_size=micro,
+        optim=options["optim"],
+        report_to=[],
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        use_cpu=not torch.cuda.is_available(),
+        dataloader_pin_memory=torch.cuda.is_available(),
+    )
+
+
+def save(network, out: Path, model: str) -> None:
+    """Write the adapter as peft reads it, with the config in one fixed order and no path of this machine."""
+    # A fixed name, since one process at a time trains a run: what is there was left by one that was killed.
+    scratch, adapter = out / ".adapter", out / "adapter_model.safetensors"
+    shutil.rmtree(scratch, ignore_errors=True)
+    with writing(adapter):
+        try:
+            network.save_pretrained(scratch, safe_serialization=True)
+            config = read_json(scratch / "adapter_config.json")
+            config["target_modules"] = sorted(config["target_modules"])  # peft writes a set in hash order
+            config["base_model_name_or_path"] = Path(model).name
+            with atomic(adapter) as temporary:
+                (scratch / adapter.name).replace(temporary)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+    write_json(out / "adapter_config.json", config)
