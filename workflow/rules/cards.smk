@@ -31,7 +31,7 @@ def export_options(wildcards):
         ("study", study.study),
         ("pool", f"{wildcards.pool}: {home}" + (", its responses rewritten" if data.rewrite else "")),
         ("licence of the pool", source.licence if source else data.licence or "not stated"),
-        ("rule", f"sampler {method.sampler}, n = {wildcards.n}, trial {wildcards.trial}"),
+        ("rule", f"sampler {method.rule}, n = {wildcards.n}, trial {wildcards.trial}"),
         ("seed", str(seed(study.seed, "sampling", wildcards.trial))),
         ("options", sampler_options(wildcards)),
         ("behaviour by", study.labels.behaviour if "behaviour" in labels else "not labelled"),
@@ -46,6 +46,7 @@ def export_options(wildcards):
             "pool": wildcards.pool,
             "sampler": wildcards.sampler,
             "plugin": method.sampler,
+            "among": method.among,
             "name": name,
             "licence": dict(about)["licence of the pool"],
             "about": about,
@@ -88,6 +89,7 @@ def method_parts(name):
     kinds = ("transform",) if part.of else ("sampler", "filter", "trainer")
     named = {kind: getattr(part, kind) for kind in kinds if getattr(part, kind)}
     own = {f"{kind}.{option}": value for kind in named for option, value in part.options(kind).items()}
+    named |= {"sampler": part.rule} if "sampler" in named else {}
     return before | named | own | ({"then": part.then} if part.then else {})
 
 

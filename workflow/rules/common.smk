@@ -85,8 +85,6 @@ RUNS = runs(study)
 MEASURED = measured(study)
 TRAINED = trained(study)
 SUBSETS = sorted({f"{RESULTS}/subsets/{stem}.csv" for run in TRAINED if (stem := subset(study, run))})
-# Samplers of one behaviour.
-BEHAVIOURS = ("t1", "t2", "t3", "t4")
 METRICS = {name: metric.model_dump(include={"benchmark", "judge"}) for name, metric in study.every_metric.items()}
 
 # A pool that is rewritten is read as the unsafe pairs that it is made of.

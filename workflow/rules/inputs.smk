@@ -79,10 +79,7 @@ def inspection_options():
     ]
     asked = {}
     for run in TRAINED:
-        method = study.method(run.sampler)
-        kind = (
-            "T1" if method.sampler.endswith("-b") else method.sampler.upper() if method.sampler in BEHAVIOURS else "any"
-        )
+        kind = study.method(run.sampler).among or "any"
         pool = asked.setdefault(run.pool, {})
         pool[kind] = max(run.n, pool.get(kind, 0))
     checks = (study.checks or study_config.Checks()).model_dump()

@@ -38,7 +38,7 @@ def sampler_features(wildcards):
 
 
 def sampler_options(wildcards):
-    return as_json(study.sampling.model_dump() | picker(wildcards.sampler).options("sampler"))
+    return as_json(picker(wildcards.sampler).options("sampler"))
 
 
 def plugin_features(kind):

@@ -28,12 +28,13 @@ rule sample:
         options=sampler_options,
         features=lambda wildcards: options(sampler_features(wildcards)),
         sampler=lambda wildcards: picker(wildcards.sampler).sampler,
+        among=lambda wildcards: options({"among": picker(wildcards.sampler).among}),
         code=lambda wildcards: code_identity("sample", f"samplers/{picker(wildcards.sampler).sampler}"),
     message:
         "Pick {wildcards.n} of {wildcards.pool} with {wildcards.sampler}, trial {wildcards.trial}"
     shell:
         "stage sample --record {params.code} {output:q} --"
-        " --sampler {params.sampler} --n {wildcards.n} --seed {params.seed}"
+        " --sampler {params.sampler} {params.among} --n {wildcards.n} --seed {params.seed}"
         " --options {params.options:q} --pool {input.pool:q} {params.features} --out {output.subset:q} &> {log:q}"
 
 
