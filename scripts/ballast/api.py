@@ -71,7 +71,7 @@ def select(
         raise BallastError(f"n must be a whole number from 0, not {n!r}")
     rows = pd.DataFrame({"id": ids.to_numpy(object)})
     try:
-        module, own = plugins.load("samplers", plugin), _options(plugin, options or {})
+        module, own = plugins.load("samplers", plugin), _options(plugin, among, options or {})
         picked = pick(module, rows, features, int(n), seed, own, among)
     except BallastError as error:
         raise BallastError(f"sampler {sampler}: {error}") from None
@@ -248,19 +248,19 @@ def _references(given: object, dimensions: int) -> np.ndarray:
     return mean_units(in_memory(names, matrix), names, bits(categories))
 
 
-def _options(sampler: str, given: Mapping[str, object]) -> dict:
+def _options(sampler: str, among: str | None, given: Mapping[str, object]) -> dict:
     """Return the options that a sampler declares, with what is given; the config's `sampling` may be given to any."""
-    shared, own = Sampling.model_fields, methods.declared_options("sampler", sampler)
+    shared, own = Sampling.model_fields, methods.declared("sampler", sampler, among)
     for name in given:
         if name not in {*shared, *own}:
             raise BallastError(f"no option is called '{name}'{plugins.nearest(name, sorted({*shared, *own}))}")
     try:
         for name in given.keys() & own.keys():
-            methods.check_value(f"option {name}", given[name], methods.declared("sampler", sampler)[name])
+            methods.check_value(f"option {name}", given[name], own[name])
         Sampling(**{name: value for name, value in given.items() if name in shared})
     except ValidationError as error:
         first = error.errors()[0]
         raise BallastError(f"option {first['loc'][0]}: {first['msg'].lower()}") from None
     except ValueError as error:
         raise BallastError(str(error)) from None
-    return {name: given.get(name, default) for name, (default, _) in own.items()}
+    return methods.defaults("sampler", sampler, among) | {name: given[name] for name in given.keys() & own.keys()}

@@ -48,7 +48,8 @@ def test_a_name_that_is_neither_sampler_nor_method_offers_the_nearest():
 
 def test_a_sampler_is_a_method_by_itself():
     found = study({}, ["sss-b"]).method("sss-b")
-    assert (found.sampler, found.trainer, found.filter, found.of) == ("sss-b", "sft", None, None)
+    assert (found.sampler, found.among, found.picker) == ("sss", "T1", "sss-b")
+    assert (found.trainer, found.filter, found.of) == ("sft", None, None)
     assert found.reads == {"behaviour", "category"} and not found.whole_pool
 
 

@@ -39,7 +39,7 @@ class Features:
     gradients, base_gradients, reference_gradients: of the pool, the base data and the references, for one model.
     logprobs: id -> log-probabilities of the response's tokens under that model as it is, of pool, base data or both.
     texts, base_texts: the rows themselves of the pool and of the base data (schemas.PAIRS).
-    pool, among: the whole pool, and the behaviour of the rows to pick from where these are fewer.
+    pool: the whole pool, where the rows to pick from are those of one behaviour.
     """
 
     behaviour: pd.Series | None = None
@@ -53,7 +53,6 @@ class Features:
     texts: pd.DataFrame | None = None
     base_texts: pd.DataFrame | None = None
     pool: pd.DataFrame | None = None
-    among: str | None = None
 
     def with_behaviour(self, pool: pd.DataFrame, behaviour: str) -> pd.DataFrame:
         """The rows of the pool with one behaviour; BallastError where there is none."""
@@ -75,7 +74,7 @@ def pick(
 ) -> Selection:
     """Ask a sampler for n rows of the pool, or of its rows with the behaviour `among`."""
     rows = features.with_behaviour(pool, among) if among else pool
-    return sampler.select(rows, replace(features, pool=pool, among=among), n, seed, options)
+    return sampler.select(rows, replace(features, pool=pool), n, seed, options)
 
 
 def random_order(ids: Iterable[str], seed: int) -> list[str]:

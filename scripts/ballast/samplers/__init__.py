@@ -6,7 +6,8 @@ Every sampler gives exactly n ids or a BallastError, without repeats, and its fi
 None depends on the order of the pool's rows.
 
 One file answers to several names: `sss` picks among all rows, `sss-b` among T1 rows, `sss-t1` to `sss-t4` among the
-rows of one behaviour, and `t1` to `t4` are `random` among them. `AMONG = False` in the file takes these forms away.
+rows of one behaviour, and `t1` to `t4` are `random` among them. `AMONG` in the file, a dictionary as OPTIONS is, holds
+options that only these forms have, or that differ there; `AMONG = False` says that the sampler has no such form.
 """
 
 from collections.abc import Iterable
@@ -48,7 +49,7 @@ def names() -> list[str]:
 
 def with_forms() -> list[str]:
     """Return the samplers that can pick among the rows of one behaviour."""
-    return [name for name in plugins.names("samplers") if constant(f"samplers/{name}", "AMONG", True)]
+    return [name for name in plugins.names("samplers") if constant(f"samplers/{name}", "AMONG", {}) is not False]
 
 
 def nearest(word: str, others: Iterable[str] = ()) -> str:

@@ -6,8 +6,8 @@ replacement in proportion to their weights: the highest log-weight + Gumbel nois
 
 The target is a choice of what a pool's user wants: by default its T1 rows, the behaviour that keeps a model safe, which
 makes this a soft form of picking T1 from words alone; or the base data, for safety rows in the words of the task. Among
-T1 rows the default is the base data, since T1 is no target to them. The text is a row's request and response. CPU
-seconds for thousands of rows, minutes for 333,963.
+rows of one behaviour the default is the base data. The text is a row's request and response. CPU seconds for thousands
+of rows, minutes for 333,963.
 """
 
 import hashlib
@@ -22,12 +22,8 @@ from ballast.picks.selection import Selection, first
 
 NEEDS = ("behaviour", "texts", "base-texts")
 SEEDED = True
-OPTIONS = {
-    "target": (
-        ("auto", "t1", "base"),
-        "Text that rows shall read like: the pool's T1 rows, or the base data; auto is t1, and base among T1 rows.",
-    ),
-}
+OPTIONS = {"target": (("t1", "base"), "What rows shall read like: the pool's T1 rows, or the base data.")}
+AMONG = {"target": (("base", "t1"), "The same; T1 is no target to T1 rows.")}
 BUCKETS = 10_000
 WORDS = re.compile(r"\w+|[^\w\s]+")
 LEAST = 1e-8  # added to each probability, as in the authors' code
@@ -36,10 +32,7 @@ LEAST = 1e-8  # added to each probability, as in the authors' code
 def select(pool, features, n, seed, options) -> Selection:
     """The n rows with the highest keys, ties to 6 digits by id; BallastError where the target has no row."""
     texts = features.texts[features.texts["id"].isin(pool["id"])]
-    wanted = options["target"]
-    if wanted == "auto":
-        wanted = "base" if features.among == "T1" else "t1"
-    if wanted == "base":
+    if options["target"] == "base":
         target = features.base_texts
     else:
         refusals = features.with_behaviour(features.pool, "T1")

@@ -12,8 +12,8 @@ OPTIONS = {
         ("first-taken", "primary-only"),
         "A row with several categories serves the first that takes it, or its first one.",
     ),
-    "centroid": (("eligible", "all"), "Centroid over the rows to pick from, or over all rows of a category."),
 }
+AMONG = {"centroid": (("eligible", "all"), "Centroid over the category's rows to pick from, or over all its rows.")}
 
 
 def select(pool, features, n, seed, options) -> Selection:
@@ -22,7 +22,7 @@ def select(pool, features, n, seed, options) -> Selection:
     The centroid is the mean embedding of the category's rows: of those to pick from, or of the whole pool.
     """
     members = by_category(pool, features, options["multilabel"])
-    centred = features.pool if options["centroid"] == "all" else pool
+    centred = features.pool if options.get("centroid") == "all" else pool
     among = members if centred is pool else by_category(centred, features, options["multilabel"])
     centroids = mean_units(features.embedding, centred["id"], among)
     centroids /= np.maximum(np.linalg.norm(centroids, axis=1, keepdims=True), 1e-12)

@@ -44,8 +44,8 @@ class Method:
     def options(self, kind: str) -> dict:
         """Return the options that one of its plug-ins declares: what the config gives, else the default."""
         given = (self.shared if kind == "sampler" else {}) | self.given
-        declared = declared_options(kind, getattr(self, kind))
-        return {name: given.get(name, default) for name, (default, _) in declared.items()}
+        known = defaults(kind, getattr(self, kind), self.among)
+        return {name: given.get(name, default) for name, default in known.items()}
 
     def needs(self, kind: str) -> tuple[str, ...]:
         """Return the features that one of its plug-ins reads."""
@@ -76,7 +76,7 @@ class Method:
     @property
     def picker(self) -> str:
         """The name that its subsets go by: methods that ask a sampler for the same thing share them."""
-        changed = set(self.given) & set(declared_options("sampler", self.sampler))
+        changed = set(self.given) & set(declared("sampler", self.sampler, self.among))
         return self.name if changed else self.asked
 
     @property
@@ -145,7 +145,9 @@ def check(methods: Mapping[str, MethodSection], training: Training, sampling: Sa
         _check_of(name, methods)
         method = resolve(name, methods, training, sampling)
         own = ("transform",) if section.of else ("sampler", "filter", "trainer")
-        known = {key: default for kind in own for key, default in declared(kind, getattr(method, kind)).items()}
+        known: dict[str, object] = {}
+        for kind in own:
+            known |= declared(kind, getattr(method, kind), method.among)
         for key, value in section.options.items():
             if key not in known:
                 raise ValueError(f"{place}.options: '{key}' is not an option{plugins.nearest(key, list(known))}")
@@ -184,17 +186,21 @@ def check_value(place: str, value, declared) -> None:
         raise ValueError(f"{place}: {name} is wanted, got {value!r}")
 
 
-def declared_options(kind: str, plugin: str | None) -> dict[str, tuple]:
-    """Of a plug-in's options the default and the sentence, by name; of a choice the first word is the default."""
+def declared(kind: str, plugin: str | None, among: str | None = None) -> dict[str, object]:
+    """Return a plug-in's options as it declares them, by name: a default, or a tuple of choices.
+
+    A sampler that picks `among` one behaviour may have more options, or other defaults.
+    """
     found = plugin_constant(kind, plugin, "OPTIONS", {})
-    return {
-        name: (value[0] if isinstance(value, tuple) else value, sentence) for name, (value, sentence) in found.items()
-    }
+    if kind == "sampler" and among:
+        found = found | plugin_constant(kind, plugin, "AMONG", {})
+    return {name: value for name, (value, _) in found.items()}
 
 
-def declared(kind: str, plugin: str | None) -> dict[str, object]:
-    """A plug-in's options as it declares them, by name: a default, or a tuple of choices."""
-    return {name: value for name, (value, _) in plugin_constant(kind, plugin, "OPTIONS", {}).items()}
+def defaults(kind: str, plugin: str | None, among: str | None = None) -> dict[str, object]:
+    """Return the default of each option of a plug-in; of a choice the first word is the default."""
+    found = declared(kind, plugin, among)
+    return {name: value[0] if isinstance(value, tuple) else value for name, value in found.items()}
 
 
 def plugin_constant(kind: str, plugin: str | None, name: str, absent):
