@@ -24,7 +24,8 @@ def main(arguments: argparse.Namespace) -> None:
         options = json.loads(arguments.options)
         picked = pick(sampler, pool, known, arguments.n, arguments.seed, options, arguments.among)
     except BallastError as error:
-        raise BallastError(f"{arguments.pool}: sampler {arguments.sampler}: {error}") from None
+        among = f" among {arguments.among}" if arguments.among else ""
+        raise BallastError(f"{arguments.pool}: sampler {arguments.sampler}{among}: {error}") from None
     ranks = range(1, len(picked.ids) + 1)
     table = pd.DataFrame({"rank": ranks, "id": picked.ids, "category": picked.categories})
     write_csv(arguments.out, table.astype({"rank": int, "id": str, "category": "Int8"}))
