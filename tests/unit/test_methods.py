@@ -25,6 +25,7 @@ def study(methods: dict, samplers: list[str], **experiment):
     [
         ({"random": {"sampler": "sss"}}, ["methods.random", "is a sampler already"]),
         ({"mine": {"sampler": "ssb"}}, ["methods.mine.sampler", "no sampler is called 'ssb'", "did you mean 'sss-b'"]),
+        ({"on": {"of": "mine", "transform": "safe-lora"}, "mine": {"sampler": "ssb"}}, ["methods.mine.sampler: no"]),
         ({"mine": {"trainer": "stf"}}, ["methods.mine.trainer", "no trainer is called 'stf'", "did you mean 'sft'"]),
         ({"mine": {"of": "random"}}, ["methods.mine", "'of' goes with one of 'transform' and 'then'"]),
         ({"mine": {"of": "random", "transform": "no"}}, ["methods.mine.transform", "no transform is called 'no'"]),

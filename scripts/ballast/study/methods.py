@@ -142,6 +142,8 @@ def check(methods: Mapping[str, MethodSection], training: Training, sampling: Sa
             there = plugins.names(f"{kind}s")
             if plugin is not None and plugin not in there:
                 raise ValueError(f"{place}.{kind}: no {kind} is called '{plugin}'{plugins.nearest(plugin, there)}")
+    for name, section in methods.items():
+        place = f"methods.{name}"
         _check_of(name, methods)
         method = resolve(name, methods, training, sampling)
         own = ("transform",) if section.of else ("sampler", "filter", "trainer")
