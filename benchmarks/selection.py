@@ -38,7 +38,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 from ballast import plugins  # noqa: E402
 from ballast.picks import nearest, vectors  # noqa: E402
 from ballast.picks.nearest import bits  # noqa: E402
-from ballast.picks.selection import Features  # noqa: E402
+from ballast.picks.selection import Features, pick  # noqa: E402
 
 CATEGORIES = 14
 OPTIONS = {"multilabel": "first-taken", "centroid": "eligible"}
@@ -109,7 +109,7 @@ def scores(size: Size, chosen: argparse.Namespace) -> Iterator[dict]:
         picked, rows = {}, {}
         for sampler in ("cossim", "pss", "sss"):
             with measured(0) as rows[sampler]:
-                picked[sampler] = plugins.load("samplers", sampler).select(pool, features, size.n, 0, OPTIONS).ids
+                picked[sampler] = pick(plugins.load("samplers", sampler), pool, features, size.n, 0, OPTIONS).ids
         # What is compared with takes memory of its own, and so comes after.
         references = mean_units(folder / "references.arrow", np.arange(CATEGORIES * size.references) % CATEGORIES)
         for sampler, ids in picked.items():
@@ -148,7 +148,7 @@ def stream(size: Size, chosen: argparse.Namespace) -> Iterator[dict]:
         for sampler, passes in (("cossim", 1), ("pss", 2)):
             drop(path)
             with measured(passes * path.stat().st_size) as found:
-                plugins.load("samplers", sampler).select(pool, features, size.n, 0, OPTIONS)
+                pick(plugins.load("samplers", sampler), pool, features, size.n, 0, OPTIONS)
             found |= {"gb_per_cpu_s": passes * path.stat().st_size / 1e9 / found["cpu_s"]}
             found |= {"of_the_fastest": found["gb_per_s"] / fastest}
             yield {"way": f"{sampler}, passes: {passes}"} | found

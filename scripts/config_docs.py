@@ -37,14 +37,20 @@ def reference() -> str:
 
 
 def _plugin_options() -> list[str]:
-    rows = [
-        f"| {kind} | `{plugin}` | `{name}` | {_choices(default)} | {sentence} |"
+    declared = [
+        (kind, plugin + form, name, option)
         for kind in KINDS
         for plugin in plugins.names(f"{kind}s")
-        for name, (default, sentence) in plugin_constant(kind, plugin, "OPTIONS", {}).items()
+        for constant, form in (("OPTIONS", ""), ("AMONG", "-b"))
+        for name, option in (plugin_constant(kind, plugin, constant, {}) or {}).items()
+    ]
+    rows = [
+        f"| {kind} | `{plugin}` | `{name}` | {_choices(default)} | {sentence} |"
+        for kind, plugin, name, (default, sentence) in declared
     ]
     intro = (
-        "`methods.<name>.options` may hold the options of the method's plug-ins; the default of a choice is the first."
+        "`methods.<name>.options` may hold the options of the method's plug-ins; the default of a choice is the first. "
+        "Options of `pss-b` and the like are those of every sampler among one behaviour, such as `pss-t2`."
     )
     head = ["| kind | plug-in | option | default | what it does |", "|---|---|---|---|---|"]
     return ["## Options of plug-ins", "", intro, "", *head, *rows, ""]

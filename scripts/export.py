@@ -58,6 +58,7 @@ def labels(arguments: argparse.Namespace, ids: pd.Series) -> pd.DataFrame:
 
 def card(arguments: argparse.Namespace, options: dict, form: forms.Form, record: dict) -> data_card.Card:
     rule = (plugins.load("samplers", options["plugin"]).__doc__ or options["plugin"]).strip().splitlines()[0]
+    rule += f" Among {options['among']} rows alone." if options["among"] else ""
     about = [
         *options["about"],
         ("file's SHA-256", digest(arguments.source) if arguments.source else "made by the study"),

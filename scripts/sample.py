@@ -1,7 +1,7 @@
 """Pick n rows of a pool with one sampler.
 
-sample.py --sampler NAME --n N --seed S --options JSON --pool ROWS.parquet [a feature's file by its name...]
-          --out SUBSET.csv
+sample.py --sampler NAME [--among T1] --n N --seed S --options JSON --pool ROWS.parquet
+          [a feature's file by its name...] --out SUBSET.csv
 """
 
 import argparse
@@ -13,6 +13,7 @@ import pandas as pd
 from ballast import plugins, schemas
 from ballast.files import BallastError, write_csv
 from ballast.picks import features
+from ballast.picks.selection import pick
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -20,9 +21,11 @@ def main(arguments: argparse.Namespace) -> None:
     known = features.from_arguments(arguments)
     sampler = plugins.load("samplers", arguments.sampler)
     try:
-        picked = sampler.select(pool, known, arguments.n, arguments.seed, json.loads(arguments.options))
+        options = json.loads(arguments.options)
+        picked = pick(sampler, pool, known, arguments.n, arguments.seed, options, arguments.among)
     except BallastError as error:
-        raise BallastError(f"{arguments.pool}: sampler {arguments.sampler}: {error}") from None
+        among = f" among {arguments.among}" if arguments.among else ""
+        raise BallastError(f"{arguments.pool}: sampler {arguments.sampler}{among}: {error}") from None
     ranks = range(1, len(picked.ids) + 1)
     table = pd.DataFrame({"rank": ranks, "id": picked.ids, "category": picked.categories})
     write_csv(arguments.out, table.astype({"rank": int, "id": str, "category": "Int8"}))
@@ -33,6 +36,7 @@ def main(arguments: argparse.Namespace) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sampler", required=True)
+    parser.add_argument("--among", help="behaviour of the rows to pick from; all rows without it")
     parser.add_argument("--n", type=int, required=True)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--options", required=True)

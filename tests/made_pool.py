@@ -7,13 +7,12 @@ import pandas as pd
 from embeddings import reference_means
 from hypothesis import strategies as st
 
-from ballast import plugins
+from ballast import plugins, samplers
 from ballast.data.rows import content_id
 from ballast.picks import gradients
-from ballast.picks.selection import Features, Selection
+from ballast.picks.selection import Features, Selection, pick
 from ballast.picks.vectors import in_memory
 from ballast.study import methods
-from ballast.study.config import Sampling
 
 WORDS = ["how", "to", "mend", "a", "bicycle", "chain", "please", "help", "sorry", "that", "cannot"]
 CATEGORIES = range(14)
@@ -37,7 +36,7 @@ class Pool:
     base: list[np.ndarray]
 
     def eligible(self, sampler: str) -> list[str]:
-        wanted = sampler.upper() if sampler in ("t1", "t2", "t3", "t4") else "T1" if sampler.endswith("-b") else None
+        _, wanted = samplers.split(sampler)
         return [row for row in self.ids if wanted in (None, self.behaviour[row])]
 
     def labels(self, row: str, sampler: str, multilabel: str) -> list[int]:
@@ -136,10 +135,11 @@ def pools(draw) -> Pool:
 
 def select(sampler: str, pool: Pool, n: int, seed: int = 0, order=None, **options) -> Selection:
     """What the sampler picks, given the features that it NEEDS and no other."""
-    plugin = plugins.load("samplers", sampler)
+    name, among = samplers.split(sampler)
+    plugin = plugins.load("samplers", name)
     rows = pd.DataFrame({"id": pool.ids})
     rows = rows.iloc[order.permutation(len(rows))] if order else rows
-    features = pool.features(plugin.NEEDS, order)
-    own = methods.declared_options("sampler", sampler)
-    defaults = Sampling().model_dump() | {name: default for name, (default, _) in own.items()}
-    return plugin.select(rows, features, n, seed, defaults | options)
+    features = pool.features(methods.sampler_needs(name, among), order)
+    own = methods.defaults("sampler", name, among)
+    given = {option: value for option, value in options.items() if option in own}
+    return pick(plugin, rows, features, n, seed, own | given, among)

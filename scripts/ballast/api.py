@@ -1,6 +1,6 @@
 """Picking in Python: one sampler on a DataFrame, without a config and without Snakemake (docs/python.md).
 
-    from ballast.samplers import select
+    from ballast.api import select
     picked = select(pool, "sss-b", 100, behaviour=behaviour, category=category)
 
 The samplers are the workflow's own: the same rows, features, options and seed give the same picks there and here.
@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
-from ballast import plugins
+from ballast import plugins, samplers
 from ballast.categories import CATEGORIES
 from ballast.data import forms
 from ballast.data.rows import PAIR, content_id, pair_text, pairs_to_judge
@@ -21,7 +21,7 @@ from ballast.files import BallastError
 from ballast.labels.behaviour import TYPES, UNKNOWN
 from ballast.labels.behaviour import behaviour as behaviour_of
 from ballast.picks.nearest import bits, mean_units
-from ballast.picks.selection import Features
+from ballast.picks.selection import Features, pick
 from ballast.picks.vectors import in_memory, unusable
 from ballast.study import methods
 from ballast.study.sections import Sampling
@@ -51,15 +51,18 @@ def select(
     behaviour: T1, T2, T3, T4 or unknown of each row. category: of each row an id of 0..13, a list of them with its own
     first, or nothing (None). embedding: rows x dimensions. references: embeddings of reference pairs, references x
     dimensions, and the category id of each; every category needs one. base: the base data, like the pool.
-    options: those of the config's `sampling`, and the sampler's own.
+    sampler: its name, such as sss; sss-b picks among T1 rows, sss-t2 among T2 rows. options: those of the config's
+    `sampling`, and the sampler's own.
 
     A Series is matched by its index, which must be the pool's; anything else goes by position. Only what the sampler
     needs is read. `picked_for` is the category that a row was taken for, missing where the sampler knows none; a
     category that is short of an even share is a warning. Raises BallastError on any mistake in what is given.
     """
-    plugin = plugins.load("samplers", sampler)
+    if sampler not in samplers.names():
+        raise BallastError(f"no sampler is called '{sampler}'{samplers.nearest(sampler)}")
+    plugin, among = samplers.split(sampler)
     ids = _ids(pool)
-    needs = methods.plugin_constant("sampler", sampler, "NEEDS", ())
+    needs = methods.sampler_needs(plugin, among)
     given = {"behaviour": behaviour, "category": category, "embedding": embedding, "references": references}
     given |= {"texts": pool if "texts" in needs else None, "base-texts": base}
     _check_given(sampler, needs, given)
@@ -68,7 +71,8 @@ def select(
         raise BallastError(f"n must be a whole number from 0, not {n!r}")
     rows = pd.DataFrame({"id": ids.to_numpy(object)})
     try:
-        picked = plugin.select(rows, features, int(n), seed, _options(sampler, options or {}))
+        module, own = plugins.load("samplers", plugin), _options(plugin, among, options or {})
+        picked = pick(module, rows, features, int(n), seed, own, among)
     except BallastError as error:
         raise BallastError(f"sampler {sampler}: {error}") from None
     for short, lacking in picked.shortfall.items():
@@ -244,19 +248,19 @@ def _references(given: object, dimensions: int) -> np.ndarray:
     return mean_units(in_memory(names, matrix), names, bits(categories))
 
 
-def _options(sampler: str, given: Mapping[str, object]) -> dict:
-    """The config's `sampling` and the sampler's own options, with their defaults."""
-    shared, own = Sampling.model_fields, methods.declared_options("sampler", sampler)
+def _options(sampler: str, among: str | None, given: Mapping[str, object]) -> dict:
+    """Return the options that a sampler declares, with what is given; the config's `sampling` may be given to any."""
+    shared, own = Sampling.model_fields, methods.declared("sampler", sampler, among)
     for name in given:
         if name not in {*shared, *own}:
             raise BallastError(f"no option is called '{name}'{plugins.nearest(name, sorted({*shared, *own}))}")
     try:
         for name in given.keys() & own.keys():
-            methods.check_value(f"option {name}", given[name], methods.declared("sampler", sampler)[name])
-        known = Sampling(**{name: value for name, value in given.items() if name in shared}).model_dump()
+            methods.check_value(f"option {name}", given[name], own[name])
+        Sampling(**{name: value for name, value in given.items() if name in shared})
     except ValidationError as error:
         first = error.errors()[0]
         raise BallastError(f"option {first['loc'][0]}: {first['msg'].lower()}") from None
     except ValueError as error:
         raise BallastError(str(error)) from None
-    return known | {name: given.get(name, default) for name, (default, _) in own.items()}
+    return methods.defaults("sampler", sampler, among) | {name: given[name] for name in given.keys() & own.keys()}

@@ -20,7 +20,7 @@ MODEL = (".safetensors", ".json", ".jinja", ".model", ".txt", ".tiktoken")
 
 
 def code_identity(stage: str, *plugins: str) -> str:
-    """Digest of `scripts/<stage>.py`, of plug-ins such as `samplers/sss-b`, and of all that they import of Ballast."""
+    """Digest of `scripts/<stage>.py`, of plug-ins such as `samplers/sss`, and of all that they import of Ballast."""
     roots = [SCRIPTS / f"{stage}.py", *(HOME / f"{plugin.replace('-', '_')}.py" for plugin in plugins)]
     files, waiting = set(), roots
     while waiting:

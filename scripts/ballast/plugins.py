@@ -1,10 +1,11 @@
-"""Plug-ins: one file each, found by its name. `sss-b` in the config is `samplers/sss_b.py`.
+"""Plug-ins: one file each, found by its name. `k-center` in the config is `samplers/k_center.py`.
 
 Adding a sampler, a trainer, a judge, a backend or a reader is adding a file to its folder; nothing else is told.
 """
 
 import difflib
 import importlib
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -15,7 +16,12 @@ HOME = Path(__file__).parent
 
 def names(kind: str) -> list[str]:
     """Names of the plug-ins of a kind (`samplers`, `judges`, ...) as the config spells them, sorted."""
-    files = (HOME / kind).glob("*.py")
+    return list(_names(HOME / kind))
+
+
+@cache
+def _names(folder: Path) -> list[str]:
+    files = folder.glob("*.py")
     return sorted(file.stem.replace("_", "-") for file in files if not file.stem.startswith("_"))
 
 
@@ -26,7 +32,7 @@ def load(kind: str, name: str) -> ModuleType:
     return importlib.import_module(f"ballast.{kind}.{name.replace('-', '_')}")
 
 
-def nearest(word: str, known: list[str]) -> str:
-    """`; did you mean 'x'?` for the nearest known word, else the words there are."""
+def nearest(word: str, known: list[str], shown: list[str] | None = None) -> str:
+    """Return `; did you mean 'x'?` for the nearest known word, else the words there are, or `shown` of them."""
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"; did you mean '{close[0]}'?" if close else f"; there are: {', '.join(known)}"
+    return f"; did you mean '{close[0]}'?" if close else f"; there are: {', '.join(shown or known)}"

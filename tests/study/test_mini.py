@@ -164,9 +164,9 @@ def test_a_clone_with_copied_results_and_a_remark_in_the_code_run_nothing(copy):
 
 
 def test_a_changed_sampler_reruns_its_own_runs_and_the_tables(copy):
-    edit(copy / "scripts/ballast/samplers/pss_b.py", 'with_behaviour(pool, "T1")', 'with_behaviour(pool, "T3")')
+    edit(copy / "scripts/ballast/samplers/pss.py", "centroids, n, members", "-centroids, n, members")
     study = config.load(config.read(ROOT / "config/mini.yaml"))
-    changed = [run for run in runs(study) if run.sampler == "pss-b"]
+    changed = [run for run in runs(study) if run.sampler in ("pss", "pss-b")]
     found = pending(copy)
     assert found["sample"] == len({subset(study, run) for run in changed})
     assert found["train"] == found["generate"] == len(changed) and found["judge"] == 4 * len(changed)

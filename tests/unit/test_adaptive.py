@@ -11,8 +11,8 @@ from tiny_runs import OPTIONS as TRAINING
 
 from ballast.files import BallastError
 from ballast.identity import constant
-from ballast.picks.selection import Features
-from ballast.samplers import sss_b
+from ballast.picks.selection import Features, pick
+from ballast.samplers import sss
 from ballast.trainers import adaptive, sft
 from ballast.training import checkpoints, fit
 
@@ -69,7 +69,7 @@ def test_equal_measurements_give_the_round_robin_of_sss_b():
     for n in (1, 3, 7, 12):
         plan = adaptive.plan_of(POOL, FEATURES, OPTIONS | {"rounds": 1, "n": n}, 5)
         picked = plan.round(0, 0, {})
-        assert picked == sss_b.select(POOL, FEATURES, n, 5, {"multilabel": "first-taken"}).ids
+        assert picked == pick(sss, POOL, FEATURES, n, 5, {"multilabel": "first-taken"}, "T1").ids
 
 
 def test_probes_are_t2_rows_first_and_never_half_of_a_category_more():
@@ -104,7 +104,7 @@ def test_one_round_is_plain_training_on_the_rows_of_sss_b_bit_for_bit(model, bas
         adapted = adaptive.train(
             model, pd.concat([base, POOL], ignore_index=True), options, 3, tmp_path / "ours", features=FEATURES
         )
-        picked = sss_b.select(POOL, FEATURES, options["n"], 3, options).ids
+        picked = pick(sss, POOL, FEATURES, options["n"], 3, options, "T1").ids
         subset = POOL.set_index("id", drop=False).loc[picked].assign(origin="subset")
         log = sft.train(model, pd.concat([base, subset], ignore_index=True), options, 3, tmp_path / "plain")
         ours, plain = (tmp_path / name / "adapter_model.safetensors" for name in ("ours", "plain"))

@@ -16,7 +16,7 @@ from snakemake.cli import get_argument_parser
 from ballast import plugins
 from ballast.study import config
 from ballast.study.config import Study
-from ballast.study.fine_tuning import Method
+from ballast.study.fine_tuning import MethodSection
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -190,7 +190,7 @@ def test_each_yaml_block_has_keys_of_a_config(name):
         given = yaml.safe_load(block)
         assert set(given) <= {*Study.model_fields, "extends"}, f"{name}: {set(given)}"
         for method in given.get("methods", {}).values():
-            assert set(method) <= set(Method.model_fields)
+            assert set(method) <= set(MethodSection.model_fields)
 
 
 def test_the_methods_page_opens_with_a_config_that_mini_takes(tmp_path):

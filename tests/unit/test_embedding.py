@@ -13,7 +13,7 @@ import pytest
 from embeddings import reference_means
 
 from ballast.picks.embedding import embed
-from ballast.picks.selection import Features
+from ballast.picks.selection import Features, pick
 from ballast.picks.vectors import in_memory
 from ballast.plugins import load
 
@@ -48,7 +48,7 @@ def subsets(vectors: np.ndarray) -> dict[str, list[str]]:
         references=reference_means(np.arange(28) % 14, vectors[:28]),
     )
     pool = pd.DataFrame({"id": ids})
-    return {name: load("samplers", name).select(pool, features, 60, 0, OPTIONS).ids for name in ("pss", "cossim")}
+    return {name: pick(load("samplers", name), pool, features, 60, 0, OPTIONS).ids for name in ("pss", "cossim")}
 
 
 def test_batch_size_changes_no_subset(texts, vectors):

@@ -64,7 +64,14 @@ def pool(request, tmp_path):
 
 
 def written(folder, **changes):
-    options = {"study": "mine", "pool": "own", "sampler": "sss-b", "plugin": "sss-b", "name": "mine-sss-b-28-0"}
+    options = {
+        "study": "mine",
+        "pool": "own",
+        "sampler": "sss-b",
+        "plugin": "sss",
+        "among": "T1",
+        "name": "mine-sss-b-28-0",
+    }
     options |= {
         "licence": "CC0: 1.0",
         "about": [["seed", "7"]],
@@ -163,7 +170,7 @@ def test_the_card_counts_and_tells_the_shortfall(pool):
         "| T1          | harmful request, refused         | 14       | 15     |",
         "Short of the even share of 2 rows, which others filled: category 0 by 1.",
         "- A stand-in.",
-        "sss-b: SSS-Behavioral",
+        "sss: Stratified Safety Sampling, the same number from every category (paper section 3.2). Among T1 rows",
     ):
         assert words in body
     assert "Ask 1." not in card and "Answer" not in card

@@ -22,7 +22,7 @@ PLAIN = [name for name in FILTERS if not constant(f"filters/{name}", "NEEDS")]
 
 
 def options(name: str, **changed) -> dict:
-    own = {key: default for key, (default, _) in methods.declared_options("filter", name).items()}
+    own = methods.defaults("filter", name)
     return OPTIONS | {"train_on_prompt": False} | own | changed
 
 

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ballast import plugins
+from ballast import plugins, samplers
 from ballast.files import BallastError
 from ballast.picks.conflict import conflicts, increases, standardised
 from ballast.picks.gradients import in_memory
-from ballast.picks.selection import Features, draw
+from ballast.picks.selection import Features, draw, pick
 
 NORTH, EAST, SOUTH, WEST, NONE = (0.0, 1.0), (1.0, 0.0), (0.0, -1.0), (-1.0, 0.0), (0.0, 0.0)
 
@@ -26,10 +26,11 @@ POOL = {"a": (SOUTH, 1.0, 1.0), "b": (EAST, 1.5, 1.0), "c": (NORTH, 2.5, 1.0), "
 
 
 def select(sampler: str, features: Features, n: int, seed: int = 0, ids=None, **options) -> list[str]:
-    plugin = plugins.load("samplers", sampler)
+    name, among = samplers.split(sampler)
+    plugin = plugins.load("samplers", name)
     own = {name: default for name, (default, _) in getattr(plugin, "OPTIONS", {}).items()}
     pool = pd.DataFrame({"id": ids or features.gradients.ids.to_pylist()})
-    return plugin.select(pool, features, n, seed, own | options).ids
+    return pick(plugin, pool, features, n, seed, own | options, among).ids
 
 
 def test_dualselect_static_adds_loss_and_conflict():

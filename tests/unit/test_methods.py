@@ -25,6 +25,7 @@ def study(methods: dict, samplers: list[str], **experiment):
     [
         ({"random": {"sampler": "sss"}}, ["methods.random", "is a sampler already"]),
         ({"mine": {"sampler": "ssb"}}, ["methods.mine.sampler", "no sampler is called 'ssb'", "did you mean 'sss-b'"]),
+        ({"on": {"of": "mine", "transform": "safe-lora"}, "mine": {"sampler": "ssb"}}, ["methods.mine.sampler: no"]),
         ({"mine": {"trainer": "stf"}}, ["methods.mine.trainer", "no trainer is called 'stf'", "did you mean 'sft'"]),
         ({"mine": {"of": "random"}}, ["methods.mine", "'of' goes with one of 'transform' and 'then'"]),
         ({"mine": {"of": "random", "transform": "no"}}, ["methods.mine.transform", "no transform is called 'no'"]),
@@ -48,7 +49,8 @@ def test_a_name_that_is_neither_sampler_nor_method_offers_the_nearest():
 
 def test_a_sampler_is_a_method_by_itself():
     found = study({}, ["sss-b"]).method("sss-b")
-    assert (found.sampler, found.trainer, found.filter, found.of) == ("sss-b", "sft", None, None)
+    assert (found.sampler, found.among, found.picker) == ("sss", "T1", "sss-b")
+    assert (found.trainer, found.filter, found.of) == ("sft", None, None)
     assert found.reads == {"behaviour", "category"} and not found.whole_pool
 
 

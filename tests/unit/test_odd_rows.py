@@ -12,11 +12,11 @@ import pytest
 from embeddings import reference_means
 from tiny_runs import OPTIONS
 
-from ballast import schemas
+from ballast import samplers, schemas
 from ballast.backends import transformers as backend
 from ballast.data.rows import PAIR, content_id, with_ids
 from ballast.files import BallastError
-from ballast.picks.selection import Features
+from ballast.picks.selection import Features, pick
 from ballast.picks.vectors import in_memory
 from ballast.plugins import HOME, load
 from ballast.readers import alpaca
@@ -120,10 +120,11 @@ def test_categories_without_rows_are_told_and_the_rest_fills_in(sampler):
         embedding=in_memory(ids, draw.normal(size=(20, 4))),
         references=reference_means(np.arange(14), draw.normal(size=(14, 4))),
     )
-    plugin, options = load("samplers", sampler), {"multilabel": "first-taken", "centroid": "eligible"}
-    picked = plugin.select(table, features, 14, 0, options)
+    name, among = samplers.split(sampler)
+    plugin, options = load("samplers", name), {"multilabel": "first-taken", "centroid": "eligible"}
+    picked = pick(plugin, table, features, 14, 0, options, among)
     assert len(set(picked.ids)) == 14
     if not sampler.startswith("cossim"):  # which finds a category for every row
         assert picked.shortfall == {category: 1 for category in range(2, 14)}
     with pytest.raises(BallastError, match="21 examples wanted, but only 20 rows"):
-        plugin.select(table, features, 21, 0, options)
+        pick(plugin, table, features, 21, 0, options, among)

@@ -21,15 +21,15 @@ USE = """
 import json, sys
 import pandas as pd
 from ballast import identity, plugins
-from ballast.samplers import select
+from ballast.api import select
 
 pool = pd.DataFrame({"prompt": [f"Ask {row}" for row in range(40)], "response": "Answer"})
 picked = select(pool, "sss-b", 14, behaviour=["T1"] * 40, category=[row % 14 for row in range(40)])
 print(json.dumps({
     "home": str(plugins.HOME),
     "rows": len(picked),
-    "needs": identity.constant("samplers/sss-b", "NEEDS"),
-    "code": identity.code_identity("ballast/samplers/sss_b"),
+    "needs": identity.constant("samplers/sss", "NEEDS"),
+    "code": identity.code_identity("ballast/samplers/sss"),
     "modules": sorted({name.split(".")[0] for name in sys.modules}),
 }))
 """
@@ -79,7 +79,7 @@ def test_a_sampler_picks_outside_the_checkout_with_the_named_packages_alone(inst
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
     assert said["home"].startswith(str(installed.parents[1])) and said["rows"] == 14
-    assert said["needs"] == ["behaviour", "category"] and len(said["code"]) == 16
+    assert said["needs"] == ["category"] and len(said["code"]) == 16
     assert CORE - {"pyyaml"} <= set(said["modules"])
     assert not set(said["modules"]) & {name.replace("-", "_") for name in extras()}
 

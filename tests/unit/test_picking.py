@@ -1,4 +1,4 @@
-"""Picking in Python: `from ballast.samplers import select` on people's DataFrames, and what it says of mistakes."""
+"""Picking in Python: `from ballast.api import select` on people's DataFrames, and what it says of mistakes."""
 
 import sys
 import typing
@@ -7,14 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ballast import identity, plugins
+from ballast import identity, plugins, samplers
+from ballast.api import embed, label, select
 from ballast.data.rows import content_id
 from ballast.files import BallastError
-from ballast.picks.selection import Features
+from ballast.picks.selection import Features, pick
 from ballast.picks.vectors import in_memory
-from ballast.samplers import embed, label, select
 from ballast.study import methods
-from ballast.study.sections import Sampling
 
 DRAWN = np.random.default_rng(0)
 ROWS = 70
@@ -37,10 +36,11 @@ FEATURES = {
 ARGUMENT = {"base-texts": "base"}
 
 
-@pytest.mark.parametrize("sampler", plugins.names("samplers"))
+@pytest.mark.parametrize("sampler", [name for name in samplers.names() if not name.endswith(("-t1", "-t3", "-t4"))])
 def test_each_sampler_picks_what_it_picks_in_the_workflow(pool, sampler):
-    plugin = plugins.load("samplers", sampler)
-    needs = getattr(plugin, "NEEDS", ())
+    name, among = samplers.split(sampler)
+    plugin = plugins.load("samplers", name)
+    needs = methods.sampler_needs(name, among)
     if not set(needs) <= {*FEATURES, "texts", "base-texts"}:
         with pytest.raises(BallastError, match="which only a study makes"):
             select(pool, sampler, 5, **FEATURES)
@@ -55,10 +55,9 @@ def test_each_sampler_picks_what_it_picks_in_the_workflow(pool, sampler):
         texts=pool.assign(id=ids, input="")[["id", "instruction", "input", "output"]],
         base_texts=FEATURES["base"].set_axis(["instruction", "output"], axis=1).assign(input=""),
     )
-    declared = methods.declared_options("sampler", sampler)
-    options = Sampling().model_dump() | {name: default for name, (default, _) in declared.items()}
+    options = methods.defaults("sampler", name, among)
     n = 0 if sampler == "none" else 9
-    wanted = plugin.select(pd.DataFrame({"id": ids}), features, n, 3, options)
+    wanted = pick(plugin, pd.DataFrame({"id": ids}), features, n, 3, options, among)
     found = select(pool, sampler, n, 3, **FEATURES)
     assert found["id"].tolist() == wanted.ids and found["rank"].tolist() == list(range(1, n + 1))
     assert [None if pd.isna(one) else one for one in found["picked_for"]] == wanted.categories
@@ -186,7 +185,7 @@ def test_without_the_encoder_it_is_said_what_to_install(pool, monkeypatch):
 
 
 def test_what_picks_for_people_is_no_part_of_a_sampler_and_is_typed():
-    seen, waiting = set(), [plugins.HOME / "samplers/sss_b.py"]
+    seen, waiting = set(), [plugins.HOME / "samplers/sss.py"]
     while waiting:
         file = waiting.pop()
         seen.add(file.name)

@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_pool import CATEGORIES, Pool, cosine, make_pool, pools, select, unit
 
-from ballast import plugins
+from ballast import plugins, samplers
 from ballast.files import BallastError
 from ballast.picks.nearest import highest
 from ballast.picks.selection import Selection
 from ballast.picks.vectors import in_memory
 from ballast.samplers import cossim, dsir
-from ballast.study import methods
 
-SAMPLERS = plugins.names("samplers")
+SAMPLERS = [*plugins.names("samplers"), "t1", "t2", "t3", "t4", *(f"{name}-b" for name in samplers.with_forms())]
+AMONG = [*(name for name in SAMPLERS if samplers.split(name)[1]), *(f"{name}-t2" for name in samplers.with_forms())]
 GREEDY = ["k-center", "k-center-b", "facility-location", "facility-location-b"]
 DETERMINISTIC = ["none", "pss", "pss-b", "cossim", "cossim-b", *GREEDY]
 STRATIFIED = ["sss", "sss-b", "pss", "pss-b", "cossim", "cossim-b"]
@@ -85,9 +85,10 @@ def test_what_a_sampler_says_of_its_seed_is_true(sampler):
     """A method's number of trials goes by it."""
     pool = make_pool([(f"T{index % 4 + 1}", (index // 4 % 14,)) for index in range(4 * 14 * 2)])
     # A draw at temperature 0 takes the highest.
-    warm = {"temperature": 1.0} if "temperature" in methods.declared_options("sampler", sampler) else {}
-    picks = {tuple(select(sampler, pool, 0 if sampler == "none" else 10, seed, **warm).ids) for seed in range(6)}
-    assert (len(picks) > 1) == plugins.load("samplers", sampler).SEEDED
+    plugin, _ = samplers.split(sampler)
+    n = 0 if sampler == "none" else 10
+    picks = {tuple(select(sampler, pool, n, seed, temperature=1.0).ids) for seed in range(6)}
+    assert (len(picks) > 1) == plugins.load("samplers", plugin).SEEDED
 
 
 @pytest.mark.parametrize("sampler", [name for name in SAMPLERS if name != "none"])
@@ -96,13 +97,14 @@ def test_a_rich_pool_fills_any_wish(sampler):
     assert len(select(sampler, pool, 20).ids) == 20
 
 
-@pytest.mark.parametrize("sampler", [name for name in SAMPLERS if name.endswith("-b")])
+@pytest.mark.parametrize("sampler", AMONG)
 @any_of
 @given(pools(), st.integers(0, 9))
-def test_a_behavioural_sampler_picks_t1_alone(sampler, pool, seed):
+def test_a_sampler_among_one_behaviour_picks_that_alone(sampler, pool, seed):
+    _, among = samplers.split(sampler)
     for n in (1, 7, 20):
         found = picked(sampler, pool, n, seed)
-        assert found is None or {pool.behaviour[row] for row in found.ids} == {"T1"}
+        assert found is None or {pool.behaviour[row] for row in found.ids} == {among}
 
 
 # ---- the paper's samplers
@@ -275,11 +277,16 @@ def test_none_gives_nothing():
         select("none", pool, 1)
 
 
-@pytest.mark.parametrize(
-    "sampler", ["t1", "t2", "t3", "t4", "dsir", *(name for name in SAMPLERS if name.endswith("-b"))]
-)
+@pytest.mark.parametrize("sampler", samplers.with_forms())
+def test_both_names_of_t1_are_the_same_picks(sampler):
+    pool = make_pool([(f"T{index % 4 + 1}", (index // 4 % 14,)) for index in range(4 * 14)])
+    assert select(f"{sampler}-t1", pool, 9, 5) == select(f"{sampler}-b", pool, 9, 5)
+    assert set(select(f"{sampler}-t2", pool, 9, 5).ids).isdisjoint(select(f"{sampler}-b", pool, 9, 5).ids)
+
+
+@pytest.mark.parametrize("sampler", ["dsir", "less", *AMONG])
 def test_a_behaviour_that_the_pool_lacks_is_named(sampler):
-    wanted = sampler.upper() if sampler.startswith("t") else "T1"
+    wanted = samplers.split(sampler)[1] or "T1"
     pool = make_pool([("T1" if wanted != "T1" else "T2", (0,)), ("unknown", (1,))])
     with pytest.raises(BallastError, match=f"no row labelled {wanted}"):
         select(sampler, pool, 1)

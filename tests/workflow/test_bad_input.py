@@ -121,7 +121,7 @@ def test_n_larger_than_the_pool(bench):
 def test_a_behaviour_without_rows(bench):
     bench.config["experiments"]["sampling"]["samplers"] = ["t2"]
     target = "results/bad/subsets/own/t2/n5/t0.csv"
-    bench.refuses(target, "sampler t2: the pool has no row labelled T2, so nothing can be picked from it")
+    bench.refuses(target, "sampler random among T2: the pool has no row labelled T2, so nothing can be picked from it")
 
 
 def test_references_without_a_category(bench):

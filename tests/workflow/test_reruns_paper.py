@@ -44,8 +44,14 @@ def test_nothing_to_do_and_nothing_after_a_remark(copy):
 
 
 def test_a_sampler_edited_is_its_own_runs_at_most(copy):
-    edit(copy, "scripts/ballast/samplers/pss_b.py", "\ndef select(", "\nSAME = 1\n\n\ndef select(")
-    assert pending(copy) == {"sample": 7, "train": 7, "generate": 7, "judge": 21} | SHOWN
+    edit(copy, "scripts/ballast/samplers/pss.py", "\ndef select(", "\nSAME = 1\n\n\ndef select(")
+    # pss and pss-b, at seven n.
+    assert pending(copy) == {"sample": 14, "train": 14, "generate": 14, "judge": 42} | SHOWN
+
+
+def test_an_option_of_sampling_is_the_runs_of_samplers_that_declare_it(copy):
+    found = pending(copy, sampling={"centroid": "all"})
+    assert found == {"sample": 7, "train": 7, "generate": 7, "judge": 21, "about": 1} | SHOWN
 
 
 def test_one_size_or_one_trial_more_is_only_its_runs(copy):

@@ -28,12 +28,13 @@ rule sample:
         options=options.sampler,
         features=options.sampler_features,
         sampler=lambda wildcards: plan.picker(wildcards.sampler).sampler,
+        among=options.among,
         code=lambda wildcards: code_identity("sample", f"samplers/{plan.picker(wildcards.sampler).sampler}"),
     message:
         "Pick {wildcards.n} of {wildcards.pool} with {wildcards.sampler}, trial {wildcards.trial}"
     shell:
         "stage sample --record {params.code} {output:q} --"
-        " --sampler {params.sampler} --n {wildcards.n} --seed {params.seed}"
+        " --sampler {params.sampler} {params.among} --n {wildcards.n} --seed {params.seed}"
         " --options {params.options:q} --pool {input.pool:q} {params.features} --out {output.subset:q} &> {log:q}"
 
 

@@ -5,7 +5,8 @@ Rows are numbers and bits until they are picked: the ids of ten million rows are
 
 import hashlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from types import ModuleType
 
 import numpy as np
 import pandas as pd
@@ -38,6 +39,7 @@ class Features:
     gradients, base_gradients, reference_gradients: of the pool, the base data and the references, for one model.
     logprobs: id -> log-probabilities of the response's tokens under that model as it is, of pool, base data or both.
     texts, base_texts: the rows themselves of the pool and of the base data (schemas.PAIRS).
+    pool: the whole pool, where the rows to pick from are those of one behaviour.
     """
 
     behaviour: pd.Series | None = None
@@ -50,6 +52,7 @@ class Features:
     logprobs: pd.Series | None = None
     texts: pd.DataFrame | None = None
     base_texts: pd.DataFrame | None = None
+    pool: pd.DataFrame | None = None
 
     def with_behaviour(self, pool: pd.DataFrame, behaviour: str) -> pd.DataFrame:
         """The rows of the pool with one behaviour; BallastError where there is none."""
@@ -58,6 +61,20 @@ class Features:
         if rows.empty:
             raise BallastError(f"the pool has no row labelled {behaviour}, so nothing can be picked from it")
         return rows
+
+
+def pick(
+    sampler: ModuleType,
+    pool: pd.DataFrame,
+    features: Features,
+    n: int,
+    seed: int,
+    options: dict,
+    among: str | None = None,
+) -> Selection:
+    """Ask a sampler for n rows of the pool, or of its rows with the behaviour `among`."""
+    rows = features.with_behaviour(pool, among) if among else pool
+    return sampler.select(rows, replace(features, pool=pool), n, seed, options)
 
 
 def random_order(ids: Iterable[str], seed: int) -> list[str]:

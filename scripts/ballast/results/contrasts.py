@@ -16,9 +16,12 @@ from ballast.names import RANDOM, REFERENCES, in_order, short_label
 from ballast.results import metrics, notes, statistics
 from ballast.results.metrics import METRICS
 from ballast.results.statistics import NOTHING, PROMPTS_ONLY, Estimate, area_under_curve
+from ballast.samplers import split
 from ballast.study.artefacts import Options
 
 RANDOM_B, PARENT = "random-b", "its own parent"
+# Random among the same behaviour.
+CONTROLS = {"T1": RANDOM_B, "T2": "t2", "T3": "t3", "T4": "t4"}
 LEVEL = 0.05
 Matrices = dict[tuple[str, int], pd.DataFrame]  # (sampler, n) -> trials x prompts
 PAIRED = (
@@ -28,7 +31,7 @@ PAIRED = (
 
 
 def contrasts(options: Options, paths: Sequence[str]) -> Table:
-    """Every sampler minus Random, and each -b sampler minus Random-B and minus its parent, at every n."""
+    """Each sampler minus Random; one among a behaviour also minus Random among it and minus its parent, at every n."""
     scores = metrics.read_scores(paths[0])
     measured = _measured(scores, options, paths[0])
     data = pd.concat([_contrasts(cells, name) for name, cells in measured.items()], ignore_index=True)
@@ -112,12 +115,12 @@ def _measured(scores: pd.DataFrame, options: Options, path: str) -> dict[str, Ma
 
 def against(sampler: str, present: Sequence[str]) -> Iterator[tuple[str, str]]:
     """The controls of a sampler: kind of control, and the sampler that it is."""
-    parent = sampler.removesuffix("-b")
+    parent, among = split(sampler)
     if sampler != RANDOM and RANDOM in present:
         yield RANDOM, RANDOM
-    if sampler.endswith("-b") and sampler != RANDOM_B:
-        if RANDOM_B in present:
-            yield RANDOM_B, RANDOM_B
+    if among and parent != RANDOM:
+        if (control := CONTROLS[among]) in present:
+            yield control, control
         if parent in present:
             yield PARENT, parent
 
@@ -131,7 +134,7 @@ def columns_of(found: Estimate, mean: str) -> dict[str, object]:
 def _contrasts(cells: Matrices, name: str) -> pd.DataFrame:
     samplers, sizes = in_order(sampler for sampler, _ in cells), sorted({n for _, n in cells})
     rows = []
-    for kind in (RANDOM, RANDOM_B, PARENT):
+    for kind in (RANDOM, *CONTROLS.values(), PARENT):
         for sampler in samplers:
             for control in (control for found, control in against(sampler, samplers) if found == kind):
                 for n in (n for n in sizes if (sampler, n) in cells and (control, n) in cells):

@@ -24,6 +24,7 @@ from ballast.names import (
 from ballast.results import all_methods_figure, frontier, metrics, notes, style
 from ballast.results.metrics import METRICS
 from ballast.results.style import Drawn
+from ballast.samplers import split
 from ballast.study.artefacts import Options
 
 SIZE_LABEL = "n, safety examples added"
@@ -57,7 +58,7 @@ def figure_2(options: Options, paths: Sequence[str]) -> Drawn:
 
 def figure_3(options: Options, paths: Sequence[str]) -> Drawn:
     """Harm by n: each behavioural sampler against Random."""
-    return _against_random(3, "harm", lambda sampler: sampler.endswith("-b"), options, paths[0])
+    return _against_random(3, "harm", lambda sampler: split(sampler)[1] is not None, options, paths[0])
 
 
 def figure_4(options: Options, paths: Sequence[str]) -> Drawn:
@@ -231,7 +232,7 @@ def _behaviour(panel: Axes, place: int, sampler: str, runs: pd.DataFrame, cells:
     """One behaviour's single runs, mean and interval."""
     values = runs.loc[runs["sampler"] == sampler, "value"]
     cell = cells[cells["sampler"] == sampler]
-    color = style.BEHAVIOUR_HUES.get(sampler.upper(), style.GREY)
+    color = style.BEHAVIOUR_HUES.get(split(sampler)[1], style.GREY)
     aside = place + 0.22 + np.linspace(-0.06, 0.06, len(values)) * (len(values) > 1)
     panel.plot(aside, values, ".", color=color, alpha=0.45, markersize=4, markeredgewidth=0)
     panel.errorbar(
@@ -240,7 +241,7 @@ def _behaviour(panel: Axes, place: int, sampler: str, runs: pd.DataFrame, cells:
 
 
 def _behaviour_label(sampler: str) -> str:
-    return "\n".join([sampler_label(sampler), *BEHAVIOURS.get(sampler.upper(), ())])
+    return "\n".join([sampler_label(sampler), *BEHAVIOURS.get(split(sampler)[1], ())])
 
 
 def _legend(canvas: style.Canvas, cells: pd.DataFrame, handles: list) -> None:

@@ -11,6 +11,7 @@ from ballast.names import RANDOM, REFERENCES, in_order, short_label
 from ballast.results import metrics, notes, style
 from ballast.results.metrics import METRICS
 from ballast.results.style import Drawn
+from ballast.samplers import split
 from ballast.study.artefacts import Options
 
 COSTS = ("over_refusal", "helpfulness")
@@ -134,7 +135,7 @@ def _frontier(panel: Axes, part: pd.DataFrame) -> None:
     for sampler in (name for name in in_order(part["sampler"]) if name not in REFERENCES):
         rows = part[part["sampler"] == sampler].sort_values("n")
         place, level, color = rows["mean_cost"].to_numpy(), rows["mean_harm"].to_numpy(), style.hue(sampler)
-        panel.plot(place, level, color=color, linewidth=1, linestyle="--" if sampler.endswith("-b") else "-")
+        panel.plot(place, level, color=color, linewidth=1, linestyle="--" if split(sampler)[1] else "-")
         areas = 12 + 30 * np.arange(len(rows)) / max(len(rows) - 1, 1)
         panel.scatter(place, level, areas, color=color, marker=style.marker(sampler), zorder=3)
         best = rows["optimal"].to_numpy()

@@ -15,6 +15,8 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Rectangle
 
 from ballast.files import atomic
+from ballast.names import RANDOM
+from ballast.samplers import split
 
 # Okabe & Ito (2008).
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
@@ -23,7 +25,7 @@ RED = "#CC3311"  # of the area below Random; Tol's red, which stays apart from t
 GREY, PALE, INK = "#707070", "#D9D9D9", "#222222"
 
 # A sampler and its behavioural variant share a hue and differ in marker.
-HUES = {"random": GREY, "cossim": ORANGE, "sss": BLUE, "pss": GREEN, "none": BLACK, "as-is": BLACK}
+HUES = {"random": GREY, "random-b": PURPLE, "cossim": ORANGE, "sss": BLUE, "pss": GREEN, "none": BLACK, "as-is": BLACK}
 SPARE = (PURPLE, SKY, "#8C6D1F", "#5D3A9B")
 # Blue for harmful instructions and orange for safe ones; the darker of each for refusals.
 BEHAVIOUR_HUES = {"T1": BLUE, "T2": SKY, "T3": VERMILLION, "T4": ORANGE, "unknown": PALE}
@@ -121,14 +123,14 @@ def canvas(count: int, height: float, small_print: Sequence[str], columns: int =
 
 def hue(sampler: str) -> str:
     """The sampler's colour, the same in every figure; one that has no fixed colour gets one by its name."""
-    family = sampler.removesuffix("-b")
-    if sampler == "random-b":
-        return PURPLE
+    family, _ = split(sampler)
+    # Random among one behaviour is a baseline of its own.
+    family = sampler if family == RANDOM else family
     return HUES.get(family) or SPARE[zlib.crc32(family.encode()) % len(SPARE)]
 
 
 def marker(sampler: str) -> str:
-    return "s" if sampler.endswith("-b") else "o"
+    return "s" if split(sampler)[1] else "o"
 
 
 def frame(column: int, row: int) -> Rectangle:

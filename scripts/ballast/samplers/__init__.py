@@ -1,19 +1,58 @@
 """Samplers: one file each. A sampler is `select(pool, features, n, seed, options) -> Selection`.
 
-`NEEDS` names the features it reads, so that a run waits for nothing else: behaviour, category, embedding, references.
+`NEEDS` names the features that it reads, so that a run waits for nothing else: behaviour, category, embedding,
+references. `SEEDED` says whether the seed changes what it picks. `OPTIONS` declares its options; it gets no others.
 Every sampler gives exactly n ids or a BallastError, without repeats, and its first k of n are what it gives for k.
-None depends on the order of the pool's rows. `SEEDED` says whether the seed changes what is picked.
+None depends on the order of the pool's rows.
 
-For people: `from ballast.samplers import select` picks rows of a DataFrame (docs/python.md).
+One file answers to several names: `sss` picks among all rows, `sss-b` among T1 rows, `sss-t1` to `sss-t4` among the
+rows of one behaviour, and `t1` to `t4` are `random` among them. `AMONG` in the file, a dictionary as OPTIONS is, holds
+options that only these forms have, or that differ there; `AMONG = False` says that the sampler has no such form.
 """
 
-import importlib
+from collections.abc import Iterable
 
-FOR_PEOPLE = ("embed", "label", "select")
+from ballast import plugins
+from ballast.identity import constant
+from ballast.names import BEHAVIOURS, RANDOM
+
+# The behaviour that the ending of a name stands for.
+ENDINGS = {"b": "T1"} | {behaviour.lower(): behaviour for behaviour in BEHAVIOURS}
 
 
-def __getattr__(name: str):
-    """What picks for people comes when it is asked for: it is no part of any sampler, nor of a sampler's code."""
-    if name in FOR_PEOPLE:
-        return getattr(importlib.import_module("ballast.api"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def split(name: str) -> tuple[str, str | None]:
+    """Return the sampler that a name stands for and the behaviour it picks among, None for all rows.
+
+    A name that is no sampler's comes back whole.
+    """
+    there = plugins.names("samplers")
+    if name.upper() in BEHAVIOURS and name not in there:
+        return RANDOM, name.upper()
+    sampler, _, ending = name.rpartition("-")
+    if name not in there and ending in ENDINGS and sampler in with_forms():
+        return sampler, ENDINGS[ending]
+    return name, None
+
+
+def join(sampler: str, among: str | None) -> str:
+    """Return the name of a sampler among one behaviour: `sss-b` for T1, else `sss-t2` to `sss-t4`."""
+    forms = [f"{sampler}-{ending}" for ending, behaviour in ENDINGS.items() if behaviour == among]
+    # A file of such a name is another sampler.
+    return next((name for name in forms if split(name) == (sampler, among)), sampler)
+
+
+def names() -> list[str]:
+    """Return every name that a sampler answers to."""
+    forms = [f"{sampler}-{ending}" for sampler in with_forms() for ending in ENDINGS]
+    return [*plugins.names("samplers"), *map(str.lower, BEHAVIOURS), *forms]
+
+
+def with_forms() -> list[str]:
+    """Return the samplers that can pick among the rows of one behaviour."""
+    return [name for name in plugins.names("samplers") if constant(f"samplers/{name}", "AMONG", {}) is not False]
+
+
+def nearest(word: str, others: Iterable[str] = ()) -> str:
+    """Return `; did you mean 'x'?` for the nearest name of a sampler or of `others`, else the names there are."""
+    shown = [*plugins.names("samplers"), *map(str.lower, BEHAVIOURS), *others]
+    return plugins.nearest(word, [*names(), *others], shown)

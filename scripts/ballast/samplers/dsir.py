@@ -5,8 +5,9 @@ Words and pairs of neighbouring words are hashed into 10,000 buckets; target and
 replacement in proportion to their weights: the highest log-weight + Gumbel noise come first, so subsets are nested.
 
 The target is a choice of what a pool's user wants: by default its T1 rows, the behaviour that keeps a model safe, which
-makes this a soft form of picking T1 from words alone; or the base data, for safety rows in the words of the task. The
-text is a row's request and response. CPU seconds for thousands of rows, minutes for 333,963.
+makes this a soft form of picking T1 from words alone; or the base data, for safety rows in the words of the task. Among
+rows of one behaviour the default is the base data. The text is a row's request and response. CPU seconds for thousands
+of rows, minutes for 333,963.
 """
 
 import hashlib
@@ -22,6 +23,7 @@ from ballast.picks.selection import Selection, first
 NEEDS = ("behaviour", "texts", "base-texts")
 SEEDED = True
 OPTIONS = {"target": (("t1", "base"), "What rows shall read like: the pool's T1 rows, or the base data.")}
+AMONG = {"target": (("base", "t1"), "The same; T1 is no target to T1 rows.")}
 BUCKETS = 10_000
 WORDS = re.compile(r"\w+|[^\w\s]+")
 LEAST = 1e-8  # added to each probability, as in the authors' code
@@ -33,7 +35,8 @@ def select(pool, features, n, seed, options) -> Selection:
     if options["target"] == "base":
         target = features.base_texts
     else:
-        target = texts[texts["id"].isin(features.with_behaviour(pool, "T1")["id"])]
+        refusals = features.with_behaviour(features.pool, "T1")
+        target = features.texts[features.texts["id"].isin(refusals["id"])]
     weights = log_weights(
         [pair_text(row) for row in texts.itertuples()], [pair_text(row) for row in target.itertuples()]
     )

@@ -17,6 +17,6 @@ SEEDED = False
 def select(pool, features, n, seed, options) -> Selection:
     """The n rows of the highest cosine; a row without a token to learn is never picked."""
     gradients = features.gradients
-    wanted = gradients.mean(gradients.find(features.with_behaviour(pool, "T1")["id"]))
+    wanted = gradients.mean(gradients.find(features.with_behaviour(features.pool, "T1")["id"]))
     rows = gradients.learnt(pool["id"])
     return first(highest(gradients.names(rows), gradients.cosines(rows, wanted), n), n)

@@ -4,6 +4,7 @@ from ballast.picks.selection import Selection, first
 
 NEEDS = ()
 SEEDED = False
+AMONG = False  # it picks no row, whatever the behaviour
 
 
 def select(pool, features, n, seed, options) -> Selection:

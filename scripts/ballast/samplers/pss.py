@@ -7,17 +7,24 @@ from ballast.picks.selection import Selection, by_category, rarest_first, round_
 
 NEEDS = ("category", "embedding")
 SEEDED = False
+OPTIONS = {
+    "multilabel": (
+        ("first-taken", "primary-only"),
+        "A row with several categories serves the first that takes it, or its first one.",
+    ),
+}
+AMONG = {"centroid": (("eligible", "all"), "Centroid over the category's rows to pick from, or over all its rows.")}
 
 
-def select(pool, features, n, seed, options, centroid_pool=None) -> Selection:
+def select(pool, features, n, seed, options) -> Selection:
     """Round robin over the categories, rarest first, each ranked by cosine to its centroid.
 
-    The centroid is the mean embedding of the category's rows in `centroid_pool` (the pool itself by default).
+    The centroid is the mean embedding of the category's rows: of those to pick from, or of the whole pool.
     """
     members = by_category(pool, features, options["multilabel"])
-    among = members if centroid_pool is None else by_category(centroid_pool, features, options["multilabel"])
-    ids = (pool if centroid_pool is None else centroid_pool)["id"]
-    centroids = mean_units(features.embedding, ids, among)
+    centred = features.pool if options.get("centroid") == "all" else pool
+    among = members if centred is pool else by_category(centred, features, options["multilabel"])
+    centroids = mean_units(features.embedding, centred["id"], among)
     centroids /= np.maximum(np.linalg.norm(centroids, axis=1, keepdims=True), 1e-12)
     queues, sizes = best(features.embedding, pool["id"], centroids, n, members)
     return round_robin(queues, rarest_first(sizes), n)

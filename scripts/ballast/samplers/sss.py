@@ -4,6 +4,12 @@ from ballast.picks.selection import Selection, by_category, draw_each, random_or
 
 NEEDS = ("category",)
 SEEDED = True
+OPTIONS = {
+    "multilabel": (
+        ("first-taken", "primary-only"),
+        "A row with several categories serves the first that takes it, or its first one.",
+    ),
+}
 
 
 def select(pool, features, n, seed, options) -> Selection:

@@ -9,11 +9,9 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from ballast import plugins
+from ballast import plugins, samplers
 from ballast.files import BallastError, read_text
-from ballast.study import fine_tuning
-from ballast.study.fine_tuning import Gradients, Training
-from ballast.study.measuring import Metric, Metrics, OtherMetric, Pairwise
+from ballast.study.fine_tuning import GradientOptions, MethodSection, Training
 from ballast.study.methods import Method, check, resolve
 from ballast.study.sections import (
     Checks,
@@ -24,9 +22,13 @@ from ballast.study.sections import (
     Generation,
     Judge,
     Labels,
+    Metric,
+    Metrics,
     Model,
     Name,
     NaturalInt,
+    OtherMetric,
+    Pairwise,
     Pool,
     Rewriting,
     Sampling,
@@ -87,8 +89,8 @@ class Study(Section):
     embedding: Embedding = Field(default_factory=Embedding, description="Sentence encoder.")
     sampling: Sampling = Field(default_factory=Sampling, description="Options of the samplers.")
     training: Training = Field(default_factory=Training, description="Fine-tuning.")
-    gradients: Gradients = Field(default_factory=Gradients, description="Gradients of single rows.")
-    methods: dict[Name, fine_tuning.Method] = Field({}, description="Samplers with other parts, by any name.")
+    gradients: GradientOptions = Field(default_factory=GradientOptions, description="Gradients of single rows.")
+    methods: dict[Name, MethodSection] = Field({}, description="Samplers with other parts, by any name.")
     generation: Generation = Field(default_factory=Generation, description="Responses to benchmarks.")
     judges: dict[Name, Judge] = Field(description="Judges by plug-in name.")
     metrics: Metrics = Field(description="Which judge scores which benchmark.")
@@ -104,7 +106,7 @@ class Study(Section):
     def _names_exist(self):
         if self.study == "worlds":
             raise ValueError("study: results/worlds/ holds the worlds that studies share; give the study another name")
-        check(self.methods, self.training)
+        check(self.methods, self.training, self.sampling)
         for name, method in self.methods.items():
             if method.then:
                 _known(f"methods.{name}.then", method.then, self.tasks)
@@ -151,10 +153,9 @@ class Study(Section):
                 _known(f"{place}.{kind}", name, getattr(self, kind))
         for name in experiment.metrics:
             _known(f"{place}.metrics", name, [*Metrics.model_fields, *self.other_metrics])
-        known = [*plugins.names("samplers"), *self.methods]
         for name in experiment.samplers:
-            if name not in known:
-                raise ValueError(f"{place}: no sampler is called '{name}'{plugins.nearest(name, known)}")
+            if name not in self.methods and name not in samplers.names():
+                raise ValueError(f"{place}: no sampler is called '{name}'{samplers.nearest(name, self.methods)}")
             # The paper's tables and figures are over n.
             if name in self.methods and place not in BEYOND and not self.method(name).adds_rows:
                 elsewhere = " or ".join(BEYOND)
@@ -165,7 +166,7 @@ class Study(Section):
 
     def method(self, name: str) -> Method:
         """Return the method that a run's `sampler` names."""
-        return resolve(name, self.methods, self.training)
+        return resolve(name, self.methods, self.training, self.sampling)
 
     @property
     def synthetic(self) -> bool:

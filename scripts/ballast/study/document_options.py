@@ -315,7 +315,7 @@ class DocumentOptions:
             ("study", study.study),
             ("pool", f"{wildcards.pool}: {home}" + (", its responses rewritten" if data.rewrite else "")),
             ("licence of the pool", source.licence if source else data.licence or "not stated"),
-            ("rule", f"sampler {picker.sampler}, n = {wildcards.n}, trial {wildcards.trial}"),
+            ("rule", f"sampler {picker.rule}, n = {wildcards.n}, trial {wildcards.trial}"),
             ("seed", str(seed(study.seed, "sampling", wildcards.trial))),
             ("options", self.options.sampler(wildcards)),
             ("behaviour by", study.labels.behaviour if "behaviour" in labels else "not labelled"),
@@ -330,6 +330,7 @@ class DocumentOptions:
                 "pool": wildcards.pool,
                 "sampler": wildcards.sampler,
                 "plugin": picker.sampler,
+                "among": picker.among,
                 "name": "-".join([study.study, *model.split(), wildcards.sampler, wildcards.n, wildcards.trial]),
                 "licence": dict(about)["licence of the pool"],
                 "about": about,
@@ -389,4 +390,5 @@ class DocumentOptions:
         kinds = ("transform",) if part.of else ("sampler", "filter", "trainer")
         named = {kind: getattr(part, kind) for kind in kinds if getattr(part, kind)}
         own = {f"{kind}.{option}": value for kind in named for option, value in part.options(kind).items()}
+        named |= {"sampler": part.rule} if "sampler" in named else {}
         return before | named | own | ({"then": part.then} if part.then else {})

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from ballast import plugins
+from ballast.names import BEHAVIOURS
 from ballast.study.sections import Dtype, Name, NaturalInt, PositiveInt, Section
 
 
@@ -55,7 +56,7 @@ class Training(Section):
         return self
 
 
-class Gradients(Section):
+class GradientOptions(Section):
     """Gradients of single rows at a warmed-up adapter, for the plug-ins that read them and the gradient report."""
 
     warm_up_rows: PositiveInt = Field(1000, description="Base rows that the adapter is warmed up on, drawn once.")
@@ -66,10 +67,14 @@ class Gradients(Section):
     reference_rows: PositiveInt = Field(1000, description="References whose gradients are taken, drawn once.")
 
 
-class Method(Section):
+class MethodSection(Section):
     """A sampler with what goes with it; its name stands wherever a sampler's can."""
 
     sampler: Name = Field("none", description="A sampler's name; without one, a trainer that can picks from the pool.")
+    among: Literal[*BEHAVIOURS] | None = Field(
+        None,
+        description="Behaviour of the rows to pick from, all by default; `sss` among T1 is `sss-b`.",
+    )
     filter: Name | None = Field(None, description="What takes base data out before training, a filter's name.")
     trainer: Name | None = Field(None, description="A trainer's name; the default is that of `training`.")
     transform: Name | None = Field(None, description="What changes an adapter after training, a transform's name.")
@@ -83,6 +88,6 @@ class Method(Section):
     def _whole(self):
         if (self.of is not None) != ((self.transform is not None) + (self.then is not None)):
             raise ValueError("'of' goes with one of 'transform' and 'then': what is done, and to whose adapter")
-        if self.of and (self.sampler != "none" or self.filter or self.trainer):
+        if self.of and (self.sampler != "none" or self.among or self.filter or self.trainer):
             raise ValueError("the adapter of 'of' is taken as it is; say sampler, filter and trainer there")
         return self

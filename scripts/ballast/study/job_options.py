@@ -56,8 +56,7 @@ class JobOptions:
         ]
         asked: dict[str, dict[str, int]] = {}
         for run in self.plan.trained:
-            sampler = self.plan.method(run.sampler).sampler
-            kind = "T1" if sampler.endswith("-b") else sampler.upper() if sampler in ("t1", "t2", "t3", "t4") else "any"
+            kind = self.plan.method(run.sampler).among or "any"
             pool = asked.setdefault(run.pool, {})
             pool[kind] = max(run.n, pool.get(kind, 0))
         checks = (self.study.checks or Checks()).model_dump()
@@ -150,7 +149,11 @@ class JobOptions:
     # Picking and training.
 
     def sampler(self, wildcards: Wildcards) -> str:
-        return as_json(self.study.sampling.model_dump() | self.plan.picker(wildcards.sampler).options("sampler"))
+        return as_json(self.plan.picker(wildcards.sampler).options("sampler"))
+
+    def among(self, wildcards: Wildcards) -> str:
+        """Return the behaviour of the rows to pick from; nothing where the sampler picks from all rows."""
+        return as_arguments({"among": self.plan.picker(wildcards.sampler).among})
 
     def sampler_features(self, wildcards: Wildcards) -> str:
         return as_arguments(self.inputs.sampler_features(wildcards))

@@ -1,14 +1,18 @@
 """Methods: what the name in a run's `sampler` place stands for.
 
-A sampler's name is a method by itself: the sampler, then the study's trainer. An entry of the config's `methods` puts
-other parts in: a filter of the base data, another trainer, or a transform of the adapter that another method trained.
+A sampler's name is a method by itself: the sampler, among all rows or those of one behaviour, then the study's trainer.
+An entry of the config's `methods` puts other parts in: a filter of the base data, another trainer, or a transform of
+the adapter that another method trained.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
-from ballast import plugins
+from ballast import plugins, samplers
+from ballast.files import BallastError
 from ballast.identity import constant
-from ballast.study import fine_tuning
+from ballast.study.fine_tuning import MethodSection, Training
+from ballast.study.sections import Sampling
 
 NONE = "none"
 KINDS = ("sampler", "filter", "trainer", "transform")
@@ -19,25 +23,40 @@ BY_MODEL = ("gradients", "base-gradients", "reference-gradients", "logprobs", "b
 @dataclass(frozen=True)
 class Method:
     """The parts of a method by plug-in name; `of` is the method whose adapter is transformed, or trained further on the
-    task `then`, and which trains for it."""
+    task `then`, and which trains for it.
+
+    among: the behaviour of the rows to pick from; None for all. asked: the sampler as the config spells it, such as
+    sss-b. given, shared: options of the method itself, and values of the config's `sampling`, which these override.
+    """
 
     name: str
     sampler: str
     trainer: str
+    among: str | None
+    asked: str
     filter: str | None = None
     transform: str | None = None
     of: str | None = None
     then: str | None = None
     given: dict = field(default_factory=dict)
+    shared: dict = field(default_factory=dict)
 
     def options(self, kind: str) -> dict:
-        """The options of one of its plug-ins (`sampler`, `trainer`, ...): what the config gives, else the default."""
-        declared = declared_options(kind, getattr(self, kind))
-        return {name: self.given.get(name, default) for name, (default, _) in declared.items()}
+        """Return the options that one of its plug-ins declares: what the config gives, else the default."""
+        given = (self.shared if kind == "sampler" else {}) | self.given
+        known = defaults(kind, getattr(self, kind), self.among)
+        return {name: given.get(name, default) for name, default in known.items()}
 
     def needs(self, kind: str) -> tuple[str, ...]:
-        """The features that one of its plug-ins reads."""
+        """Return the features that one of its plug-ins reads."""
+        if kind == "sampler":
+            return sampler_needs(self.sampler, self.among)
         return plugin_constant(kind, getattr(self, kind), "NEEDS", ())
+
+    @property
+    def rule(self) -> str:
+        """How it picks, in words for a card."""
+        return f"{self.sampler} among {self.among}" if self.among else self.sampler
 
     @property
     def reads(self) -> set[str]:
@@ -57,8 +76,8 @@ class Method:
     @property
     def picker(self) -> str:
         """The name that its subsets go by: methods that ask a sampler for the same thing share them."""
-        changed = set(self.given) & set(declared_options("sampler", self.sampler))
-        return self.name if changed else self.sampler
+        changed = set(self.given) & set(declared("sampler", self.sampler, self.among))
+        return self.name if changed else self.asked
 
     @property
     def picks_by_model(self) -> bool:
@@ -79,53 +98,82 @@ class Method:
         return 0 if self.sampler == NONE else n
 
 
-def resolve(name: str, methods: dict[str, fine_tuning.Method], training: fine_tuning.Training) -> Method:
-    """The method that a name stands for; a transform has the parts of the method whose adapter it takes."""
-    section = methods.get(name)
-    if section is None:
-        return Method(name, name, training.trainer)
+def resolve(name: str, methods: Mapping[str, MethodSection], training: Training, sampling: Sampling) -> Method:
+    """Return the method that a name stands for; a transform has the parts of the method whose adapter it takes.
+
+    Raises BallastError where the name is neither a method's nor a sampler's.
+    """
+    section = methods.get(name) or MethodSection(sampler=name)
     if section.of:
-        parts = resolve(section.of, methods, training)
-        kept = {"sampler": parts.sampler, "trainer": parts.trainer, "filter": parts.filter}
-        return Method(
-            name, **kept, transform=section.transform, of=section.of, then=section.then, given=section.options
-        )
-    return Method(name, section.sampler, section.trainer or training.trainer, section.filter, given=section.options)
+        parts = resolve(section.of, methods, training, sampling)
+        own = {"transform": section.transform, "of": section.of, "then": section.then, "given": section.options}
+        return replace(parts, name=name, **own)
+    if section.sampler not in samplers.names():
+        raise BallastError(f"no sampler is called '{section.sampler}'{samplers.nearest(section.sampler, methods)}")
+    sampler, among = samplers.split(section.sampler)
+    return Method(
+        name,
+        sampler,
+        section.trainer or training.trainer,
+        section.among or among,
+        samplers.join(section.sampler, section.among),
+        section.filter,
+        given=section.options,
+        shared=sampling.model_dump(),
+    )
 
 
-def check(methods: dict[str, fine_tuning.Method], training: fine_tuning.Training) -> None:
+def check(methods: Mapping[str, MethodSection], training: Training, sampling: Sampling) -> None:
     """Raise ValueError, with the place in the config, where a method is not one."""
-    samplers = plugins.names("samplers")
     for name, section in methods.items():
         place = f"methods.{name}"
-        if name in samplers:
+        if name in samplers.names():
             raise ValueError(f"{place}: '{name}' is a sampler already; give the method another name")
-        for kind in KINDS:
+        if section.sampler not in samplers.names():
+            said = samplers.nearest(section.sampler)
+            raise ValueError(f"{place}.sampler: no sampler is called '{section.sampler}'{said}")
+        if section.among and section.sampler not in samplers.with_forms():
+            sampler, among = samplers.split(section.sampler)
+            already = f"picks among {among} already; did you mean '{sampler}'?"
+            never = f"picks no rows of a behaviour{plugins.nearest(section.sampler, samplers.with_forms())}"
+            raise ValueError(f"{place}.among: sampler '{section.sampler}' {already if among else never}")
+        for kind in ("filter", "trainer", "transform"):
             plugin = getattr(section, kind)
             there = plugins.names(f"{kind}s")
             if plugin is not None and plugin not in there:
                 raise ValueError(f"{place}.{kind}: no {kind} is called '{plugin}'{plugins.nearest(plugin, there)}")
-        _check_of(name, methods, samplers)
-        method = resolve(name, methods, training)
+    for name, section in methods.items():
+        place = f"methods.{name}"
+        _check_of(name, methods)
+        method = resolve(name, methods, training, sampling)
         own = ("transform",) if section.of else ("sampler", "filter", "trainer")
-        known = {key: default for kind in own for key, default in declared(kind, getattr(method, kind)).items()}
+        known: dict[str, object] = {}
+        for kind in own:
+            known |= declared(kind, getattr(method, kind), method.among)
         for key, value in section.options.items():
             if key not in known:
                 raise ValueError(f"{place}.options: '{key}' is not an option{plugins.nearest(key, list(known))}")
             check_value(f"{place}.options.{key}", value, known[key])
 
 
-def _check_of(name: str, methods: dict[str, fine_tuning.Method], samplers: list[str]) -> None:
+def _check_of(name: str, methods: Mapping[str, MethodSection]) -> None:
     seen = [name]
     while section := methods.get(seen[-1]):
         if section.of is None:
             return
-        if section.of not in methods and section.of not in samplers:
-            known = [*methods, *samplers]
-            raise ValueError(f"methods.{seen[-1]}.of: '{section.of}' is no method{plugins.nearest(section.of, known)}")
+        if section.of not in methods and section.of not in samplers.names():
+            raise ValueError(
+                f"methods.{seen[-1]}.of: '{section.of}' is no method{samplers.nearest(section.of, methods)}"
+            )
         if section.of in seen:
             raise ValueError(f"methods.{name}.of: {' of '.join([*seen, section.of])}, which never ends")
         seen.append(section.of)
+
+
+def sampler_needs(sampler: str, among: str | None) -> tuple[str, ...]:
+    """Return the features that a sampler reads; among one behaviour it needs the labels too."""
+    needs = plugin_constant("sampler", sampler, "NEEDS", ())
+    return ("behaviour", *needs) if among and "behaviour" not in needs else needs
 
 
 def check_value(place: str, value, declared) -> None:
@@ -140,17 +188,21 @@ def check_value(place: str, value, declared) -> None:
         raise ValueError(f"{place}: {name} is wanted, got {value!r}")
 
 
-def declared_options(kind: str, plugin: str | None) -> dict[str, tuple]:
-    """Of a plug-in's options the default and the sentence, by name; of a choice the first word is the default."""
+def declared(kind: str, plugin: str | None, among: str | None = None) -> dict[str, object]:
+    """Return a plug-in's options as it declares them, by name: a default, or a tuple of choices.
+
+    A sampler that picks `among` one behaviour may have more options, or other defaults.
+    """
     found = plugin_constant(kind, plugin, "OPTIONS", {})
-    return {
-        name: (value[0] if isinstance(value, tuple) else value, sentence) for name, (value, sentence) in found.items()
-    }
+    if kind == "sampler" and among:
+        found = found | plugin_constant(kind, plugin, "AMONG", {})
+    return {name: value for name, (value, _) in found.items()}
 
 
-def declared(kind: str, plugin: str | None) -> dict[str, object]:
-    """A plug-in's options as it declares them, by name: a default, or a tuple of choices."""
-    return {name: value for name, (value, _) in plugin_constant(kind, plugin, "OPTIONS", {}).items()}
+def defaults(kind: str, plugin: str | None, among: str | None = None) -> dict[str, object]:
+    """Return the default of each option of a plug-in; of a choice the first word is the default."""
+    found = declared(kind, plugin, among)
+    return {name: value[0] if isinstance(value, tuple) else value for name, value in found.items()}
 
 
 def plugin_constant(kind: str, plugin: str | None, name: str, absent):
