@@ -6,12 +6,10 @@ Costs: CPU minutes. An experiment that the config leaves out has no comparison, 
 """
 
 PUBLISHED = os.path.relpath(f"{workflow.basedir}/scripts/ballast/published/tables.csv")
-EXPERIMENT |= {f"claims-{name}": name for name in ("sampling", "behaviour", "transfer", "rewriting", "forgetting")}
-EXPERIMENT |= {"comparison-1": "sampling", "comparison-2": "sampling", "comparison-4": "transfer"}
 COMPARISONS = expand(
     "{results}/comparison/table{number}.{kind}",
     results=RESULTS,
-    number=[number for number in (1, 2, 4) if available(f"comparison-{number}")],
+    number=[name.split("-")[1] for name in artefacts("comparison")],
     kind=("csv", "md"),
 )
 

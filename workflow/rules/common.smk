@@ -18,13 +18,14 @@ from ballast.study import sources
 from ballast.files import BallastError, read_text
 from ballast.identity import constant
 from ballast.study.methods import plugin_constant
-from ballast.study.artefacts import ARTEFACTS, options_for
+from ballast.study import artefacts as declared
 from ballast.study.runs import AS_IS, Run, from_path, measured, opponent, runs, seed, subset, trained
 from ballast.study.sections import UNKNOWN
 
 try:
     study = study_config.load(study_config.extended(config, workflow.configfiles))
     sources.check(study)
+    declared.check(study)
 except BallastError as error:
     sys.exit(f"ballast: {error}")
 

@@ -246,15 +246,12 @@ def other_metrics():
 
 
 def available(artefact):
-    if artefact in ("tables/other", "tables/pairwise"):
-        judges = [metric["judge"] for metric in other_metrics().values()]
-        return any(artefact == "tables/other" or judge in study.pairwise for judge in judges)
-    return artefact not in EXPERIMENT or getattr(study.experiments, EXPERIMENT[artefact]) is not None
+    return declared.available(study, artefact, other_metrics())
 
 
-def artefacts(folder):
-    """The tables or figures that the study's experiments give, by their path without the ending."""
-    return [name for name in ARTEFACTS if name.startswith(f"{folder}/") and available(name)]
+def artefacts(kind):
+    """The tables, figures, claims or comparisons that the study's experiments give, by name."""
+    return [name for name in declared.names(kind) if available(name)]
 
 
 def stand_ins(judges):
@@ -271,11 +268,12 @@ def comparing_stand_ins():
 def artefact_options(artefact, runs_shown=None):
     """The part of the config that one table or figure shows; nothing else makes it run again.
 
-    Its experiment is that of EXPERIMENT, or `runs_shown`: models, pools, samplers, n, trials.
+    Its experiment is the one that it declares, or `runs_shown`: models, pools, samplers, n, trials.
     """
-    experiment = getattr(study.experiments, EXPERIMENT.get(artefact, ""), None)
-    if artefact in EXPERIMENT and not (experiment or runs_shown):
-        raise BallastError(f"{artefact} shows experiments.{EXPERIMENT[artefact]}, which the config leaves out")
+    named = declared.artefact(artefact).experiment
+    experiment = getattr(study.experiments, named or "", None)
+    if named and not (experiment or runs_shown):
+        raise BallastError(f"{artefact} shows experiments.{named}, which the config leaves out")
     labels = study.labels
     everything = {
         "study": study.study,
@@ -292,13 +290,13 @@ def artefact_options(artefact, runs_shown=None):
     }
     if experiment or runs_shown:
         everything["experiment"] = runs_shown or experiment.model_dump()
-    return as_json(options_for(artefact, everything))
+    return as_json(declared.options_for(artefact, everything))
 
 
 def claims_options():
     """What the claims are told: the options of each experiment that the study has."""
-    names = [name for name, experiment in study.experiments if experiment and f"claims-{name}" in EXPERIMENT]
-    return as_json({name: json.loads(artefact_options(f"claims-{name}")) for name in names})
+    told = {name.split("-")[1]: json.loads(artefact_options(name)) for name in artefacts("claims")}
+    return as_json(told)
 
 
 def page_options():
@@ -318,12 +316,14 @@ def page_options():
 
 
 def artefact_inputs(artefact):
-    labels = f"{RESULTS}/labels/{POOL}/behaviour.parquet"
-    return {
-        "tables/table3": [labels, f"{RESULTS}/data/pools/{POOL}.parquet"],
-        "figures/figure5": [labels],
-        "tables/pairwise": [file for run in MEASURED for file in run_comparisons(run)],
-    }.get(artefact, [f"{RESULTS}/scores.parquet"])
+    """The files that a table or figure declares to read, in that order."""
+    files = {
+        "scores": [f"{RESULTS}/scores.parquet"],
+        "labels": [f"{RESULTS}/labels/{POOL}/behaviour.parquet"],
+        "pool": [f"{RESULTS}/data/pools/{POOL}.parquet"],
+        "comparisons": [file for run in MEASURED for file in run_comparisons(run)],
+    }
+    return [file for kind in declared.artefact(artefact).reads for file in files[kind]]
 
 
 def trouble_labels(wildcards):

@@ -6,29 +6,6 @@ Outputs: tables/<name>.{csv,md,tex}, figures/<name>.{pdf,svg,png,csv}, headline.
 Costs: CPU seconds. An experiment that the config leaves out has no table or figure.
 """
 
-EXPERIMENT = {
-    "tables/table1": "sampling",
-    "tables/table2": "sampling",
-    "tables/table4": "transfer",
-    "tables/table5": "forgetting",
-    "figures/figure2": "behaviour",
-    "figures/figure3": "sampling",
-    "figures/figure4": "sampling",
-    "figures/figure6": "sampling",
-    "figures/figure7": "rewriting",
-    "headline": "sampling",
-    "tables/contrasts": "sampling",
-    "tables/budget": "sampling",
-    "tables/categories": "sampling",
-    "tables/beyond": "beyond",
-    "figures/beyond": "beyond",
-    "figures/frontier": "sampling",
-    "figures/budget": "sampling",
-    "figures/categories": "sampling",
-    "advice": "sampling",
-    "trouble": "sampling",
-    "spent": "beyond",
-}
 # Table 3 and Figure 5 describe the pool that the samplers of Table 1 draw from.
 POOL = (study.experiments.sampling.pools if study.experiments.sampling else list(study.pools))[0]
 
@@ -85,7 +62,7 @@ rule table:
         runtime=10,
     params:
         options=lambda wildcards: artefact_options(f"tables/{wildcards.name}"),
-        code=code_identity("table"),
+        code=lambda wildcards: code_identity("table", f"tables/{wildcards.name}"),
     message:
         "Write {wildcards.name}"
     shell:
@@ -119,7 +96,7 @@ rule figure:
         runtime=10,
     params:
         options=lambda wildcards: artefact_options(f"figures/{wildcards.name}"),
-        code=code_identity("figure"),
+        code=lambda wildcards: code_identity("figure", f"figures/{wildcards.name}"),
     message:
         "Draw {wildcards.name}"
     shell:
