@@ -21,7 +21,7 @@ WORDS = {
 
 
 @dataclass(frozen=True)
-class Card:
+class DataCard:
     """What is said beside the counts. `about`: (what, said) lines; `notes`: sentences, such as of stand-ins."""
 
     name: str
@@ -34,7 +34,7 @@ class Card:
     record: dict
 
 
-def text(card: Card, rows: pd.DataFrame, pool: pd.DataFrame) -> str:
+def text(card: DataCard, rows: pd.DataFrame, pool: pd.DataFrame) -> str:
     """The Markdown page. `rows` (the subset) and `pool` have behaviour and category, missing where not labelled."""
     parts = [
         _header(card.licence),

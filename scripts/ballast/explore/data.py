@@ -23,7 +23,7 @@ DECIMALS = 3
 
 
 @dataclass(frozen=True)
-class Options:
+class PageOptions:
     """What the page is told of the config."""
 
     study: str
@@ -48,7 +48,7 @@ class Texts:
         return iter(self._places)
 
 
-def collect(options: Options, results: str, scores_path: str, characters: int = CHARACTERS) -> dict:
+def collect(options: PageOptions, results: str, scores_path: str, characters: int = CHARACTERS) -> dict:
     """The page's data, from `results`/runs/<run>/responses.parquet and scores.parquet; plain values for JSON.
 
     Prompts of a benchmark stand by their ids. Where the texts are more than `characters`, only so many of the first
@@ -129,7 +129,7 @@ def _spell(text: str, keep: bool, texts: Texts) -> int:
 
 
 def _parts(
-    options: Options, key: Run, path: str, prompts: pd.DataFrame, kept: int, texts: Texts, judged, scores_path: str
+    options: PageOptions, key: Run, path: str, prompts: pd.DataFrame, kept: int, texts: Texts, judged, scores_path: str
 ):
     """A run's responses and scores, a part a benchmark, in the order of the benchmark's prompts."""
     table = read_parquet(path)
@@ -180,16 +180,16 @@ def _short(score: float) -> float | int:
     return int(score) if score == int(score) else round(score, DECIMALS)
 
 
-def _names(options: Options) -> list[str]:
+def _names(options: PageOptions) -> list[str]:
     """The four, then the others: the first one of a benchmark sorts its prompts."""
     return [name for name in METRICS if name in options.metrics] + sorted(options.metrics.keys() - METRICS.keys())
 
 
-def _about(name: str, options: Options) -> Metric:
+def _about(name: str, options: PageOptions) -> Metric:
     return METRICS.get(name) or metric_of(name, options.metrics[name])
 
 
-def _metric(name: str, options: Options, benchmarks: list[str]) -> dict:
+def _metric(name: str, options: PageOptions, benchmarks: list[str]) -> dict:
     metric, verdict, chosen = _about(name, options), VERDICTS.get(name), options.metrics[name]
     place = benchmarks.index(chosen["benchmark"]) if chosen["benchmark"] in benchmarks else None
     words = {"flagged": verdict.flagged, "passed": verdict.passed, "at": verdict.at} if verdict else {}
@@ -197,7 +197,7 @@ def _metric(name: str, options: Options, benchmarks: list[str]) -> dict:
     return {**about, "benchmark": place, "judge": chosen["judge"], **words}
 
 
-def _views(keys: list[Run], scores: pd.DataFrame, options: Options) -> list[dict]:
+def _views(keys: list[Run], scores: pd.DataFrame, options: PageOptions) -> list[dict]:
     """For each model and pool, the places of its runs, and of those that stand side by side at first."""
     views = []
     for model in dict.fromkeys(key.model for key in keys):
@@ -220,7 +220,7 @@ def _views(keys: list[Run], scores: pd.DataFrame, options: Options) -> list[dict
     return sorted(views, key=lambda view: -len(view["runs"]))
 
 
-def _best(scores: pd.DataFrame, options: Options, model: str, pool: str) -> tuple[str, int] | None:
+def _best(scores: pd.DataFrame, options: PageOptions, model: str, pool: str) -> tuple[str, int] | None:
     """The best sampler at the middle n, Random and the references aside, by the first metric that was measured."""
     mine = scores[(scores["model"] == model) & (scores["pool"] == pool) & ~scores["sampler"].isin(REFERENCES)]
     for name in METRICS:
@@ -247,7 +247,7 @@ def _columns(places: list[tuple], best: tuple[str, int] | None) -> list[tuple]:
     return [place for place in found if place] or places[:2]
 
 
-def _notes(options: Options, prompts: pd.DataFrame, kept: int) -> list[str]:
+def _notes(options: PageOptions, prompts: pd.DataFrame, kept: int) -> list[str]:
     """What a reader of the page must know, a sentence each."""
     said = []
     if options.redact:

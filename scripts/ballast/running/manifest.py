@@ -46,7 +46,7 @@ LOCAL = "local"
 
 
 @dataclass(frozen=True)
-class Finding:
+class Damage:
     """An artefact that is not what its row says: its path, what is wrong, the rule that makes it, the repair."""
 
     artefact: str
@@ -124,19 +124,19 @@ def versions() -> dict[str, str]:
     return found
 
 
-def verify(folders: list[str], command: str, rules: list[str]) -> tuple[list[Finding], int, int]:
+def verify(folders: list[str], command: str, rules: list[str]) -> tuple[list[Damage], int, int]:
     """What is not as its row says below some `results/...` folders; how many artefacts were hashed, and their bytes.
 
     `command` is how this study is run; a repair adds the artefact to it. `rules` are in the order of the data flow, and
-    so are the findings: what an artefact is made from is repaired before it.
+    so is the damage: what an artefact is made from is repaired before it.
     """
     checks = list(_checks(folders, command))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        findings = list(pool.map(lambda check: check.finding(), checks))
+        damaged = list(pool.map(lambda check: check.damage(), checks))
     strays = list(_strays(folders, command, {check.artefact for check in checks}))
     size = sum(check.size() for check in checks)
     place = {rule: number for number, rule in enumerate(rules)}
-    found = sorted([*filter(None, findings), *strays], key=lambda one: (place.get(one.rule, len(place)), one.artefact))
+    found = sorted([*filter(None, damaged), *strays], key=lambda one: (place.get(one.rule, len(place)), one.artefact))
     return found, len(checks), size
 
 
@@ -154,9 +154,9 @@ class Check:
     def size(self) -> int:
         return os.path.getsize(self.artefact) if os.path.isfile(self.artefact) else 0
 
-    def finding(self) -> Finding | None:
+    def damage(self) -> Damage | None:
         wrong = self.wrong or self._wrong()
-        return Finding(self.artefact, wrong, self.rule, self.repair) if wrong else None
+        return Damage(self.artefact, wrong, self.rule, self.repair) if wrong else None
 
     def _wrong(self) -> str:
         if not os.path.isfile(self.artefact):
@@ -181,7 +181,7 @@ def _checks(folders: list[str], command: str) -> Iterator[Check]:
                 yield Check(artefact, "", None, "unknown", repair, f"its manifest row is torn ({path})")
                 continue
             yield check
-            if Path(artefact).name == SOURCE and not check.finding():
+            if Path(artefact).name == SOURCE and not check.damage():
                 yield from _source_checks(Path(artefact), repair)
 
 
@@ -197,7 +197,7 @@ def _source_checks(manifest: Path, repair: str) -> Iterator[Check]:
         yield Check(path.as_posix(), sha256, None, "fetch", removed + repair)
 
 
-def _strays(folders: list[str], command: str, known: set[str]) -> Iterator[Finding]:
+def _strays(folders: list[str], command: str, known: set[str]) -> Iterator[Damage]:
     """Files that no row knows: left by a killed job, or put there by hand."""
     for folder in folders:
         for path in sorted(Path(folder).rglob("*")):
@@ -205,9 +205,9 @@ def _strays(folders: list[str], command: str, known: set[str]) -> Iterator[Findi
             if path.relative_to(folder).parts[0] in OTHERS or not path.is_file() or artefact in known:
                 continue
             if path.name.startswith("."):
-                yield Finding(artefact, "left by a job that was killed", "none", f"rm {shlex.quote(artefact)}")
+                yield Damage(artefact, "left by a job that was killed", "none", f"rm {shlex.quote(artefact)}")
             else:
-                yield Finding(artefact, "in no manifest row", "unknown", remake(command, artefact))
+                yield Damage(artefact, "in no manifest row", "unknown", remake(command, artefact))
 
 
 def remake(command: str, artefact: str) -> str:
