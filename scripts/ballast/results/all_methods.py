@@ -13,7 +13,7 @@ from ballast.results import metrics, statistics
 from ballast.results.contrasts import RANDOM_B, Matrices, columns_of
 from ballast.study.artefacts import Options
 
-# What a row of the CSV says.
+# The kinds of row in the CSV.
 MEAN, AT_EQUAL_N, TO_NONE, AT_EQUAL_REFUSAL = "mean", "minus random", "minus none", "at equal over-refusal"
 DIFFERENCES = (AT_EQUAL_N, TO_NONE, AT_EQUAL_REFUSAL)
 COLUMNS = ["row", "metric", "sampler", "n", "against", *columns_of(statistics.NOTHING, "value"), "p"]

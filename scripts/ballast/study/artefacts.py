@@ -26,7 +26,7 @@ FUNCTIONS = {"tables": "table", "figures": "draw"}
 
 @dataclass(frozen=True)
 class Artefact:
-    """What a table, a figure or another artefact shows."""
+    """The declaration of a table, a figure or another artefact."""
 
     experiment: str | None = None  # its runs are those of this experiment of the config
     metrics: tuple[str, ...] = ()
