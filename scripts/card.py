@@ -3,7 +3,7 @@
 card.py --adapter FILE --config FILE --log FILE --base ROWS.parquet --pool ROWS.parquet [--subset FILE] [--kept FILE]
         --options JSON --out README.md
 
-`options` is the config's part about the run (`ballast.training.cards.Card`).
+`options` is the config's part about the run (`ballast.training.cards.ModelCard`).
 """
 
 import argparse
@@ -20,7 +20,7 @@ def main(arguments: argparse.Namespace) -> None:
     files = {name: getattr(arguments, name) for name in (*FILES, *PERHAPS)}
     digests = {name: digest(path) for name, path in files.items() if path}
     log = read_json(arguments.log)
-    write_text(arguments.out, cards.card(cards.Card(**json.loads(arguments.options)), log, digests))
+    write_text(arguments.out, cards.card(cards.ModelCard(**json.loads(arguments.options)), log, digests))
 
 
 if __name__ == "__main__":

@@ -9,13 +9,13 @@ import json
 from ballast import schemas
 from ballast.files import write_text
 from ballast.results import metrics
-from ballast.results.next_checks import Options, document
+from ballast.results.next_checks import CheckOptions, document
 
 
 def main(arguments: argparse.Namespace) -> None:
     files = dict(pair.split("=", 1) for pair in arguments.labels)
     labels = {pool: schemas.read(path, schemas.BEHAVIOUR)[["id", "behaviour"]] for pool, path in files.items()}
-    options = Options(**json.loads(arguments.options))
+    options = CheckOptions(**json.loads(arguments.options))
     write_text(arguments.out, document(options, metrics.read_scores(arguments.scores), labels))
 
 

@@ -15,7 +15,7 @@ from ballast.files import write_text
 
 
 def main(arguments: argparse.Namespace) -> None:
-    found = data.collect(data.Options(**json.loads(arguments.options)), arguments.results, arguments.scores)
+    found = data.collect(data.PageOptions(**json.loads(arguments.options)), arguments.results, arguments.scores)
     text = page.render(found)
     write_text(arguments.out, text)
     said = f"{len(found['ids']):,} prompts, {len(found['runs']):,} runs, {len(found['texts']):,} distinct texts"

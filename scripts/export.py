@@ -56,7 +56,7 @@ def labels(arguments: argparse.Namespace, ids: pd.Series) -> pd.DataFrame:
     return known
 
 
-def card(arguments: argparse.Namespace, options: dict, form: forms.Form, record: dict) -> data_card.Card:
+def card(arguments: argparse.Namespace, options: dict, form: forms.Form, record: dict) -> data_card.DataCard:
     rule = (plugins.load("samplers", options["plugin"]).__doc__ or options["plugin"]).strip().splitlines()[0]
     rule += f" Among {options['among']} rows alone." if options["among"] else ""
     about = [
@@ -65,7 +65,7 @@ def card(arguments: argparse.Namespace, options: dict, form: forms.Form, record:
         ("subset's SHA-256", digest(arguments.subset)),
     ]
     said = (options["sampler"], options["pool"], rule, options["licence"], about, options["notes"])
-    return data_card.Card(*said, form, record)
+    return data_card.DataCard(*said, form, record)
 
 
 if __name__ == "__main__":

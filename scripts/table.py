@@ -1,21 +1,21 @@
-"""Make one of the tables: CSV in long form, Markdown and LaTeX.
+"""Write one of the tables (ballast/tables/): CSV in long form, Markdown and LaTeX.
 
     table.py --name NAME --options JSON --inputs FILE... --out-csv F --out-md F --out-tex F
 
-Inputs: scores.parquet; the behaviour labels, then the pool that they label (Table 3).
+Inputs: the files that the table declares in READS; scores.parquet, where it declares none.
 """
 
 import argparse
 
+from ballast import plugins
 from ballast.files import write_csv, write_text
 from ballast.markup import to_markdown, to_tex
-from ballast.results.tables import TABLES
 from ballast.study.artefacts import parse_options
 
 
 def main(arguments: argparse.Namespace) -> None:
     options = parse_options(f"tables/{arguments.name}", arguments.options)
-    table = TABLES[arguments.name](options, arguments.inputs)
+    table = plugins.load("tables", arguments.name).table(options, arguments.inputs)
     write_csv(arguments.out_csv, table.data)
     write_text(arguments.out_md, to_markdown(table))
     write_text(arguments.out_tex, to_tex(table))
@@ -23,7 +23,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--name", choices=TABLES, required=True)
+    parser.add_argument("--name", choices=plugins.names("tables"), required=True)
     parser.add_argument("--options", required=True)
     parser.add_argument("--inputs", nargs="+", required=True)
     for kind in ("csv", "md", "tex"):

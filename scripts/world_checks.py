@@ -8,7 +8,7 @@ import pandas as pd
 
 from ballast.files import write_csv, write_json, write_text
 from ballast.study.world_options import WorldOptions
-from ballast.world import checks, datasets
+from ballast.world import check_data, datasets
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -19,17 +19,17 @@ def main(argv: list[str] | None = None) -> None:
     options, out = WorldOptions.parse(arguments.options), arguments.out
 
     sets = {
-        "i_malicious_instructions": checks.harmful(options, "i-malicious-instructions"),
-        "i_cona": checks.harmful(options, "i-cona", checks.HATE),
-        "i_controversial": checks.harmful(options, "i-controversial", checks.CONTROVERSY),
-        "q_harm": checks.double(options, "q-harm"),
+        "i_malicious_instructions": check_data.harmful(options, "i-malicious-instructions"),
+        "i_cona": check_data.harmful(options, "i-cona", check_data.HATE),
+        "i_controversial": check_data.harmful(options, "i-controversial", check_data.CONTROVERSY),
+        "q_harm": check_data.double(options, "q-harm"),
     }
     for name, requests in sets.items():
-        write_json(out / f"{name}.json", checks.parallel(requests))
+        write_json(out / f"{name}.json", check_data.parallel(requests))
     write_json(out / "base_again.json", datasets.base(options, "base again"))
-    write_csv(out / "advbench.csv", pd.DataFrame(checks.advbench(options)))
+    write_csv(out / "advbench.csv", pd.DataFrame(check_data.advbench(options)))
     for split, rows in (("train", options.task_rows), ("test", options.task_test_rows)):
-        lines = [json.dumps(row, ensure_ascii=False) for row in checks.gsm8k(options, split, rows)]
+        lines = [json.dumps(row, ensure_ascii=False) for row in check_data.gsm8k(options, split, rows)]
         write_text(out / f"gsm8k_{split}.jsonl", "\n".join(lines) + "\n")
 
 

@@ -57,9 +57,9 @@ def write_results(folder: Path, runs: dict[str, list[dict]]) -> Path:
     return folder
 
 
-def options(runs: dict, **changed) -> data.Options:
+def options(runs: dict, **changed) -> data.PageOptions:
     given = {"study": "made", "synthetic": False, "redact": False, "runs": list(runs), "metrics": METRICS}
-    return data.Options(**given | {"model_labels": {"m": "Model M"}} | changed)
+    return data.PageOptions(**given | {"model_labels": {"m": "Model M"}} | changed)
 
 
 def write_page(folder: Path, runs: dict[str, list[dict]], characters: int = data.CHARACTERS, **changed) -> Path:

@@ -7,13 +7,14 @@ import pandas as pd
 import pytest
 
 from ballast import schemas
+from ballast.figures import beyond as beyond_figure
 from ballast.files import BallastError
 from ballast.markup import to_markdown, to_tex
 from ballast.results import statistics, style
-from ballast.results.all_methods import compared, verdict
-from ballast.results.figures import FIGURES
-from ballast.results.tables import TABLES
+from ballast.results.all_methods import compared
 from ballast.study.artefacts import parse_options
+from ballast.tables import beyond
+from ballast.tables.beyond import verdict
 
 JUDGED = {
     "harm": ("beavertails-eval", "harm-rm", 1),
@@ -108,7 +109,7 @@ def test_nothing_is_extrapolated(data, paths):
     for name in ("blunt", "timid", "random"):
         found = row(data, "at equal over-refusal", name)
         assert np.isnan(found["value"]) and np.isnan(found["low_two_way"]) and found["met"] == 0
-    shown = TABLES["beyond"](options(), paths)
+    shown = beyond.table(options(), paths)
     cells = {line[0].text: line[-1].text for line in shown.rows}
     assert cells["timid"] == "— [0.0 to 3.0 %]" and cells["blunt"] == "— [12.0 to 40.0 %]"
     assert cells["Random-B"] == "—" and cells["better"].startswith("-0.60 ± ")
@@ -193,12 +194,12 @@ def test_one_run_says_nothing_of_the_next(tmp_path):
 
 def test_a_study_without_a_control_has_no_comparison_and_says_so(tmp_path):
     levels = {name: LEVELS[name] for name in ("careful", "better")}
-    shown = TABLES["beyond"](options(), scores_of(tmp_path / "s", levels))
+    shown = beyond.table(options(), scores_of(tmp_path / "s", levels))
     assert set(shown.data["row"]) == {"mean", "minus none"}
     assert shown.notes[0] == "There is no Random to compare with."
     assert any("no second method beside Random-B or Random" in note for note in shown.notes)
     with pytest.raises(BallastError, match="no run of the experiment has a score"):
-        TABLES["beyond"](options(), scores_of(tmp_path / "s", {}))
+        beyond.table(options(), scores_of(tmp_path / "s", {}))
 
 
 def test_without_random_b_the_level_is_that_of_random(tmp_path):
@@ -209,12 +210,12 @@ def test_without_random_b_the_level_is_that_of_random(tmp_path):
 
 
 def test_rows_stand_as_the_config_lists_them_whatever_the_order_of_scores(tmp_path, paths):
-    shown = TABLES["beyond"](options(), paths)
+    shown = beyond.table(options(), paths)
     names = [line[0].text for line in shown.rows]
     assert names == ["No safety data", "Random Sampling (Baseline)", "Random-B", "careful", "blunt", "timid", "better"]
     mixed = str(tmp_path / "mixed")
     schemas.write(mixed, pd.read_parquet(paths[0]).sample(frac=1, random_state=0), schemas.SCORES)
-    again = TABLES["beyond"](options(), [mixed])
+    again = beyond.table(options(), [mixed])
     assert to_markdown(again) == to_markdown(shown) and again.data.equals(shown.data)
     assert r"\label{tab:ballast-beyond}" in to_tex(shown) and "synthetic study" in to_markdown(shown)
 
@@ -222,7 +223,7 @@ def test_rows_stand_as_the_config_lists_them_whatever_the_order_of_scores(tmp_pa
 def test_the_figure_has_a_row_a_method_and_marks_only_what_is_met(paths):
     part = parse_options("figures/beyond", json.dumps(STUDY))
     with style.styled():
-        drawn = FIGURES["beyond"](part, paths)
+        drawn = beyond_figure.draw(part, paths)
     left, right = (axis for axis in drawn.figure.get_axes() if axis.axison)
     assert [label.get_text() for label in left.get_yticklabels()] == ["Random-B", "careful", "blunt", "timid", "better"]
     assert len(left.collections) == 3 * (len(LEVELS) - 1) and len(right.collections) == 2

@@ -15,7 +15,7 @@ from ballast.backends.transformers import load_model
 from ballast.files import BallastError
 from ballast.trainers import sft
 from ballast.training import cards, merging
-from ballast.training.cards import Card
+from ballast.training.cards import ModelCard
 
 DIGESTS = {name: f"{number}" * 64 for number, name in enumerate(cards.DIGESTS) if name != "kept"}
 
@@ -39,7 +39,7 @@ def of():
     hub["licence"] = "Llama 2 Community License"
     local = {"name": "safety", "home": "pool.json", "revision": "-", "licence": "unknown", "hub": False}
     base = local | {"name": "base data", "home": "https://github.com/a/b", "licence": "CC BY-NC 4.0"}
-    return Card(
+    return ModelCard(
         study="paper",
         synthetic=False,
         run="llama/safety/sss-b/n2/t0",

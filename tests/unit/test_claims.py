@@ -10,10 +10,10 @@ import pytest
 from published import SIZES, TABLES, TRANSFER, made_scores, options
 
 from ballast.claims import page
-from ballast.claims.checks import FAILS, HOLDS, OPEN, Lower
 from ballast.claims.declared import CLAIMS
 from ballast.claims.grids import Measured, Published
 from ballast.claims.pairs import HARM, below
+from ballast.claims.verdicts import FAILS, HOLDS, OPEN, Lower
 from ballast.files import BallastError
 from ballast.published import tables
 from ballast.published.tables import READINGS

@@ -6,11 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ballast import schemas
+from ballast import plugins, schemas
 from ballast.files import BallastError
 from ballast.markup import MISSING, to_markdown, to_tex
 from ballast.results import statistics
-from ballast.results.tables import TABLES
 from ballast.study.artefacts import parse_options
 
 JUDGED = {
@@ -60,7 +59,7 @@ LEVELS = grid_of(random=(2, 1), sss=(1.5, 1), random_b=(1.2, 0.6), sss_b=(1.0, 0
 
 
 def table(name, paths, **changes):
-    return TABLES[name](parse_options(f"tables/{name}", json.dumps(STUDY | changes)), paths)
+    return plugins.load("tables", name).table(parse_options(f"tables/{name}", json.dumps(STUDY | changes)), paths)
 
 
 def test_contrasts_are_against_random_its_behavioural_control_and_the_parent(tmp_path):

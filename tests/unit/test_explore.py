@@ -146,7 +146,7 @@ def test_a_study_that_does_not_ask_for_texts_is_redacted():
 
     assert Study.model_fields["redact"].default is True
     with pytest.raises(TypeError, match="redact"):
-        data.Options(study="s", synthetic=False, runs=[], metrics=METRICS, model_labels={})
+        data.PageOptions(study="s", synthetic=False, runs=[], metrics=METRICS, model_labels={})
 
 
 def test_too_many_texts_leave_whole_prompts_without_theirs_and_keep_scores(tmp_path):

@@ -10,10 +10,12 @@ import pandas as pd
 import pytest
 
 import ballast
-from ballast import schemas
+from ballast import plugins, schemas
+from ballast.figures import frontier
 from ballast.files import BallastError
-from ballast.results import frontier, style
-from ballast.results.figures import BETTER, FIGURES, Drawn
+from ballast.results import style
+from ballast.results.paper_figures import BETTER
+from ballast.results.style import Drawn
 from ballast.study.artefacts import parse_options
 
 SCRIPTS = Path(ballast.__file__).parents[1]
@@ -38,7 +40,7 @@ def options(number, **changes):
 
 def draw(number, paths, **changes) -> Drawn:
     with style.styled():
-        return FIGURES[f"figure{number}"](options(number, **changes), paths)
+        return plugins.load("figures", f"figure{number}").draw(options(number, **changes), paths)
 
 
 def write_scores(path, values, metrics=("harm",)):
@@ -201,7 +203,7 @@ def test_figure_2_without_helpfulness_still_shows_harm(tmp_path):
 
 def draw_beyond(name, paths, **changes) -> Drawn:
     with style.styled():
-        return FIGURES[name](
+        return plugins.load("figures", name).draw(
             parse_options(f"figures/{name}", json.dumps(STUDY | {"experiment": GRID | changes})), paths
         )
 

@@ -9,10 +9,10 @@ import pytest
 from ballast import schemas
 from ballast.files import BallastError
 from ballast.markup import to_markdown
-from ballast.results.tables import TABLES
 from ballast.study import config
 from ballast.study.artefacts import parse_options
 from ballast.study.runs import measured, opponent
+from ballast.tables import other, pairwise
 
 ROOT = Path(__file__).parents[2]
 GSM8K = {
@@ -127,7 +127,7 @@ def write_scores(path, runs):
 def test_the_table_has_every_run_that_is_measured_by_a_metric(tmp_path):
     right = {("as-is", 0): [[1, 1, 1, 1]], ("none", 0): [[0, 0, 0, 1], [0, 0, 1, 1]]}
     right |= {("random", 4): [[1, 0, 0, 0], [1, 1, 0, 0]], ("sss", 4): [[1, 1, 1, 0], [1, 1, 1, 1]]}
-    table = TABLES["other"](options("other", gsm8k=GSM8K), write_scores(tmp_path / "s.parquet", right))
+    table = other.table(options("other", gsm8k=GSM8K), write_scores(tmp_path / "s.parquet", right))
     assert list(table.header) == ["Metric", "Sampler", "0", "4"]
     rows = [[cell.text.split(" ")[0] for cell in row][2:] for row in table.rows]
     assert rows == [["100.00", ""], ["37.50", ""], ["", "37.50"], ["", "87.50"]]
@@ -145,14 +145,14 @@ def test_the_table_has_every_run_that_is_measured_by_a_metric(tmp_path):
 
 def test_lower_is_better_where_the_config_says_so(tmp_path):
     scores = write_scores(tmp_path / "s.parquet", {("random", 4): [[1, 0]], ("sss", 4): [[1, 1]]})
-    table = TABLES["other"](options("other", gsm8k=GSM8K | {"direction": "lower"}), scores)
+    table = other.table(options("other", gsm8k=GSM8K | {"direction": "lower"}), scores)
     assert table.data.set_index("sampler")["best"].to_dict() == {"random": True, "sss": False}
 
 
 def test_a_metric_without_any_score_says_so(tmp_path):
     scores = write_scores(tmp_path / "s.parquet", {("random", 4): [[None]]})
     with pytest.raises(BallastError):
-        TABLES["other"](options("other", gsm8k=GSM8K), scores)
+        other.table(options("other", gsm8k=GSM8K), scores)
 
 
 def write_compared(tmp_path, sampler, n, trial, first, second):
@@ -173,7 +173,7 @@ def test_the_comparisons_tell_wins_from_places(tmp_path):
         write_compared(tmp_path, "random", 4, 1, [1, 0.5], [0, 0.5]),
         write_compared(tmp_path, "none", 0, 0, [1, 1], [0, 0]),
     ]
-    data = TABLES["pairwise"](options("pairwise", wins=WINS), paths).data.set_index("sampler")
+    data = pairwise.table(options("pairwise", wins=WINS), paths).data.set_index("sampler")
     assert data.index.tolist() == ["none", "random"]
     random = data.loc["random"]
     assert (random["compared"], random["unread"]) == (5, 1)

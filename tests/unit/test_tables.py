@@ -13,9 +13,9 @@ import ballast
 from ballast import schemas
 from ballast.files import BallastError
 from ballast.markup import markdown, tex, to_markdown, to_tex
-from ballast.results import tables
 from ballast.results.headline import headline
 from ballast.study.artefacts import parse_options
+from ballast.tables import table1, table2, table3, table4, table5
 
 SCRIPTS = Path(ballast.__file__).parents[1]
 BENCHMARKS = {
@@ -76,7 +76,7 @@ def grid_lines(text):
 
 def test_table_1_has_the_papers_rows_and_columns(tmp_path):
     values = grid_of() | {("m", "none", 0): [2.0, 2.0, 2.0], ("m", "as-is", 0): [3.0]}
-    table = tables.table_1(options("tables/table1"), write_scores(tmp_path / "s", values))
+    table = table1.table(options("tables/table1"), write_scores(tmp_path / "s", values))
     header, *body = grid_lines(to_markdown(table))
     assert header == ["Sampler", "0", "50", "100", "1000"]
     assert [row[0] for row in body] == [
@@ -98,7 +98,7 @@ def test_table_1_has_the_papers_rows_and_columns(tmp_path):
 
 def test_only_the_lowest_of_a_column_is_bold(tmp_path):
     values = grid_of() | {("m", "sss-b", 100): [0.5, 0.5, 0.5], ("m", "none", 0): [0.1, 0.1, 0.1]}
-    table = tables.table_1(options("tables/table1"), write_scores(tmp_path / "s", values))
+    table = table1.table(options("tables/table1"), write_scores(tmp_path / "s", values))
     bold = [(row[0].text, cell.text) for row in table.rows for cell in row if cell.best]
     random = "Random Sampling (Baseline)"
     assert bold == [(random, "1.10 ± 0.25"), (random, "1.10 ± 0.25"), ("SSS-B", "0.50 ± 0.00")]
@@ -114,7 +114,7 @@ def test_equal_in_print_is_equally_bold_and_a_cell_alone_is_not(tmp_path):
         ("m", "pss", 50): [1.2],
         ("m", "sss", 100): [1.0],
     }
-    table = tables.table_1(options("tables/table1"), write_scores(tmp_path / "s", values))
+    table = table1.table(options("tables/table1"), write_scores(tmp_path / "s", values))
     assert [(row[0].text, cell.text) for row in table.rows for cell in row if cell.best] == [
         ("Random Sampling (Baseline)", "1.00"),
         ("SSS", "1.00"),
@@ -124,7 +124,7 @@ def test_equal_in_print_is_equally_bold_and_a_cell_alone_is_not(tmp_path):
 def test_missing_cells_are_dashes_and_are_counted(tmp_path):
     values = {("m", "random", n): [1.0, 2.0] for n in N}
     grid = GRID | {"samplers": ["random", "pss-b", "k-center"]}
-    table = tables.table_1(options("tables/table1", experiment=grid), write_scores(tmp_path / "s", values))
+    table = table1.table(options("tables/table1", experiment=grid), write_scores(tmp_path / "s", values))
     _, random, *others = grid_lines(to_markdown(table))
     assert others == [["PSS-B", "—", "—", "—"], ["k-center", "—", "—", "—"]] and "—" not in random
     assert any("(6 of them)" in note for note in table.notes)
@@ -132,7 +132,7 @@ def test_missing_cells_are_dashes_and_are_counted(tmp_path):
 
 
 def test_table_1_csv_is_long_and_counts_by_cell(tmp_path):
-    table = tables.table_1(options("tables/table1"), write_scores(tmp_path / "s", grid_of(), unparsable=2))
+    table = table1.table(options("tables/table1"), write_scores(tmp_path / "s", grid_of(), unparsable=2))
     assert list(table.data.columns) == [
         *["sampler", "n", "mean", "sd", "se", "low_t", "high_t", "low_two_way", "high_two_way", "two_way_over"],
         *["trials", "judged", "unparsable", "too_long", "truncated", "best"],
@@ -146,7 +146,7 @@ def test_table_1_csv_is_long_and_counts_by_cell(tmp_path):
 
 def test_table_2_is_a_percentage(tmp_path):
     values = {("m", "random", 50): [0.5, 0.5], ("m", "sss", 50): [0.25, 0.25]}
-    table = tables.table_2(options("tables/table2"), write_scores(tmp_path / "s", values, "asr"))
+    table = table2.table(options("tables/table2"), write_scores(tmp_path / "s", values, "asr"))
     assert [row[1].text for row in table.rows[:3]] == ["50.00 ± 0.00", "—", "25.00 ± 0.00"]
     assert "(%)" in table.caption and r"(\%)" in to_tex(table)
 
@@ -161,7 +161,7 @@ def test_table_4_compares_samplers_within_a_model_and_n(tmp_path):
     }
     grid = {"models": ["b", "a"], "pools": ["p"], "samplers": ["random", "sss-b"], "n": [50, 100], "trials": 2}
     labels = {"a": "Model A"}
-    table = tables.table_4(
+    table = table4.table(
         options("tables/table4", experiment=grid, model_labels=labels), write_scores(tmp_path / "s", values)
     )
     assert grid_lines(to_markdown(table)) == [
@@ -183,7 +183,7 @@ def test_table_5_tells_forgetting_from_never_having_learnt(tmp_path):
     schemas.write(tmp_path / "all", pd.concat(parts, ignore_index=True), schemas.SCORES)
     grid = {"models": ["base", "chat"], "pools": ["p"], "samplers": ["none"], "n": [50], "trials": 2}
     judges = STUDY["judges"] | {"helpfulness": "helpful-rm"}
-    table = tables.table_5(options("tables/table5", experiment=grid, judges=judges), [str(tmp_path / "all")])
+    table = table5.table(options("tables/table5", experiment=grid, judges=judges), [str(tmp_path / "all")])
     lines = grid_lines(to_markdown(table))
     assert lines[0][:2] == ["Model", "State"] and len(lines) == 5
     assert [line[:3] for line in lines[1:]] == [
@@ -198,18 +198,18 @@ def test_table_5_tells_forgetting_from_never_having_learnt(tmp_path):
 
 def test_captions_say_what_stands_for_what(tmp_path):
     paths = write_scores(tmp_path / "s", {("m", "random", 50): [1.0, 2.0], ("m", "sss", 50): [1.0]})
-    text = to_markdown(tables.table_1(options("tables/table1"), paths))
+    text = to_markdown(table1.table(options("tables/table1"), paths))
     assert "Model M" in text and "95 % t-interval over 2 trials, none where there is one trial" in text
     assert "The harm judge is a stand-in." in text and "`mini` is a synthetic study" in text
-    assert r"\texttt{mini} is a synthetic study" in to_tex(tables.table_1(options("tables/table1"), paths))
-    real = to_markdown(tables.table_1(options("tables/table1", synthetic=False, stand_ins={}), paths))
+    assert r"\texttt{mini} is a synthetic study" in to_tex(table1.table(options("tables/table1"), paths))
+    real = to_markdown(table1.table(options("tables/table1", synthetic=False, stand_ins={}), paths))
     assert "synthetic" not in real and "stand-in" not in real
 
 
 def test_no_run_at_all_is_an_error(tmp_path):
     paths = write_scores(tmp_path / "s", {("m", "none", 0): [1.0], ("other", "random", 50): [1.0]})
     with pytest.raises(BallastError, match="no run of table 1's experiment"):
-        tables.table_1(options("tables/table1"), paths)
+        table1.table(options("tables/table1"), paths)
 
 
 WORDS = "Paint the & fence_blue | with {care} today"
@@ -229,23 +229,23 @@ def pool(tmp_path):
 
 
 def test_table_3_shows_one_row_of_each_behaviour(pool):
-    table = tables.table_3(options("tables/table3"), pool)
+    table = table3.table(options("tables/table3"), pool)
     assert [row[0].text[:2] for row in table.rows] == ["T1", "T2", "T3", "T4"]
     assert table.rows[3][1].text == "no such row in the pool"
     assert table.rows[1][1].text == f"{WORDS} 2 colour chart" and table.rows[1][3].text == f"{2:016x}"
-    assert len(table.rows[1][2].text) <= tables.EXCERPT + 2 and table.rows[1][2].text.endswith("Gladly. …")
+    assert len(table.rows[1][2].text) <= table3.EXCERPT + 2 and table.rows[1][2].text.endswith("Gladly. …")
     assert "1 of 5 rows are unknown" in table.caption and list(table.data["rows"]) == [2, 1, 1, 0]
 
 
 def test_table_3_chooses_the_same_row_in_any_order(pool, tmp_path):
     backwards = pd.read_parquet(pool[0]).iloc[::-1].reset_index(drop=True)
     schemas.write(tmp_path / "backwards.parquet", backwards, schemas.BEHAVIOUR)
-    other = tables.table_3(options("tables/table3"), [str(tmp_path / "backwards.parquet"), pool[1]])
-    assert to_markdown(other) == to_markdown(tables.table_3(options("tables/table3"), pool))
+    other = table3.table(options("tables/table3"), [str(tmp_path / "backwards.parquet"), pool[1]])
+    assert to_markdown(other) == to_markdown(table3.table(options("tables/table3"), pool))
 
 
 def test_redacted_table_3_holds_no_word_of_a_text(pool):
-    table = tables.table_3(options("tables/table3", redact=True), pool)
+    table = table3.table(options("tables/table3", redact=True), pool)
     everything = to_markdown(table) + to_tex(table) + table.data.to_csv()
     for word in re.findall(r"[A-Za-z]{4,}", f"{WORDS} colour chart Gladly"):
         assert word.lower() not in everything.lower(), word
@@ -256,7 +256,7 @@ def test_labels_of_another_pool_are_refused(pool, tmp_path):
     pairs = pd.read_parquet(pool[1]).iloc[1:]
     schemas.write(tmp_path / "other.parquet", pairs, schemas.PAIRS)
     with pytest.raises(BallastError, match="0000000000000000 is not in"):
-        tables.table_3(options("tables/table3"), [pool[0], str(tmp_path / "other.parquet")])
+        table3.table(options("tables/table3"), [pool[0], str(tmp_path / "other.parquet")])
 
 
 def test_text_is_not_markup():
@@ -267,8 +267,8 @@ def test_text_is_not_markup():
 
 
 def test_excerpt_ends_after_a_word():
-    assert tables.excerpt("one two") == "one two"
-    assert tables.excerpt("word " * 100) == "word " * 60 + "…"
+    assert table3.excerpt("one two") == "one two"
+    assert table3.excerpt("word " * 100) == "word " * 60 + "…"
 
 
 def test_headline_compares_the_lowest_sampler_with_random(tmp_path):

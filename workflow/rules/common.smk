@@ -8,8 +8,8 @@ from ballast import identity
 from ballast.files import BallastError, read_text
 from ballast.running.bill_options import BillOptions
 from ballast.running.inside_snakemake import IMAGE, InsideSnakemake
+from ballast.study import artefacts, sources
 from ballast.study import config as study_config
-from ballast.study import sources
 from ballast.study.arguments import as_arguments, as_json, as_pairs
 from ballast.study.document_options import DocumentOptions
 from ballast.study.job_inputs import JUDGE_FILES, MODEL_FILES, JobInputs
@@ -19,6 +19,7 @@ from ballast.study.plan import Plan
 try:
     study = study_config.load(study_config.extended(config, workflow.configfiles))
     sources.check(study)
+    artefacts.check(study)
     inside = InsideSnakemake(workflow)
 except BallastError as error:
     sys.exit(f"ballast: {error}")

@@ -51,7 +51,7 @@ rule table:
         runtime=10,
     params:
         options=lambda wildcards: documents.artefact(f"tables/{wildcards.name}"),
-        code=code_identity("table"),
+        code=lambda wildcards: code_identity("table", f"tables/{wildcards.name}"),
     message:
         "Write {wildcards.name}"
     shell:
@@ -83,7 +83,7 @@ rule figure:
         runtime=10,
     params:
         options=lambda wildcards: documents.artefact(f"figures/{wildcards.name}"),
-        code=code_identity("figure"),
+        code=lambda wildcards: code_identity("figure", f"figures/{wildcards.name}"),
     message:
         "Draw {wildcards.name}"
     shell:

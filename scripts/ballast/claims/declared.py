@@ -7,7 +7,6 @@ checked at the n that a study has.
 
 from dataclasses import dataclass
 
-from ballast.claims.checks import POINTS, Largest, Lower, Reduction, Share, Steadier, Unchanged
 from ballast.claims.pairs import (
     ASR,
     BEHAVIOURAL,
@@ -24,6 +23,7 @@ from ballast.claims.pairs import (
     refusals_below_safe,
     rises,
 )
+from ballast.claims.verdicts import POINTS, Largest, Lower, Reduction, Share, Steadier, Unchanged
 from ballast.names import NONE, RANDOM
 from ballast.published import BASE_ROWS
 

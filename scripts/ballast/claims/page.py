@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from ballast.claims.checks import FAILS, HOLDS, OPEN, Finding
 from ballast.claims.declared import CLAIMS
 from ballast.claims.grids import Measured, Published
+from ballast.claims.verdicts import FAILS, HOLDS, OPEN, Outcome
 from ballast.markup import markdown
 from ballast.results import notes
 from ballast.study.artefacts import Options, parse_options
@@ -36,23 +36,23 @@ def experiments(text: str) -> dict[str, Options]:
     return {name: parse_options(f"claims-{name}", json.dumps(options)) for name, options in json.loads(text).items()}
 
 
-def published(table: pd.DataFrame) -> list[Finding]:
+def published(table: pd.DataFrame) -> list[Outcome]:
     """What the published cells say of each claim."""
     return [claim.check.published(Published(table, claim.check.experiment)) for claim in CLAIMS]
 
 
-def measured(scores: pd.DataFrame, options: dict[str, Options]) -> list[Finding]:
+def measured(scores: pd.DataFrame, options: dict[str, Options]) -> list[Outcome]:
     """What the study's scores say of each claim."""
     grids = {name: Measured(scores, part) for name, part in options.items()}
     return [
         claim.check.study(grids[claim.check.experiment])
         if claim.check.experiment in grids
-        else Finding(OPEN, f"this study has no experiment '{claim.check.experiment}'")
+        else Outcome(OPEN, f"this study has no experiment '{claim.check.experiment}'")
         for claim in CLAIMS
     ]
 
 
-def table(printed: Sequence[Finding], ours: Sequence[Finding]) -> pd.DataFrame:
+def table(printed: Sequence[Outcome], ours: Sequence[Outcome]) -> pd.DataFrame:
     """One row a claim: COLUMNS. Values are rounded to six decimals."""
     rows = [
         (claim.id, claim.source, claim.text, claim.claimed, one.verdict, one.value, one.unit, one.said)
@@ -62,7 +62,7 @@ def table(printed: Sequence[Finding], ours: Sequence[Finding]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS)).round(6)
 
 
-def page(printed: Sequence[Finding], ours: Sequence[Finding], options: dict[str, Options]) -> str:
+def page(printed: Sequence[Outcome], ours: Sequence[Outcome], options: dict[str, Options]) -> str:
     """The claims for people, in Markdown."""
     said = [note for part in list(options.values())[:1] for note in notes.synthetic(part)]
     if options:
@@ -83,7 +83,7 @@ def page(printed: Sequence[Finding], ours: Sequence[Finding], options: dict[str,
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
-def listing(printed: Sequence[Finding]) -> str:
+def listing(printed: Sequence[Outcome]) -> str:
     """The claims and what the published cells say of them, as docs/claims.md has them."""
     grid = [
         [f"`{claim.id}`", f"{markdown(claim.text)} ({claim.source})", markdown(claim.claimed), _verdict(one)]
@@ -97,12 +97,12 @@ def _grid(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _verdict(found: Finding) -> str:
+def _verdict(found: Outcome) -> str:
     said = "; ".join(part for part in (_number(found), markdown(found.said)) if part)
     return f"**{found.verdict}**" + (f": {said}" if said else "")
 
 
-def _number(found: Finding) -> str:
+def _number(found: Outcome) -> str:
     if math.isnan(found.value):
         return ""
     if found.unit.startswith("of "):
@@ -111,7 +111,7 @@ def _number(found: Finding) -> str:
     return f"{found.value + 0:.2f}{span} {found.unit}"
 
 
-def _decided(findings: Sequence[Finding]) -> list[str]:
+def _decided(findings: Sequence[Outcome]) -> list[str]:
     """Which claims a study decides, a line a verdict."""
     named = {
         verdict: [f"`{claim.id}`" for claim, one in zip(CLAIMS, findings, strict=True) if one.verdict == verdict]
@@ -120,6 +120,6 @@ def _decided(findings: Sequence[Finding]) -> list[str]:
     return [f"- This study, {verdict}: {', '.join(ids)}." for verdict, ids in named.items() if ids]
 
 
-def _counted(whose: str, findings: Sequence[Finding]) -> str:
+def _counted(whose: str, findings: Sequence[Outcome]) -> str:
     verdicts = Counter(found.verdict for found in findings)
     return f"- {whose}, {len(findings)} claims: {', '.join(f'{kind} {verdicts[kind]}' for kind in VERDICTS)}."

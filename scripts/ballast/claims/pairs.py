@@ -1,7 +1,7 @@
 """Which cells a claim compares: each function gives, of any grid, pairs of which the first should be the lower."""
 
-from ballast.claims.checks import Pairs
 from ballast.claims.grids import Cell, Grid
+from ballast.claims.verdicts import Pairs
 from ballast.names import AS_IS, NONE, RANDOM, REFERENCES
 
 HARM, ASR, OVER_REFUSAL, HELPFULNESS = "harm", "asr", "over_refusal", "helpfulness"

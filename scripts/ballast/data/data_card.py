@@ -21,7 +21,7 @@ WORDS = {
 
 
 @dataclass(frozen=True)
-class Card:
+class DataCard:
     """The card's text apart from counts. `about`: rows of (name, text); `notes`: sentences, such as on stand-ins."""
 
     name: str
@@ -34,7 +34,7 @@ class Card:
     record: dict
 
 
-def text(card: Card, rows: pd.DataFrame, pool: pd.DataFrame) -> str:
+def text(card: DataCard, rows: pd.DataFrame, pool: pd.DataFrame) -> str:
     """Return the Markdown page. `rows` (the subset) and `pool` have behaviour and category, missing if unlabelled."""
     parts = [
         _header(card.licence),

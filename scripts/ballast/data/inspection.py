@@ -30,7 +30,7 @@ EXACT, NEAR = "exact", "near"
 
 
 @dataclass(frozen=True)
-class Finding:
+class Notice:
     """One sentence about the data; `stops`: the study must not run with it."""
 
     stops: bool
@@ -67,7 +67,7 @@ class Inspection:
     datasets: list[Dataset]
     benchmarks: dict[str, int]
     leaks: pd.DataFrame
-    findings: list[Finding]
+    findings: list[Notice]
 
     def stops(self) -> list[str]:
         return [finding.said for finding in self.findings if finding.stops]
@@ -112,11 +112,11 @@ def inspect(datasets: Sequence[Dataset], benchmarks: dict[str, pd.DataFrame], op
     return Inspection(list(datasets), sizes, found[columns], sorted(findings, key=lambda finding: not finding.stops))
 
 
-def _readable(data: Dataset, checks: dict) -> list[Finding]:
+def _readable(data: Dataset, checks: dict) -> list[Notice]:
     found = []
     if not data.records or data.rows.empty:
         why = f": row {data.unreadable[0][0]}: {data.unreadable[0][1]}" if data.unreadable else ""
-        return [Finding(True, f"{data.path}: no row can be read{why}")]
+        return [Notice(True, f"{data.path}: no row can be read{why}")]
     lost, share = len(data.unreadable), len(data.unreadable) / data.records
     if lost:
         number, why = data.unreadable[0]
@@ -125,7 +125,7 @@ def _readable(data: Dataset, checks: dict) -> list[Finding]:
             f"{data.path}: {lost} of {data.records} rows cannot be read ({share:.1%}), the first is row {number}: {why}"
         )
         stops = share > checks["unreadable"]
-        found.append(Finding(stops, f"{said}; {more if stops else 'they are left out'}"))
+        found.append(Notice(stops, f"{said}; {more if stops else 'they are left out'}"))
     for part in ("request", "response"):
         empty = data.rows[part].str.strip().eq("").to_numpy()
         if empty.any():
@@ -134,21 +134,19 @@ def _readable(data: Dataset, checks: dict) -> list[Finding]:
             stops = share > checks["empty"]
             kept = "left out" if data.is_pool and part == "response" else "kept"
             more = f"remove them, or raise checks.empty ({checks['empty']:.1%})" if stops else f"they are {kept}"
-            found.append(Finding(stops, f"{said}; {more}"))
+            found.append(Notice(stops, f"{said}; {more}"))
     if data.system:
         kept = "a model's own is models.<name>.system; subset.jsonl keeps the row's"
-        found.append(
-            Finding(False, f"{data.path}: {data.system} rows have a system message, which is not read; {kept}")
-        )
+        found.append(Notice(False, f"{data.path}: {data.system} rows have a system message, which is not read; {kept}"))
     if data.several_turns:
         said = f"{data.path}: {data.several_turns} chats have several requests: the last answer is the response,"
-        found.append(Finding(False, f"{said} what was said before it is the request"))
+        found.append(Notice(False, f"{said} what was said before it is the request"))
     spoken = languages(data)
     foreign = {name: share for name, share in spoken.items() if name not in (ENGLISH, UNSURE)}
     if sum(foreign.values()) > FOREIGN:
         said = f"{data.path}: {sum(foreign.values()):.0%} of the rows are not English"
         more = "the judges, the refusal phrases and the paper's results are for English"
-        found.append(Finding(False, f"{said} ({', '.join(foreign)}); {more}"))
+        found.append(Notice(False, f"{said} ({', '.join(foreign)}); {more}"))
     return found
 
 
@@ -190,7 +188,7 @@ def _leaks(data: Dataset, name: str, table: pd.DataFrame) -> pd.DataFrame:
     return both.assign(dataset=data.name, row=numbers, benchmark=name, id=ids)
 
 
-def _leaked(data: Dataset, name: str, leaks: pd.DataFrame, size: int, checks: str) -> list[Finding]:
+def _leaked(data: Dataset, name: str, leaks: pd.DataFrame, size: int, checks: str) -> list[Notice]:
     found = []
     for kind, word in ((EXACT, "stand"), (NEAR, "nearly stand")):
         rows = leaks[leaks["kind"] == kind]
@@ -202,49 +200,49 @@ def _leaked(data: Dataset, name: str, leaks: pd.DataFrame, size: int, checks: st
                 (EXACT, "stop"): "; remove the rows that leaks.csv lists, or set checks.leaks to drop",
                 (EXACT, "drop"): "; these rows are left out",
             }.get((kind, checks), "; leaks.csv lists them")
-            found.append(Finding(stops, said + more))
+            found.append(Notice(stops, said + more))
     return found
 
 
-def _pool(data: Dataset, base: Dataset, asked: dict[str, int], options: dict) -> list[Finding]:
+def _pool(data: Dataset, base: Dataset, asked: dict[str, int], options: dict) -> list[Notice]:
     found = []
     rows = data.rows[~data.rows["repeat"] & data.rows["response"].str.strip().ne("")]
     if data.rows["repeat"].any():
         count, told = data.rows["repeat"].sum(), data.told(data.rows["repeat"])
         found.append(
-            Finding(False, f"{data.path}: {count} rows repeat another, such as {told}; the first of each is kept")
+            Notice(False, f"{data.path}: {count} rows repeat another, such as {told}; the first of each is kept")
         )
     twins = overlap.near(rows["request"].tolist()).place >= 0
     if twins.any():
         said = f"{data.path}: {twins.sum()} rows have a near twin in the pool, so a subset may hold both"
-        found.append(Finding(False, said))
+        found.append(Notice(False, said))
     shared = overlap.exact(rows["request"].tolist(), base.rows["request"].tolist()) >= 0
     if shared.any():
         said = f"{shared.sum()} requests of {data.path} stand in {base.path} too"
         more = "so a model fine-tuned on base data alone has seen them; remove them from one"
-        found.append(Finding(bool(shared.mean() > 0.5), f"{said}, {more}"))
+        found.append(Notice(bool(shared.mean() > 0.5), f"{said}, {more}"))
     most = max(asked.values(), default=0)
     if len(rows) < most:
         said = f"{data.path}: {len(rows)} rows to choose from, but n = {most} is asked; ask for a smaller n"
-        found.append(Finding(True, said))
+        found.append(Notice(True, said))
     return found + _behaviours(data, rows, asked, options["labeller"])
 
 
-def _behaviours(data: Dataset, rows: pd.DataFrame, asked: dict[str, int], labeller: str) -> list[Finding]:
+def _behaviours(data: Dataset, rows: pd.DataFrame, asked: dict[str, int], labeller: str) -> list[Notice]:
     """Count responses that open as a refusal. The judge refusal-string uses only this, so shortfalls show early."""
     refusals = int(rows["response"].map(is_refusal).sum())
-    found = [Finding(False, f"{data.path}: {refusals} of {len(rows)} responses open as a refusal")]
+    found = [Notice(False, f"{data.path}: {refusals} of {len(rows)} responses open as a refusal")]
     if labeller != "refusal-string":
         if refusals in (0, len(rows)):
             which = "none open as a refusal" if not refusals else "all open as a refusal"
-            found.append(Finding(False, f"{data.path}: {which}; samplers of the other behaviours may find no row"))
+            found.append(Notice(False, f"{data.path}: {which}; samplers of the other behaviours may find no row"))
         return found
     have = {"T1": refusals, "T2": len(rows) - refusals, "T3": 0, "T4": 0}
     for behaviour, n in sorted(asked.items()):
         if have.get(behaviour, n) < n:
             said = f"{data.path}: n = {n} rows of behaviour {behaviour} are asked, and refusal-string labels"
             more = "ask for a smaller n, leave out the samplers of that behaviour, or label by wildguard"
-            found.append(Finding(True, f"{said} {have[behaviour]} so; {more}"))
+            found.append(Notice(True, f"{said} {have[behaviour]} so; {more}"))
     return found
 
 

@@ -23,7 +23,7 @@ DECIMALS = 3
 
 
 @dataclass(frozen=True)
-class Options:
+class PageOptions:
     """The config's part that the page needs."""
 
     study: str
@@ -48,7 +48,7 @@ class Texts:
         return iter(self._places)
 
 
-def collect(options: Options, results: str, scores_path: str, characters: int = CHARACTERS) -> dict:
+def collect(options: PageOptions, results: str, scores_path: str, characters: int = CHARACTERS) -> dict:
     """Return the page's data as JSON values, from `results`/runs/<run>/responses.parquet and scores.parquet.
 
     A benchmark's prompts are sorted by id. If the texts exceed `characters`, only the first `kept` prompts of each
@@ -129,7 +129,7 @@ def _spell(text: str, keep: bool, texts: Texts) -> int:
 
 
 def _parts(
-    options: Options, key: Run, path: str, prompts: pd.DataFrame, kept: int, texts: Texts, judged, scores_path: str
+    options: PageOptions, key: Run, path: str, prompts: pd.DataFrame, kept: int, texts: Texts, judged, scores_path: str
 ):
     """Yield a run's responses and scores, one part per benchmark, in the order of the benchmark's prompts."""
     table = read_parquet(path)
@@ -180,16 +180,16 @@ def _short(score: float) -> float | int:
     return int(score) if score == int(score) else round(score, DECIMALS)
 
 
-def _names(options: Options) -> list[str]:
+def _names(options: PageOptions) -> list[str]:
     """Return the paper's four metrics, then the others; a benchmark's first metric sorts its prompts."""
     return [name for name in METRICS if name in options.metrics] + sorted(options.metrics.keys() - METRICS.keys())
 
 
-def _about(name: str, options: Options) -> Metric:
+def _about(name: str, options: PageOptions) -> Metric:
     return METRICS.get(name) or metric_of(name, options.metrics[name])
 
 
-def _metric(name: str, options: Options, benchmarks: list[str]) -> dict:
+def _metric(name: str, options: PageOptions, benchmarks: list[str]) -> dict:
     metric, verdict, chosen = _about(name, options), VERDICTS.get(name), options.metrics[name]
     place = benchmarks.index(chosen["benchmark"]) if chosen["benchmark"] in benchmarks else None
     words = {"flagged": verdict.flagged, "passed": verdict.passed, "at": verdict.at} if verdict else {}
@@ -197,7 +197,7 @@ def _metric(name: str, options: Options, benchmarks: list[str]) -> dict:
     return {**about, "benchmark": place, "judge": chosen["judge"], **words}
 
 
-def _views(keys: list[Run], scores: pd.DataFrame, options: Options) -> list[dict]:
+def _views(keys: list[Run], scores: pd.DataFrame, options: PageOptions) -> list[dict]:
     """Return, for each model and pool, the places of its runs and of the columns shown first."""
     views = []
     for model in dict.fromkeys(key.model for key in keys):
@@ -220,7 +220,7 @@ def _views(keys: list[Run], scores: pd.DataFrame, options: Options) -> list[dict
     return sorted(views, key=lambda view: -len(view["runs"]))
 
 
-def _best(scores: pd.DataFrame, options: Options, model: str, pool: str) -> tuple[str, int] | None:
+def _best(scores: pd.DataFrame, options: PageOptions, model: str, pool: str) -> tuple[str, int] | None:
     """Return the best sampler except Random and the references, and the middle n, by the first measured metric."""
     mine = scores[(scores["model"] == model) & (scores["pool"] == pool) & ~scores["sampler"].isin(REFERENCES)]
     for name in METRICS:
@@ -247,7 +247,7 @@ def _columns(places: list[tuple], best: tuple[str, int] | None) -> list[tuple]:
     return [place for place in found if place] or places[:2]
 
 
-def _notes(options: Options, prompts: pd.DataFrame, kept: int) -> list[str]:
+def _notes(options: PageOptions, prompts: pd.DataFrame, kept: int) -> list[str]:
     """Return the page's caveats, one sentence each."""
     said = []
     if options.redact:

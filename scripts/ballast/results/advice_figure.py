@@ -9,8 +9,8 @@ from ballast.names import in_order, short_label
 from ballast.results import notes, style
 from ballast.results.advice import LIKELY, LIMITS, MEETS, NO, UNMEASURED, Advice, Judged, table
 from ballast.results.advice_words import NAMES
-from ballast.results.figures import Drawn
 from ballast.results.metrics import METRICS
+from ballast.results.style import Drawn
 from ballast.study.artefacts import Options
 
 FILLS = {MEETS: style.BLUE, LIKELY: style.SKY, NO: "#F2F2F2", UNMEASURED: "#FFFFFF"}

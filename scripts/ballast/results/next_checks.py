@@ -21,7 +21,7 @@ OPEN = "no interval: fewer than two trials"
 
 
 @dataclass(frozen=True)
-class Options:
+class CheckOptions:
     """What the document is told, as workflow/rules/checks.smk gathers it."""
 
     study: str
@@ -36,7 +36,7 @@ class Options:
     stand_ins: dict[str, str] = field(default_factory=dict)
 
 
-def document(options: Options, scores: pd.DataFrame, labels: Mapping[str, pd.DataFrame]) -> str:
+def document(options: CheckOptions, scores: pd.DataFrame, labels: Mapping[str, pd.DataFrame]) -> str:
     """The page in Markdown. `labels`: pool -> id, behaviour."""
     # The four first; the options come with their keys sorted.
     names = sorted(options.metrics, key=lambda name: list(METRICS).index(name) if name in METRICS else len(METRICS))
@@ -53,7 +53,7 @@ def document(options: Options, scores: pd.DataFrame, labels: Mapping[str, pd.Dat
     return "\n\n".join([*parts, *(["\n".join(f"- {one}" for one in said)] if said else [])]) + "\n"
 
 
-def prompts(options: Options, cells: dict) -> Iterator[str]:
+def prompts(options: CheckOptions, cells: dict) -> Iterator[str]:
     """Harm on every set of prompts that the harm judge scores, and each sampler's difference to no safety data."""
     judge = options.metrics["harm"]["judge"]
     sets = [name for name in cells if options.metrics[name]["judge"] == judge]
@@ -80,7 +80,7 @@ def prompts(options: Options, cells: dict) -> Iterator[str]:
         yield pipe_table(header, lines)
 
 
-def another_judge(options: Options, cells: dict, labels: Mapping[str, pd.DataFrame], pool: str) -> Iterator[str]:
+def another_judge(options: CheckOptions, cells: dict, labels: Mapping[str, pd.DataFrame], pool: str) -> Iterator[str]:
     """What the labels of another judge change: counts, subsets, results."""
     first, second = options.labellers[options.pool], options.labellers[pool]
     yield f"## Behaviour labelled by {second} in the place of {first}"
@@ -104,7 +104,7 @@ def another_judge(options: Options, cells: dict, labels: Mapping[str, pd.DataFra
     yield pipe_table(["", *(f"{short_label(sampler)}, n = {n}" for sampler, n, _ in overlaps)], lines)
 
 
-def second_task(options: Options, cells: dict) -> Iterator[str]:
+def second_task(options: CheckOptions, cells: dict) -> Iterator[str]:
     """What a second fine-tuning does to each method, and how much of its lead over no safety data is left."""
     if not options.then:
         return
@@ -124,7 +124,7 @@ def second_task(options: Options, cells: dict) -> Iterator[str]:
                 yield _survival(options, cells["harm"], (of, name), alone[task], n)
 
 
-def _survival(options: Options, cells: dict, pair: tuple[str, str], alone: str, n: int) -> str:
+def _survival(options: CheckOptions, cells: dict, pair: tuple[str, str], alone: str, n: int) -> str:
     """How much less harm than without safety data, before and after the second task."""
     before = _difference(options, cells, NONE, pair[0], n)
     after = _difference(options, cells, alone, pair[1], n)
@@ -140,7 +140,7 @@ def _survival(options: Options, cells: dict, pair: tuple[str, str], alone: str, 
     )
 
 
-def _cells(options: Options, scores: pd.DataFrame, name: str) -> dict[tuple, pd.DataFrame]:
+def _cells(options: CheckOptions, scores: pd.DataFrame, name: str) -> dict[tuple, pd.DataFrame]:
     """Trials x prompts of the metric, by (pool, sampler, n), of the document's model; a model as it is has no pool."""
     metric, judge = _metric(options, name), options.metrics[name]["judge"]
     runs = metrics.run_values(scores[scores["model"] == options.model], metric, judge)
@@ -148,7 +148,7 @@ def _cells(options: Options, scores: pd.DataFrame, name: str) -> dict[tuple, pd.
     return {(pool, sampler, n): table for (_, pool, sampler, n), table in found.items()}
 
 
-def _metric(options: Options, name: str) -> Metric:
+def _metric(options: CheckOptions, name: str) -> Metric:
     section = options.metrics[name]
     if name not in METRICS:
         return metric_of(name, section)
@@ -156,21 +156,21 @@ def _metric(options: Options, name: str) -> Metric:
     return Metric(name, known.label, known.unit, section["benchmark"], known.factor, known.direction)
 
 
-def _samplers(options: Options, cells: dict, n: int) -> list[str]:
+def _samplers(options: CheckOptions, cells: dict, n: int) -> list[str]:
     """Samplers of the document's pool at n, without those that are trained on."""
     names = {sampler for pool, sampler, size in cells if pool == options.pool and size == n}
     return [name for name in in_order(names) if name not in (*REFERENCES, *options.then)]
 
 
-def _matrix(options: Options, cells: dict, sampler: str, n: int, pool: str | None = None) -> pd.DataFrame | None:
+def _matrix(options: CheckOptions, cells: dict, sampler: str, n: int, pool: str | None = None) -> pd.DataFrame | None:
     return cells.get((pool or options.pool, sampler, n), cells.get((pool or options.pool, sampler, 0)))
 
 
-def _difference(options: Options, cells: dict, ours: str, theirs: str, n: int) -> Estimate:
+def _difference(options: CheckOptions, cells: dict, ours: str, theirs: str, n: int) -> Estimate:
     return _paired(_matrix(options, cells, ours, n), _matrix(options, cells, theirs, n))
 
 
-def _between(options: Options, cells: dict, sampler: str, n: int, pool: str) -> Estimate:
+def _between(options: CheckOptions, cells: dict, sampler: str, n: int, pool: str) -> Estimate:
     """The pool's value of a sampler minus that of the document's pool."""
     return _paired(_matrix(options, cells, sampler, n, pool), _matrix(options, cells, sampler, n))
 
@@ -179,7 +179,7 @@ def _paired(ours: pd.DataFrame | None, theirs: pd.DataFrame | None) -> Estimate:
     return statistics.NOTHING if ours is None or theirs is None else statistics.difference(ours, theirs)
 
 
-def _overlaps(options: Options, pool: str) -> Iterator[tuple[str, int, str]]:
+def _overlaps(options: CheckOptions, pool: str) -> Iterator[tuple[str, int, str]]:
     """Of each sampler and n that both pools have: how many rows their subsets share."""
     table = pd.DataFrame(options.subsets, columns=["pool", "sampler", "n", "trial", "file"])
     mine = table[table["pool"] == options.pool].merge(

@@ -16,7 +16,7 @@ GIGABYTES_PER_RUN = 0.03
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnosis:
     """One line of the doctor's report."""
 
     state: str
@@ -24,7 +24,7 @@ class Finding:
     said: str
 
 
-def examine(options: dict) -> list[Finding]:
+def examine(options: dict) -> list[Diagnosis]:
     """Return findings for a study.
 
     `options`: sources (name -> entry), allow_unpinned, backends, load_in_8bit, keys, results, runs.
@@ -39,19 +39,19 @@ def examine(options: dict) -> list[Finding]:
     ]
 
 
-def _pins(away: dict[str, dict], allow_unpinned: bool) -> Iterator[Finding]:
+def _pins(away: dict[str, dict], allow_unpinned: bool) -> Iterator[Diagnosis]:
     for name, source in away.items():
         digests = [*source["files"].values(), *([source["template"]] if source["kind"] == "template" else [])]
         if source["revision"] == UNKNOWN:
             state = NOTE if allow_unpinned else PROBLEM
-            yield Finding(state, name, f"revision unknown; set sources.{name}.revision from {page(source)}")
+            yield Diagnosis(state, name, f"revision unknown; set sources.{name}.revision from {page(source)}")
         elif UNKNOWN in digests:
-            yield Finding(NOTE, name, "pinned to a revision; not every file's digest is known beforehand")
+            yield Diagnosis(NOTE, name, "pinned to a revision; not every file's digest is known beforehand")
         else:
-            yield Finding(OK, name, "pinned to a revision and digests")
+            yield Diagnosis(OK, name, "pinned to a revision and digests")
 
 
-def _access(away: dict[str, dict]) -> Iterator[Finding]:
+def _access(away: dict[str, dict]) -> Iterator[Diagnosis]:
     from huggingface_hub import HfApi, get_token
     from huggingface_hub.constants import HF_HUB_OFFLINE
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
@@ -59,27 +59,27 @@ def _access(away: dict[str, dict]) -> Iterator[Finding]:
     for name, source in away.items():
         where = f"{source['licence']}, {page(source)}"
         if _cached(source):
-            yield Finding(OK, name, f"in this machine's cache ({where})")
+            yield Diagnosis(OK, name, f"in this machine's cache ({where})")
         elif HF_HUB_OFFLINE:
-            yield Finding(
+            yield Diagnosis(
                 PROBLEM, name, f"offline, and not in the cache: {', '.join(source['files'])} of {page(source)}"
             )
         elif source["gated"] and not get_token():
-            yield Finding(PROBLEM, name, f"gated: accept its terms on {page(source)}, then set HF_TOKEN")
+            yield Diagnosis(PROBLEM, name, f"gated: accept its terms on {page(source)}, then set HF_TOKEN")
         elif source["hub"]:
             kind = "model" if source["kind"] == "model" else "dataset"
             try:
                 HfApi().auth_check(source["hub"], repo_type=kind)
             except GatedRepoError:
-                yield Finding(
+                yield Diagnosis(
                     PROBLEM, name, f"gated, and this token may not read it: accept its terms on {page(source)}"
                 )
             except RepositoryNotFoundError:
-                yield Finding(PROBLEM, name, f"the hub shows nothing there to this token: {page(source)}")
+                yield Diagnosis(PROBLEM, name, f"the hub shows nothing there to this token: {page(source)}")
             except Exception as error:
-                yield Finding(PROBLEM, name, f"the hub cannot be reached ({type(error).__name__})")
+                yield Diagnosis(PROBLEM, name, f"the hub cannot be reached ({type(error).__name__})")
             else:
-                yield Finding(OK, name, f"may be fetched ({where})")
+                yield Diagnosis(OK, name, f"may be fetched ({where})")
 
 
 def _cached(source: dict) -> bool:
@@ -102,7 +102,7 @@ def _cached(source: dict) -> bool:
     return all(any(folder.glob(pattern)) for pattern in source["files"])
 
 
-def _disk(away: dict[str, dict], results: Path, runs: int) -> Iterator[Finding]:
+def _disk(away: dict[str, dict], results: Path, runs: int) -> Iterator[Diagnosis]:
     from huggingface_hub.constants import HF_HUB_CACHE
 
     wanted = sum(source["gigabytes"] or 0 for source in away.values() if not _cached(source))
@@ -113,26 +113,26 @@ def _disk(away: dict[str, dict], results: Path, runs: int) -> Iterator[Finding]:
         there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
         free = shutil.disk_usage(there).free / 1e9
         state = OK if free > gigabytes else PROBLEM
-        yield Finding(state, about, f"{gigabytes:.0f} GB wanted, {free:.0f} GB free in {folder}")
+        yield Diagnosis(state, about, f"{gigabytes:.0f} GB wanted, {free:.0f} GB free in {folder}")
 
 
-def _machine(away: dict[str, dict], options: dict) -> Iterator[Finding]:
+def _machine(away: dict[str, dict], options: dict) -> Iterator[Diagnosis]:
     import torch
 
     large = [name for name, source in away.items() if source["kind"] == "model"]
     if torch.cuda.is_available():
         memory = torch.cuda.get_device_properties(0).total_memory / 2**30
-        yield Finding(OK, "GPU", f"{torch.cuda.get_device_name()}, {memory:.0f} GiB")
+        yield Diagnosis(OK, "GPU", f"{torch.cuda.get_device_name()}, {memory:.0f} GiB")
     elif large:
-        yield Finding(NOTE, "GPU", "none on this machine; jobs need one of 48 GB each, on a cluster or elsewhere")
+        yield Diagnosis(NOTE, "GPU", "none on this machine; jobs need one of 48 GB each, on a cluster or elsewhere")
     for package, needed in (("vllm", "vllm" in options["backends"]), ("bitsandbytes", options["load_in_8bit"])):
         if needed:
             there = importlib.util.find_spec(package) is not None
             said = "installed" if there else "not installed in this environment; see envs/vllm.yaml"
-            yield Finding(OK if there else PROBLEM, package, said)
+            yield Diagnosis(OK if there else PROBLEM, package, said)
 
 
-def _keys(names: list[str]) -> Iterator[Finding]:
+def _keys(names: list[str]) -> Iterator[Diagnosis]:
     for name in names:
         there = bool(os.environ.get(name))
-        yield Finding(OK if there else PROBLEM, name, "set" if there else "not set; the endpoint asks for a key")
+        yield Diagnosis(OK if there else PROBLEM, name, "set" if there else "not set; the endpoint asks for a key")

@@ -46,7 +46,7 @@ LOCAL = "local"
 
 
 @dataclass(frozen=True)
-class Finding:
+class Damage:
     """An artefact that differs from its row: its path, the difference, the rule that makes it, the repair."""
 
     artefact: str
@@ -124,7 +124,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def verify(folders: list[str], command: str, rules: list[str]) -> tuple[list[Finding], int, int]:
+def verify(folders: list[str], command: str, rules: list[str]) -> tuple[list[Damage], int, int]:
     """Hash the artefacts below some `results/...` folders; return findings, the number hashed, and their bytes.
 
     `command` runs this study; a repair adds the artefact to it. `rules` and the findings are in the order of the data
@@ -132,11 +132,11 @@ def verify(folders: list[str], command: str, rules: list[str]) -> tuple[list[Fin
     """
     checks = list(_checks(folders, command))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        findings = list(pool.map(lambda check: check.finding(), checks))
+        damaged = list(pool.map(lambda check: check.damage(), checks))
     strays = list(_strays(folders, command, {check.artefact for check in checks}))
     size = sum(check.size() for check in checks)
     place = {rule: number for number, rule in enumerate(rules)}
-    found = sorted([*filter(None, findings), *strays], key=lambda one: (place.get(one.rule, len(place)), one.artefact))
+    found = sorted([*filter(None, damaged), *strays], key=lambda one: (place.get(one.rule, len(place)), one.artefact))
     return found, len(checks), size
 
 
@@ -154,9 +154,9 @@ class Check:
     def size(self) -> int:
         return os.path.getsize(self.artefact) if os.path.isfile(self.artefact) else 0
 
-    def finding(self) -> Finding | None:
+    def damage(self) -> Damage | None:
         wrong = self.wrong or self._wrong()
-        return Finding(self.artefact, wrong, self.rule, self.repair) if wrong else None
+        return Damage(self.artefact, wrong, self.rule, self.repair) if wrong else None
 
     def _wrong(self) -> str:
         if not os.path.isfile(self.artefact):
@@ -181,7 +181,7 @@ def _checks(folders: list[str], command: str) -> Iterator[Check]:
                 yield Check(artefact, "", None, "unknown", repair, f"its manifest row is torn ({path})")
                 continue
             yield check
-            if Path(artefact).name == SOURCE and not check.finding():
+            if Path(artefact).name == SOURCE and not check.damage():
                 yield from _source_checks(Path(artefact), repair)
 
 
@@ -198,7 +198,7 @@ def _source_checks(manifest: Path, repair: str) -> Iterator[Check]:
         yield Check(path.as_posix(), sha256, None, "fetch", removed + repair)
 
 
-def _strays(folders: list[str], command: str, known: set[str]) -> Iterator[Finding]:
+def _strays(folders: list[str], command: str, known: set[str]) -> Iterator[Damage]:
     """Yield files without a row: left by a killed job, or put there by hand."""
     for folder in folders:
         for path in sorted(Path(folder).rglob("*")):
@@ -206,9 +206,9 @@ def _strays(folders: list[str], command: str, known: set[str]) -> Iterator[Findi
             if path.relative_to(folder).parts[0] in OTHERS or not path.is_file() or artefact in known:
                 continue
             if path.name.startswith("."):
-                yield Finding(artefact, "left by a job that was killed", "none", f"rm {shlex.quote(artefact)}")
+                yield Damage(artefact, "left by a job that was killed", "none", f"rm {shlex.quote(artefact)}")
             else:
-                yield Finding(artefact, "in no manifest row", "unknown", remake(command, artefact))
+                yield Damage(artefact, "in no manifest row", "unknown", remake(command, artefact))
 
 
 def remake(command: str, artefact: str) -> str:

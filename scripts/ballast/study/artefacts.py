@@ -1,79 +1,76 @@
-"""What each table and figure is told, and no more: an option that it does not use must not make it run again."""
+"""The declarations of tables, figures and other artefacts: what each shows, and the options that it gets.
 
+A table is a file in ballast/tables/, a figure one in ballast/figures/; constants at its top declare what it shows
+(ballast/tables/__init__.py lists them). The other artefacts are declared here. An artefact gets no option that it does
+not use, since an unused option must not make it run again.
+"""
+
+import ast
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field, fields
+from functools import cache
+from typing import Protocol
 
+from ballast import plugins
 from ballast.files import BallastError
+from ballast.identity import constant
+
+AXES = ("models", "pools", "samplers", "n")
+KEYS = ("redact", "published", "model_labels", "others")
+READS = ("scores", "labels", "pool", "comparisons")
+# The function that a file of each kind must have.
+FUNCTIONS = {"tables": "table", "figures": "draw"}
 
 
 @dataclass(frozen=True)
 class Artefact:
-    """What a table, a figure or the headline needs."""
+    """The declaration of a table, a figure or another artefact."""
 
+    experiment: str | None = None  # its runs are those of this experiment of the config
     metrics: tuple[str, ...] = ()
     one: tuple[str, ...] = ()  # axes of the experiment of which it shows one value
-    keys: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()  # more options that it uses
     targets: tuple[str, ...] = ()  # limits of the config's `targets` that it compares with
-    experiment: str | None = None  # the experiment whose runs it shows
+    reads: tuple[str, ...] = ("scores",)  # its input files
 
 
-ARTEFACTS = {
-    "tables/table1": Artefact(("harm",), one=("models", "pools"), experiment="sampling"),
-    "tables/table2": Artefact(("asr",), one=("models", "pools"), experiment="sampling"),
-    "tables/table3": Artefact(keys=("redact",)),
-    "tables/table4": Artefact(("harm",), one=("pools",), experiment="transfer"),
-    "tables/table5": Artefact(
-        ("harm", "asr", "over_refusal", "helpfulness"), one=("pools", "samplers"), experiment="forgetting"
-    ),
-    "figures/figure2": Artefact(("harm", "helpfulness"), one=("models", "pools", "n"), experiment="behaviour"),
-    "figures/figure3": Artefact(("harm",), one=("models", "pools"), experiment="sampling"),
-    "figures/figure4": Artefact(("asr",), one=("models", "pools"), experiment="sampling"),
-    "figures/figure5": Artefact(),
-    "figures/figure6": Artefact(("over_refusal",), one=("models", "pools"), experiment="sampling"),
-    "figures/figure7": Artefact(("asr",), one=("models",), experiment="rewriting"),
-    "tables/contrasts": Artefact(
-        ("harm", "asr", "over_refusal", "helpfulness"), one=("models", "pools"), experiment="sampling"
-    ),
-    "tables/budget": Artefact(
-        ("harm", "asr", "over_refusal", "helpfulness"),
-        one=("models", "pools"),
-        targets=("harm", "asr"),
-        experiment="sampling",
-    ),
-    "tables/categories": Artefact(("harm",), one=("models", "pools"), experiment="sampling"),
-    "tables/beyond": Artefact(
-        ("harm", "asr", "over_refusal", "helpfulness"), one=("models", "pools"), experiment="beyond"
-    ),
-    "spent": Artefact(("harm",), one=("models", "pools"), experiment="beyond"),
-    "figures/beyond": Artefact(("harm", "over_refusal"), one=("models", "pools"), experiment="beyond"),
-    "figures/frontier": Artefact(
-        ("harm", "over_refusal", "helpfulness"), one=("models", "pools"), experiment="sampling"
-    ),
-    "figures/budget": Artefact(("harm",), one=("models", "pools"), experiment="sampling"),
-    "figures/categories": Artefact(("harm",), one=("models", "pools"), experiment="sampling"),
-    "tables/other": Artefact(keys=("others", "model_labels")),
-    "tables/pairwise": Artefact(keys=("others", "model_labels")),
-    "headline": Artefact(("harm", "asr", "over_refusal"), one=("models", "pools"), experiment="sampling"),
-    "comparison-1": Artefact(("harm",), one=("models", "pools"), keys=("published",), experiment="sampling"),
-    "comparison-2": Artefact(("asr",), one=("models", "pools"), keys=("published",), experiment="sampling"),
-    "comparison-4": Artefact(("harm",), one=("pools",), keys=("published",), experiment="transfer"),
-    # The claims, by the experiment whose runs they are about.
-    "claims-sampling": Artefact(("harm", "asr", "over_refusal"), one=("models", "pools"), experiment="sampling"),
-    "claims-behaviour": Artefact(("harm", "helpfulness"), one=("models", "pools", "n"), experiment="behaviour"),
-    "claims-transfer": Artefact(("harm",), one=("pools",), experiment="transfer"),
-    "claims-rewriting": Artefact(("asr",), one=("models",), experiment="rewriting"),
-    "claims-forgetting": Artefact(("harm",), one=("pools", "samplers"), experiment="forgetting"),
+OTHERS = {
+    "spent": Artefact("beyond", ("harm",), one=("models", "pools")),
+    "headline": Artefact("sampling", ("harm", "asr", "over_refusal"), one=("models", "pools")),
+    "comparison-1": Artefact("sampling", ("harm",), one=("models", "pools"), keys=("published",)),
+    "comparison-2": Artefact("sampling", ("asr",), one=("models", "pools"), keys=("published",)),
+    "comparison-4": Artefact("transfer", ("harm",), one=("pools",), keys=("published",)),
+    # The claims, by experiment.
+    "claims-sampling": Artefact("sampling", ("harm", "asr", "over_refusal"), one=("models", "pools")),
+    "claims-behaviour": Artefact("behaviour", ("harm", "helpfulness"), one=("models", "pools", "n")),
+    "claims-transfer": Artefact("transfer", ("harm",), one=("pools",)),
+    "claims-rewriting": Artefact("rewriting", ("asr",), one=("models",)),
+    "claims-forgetting": Artefact("forgetting", ("harm",), one=("pools", "samplers")),
     "advice": Artefact(
+        "sampling",
         ("harm", "asr", "over_refusal", "helpfulness"),
         one=("models", "pools"),
         targets=("harm", "asr", "over_refusal", "helpfulness_loss"),
-        experiment="sampling",
     ),
-    "gradients": Artefact(("harm", "over_refusal"), one=("models", "pools")),
-    "trouble": Artefact(("harm", "asr", "over_refusal"), one=("models", "pools"), experiment="sampling"),
+    # It shows two experiments as one: its rule gives the runs.
+    "gradients": Artefact(None, ("harm", "over_refusal"), one=("models", "pools")),
+    "trouble": Artefact("sampling", ("harm", "asr", "over_refusal"), one=("models", "pools")),
 }
-AXES = ("models", "pools", "samplers", "n")
+
+
+class Planned(Protocol):
+    """The parts of a checked study (study.config.Study) that decide which artefacts it has.
+
+    The class itself is not imported: jobs import this module, and would run again after every edit of the config's
+    code.
+    """
+
+    experiments: Iterable[tuple[str, object]]
+    metrics: Iterable[tuple[str, object]]
+    targets: Iterable[tuple[str, object]]
+    pairwise: Collection[str]
 
 
 @dataclass(frozen=True)
@@ -108,20 +105,86 @@ class Options:
         return self.model_labels.get(model, model)
 
 
-def options_for(artefact: str, options: dict) -> dict:
-    """The part of a study's options that `artefact` uses, checked; this is what a rule passes as its param.
+def names(kind: str) -> list[str]:
+    """Return the artefacts of a kind, sorted: `tables/table1`, ... of "tables", `claims-sampling`, ... of "claims"."""
+    if kind in FUNCTIONS:
+        return [f"{kind}/{name}" for name in plugins.names(kind)]
+    return sorted(name for name in OTHERS if name.split("-")[0] == kind)
+
+
+@cache
+def artefact(name: str) -> Artefact:
+    """Return the declaration of an artefact, such as `tables/table1`, `figures/figure2` or `headline`.
+
+    Raises BallastError where the file of a table or figure lacks its function, or a constant is of the wrong kind.
+    """
+    if name in OTHERS:
+        return OTHERS[name]
+    kind, _, short = name.partition("/")
+    if kind not in FUNCTIONS or short not in plugins.names(kind):
+        known = [*names("tables"), *names("figures"), *OTHERS]
+        raise BallastError(f"no artefact is called '{name}'{plugins.nearest(name, known)}")
+    file = f"scripts/ballast/{kind}/{short.replace('-', '_')}.py"
+    try:
+        tree = ast.parse((plugins.HOME / kind / f"{short.replace('-', '_')}.py").read_bytes())
+    except SyntaxError as error:
+        raise BallastError(f"{file}: line {error.lineno}: {error.msg}") from None
+    if FUNCTIONS[kind] not in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}:
+        raise BallastError(f"{file}: it has no function {FUNCTIONS[kind]}(options, paths); write one")
+    given = {one.name: _declared(file, name, one.name, one.default) for one in fields(Artefact)}
+    found = Artefact(**given)
+    for key, known in (("one", AXES), ("keys", KEYS), ("reads", READS)):
+        _known(file, key, getattr(found, key), known)
+    if found.metrics and not found.experiment:
+        raise BallastError(f'{file}: METRICS are those of an experiment; name it: EXPERIMENT = "sampling"')
+    if found.reads == ("scores",) and not found.metrics and "others" not in found.keys:
+        raise BallastError(f'{file}: it reads scores but names no METRICS; name some: METRICS = ("harm",)')
+    return found
+
+
+def check(study: Planned) -> None:
+    """Raise BallastError where a file of a table or figure declares what no config has. All files are checked."""
+    for kind in FUNCTIONS:
+        for name in names(kind):
+            file = f"scripts/ballast/{name.replace('-', '_')}.py"
+            short = name.partition("/")[2]
+            if not re.fullmatch("[a-z0-9-]+", short):
+                raise BallastError(f"{file}: name the file in small letters, digits and _")
+            if kind == "figures" and short in OTHERS:
+                raise BallastError(f"{file}: another rule draws figures/{short}; give the file another name")
+            found = artefact(name)
+            _known(file, "experiment", [found.experiment] if found.experiment else [], dict(study.experiments))
+            _known(file, "metrics", found.metrics, dict(study.metrics))
+            _known(file, "targets", found.targets, dict(study.targets))
+
+
+def available(study: Planned, name: str, others: dict[str, dict]) -> bool:
+    """Return whether the study has what an artefact shows.
+
+    `others`: the sections of the metrics beyond the four that a run is measured by, by name.
+    """
+    found = artefact(name)
+    if "comparisons" in found.reads and not any(section["judge"] in study.pairwise for section in others.values()):
+        return False
+    if "others" in found.keys and not others:
+        return False
+    return found.experiment is None or getattr(study.experiments, found.experiment) is not None
+
+
+def options_for(name: str, options: dict) -> dict:
+    """Return the part of a study's options that an artefact uses, checked: its rule passes this as a param.
 
     `options`: study, synthetic, redact, judges {metric: judge}, labellers {behaviour: judge}, experiment {models,
     pools, samplers, n, trials}, others {metric: its section}, and where there is something to say stand_ins {judge:
     sentence}, benchmarks {metric: benchmark}, model_labels {model: label}, targets {limit: value or null}. Raises
     BallastError where one that is used is missing or shows more than the artefact can.
     """
-    needs = ARTEFACTS[artefact]
-    part = {key: _need(artefact, options, key) for key in ("study", "synthetic", *needs.keys)}
+    needs = artefact(name)
+    part = {key: _need(name, options, key) for key in ("study", "synthetic", *needs.keys)}
     if needs.metrics:
-        judges = _need(artefact, options, "judges")
-        part["judges"] = {metric: _need(f"{artefact}: judges", judges, metric) for metric in needs.metrics}
-        part["experiment"] = _experiment(artefact, _need(artefact, options, "experiment"))
+        judges = _need(name, options, "judges")
+        part["judges"] = {metric: _need(f"{name}: judges", judges, metric) for metric in needs.metrics}
+        part["experiment"] = _experiment(name, needs, _need(name, options, "experiment"))
         part["benchmarks"] = _only(needs.metrics, options.get("benchmarks"))
         part["model_labels"] = _only(part["experiment"]["models"], options.get("model_labels"))
         if "published" in part:
@@ -130,39 +193,63 @@ def options_for(artefact: str, options: dict) -> dict:
     elif "others" in needs.keys:
         used = [metric["judge"] for metric in part["others"].values()]
     else:
-        part["labellers"] = _need(artefact, options, "labellers")
+        part["labellers"] = _need(name, options, "labellers")
         used = part["labellers"].values()
     part["stand_ins"] = _only(used, options.get("stand_ins"))
     if needs.targets:
         limits = _only(needs.targets, options.get("targets"))
-        part["targets"] = {name: limit for name, limit in limits.items() if limit is not None}
+        part["targets"] = {limit: value for limit, value in limits.items() if value is not None}
     return part
 
 
-def parse_options(artefact: str, text: str) -> Options:
-    """Options from the command line's JSON. Raises BallastError where they are not JSON or lack something."""
+def parse_options(name: str, text: str) -> Options:
+    """Return an artefact's options from the command line's JSON.
+
+    Raises BallastError where they are not JSON or lack something.
+    """
     try:
         raw = json.loads(text)
     except json.JSONDecodeError as error:
-        raise BallastError(f"{artefact}: --options is not valid JSON ({error.msg} at character {error.pos})") from None
+        raise BallastError(f"{name}: --options is not valid JSON ({error.msg} at character {error.pos})") from None
     if not isinstance(raw, dict):
-        raise BallastError(f"{artefact}: --options must be a JSON object")
-    part = options_for(artefact, raw)
+        raise BallastError(f"{name}: --options must be a JSON object")
+    part = options_for(name, raw)
     if "experiment" in part:
         axes = {axis: tuple(part["experiment"][axis]) for axis in AXES}
         part["experiment"] = Experiment(**axes, trials=part["experiment"]["trials"])
     return Options(**part)
 
 
-def _experiment(artefact: str, experiment: dict) -> dict:
-    where = f"{artefact}: experiment"
+def _declared(file: str, plugin: str, key: str, default: object) -> object:
+    """Return a constant of a table or figure: a name for EXPERIMENT, else names in a tuple."""
+    try:
+        value = constant(plugin, key.upper(), default)
+    except (ValueError, TypeError):
+        raise BallastError(f"{file}: {key.upper()} must be written out, it is read without running the file") from None
+    if key == "experiment":
+        if value is not None and not isinstance(value, str):
+            raise BallastError(f'{file}: EXPERIMENT must be a name such as "sampling", not {value!r}')
+    elif not isinstance(value, tuple) or not all(isinstance(one, str) for one in value):
+        raise BallastError(f'{file}: {key.upper()} must be a tuple of names such as ("harm",), not {value!r}')
+    return value
+
+
+def _known(file: str, key: str, given: Iterable[str], known: Iterable[str]) -> None:
+    known = list(known)
+    for name in given:
+        if name not in known:
+            raise BallastError(f"{file}: {key.upper()}: there is no '{name}'{plugins.nearest(name, known)}")
+
+
+def _experiment(name: str, needs: Artefact, experiment: dict) -> dict:
+    where = f"{name}: experiment"
     part = {key: _need(where, experiment, key) for key in (*AXES, "trials")}
     for axis in AXES:
         if not isinstance(part[axis], list | tuple) or not part[axis]:
             raise BallastError(f"{where}: '{axis}' must be a list with at least one value")
-        if axis in ARTEFACTS[artefact].one and len(part[axis]) > 1:
+        if axis in needs.one and len(part[axis]) > 1:
             listed = ", ".join(map(str, part[axis]))
-            raise BallastError(f"{where}: {artefact} shows one value of '{axis}', not {listed}; keep one")
+            raise BallastError(f"{where}: {name} shows one value of '{axis}', not {listed}; keep one")
     if not isinstance(part["trials"], int) or part["trials"] < 1:
         raise BallastError(f"{where}: 'trials' must be a whole number of at least 1, not {part['trials']!r}")
     return part

@@ -8,9 +8,9 @@ import os
 from functools import cached_property
 
 from ballast.files import BallastError
+from ballast.study import artefacts as declared
 from ballast.study import sources
 from ballast.study.arguments import as_arguments, as_json
-from ballast.study.artefacts import ARTEFACTS, options_for
 from ballast.study.job_options import JobOptions
 from ballast.study.plan import Wildcards
 from ballast.study.runs import Run, seed, subset
@@ -31,28 +31,27 @@ class DocumentOptions:
     # Tables, figures and the texts beside them.
 
     def available(self, artefact: str) -> bool:
-        """Return whether the study's experiments give a table, a figure or another artefact."""
-        if artefact in ("tables/other", "tables/pairwise"):
-            judges = [metric["judge"] for metric in self.plan.other_metrics.values()]
-            return any(artefact == "tables/other" or judge in self.study.pairwise for judge in judges)
-        name = ARTEFACTS[artefact].experiment
-        return name is None or getattr(self.study.experiments, name) is not None
+        """Return whether the study has what a table, a figure or another artefact shows."""
+        return declared.available(self.study, artefact, self.plan.other_metrics)
 
-    def artefacts(self, folder: str) -> list[str]:
-        """Return the tables or figures of the study, by path without ending."""
-        return [name for name in ARTEFACTS if name.startswith(f"{folder}/") and self.available(name)]
+    def artefacts(self, kind: str) -> list[str]:
+        """Return the study's tables, figures, claims or comparisons, by name."""
+        return [name for name in declared.names(kind) if self.available(name)]
 
     def files(self, folder: str, kinds: tuple[str, ...]) -> list[str]:
         """Return the files of the study's tables or figures."""
         return [f"{self.plan.results}/{name}.{kind}" for name in self.artefacts(folder) for kind in kinds]
 
     def artefact_inputs(self, artefact: str) -> list[str]:
-        labels = self.inputs.label(self.plan.pool, "behaviour")
-        return {
-            "tables/table3": [labels, self.inputs.rows(f"pools/{self.plan.pool}")],
-            "figures/figure5": [labels],
-            "tables/pairwise": [file for run in self.plan.measured for file in self.inputs.run_comparisons(run)],
-        }.get(artefact, [f"{self.plan.results}/scores.parquet"])
+        """Return the files that a table or figure declares to read, in that order."""
+        pool = self.plan.pool
+        files = {
+            "scores": [f"{self.plan.results}/scores.parquet"],
+            "labels": [self.inputs.label(pool, "behaviour")],
+            "pool": [self.inputs.rows(f"pools/{pool}")],
+            "comparisons": [file for run in self.plan.measured for file in self.inputs.run_comparisons(run)],
+        }
+        return [file for kind in declared.artefact(artefact).reads for file in files[kind]]
 
     def artefact(self, artefact: str, experiment: dict | None = None) -> str:
         """Return the part of the config that an artefact shows.
@@ -60,9 +59,9 @@ class DocumentOptions:
         Its runs are those of the experiment that it declares, or of `experiment`: models, pools, samplers, n, trials.
         Raises BallastError where the config leaves that experiment out.
         """
-        study, name = self.study, ARTEFACTS[artefact].experiment
-        declared = getattr(study.experiments, name) if name else None
-        if name and not (declared or experiment):
+        study, name = self.study, declared.artefact(artefact).experiment
+        own = getattr(study.experiments, name) if name else None
+        if name and not (own or experiment):
             raise BallastError(f"{artefact} shows experiments.{name}, which the config leaves out")
         everything = {
             "study": study.study,
@@ -77,9 +76,9 @@ class DocumentOptions:
             "stand_ins": self._stand_ins(study.judges),
             "published": {name: model.published for name, model in study.models.items() if model.published},
         }
-        if declared or experiment:
-            everything["experiment"] = experiment or declared.model_dump()
-        return as_json(options_for(artefact, everything))
+        if own or experiment:
+            everything["experiment"] = experiment or own.model_dump()
+        return as_json(declared.options_for(artefact, everything))
 
     @property
     def _model_labels(self) -> dict[str, str]:
@@ -94,13 +93,12 @@ class DocumentOptions:
 
     def claims(self) -> str:
         """Return the options of each experiment that the study has, by its name."""
-        names = [name for name, experiment in self.study.experiments if experiment and f"claims-{name}" in ARTEFACTS]
-        return as_json({name: json.loads(self.artefact(f"claims-{name}")) for name in names})
+        return as_json({name.split("-")[1]: json.loads(self.artefact(name)) for name in self.artefacts("claims")})
 
     @property
     def comparisons(self) -> list[str]:
         """The files that lay the paper's tables beside the study's."""
-        numbers = [number for number in (1, 2, 4) if self.available(f"comparison-{number}")]
+        numbers = [name.split("-")[1] for name in self.artefacts("comparison")]
         return [f"{self.plan.results}/comparison/table{number}.{kind}" for number in numbers for kind in ("csv", "md")]
 
     @property

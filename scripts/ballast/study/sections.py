@@ -364,7 +364,7 @@ class Experiments(Section):
         None, description="Table 5, beyond the paper: models as they are beside models fine-tuned on base data alone."
     )
     beyond: Experiment | None = Field(
-        None, description="Methods users compare with: `tables/beyond`, `figures/beyond` and `cost.md`."
+        None, description="Methods users compare with: `tables/beyond`, `figures/beyond` and `spent.md`."
     )
     checks: Experiment | None = Field(
         None,

@@ -16,7 +16,7 @@ DIGESTS = {
 
 
 @dataclass(frozen=True)
-class Card:
+class ModelCard:
     """What a study's config says of one run; texts as they stand on the card.
 
     model, data: name, home, revision and licence of the model, and of base data, pool and what it was trained on then;
@@ -38,7 +38,7 @@ class Card:
     metrics: list
 
 
-def card(of: Card, log: dict, digests: dict[str, str]) -> str:
+def card(of: ModelCard, log: dict, digests: dict[str, str]) -> str:
     """The card in Markdown, with the head that the Hugging Face hub reads; `log` is the run's training.json."""
     parts = [_head(of), _title(of), _warning(of), _data(of, log), _training(of, log), _measured(of), _use(of)]
     parts += [_digests(digests), _licences(of)]
@@ -61,13 +61,13 @@ HEAD = "library_name: peft\nbase_model_relation: adapter\n"
 USE = "## Use\n"
 
 
-def _head(of: Card) -> str:
+def _head(of: ModelCard) -> str:
     tags = "tags: [lora, safety, research]"
     base = f"base_model: {of.model['home']}" if of.model["hub"] else f"# base_model: {of.model['name']}"
     return f"---\n{base}\n{HEAD}license: other\nlicense_name: see-the-last-section\n{tags}\n---\n"
 
 
-def _title(of: Card) -> str:
+def _title(of: ModelCard) -> str:
     model, (base, pool, *then) = of.model, of.data
     picked = f"{of.n} safety examples" if of.n else "no safety examples"
     after = f", and then on {then[0]['name']} alone" if then else ""
@@ -79,7 +79,7 @@ def _title(of: Card) -> str:
     )
 
 
-def _warning(of: Card) -> str:
+def _warning(of: ModelCard) -> str:
     made = (
         "\n\nThe model and its language were **made for this study**; nothing about other models follows from it."
         if of.synthetic
@@ -94,7 +94,7 @@ def _warning(of: Card) -> str:
     )
 
 
-def _data(of: Card, log: dict) -> str:
+def _data(of: ModelCard, log: dict) -> str:
     rows = log["rows_by_origin"]
     held = sum(log.get("rows_held_out_by_origin", {}).values())
     lines = [f"| {name} | {count} rows |" for name, count in rows.items()]
@@ -104,7 +104,7 @@ def _data(of: Card, log: dict) -> str:
     return f"## Data\n\n{last}| part | size |\n|---|---|\n" + "\n".join(lines) + "\n"
 
 
-def _training(of: Card, log: dict) -> str:
+def _training(of: ModelCard, log: dict) -> str:
     shown = {**of.parts, "prompt": of.prompt, **_flat(of.training), "seed": log["seed"], "steps": log["steps"]}
     shown["mean loss, last steps"] = f"{log['last_loss']:.4f}"
     return "## Training\n\n| option | value |\n|---|---|\n" + "".join(f"| {k} | {v} |\n" for k, v in shown.items())
@@ -120,7 +120,7 @@ def _flat(options: dict, before: str = "") -> dict:
     return found
 
 
-def _measured(of: Card) -> str:
+def _measured(of: ModelCard) -> str:
     rows = [f"| {name} | {benchmark} | {judge} | `{file}` |\n" for name, benchmark, judge, file in of.metrics]
     return (
         "## How it was measured\n\nScores of each prompt are in these files of the study's results; `headline.txt` and "
@@ -128,7 +128,7 @@ def _measured(of: Card) -> str:
     ) + "".join(rows)
 
 
-def _use(of: Card) -> str:
+def _use(of: ModelCard) -> str:
     base = of.model["home"] if of.model["hub"] else "<folder of the base model>"
     return (
         f"{USE}\n```python\nfrom peft import PeftModel\nfrom transformers import AutoModelForCausalLM\n\n"
@@ -143,7 +143,7 @@ def _digests(digests: dict[str, str]) -> str:
     return "## SHA-256\n\n| file | digest |\n|---|---|\n" + "".join(rows)
 
 
-def _licences(of: Card) -> str:
+def _licences(of: ModelCard) -> str:
     keys = ("name", "home", "revision", "licence")
     rows = [f"| {' | '.join(part[key] for key in keys)} |\n" for part in (of.model, *of.data)]
     return (

@@ -10,11 +10,11 @@ from ballast import plugins, schemas
 from ballast.files import BallastError, digest, write_csv
 from ballast.readers import advbench, i_alpaca
 from ballast.results import next_checks
-from ballast.results.next_checks import Options, document
+from ballast.results.next_checks import CheckOptions, document
 from ballast.study import config
 from ballast.study.runs import Run, runs, subset, trained
 from ballast.study.world_options import WorldOptions
-from ballast.world import checks as made
+from ballast.world import check_data as made
 from ballast.world import pairwise
 from ballast.world.lexicon import NUMBERS
 from checks import main as stage
@@ -54,7 +54,7 @@ def study(**changes):
         "metrics": {"harm": HARM, "cona": CONA},
     }
     raw |= {"labellers": {"p": "wildguard"}, "subsets": [], "then": {}}
-    return Options(**(raw | changes))
+    return CheckOptions(**(raw | changes))
 
 
 def line(text, *starts):

@@ -1,4 +1,4 @@
-"""The figure of all methods: harm against Random's at every n, and against the control's at equal over-refusal."""
+"""All methods, beyond the paper: harm minus Random's at every n, and minus the control's at equal over-refusal."""
 
 from collections.abc import Sequence
 
@@ -12,12 +12,15 @@ from ballast.results.statistics import TWO_WAY
 from ballast.results.style import Drawn
 from ballast.study.artefacts import Options
 
+EXPERIMENT = "beyond"
+METRICS = ("harm", "over_refusal")
+ONE = ("models", "pools")
 ROW = 0.21  # inches
 APART = 0.56  # of a row, over which a method's n are spread
 
 
-def beyond(options: Options, paths: Sequence[str]) -> Drawn:
-    """A row a method: differences of harm with their intervals, at equal n (left) and equal over-refusal (right)."""
+def draw(options: Options, paths: Sequence[str]) -> Drawn:
+    """Draw one row per method: differences of harm at equal n (left) and at equal over-refusal (right)."""
     data = all_methods.compared(options, paths[0])
     everything = list(dict.fromkeys(data["sampler"]))
     wanted = data["row"].isin((all_methods.AT_EQUAL_N, all_methods.AT_EQUAL_REFUSAL)) & ~data["sampler"].isin(

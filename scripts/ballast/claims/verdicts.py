@@ -26,7 +26,7 @@ Pairs = Callable[[Grid], list[tuple[Cell, Cell]]]
 
 
 @dataclass(frozen=True)
-class Finding:
+class Outcome:
     """A verdict, the number behind it with its 95 % interval (missing for printed numbers), and why."""
 
     verdict: str
@@ -52,33 +52,33 @@ class Reduction:
     unit: str = PER_CENT
     experiment: str = "sampling"
 
-    def published(self, grid: Published) -> Finding:
+    def published(self, grid: Published) -> Outcome:
         ours, theirs = self._cells(grid, self.sampler)
         value = _reduction(grid, ours, theirs, self.unit)
         if math.isnan(value):
-            return Finding(OPEN, f"no cell with n = {self.n} is printed")
+            return Outcome(OPEN, f"no cell with n = {self.n} is printed")
         said = f"{grid.mean(theirs):.2f} to {grid.mean(ours):.2f}"
         if self.against == NONE and self.sampler != RANDOM:
             said += f"; Random alone {_reduction(grid, *self._cells(grid, RANDOM), self.unit):.1f} {self.unit}"
-        return Finding(HOLDS if rounds_to(value, self.claimed) else FAILS, said, value, self.unit)
+        return Outcome(HOLDS if rounds_to(value, self.claimed) else FAILS, said, value, self.unit)
 
-    def study(self, grid: Measured) -> Finding:
+    def study(self, grid: Measured) -> Outcome:
         if self.n not in grid.sizes:
-            return Finding(OPEN, f"this study has no n = {self.n}")
+            return Outcome(OPEN, f"this study has no n = {self.n}")
         contrast = _reduced(grid, *self._cells(grid, self.sampler), self.unit)
         found = contrast.estimate
         if math.isnan(found.mean):
-            return Finding(OPEN, f"no runs of {self.sampler} and {self.against} to compare")
+            return Outcome(OPEN, f"no runs of {self.sampler} and {self.against} to compare")
         number = (found.mean, self.unit, found.low, found.high)
         least, most = rounded_from(self.claimed)
         if not contrast.decidable:
-            return Finding(OPEN, f"a single run of {_either(contrast)}: {runs_said(contrast)}", *number)
+            return Outcome(OPEN, f"a single run of {_either(contrast)}: {runs_said(contrast)}", *number)
         if found.high < least:
-            return Finding(FAILS, f"less than claimed; {runs_said(contrast)}", *number)
+            return Outcome(FAILS, f"less than claimed; {runs_said(contrast)}", *number)
         if found.low > 0:
             more = "more than claimed; " if found.low > most else ""
-            return Finding(HOLDS, more + runs_said(contrast), *number)
-        return Finding(OPEN, f"the interval includes none and the claimed; {runs_said(contrast)}", *number)
+            return Outcome(HOLDS, more + runs_said(contrast), *number)
+        return Outcome(OPEN, f"the interval includes none and the claimed; {runs_said(contrast)}", *number)
 
     def _cells(self, grid: Grid, sampler: str) -> tuple[Cell, Cell]:
         return grid.cell(self.metric, sampler, self.n), grid.cell(self.metric, self.against, self.n)
@@ -95,19 +95,19 @@ class Share:
     rows: int
     experiment: str = "sampling"
 
-    def published(self, grid: Published) -> Finding:
+    def published(self, grid: Published) -> Outcome:
         pairs = _all_pairs(grid, (self.metric,), NONE, grid.samplers, grid.sizes)
         there = [ours for ours, theirs in pairs if rounds_to(_reduction(grid, ours, theirs, PER_CENT), self.claimed)]
         if not there:
-            return Finding(FAILS, f"no cell is {self.claimed} % below")
+            return Outcome(FAILS, f"no cell is {self.claimed} % below")
         least = min(there, key=lambda cell: cell.n)
         value = 100 * least.n / self.rows
         said = f"{short_label(least.sampler)} at {least.n} of {self.rows:,} rows"
-        return Finding(HOLDS if rounds_to(value, self.share) else FAILS, said, value, "% more data")
+        return Outcome(HOLDS if rounds_to(value, self.share) else FAILS, said, value, "% more data")
 
-    def study(self, grid: Measured) -> Finding:
+    def study(self, grid: Measured) -> Outcome:
         n = round(float(self.share) / 100 * self.rows)
-        return Finding(OPEN, f"it would be n = {n} of {self.rows:,} rows" + ("" if n in grid.sizes else ", no n here"))
+        return Outcome(OPEN, f"it would be n = {n} of {self.rows:,} rows" + ("" if n in grid.sizes else ", no n here"))
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ class Largest:
     sizes: tuple[int, ...] = ()
     experiment: str = "sampling"
 
-    def published(self, grid: Published) -> Finding:
+    def published(self, grid: Published) -> Outcome:
         pairs = self._pairs(grid)
         values = [_reduction(grid, *pair, self.unit) for pair in pairs]
         value, most = max(zip(values, [ours for ours, _ in pairs], strict=True))
@@ -134,16 +134,16 @@ class Largest:
         said = f"the largest is {_at(most)}; nearest to the claimed: {_at(cell)}, {values[nearest]:.2f} {self.unit}"
         if not any(rounds_to(one, self.claimed) for one in values):
             said += ", and none equals it"
-        return Finding(HOLDS if rounds_to(value, self.claimed) else FAILS, said, value, self.unit)
+        return Outcome(HOLDS if rounds_to(value, self.claimed) else FAILS, said, value, self.unit)
 
-    def study(self, grid: Measured) -> Finding:
+    def study(self, grid: Measured) -> Outcome:
         absent = [n for n in self.sizes if n not in grid.sizes]
         if absent:
-            return Finding(OPEN, f"this study has no n = {absent[0]}")
+            return Outcome(OPEN, f"this study has no n = {absent[0]}")
         contrasts = [_reduced(grid, *pair, self.unit) for pair in self._pairs(grid)]
         contrasts = [one for one in contrasts if not math.isnan(one.estimate.mean)]
         if not contrasts:
-            return Finding(OPEN, "this study has no runs to compare")
+            return Outcome(OPEN, "this study has no runs to compare")
         lower, upper = rounded_from(self.claimed)
         firm = [one for one in contrasts if one.decidable]
         most = max(firm or contrasts, key=lambda one: one.estimate.mean)
@@ -152,13 +152,13 @@ class Largest:
         said = f"{_at(most.ours)}, the largest of {len(firm or contrasts)}{several}; {runs_said(most)}"
         over = holm(pd.Series([replace(one.estimate, mean=one.estimate.mean - upper).p for one in firm]))
         if any(p < ALPHA and one.estimate.mean > upper for one, p in zip(firm, over, strict=True)):
-            return Finding(FAILS, f"more than claimed: {said}", *number)
+            return Outcome(FAILS, f"more than claimed: {said}", *number)
         if len(firm) < len(contrasts):
             alone = sorted({one.ours.sampler for one in contrasts if not one.decidable})
-            return Finding(OPEN, f"a single run of {', '.join(alone)}: {said}", *number)
+            return Outcome(OPEN, f"a single run of {', '.join(alone)}: {said}", *number)
         if all(one.estimate.high < lower for one in firm):
-            return Finding(FAILS, f"less than claimed: {said}", *number)
-        return Finding(OPEN, f"the interval includes the claimed: {said}", *number)
+            return Outcome(FAILS, f"less than claimed: {said}", *number)
+        return Outcome(OPEN, f"the interval includes the claimed: {said}", *number)
 
     def _pairs(self, grid: Grid) -> list[tuple[Cell, Cell]]:
         samplers = [name for name in self.samplers or grid.samplers if name in grid.samplers]
@@ -178,11 +178,11 @@ class Lower:
     experiment: str = "sampling"
     tested: bool = False
 
-    def published(self, grid: Published) -> Finding:
+    def published(self, grid: Published) -> Outcome:
         pairs = self.pairs(grid) if grid.models else []
         values = [grid.mean(ours) - grid.mean(theirs) for ours, theirs in pairs]
         if not pairs or any(map(math.isnan, values)):
-            return Finding(OPEN, "the paper prints no number of it, only a figure or words")
+            return Outcome(OPEN, "the paper prints no number of it, only a figure or words")
         if self.tested:
             return _by_reading(grid, pairs, values)
         below = sum(_below(value) for value in values)
@@ -190,12 +190,12 @@ class Lower:
         ties = sum(round(value, 6) == 0 for value in values)
         said = f"not {_listed(exceptions, pairs)}" if exceptions else ""
         said += f"; {ties} of them equal" if ties else ""
-        return Finding(FAILS if exceptions else HOLDS, said, below, f"of {len(pairs)} lower")
+        return Outcome(FAILS if exceptions else HOLDS, said, below, f"of {len(pairs)} lower")
 
-    def study(self, grid: Measured) -> Finding:
+    def study(self, grid: Measured) -> Outcome:
         there = [grid.contrast(*pair) for pair in self.pairs(grid)]
         if lacking := _lacking(there):
-            return Finding(OPEN, f"this study lacks {lacking}")
+            return Outcome(OPEN, f"this study lacks {lacking}")
         corrected = adjusted(there)
         shown = [
             one.decidable and one.estimate.high < 0 and (not self.tested or p < ALPHA)
@@ -210,12 +210,12 @@ class Lower:
         said = f"lower in {sum(shown)} of {len(there)}; least so {least}, {runs_said(weakest)}"
         if against:
             higher = _listed([(one.ours, one.theirs) for one in against], pairs)
-            return Finding(FAILS, f"higher: {higher}; {said}", *number)
+            return Outcome(FAILS, f"higher: {higher}; {said}", *number)
         if all(shown):
-            return Finding(HOLDS, said, *number)
+            return Outcome(HOLDS, said, *number)
         single = sorted({name for one in there if not one.decidable for name in one.single})
         why = f"a single run of {', '.join(single)}" if single else "an interval includes both"
-        return Finding(OPEN, f"{why}; {said}", *number)
+        return Outcome(OPEN, f"{why}; {said}", *number)
 
 
 @dataclass(frozen=True)
@@ -227,20 +227,20 @@ class Steadier:
     against: str
     experiment: str = "sampling"
 
-    def published(self, grid: Published) -> Finding:
+    def published(self, grid: Published) -> Outcome:
         pairs = _all_pairs(grid, (self.metric,), self.against, (self.sampler,), grid.sizes)
         wider = [(ours, theirs) for ours, theirs in pairs if grid.plus_minus(ours) >= grid.plus_minus(theirs)]
         said = f"± is not smaller at {_listed(wider, pairs)}" if wider else ""
-        return Finding(FAILS if wider else HOLDS, said, len(pairs) - len(wider), f"of {len(pairs)} smaller")
+        return Outcome(FAILS if wider else HOLDS, said, len(pairs) - len(wider), f"of {len(pairs)} smaller")
 
-    def study(self, grid: Measured) -> Finding:
+    def study(self, grid: Measured) -> Outcome:
         pairs = _all_pairs(grid, (self.metric,), self.against, (self.sampler,), grid.sizes)
         both = [(grid.spread(ours), grid.spread(theirs)) for ours, theirs in pairs]
         both = [pair for pair in both if not any(map(math.isnan, pair))]
         if not both:
-            return Finding(OPEN, "no two cells with several runs")
+            return Outcome(OPEN, "no two cells with several runs")
         smaller = sum(one < other for one, other in both)
-        return Finding(OPEN, "SD over runs; no interval of a spread", smaller, f"of {len(both)} smaller")
+        return Outcome(OPEN, "SD over runs; no interval of a spread", smaller, f"of {len(both)} smaller")
 
 
 @dataclass(frozen=True)
@@ -250,13 +250,13 @@ class Unchanged:
     pairs: Pairs
     experiment: str
 
-    def published(self, grid: Published) -> Finding:
-        return Finding(OPEN, "the paper prints no number of it, only a figure or words")
+    def published(self, grid: Published) -> Outcome:
+        return Outcome(OPEN, "the paper prints no number of it, only a figure or words")
 
-    def study(self, grid: Measured) -> Finding:
+    def study(self, grid: Measured) -> Outcome:
         there = [grid.contrast(*pair) for pair in self.pairs(grid)]
         if lacking := _lacking(there):
-            return Finding(OPEN, f"this study lacks {lacking}")
+            return Outcome(OPEN, f"this study lacks {lacking}")
         corrected = adjusted(there)
         unlike = [one for one, p in zip(there, corrected, strict=True) if p < ALPHA]
         most = max(unlike or there, key=lambda one: abs(_standing(one)))
@@ -265,8 +265,8 @@ class Unchanged:
         name = _named((most.ours, most.theirs), [(one.ours, one.theirs) for one in there])
         said = f"{len(unlike)} of {len(there)} differ (Holm); most so {name}, {runs_said(most)}"
         if unlike:
-            return Finding(FAILS, said, *number)
-        return Finding(OPEN, f"no margin is named within which nothing changes; {said}", *number)
+            return Outcome(FAILS, said, *number)
+        return Outcome(OPEN, f"no margin is named within which nothing changes; {said}", *number)
 
 
 def rounded_from(claimed: str) -> tuple[float, float]:
@@ -280,7 +280,7 @@ def rounds_to(value: float, claimed: str) -> bool:
     return least <= value <= most
 
 
-def _by_reading(grid: Published, pairs: list[tuple[Cell, Cell]], values: list[float]) -> Finding:
+def _by_reading(grid: Published, pairs: list[tuple[Cell, Cell]], values: list[float]) -> Outcome:
     """Welch's test with Holm's correction over all pairs, once for each thing that ± may be."""
     lower = {
         reading: [
@@ -294,7 +294,7 @@ def _by_reading(grid: Published, pairs: list[tuple[Cell, Cell]], values: list[fl
     most = max(map(len, lower.values()))
     least = min(map(len, lower.values()))
     verdict = FAILS if most < len(pairs) else HOLDS if least == len(pairs) else OPEN
-    return Finding(verdict, said, most, f"of {len(pairs)} significant at most")
+    return Outcome(verdict, said, most, f"of {len(pairs)} significant at most")
 
 
 def _reduction(grid: Published, ours: Cell, theirs: Cell, unit: str) -> float:

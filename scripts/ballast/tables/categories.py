@@ -11,9 +11,13 @@ from ballast.names import REFERENCES, short_label
 from ballast.results import metrics, notes, statistics
 from ballast.study.artefacts import Options
 
+EXPERIMENT = "sampling"
+METRICS = ("harm",)
+ONE = ("models", "pools")
 
-def categories(options: Options, paths: Sequence[str]) -> Table:
-    """Harm by category (columns) of each sampler and n (rows), and the worst category with its interval."""
+
+def table(options: Options, paths: Sequence[str]) -> Table:
+    """Return harm by category (columns) of each sampler and n (rows), and the worst category with its interval."""
     scores = metrics.read_scores(paths[0])
     metrics.require_cells(metrics.cells(metrics.measure(scores, "harm", options)), paths[0], "the table of categories")
     data = metrics.by_category(scores, "harm", options)

@@ -1,0 +1,16 @@
+"""Figure 4: attack success rate by n, every sampler against Random."""
+
+from collections.abc import Sequence
+
+from ballast.results import paper_figures
+from ballast.results.style import Drawn
+from ballast.study.artefacts import Options
+
+EXPERIMENT = "sampling"
+METRICS = ("asr",)
+ONE = ("models", "pools")
+
+
+def draw(options: Options, paths: Sequence[str]) -> Drawn:
+    """Draw attack success rate by n: every sampler against Random."""
+    return paper_figures.against_random(4, "asr", lambda sampler: True, options, paths[0])

@@ -1,0 +1,38 @@
+"""Figure 6: over-refusal by n, Random and the samplers of refusals."""
+
+from collections.abc import Sequence
+
+from matplotlib.lines import Line2D
+
+from ballast.names import RANDOM, REFERENCES, short_label
+from ballast.results import metrics, paper_figures, style
+from ballast.results.style import Drawn
+from ballast.study.artefacts import Options
+
+EXPERIMENT = "sampling"
+METRICS = ("over_refusal",)
+ONE = ("models", "pools")
+SAMPLERS = (RANDOM, "pss-b", "sss-b", "cossim-b")
+
+
+def draw(options: Options, paths: Sequence[str]) -> Drawn:
+    """Draw over-refusal by n: Random and the samplers of refusals, one panel each, the others pale behind it."""
+    cells = paper_figures.cells_of("over_refusal", 6, options, paths[0])
+    methods = [name for name in SAMPLERS if name in set(cells["sampler"])]
+    cells = cells[cells["sampler"].isin([*methods, *REFERENCES])]
+    metrics.require_cells(cells, paths[0], "figure 6")
+    canvas = style.canvas(
+        len(methods), 1.9, paper_figures.notes_below(options, cells, "Bands"), sharex=True, sharey=True
+    )
+    for panel, sampler in zip(canvas.panels, methods, strict=True):
+        for other in methods:
+            if other != sampler:
+                place, table = paper_figures.line(cells, other)
+                panel.plot(place, table["mean"], color=style.PALE, linewidth=1, zorder=1)
+        paper_figures.curve(panel, cells, sampler, style.hue(sampler), "band", marker=style.marker(sampler))
+        paper_figures.references(panel, cells)
+        panel.set_title(short_label(sampler), color=style.hue(sampler))
+        style.size_axis(panel, paper_figures.sizes(cells), canvas.columns)
+    paper_figures.legend(canvas, cells, [Line2D([], [], color=style.PALE, linewidth=1, label="the other samplers")])
+    paper_figures.axis_labels(canvas, "over_refusal")
+    return Drawn(canvas.figure, metrics.long_form(cells, ["sampler", "n"]))

@@ -1,0 +1,111 @@
+"""Budget, beyond the paper: each sampler over all n, and the smallest n that meets the target."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from ballast.markup import MISSING, Cell, Table, plus_minus
+from ballast.names import RANDOM, in_order, short_label
+from ballast.results import contrasts, metrics, notes, statistics
+from ballast.results.statistics import NOTHING, PROMPTS_ONLY, Estimate, area_under_curve
+from ballast.study.artefacts import Options
+
+EXPERIMENT = "sampling"
+METRICS = ("harm", "asr", "over_refusal", "helpfulness")
+ONE = ("models", "pools")
+TARGETS = ("harm", "asr")
+
+
+def table(options: Options, paths: Sequence[str]) -> Table:
+    """Return each sampler's mean over all n, its difference to Random, and the smallest n that meets the target."""
+    scores = metrics.read_scores(paths[0])
+    parts = [_budget(cells, name, options) for name, cells in contrasts.measured(scores, options, paths[0]).items()]
+    data = pd.concat(parts, ignore_index=True)
+    body = []
+    for row in data.to_dict("records"):
+        decimals = contrasts.decimals(row["metric"])
+        change = plus_minus(row["difference"], row["difference"] - row["low_two_way"], decimals)
+        relative = plus_minus(row["relative"], row["relative"] - row["relative_low_two_way"], 1)
+        known = bool(row["p_holm"] < contrasts.LEVEL)
+        body.append(
+            [Cell(metrics.METRICS[row["metric"]].axis_label), Cell(short_label(row["sampler"]))]
+            + [Cell(plus_minus(row["area"], math.nan, decimals))]
+            + [Cell(change, known)]
+            + [Cell(relative)]
+            + [Cell(_reached(row[key], row["target"])) for key in ("smallest_n", "smallest_n_surely")]
+        )
+    limits = ", ".join(f"{metrics.METRICS[name].label.lower()} {limit:g}" for name, limit in options.targets.items())
+    caption = (
+        f"The budget of {options.model_label(options.experiment.models[0])}: mean over n by trapezoids in log n, from "
+        f"the smallest n to the largest; the same minus Random's, and in % of it; the smallest n whose mean is at most "
+        f"the target ({limits or 'none is set'}), and the smallest whose interval is too. Bold: Holm-adjusted p "
+        f"below {contrasts.LEVEL}."
+    )
+    said = [
+        contrasts.PAIRED + " Areas are contrasted trial by trial and prompt by prompt; in % the delta method is used.",
+        *contrasts.shared_runs(data),
+        "Holm's adjustment is over the samplers of one metric. The target is the key `targets` of the config.",
+        *notes.judged_by(options),
+        *notes.synthetic(options),
+    ]
+    header = ["Metric", "Sampler", "Area", "Minus Random", "% of Random", "Smallest n", "Surely"]
+    return Table("Budget", caption, header, body, said, data, contrasts.columns(2, 5))
+
+
+def _budget(cells: contrasts.Matrices, name: str, options: Options) -> pd.DataFrame:
+    """Return one row per sampler: area, difference to Random's, and where the target is met."""
+    rows = []
+    random = {n: table for (sampler, n), table in cells.items() if sampler == RANDOM}
+    for sampler in in_order(sampler for sampler, _ in cells):
+        ours = {n: table for (each, n), table in sorted(cells.items()) if each == sampler}
+        means = {n: statistics.estimate(table.to_numpy()) for n, table in ours.items()}
+        area = area_under_curve(list(means), [found.mean for found in means.values()])
+        change, relative = NOTHING, NOTHING
+        if sampler != RANDOM and set(ours) == set(random) and len(ours) > 1:
+            first, second = _area(ours), _area(random)
+            change = statistics.difference(first, second)
+            base = float(np.nanmean(second.to_numpy()))
+            if metrics.METRICS[name].direction == "lower" and base > 0 and change.runs:
+                # Of the ratio q = ours / Random's: the mean of (ours - q Random's) / Random's mean carries its error.
+                ratio = 1 + change.mean / base
+                relative = statistics.difference(first / base, ratio * second / base)
+        limit = options.targets.get(name, math.nan)
+        row = (
+            {"metric": name, "sampler": sampler, "area": area}
+            | contrasts.columns_of(change, "difference")
+            | {"p": change.p}
+        )
+        percent = 100 * change.mean / base if relative.runs else math.nan
+        row |= {"relative": percent, "relative_low_two_way": percent - 100 * relative.half}
+        row |= {"relative_high_two_way": percent + 100 * relative.half, "target": limit}
+        row["smallest_n"] = next((n for n, found in means.items() if found.mean <= limit), None)
+        row["smallest_n_surely"] = next((n for n, found in means.items() if _surely(found, limit)), None)
+        rows.append(row)
+    table = pd.DataFrame(rows)
+    whole = dict.fromkeys(("smallest_n", "smallest_n_surely"), "Int64")
+    return (
+        table.assign(p_holm=statistics.holm(table["p"].astype(float)), family=f"{name}, {RANDOM}")
+        .astype(whole)
+        .round(6)
+    )
+
+
+def _area(cells: dict[int, pd.DataFrame]) -> pd.DataFrame:
+    """Return the area of each trial and prompt, over the trials that every n has."""
+    sizes = list(cells)
+    weights = [area_under_curve(sizes, np.eye(len(sizes))[place]) for place in range(len(sizes))]
+    trials = sorted(set.intersection(*(set(table.index) for table in cells.values())))
+    return sum(weight * table.loc[trials] for weight, table in zip(weights, cells.values(), strict=True))
+
+
+def _surely(found: Estimate, limit: float) -> bool:
+    return found.over != PROMPTS_ONLY and found.high <= limit
+
+
+def _reached(n: object, target: float) -> str:
+    """Return the smallest n as text: MISSING without a target, none where no n meets it."""
+    if math.isnan(target):
+        return MISSING
+    return "none" if pd.isna(n) else str(n)
