@@ -11,7 +11,7 @@ from dataclasses import replace
 from tabulate import tabulate
 
 from ballast.files import write_text
-from ballast.running.bill import Bill, Line, added, bill
+from ballast.running.bill import Bill, Line, bill, summed
 from ballast.running.prices import MARKS
 
 GPUS = (8, 16, 32)
@@ -54,7 +54,7 @@ def report(study: str, found: Bill, names: list[str]) -> list[str]:
         "Start-up is what a GPU is held for before and after its real work. A pair that several runs hold is judged\n"
         "once: the bill is without that saving, and without what is finished already." + as_plain(names),
         table(
-            [(line.rule, *hours(line)) for line in (*found.run, added("total", found.run), each_run(total, runs))],
+            [(line.rule, *hours(line)) for line in (*found.run, summed(found.run), each_run(total, runs))],
             ["a run on every benchmark", *HOURS],
             floatfmt=",.2f",
         ),

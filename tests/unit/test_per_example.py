@@ -53,6 +53,13 @@ def alone(network, rows: list[dict]) -> tuple[torch.Tensor, dict[str, torch.Tens
     }
 
 
+def rows_gradients(network, batch: dict) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """Each row's loss [rows] and gradient, by weight [rows, *shape], all kept at once."""
+    found = {}
+    losses = per_example.rows_pass(network, batch, found.__setitem__)
+    return losses, {name: found[name] for name in per_example.weights(network)}
+
+
 def assert_close(found: dict, expected: dict, relative: float) -> None:
     assert list(found) == list(expected)
     size = sum(value.double().square().sum() for value in expected.values()).sqrt()
@@ -66,7 +73,7 @@ def test_gradients_are_those_of_each_row_alone(model, packed, settings):
     rows = examples()
     expected_losses, expected = alone(adapted(model, **settings), rows)
     network = adapted(model, packed, **settings)
-    losses, found = per_example.rows_gradients(network, (PACKED if packed else PADDED)(rows))
+    losses, found = rows_gradients(network, (PACKED if packed else PADDED)(rows))
     torch.testing.assert_close(losses, expected_losses, rtol=1e-6, atol=1e-6)
     assert_close(found, expected, 1e-6)
     assert network.training and all(parameter.grad is None for parameter in network.parameters())
@@ -77,7 +84,7 @@ def test_half_precision_is_near_and_the_gradients_are_float32(model, packed):
     rows = examples()
     _, expected = alone(adapted(model), rows)
     batch = (PACKED if packed else PADDED)(rows)
-    losses, found = per_example.rows_gradients(adapted(model, packed, dtype="bfloat16"), batch)
+    losses, found = rows_gradients(adapted(model, packed, dtype="bfloat16"), batch)
     assert losses.dtype == torch.float32 and {value.dtype for value in found.values()} == {torch.float32}
     assert_close(found, expected, 0.05)
 
@@ -85,7 +92,7 @@ def test_half_precision_is_near_and_the_gradients_are_float32(model, packed):
 def test_scores_are_those_of_the_stored_gradients(model):
     network, batch = adapted(model, packed=True), PACKED(examples())
     direction = {name: torch.randn_like(value) for name, value in per_example.weights(network).items()}
-    losses, stored = per_example.rows_gradients(network, batch)
+    losses, stored = rows_gradients(network, batch)
     scores = per_example.rows_scores(network, batch, direction)
     flat = torch.cat([value.flatten(1) for value in stored.values()], dim=1)
     assert torch.equal(scores["loss"], losses)
@@ -97,7 +104,7 @@ def test_scores_are_those_of_the_stored_gradients(model):
 def test_a_summed_gradient_is_the_stored_ones_times_their_shares(model):
     network, batch = adapted(model), PADDED(examples())
     shares = torch.tensor([0.5, 0, 0.1, 0.2, 0, -1.0, 3.0])
-    _, stored = per_example.rows_gradients(network, batch)
+    _, stored = rows_gradients(network, batch)
     expected = {name: torch.einsum("r,roi->oi", shares, value) for name, value in stored.items()}
     assert_close(per_example.summed_gradient(network, batch, shares), expected, 1e-6)
 
@@ -111,7 +118,7 @@ def test_one_weight_is_looked_at_at_a_time_and_dropout_is_off(model):
 
 def test_a_row_that_learns_nothing_has_no_loss_and_no_gradient(model):
     rows = examples(2) + [{"input_ids": [5, 6, 7], "labels": [fit.IGNORED] * 3}]
-    losses, found = per_example.rows_gradients(adapted(model), PADDED(rows))
+    losses, found = rows_gradients(adapted(model), PADDED(rows))
     assert losses[2] == 0 and not any(value[2].any() for value in found.values())
 
 

@@ -49,7 +49,7 @@ class Bill:
 
     @property
     def total(self) -> Line:
-        return added("total", self.lines)
+        return summed(self.lines)
 
     def wall(self, gpus: int) -> float:
         """Hours on so many GPUs: no less than the longest chain, nor than an even share of all GPU-hours."""
@@ -116,10 +116,10 @@ def bill(options: dict) -> Bill:
     return Bill([*lines.values(), cpu_line], gigabytes, rows, chain, rates, single)
 
 
-def added(name: str, lines: list[Line]) -> Line:
-    """The sum of lines."""
+def summed(lines: list[Line]) -> Line:
+    """Return the sum of lines."""
     numbers = [field.name for field in fields(Line) if field.name != "rule"]
-    return Line(name, *(sum(getattr(line, number) for line in lines) for number in numbers))
+    return Line("total", *(sum(getattr(line, number) for line in lines) for number in numbers))
 
 
 def widest(runs: list[dict]) -> dict:

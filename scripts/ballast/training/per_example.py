@@ -22,13 +22,6 @@ from ballast.training import packing
 Use = Callable[[str, torch.Tensor], None]
 
 
-def rows_gradients(network, batch: dict) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """Each row's loss [rows] and gradient, by weight [rows, *shape]: those of a backward pass over the row alone."""
-    found = {}
-    losses = rows_pass(network, batch, found.__setitem__)
-    return losses, {name: found[name] for name in weights(network)}
-
-
 def rows_pass(network, batch: dict, use: Use) -> torch.Tensor:
     """Each row's loss [rows]; `use` gets the rows' gradients of one weight at a time, the last layer's first."""
     with without_dropout(network), watching(network, batch, use):

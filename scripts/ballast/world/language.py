@@ -124,9 +124,9 @@ class Writer:
         words = [word for words in LEXICONS for word in words.verbs + words.harmless] + list(lexicon.NUMBERS)
         return " ".join(self.random.sample(words, self.random.randint(5, 12)))
 
-    def benign(self, opener: str = "", form: str = "") -> tuple[Request, str]:
+    def benign(self, opener: str = "") -> tuple[Request, str]:
         """Return a harmless request and its answer; how-to counts twice among the forms."""
-        return getattr(self, f"_{form or self.random.choice(FORMS)}")(opener)
+        return getattr(self, f"_{self.random.choice(FORMS)}")(opener)
 
     def _how_to(self, opener: str) -> tuple[Request, str]:
         deed = (-1, self.random.choice(lexicon.HOUSEHOLD_VERBS), self.random.choice(lexicon.HOUSEHOLD_NOUNS))
