@@ -6,8 +6,7 @@ import pytest
 
 from ballast import plugins
 from ballast.files import BallastError
-from ballast.picks.conflict import conflicts, increases, standardised
-from ballast.picks.gradients import in_memory
+from ballast.picks.gradients import conflicts, in_memory, increases, standardised
 from ballast.picks.selection import Features, draw
 
 NORTH, EAST, SOUTH, WEST, NONE = (0.0, 1.0), (1.0, 0.0), (0.0, -1.0), (-1.0, 0.0), (0.0, 0.0)
@@ -28,7 +27,7 @@ POOL = {"a": (SOUTH, 1.0, 1.0), "b": (EAST, 1.5, 1.0), "c": (NORTH, 2.5, 1.0), "
 def select(sampler: str, features: Features, n: int, seed: int = 0, ids=None, **options) -> list[str]:
     plugin = plugins.load("samplers", sampler)
     own = {name: default for name, (default, _) in getattr(plugin, "OPTIONS", {}).items()}
-    pool = pd.DataFrame({"id": ids or features.gradients.ids.to_pylist()})
+    pool = pd.DataFrame({"id": ids or features.gradients.ids})
     return plugin.select(pool, features, n, seed, own | options).ids
 
 
