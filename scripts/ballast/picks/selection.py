@@ -68,7 +68,7 @@ def draw(ids: Iterable[str], n: int, seed: int) -> list[str]:
 def draw_each(ids: Iterable[str], members: np.ndarray, n: int, seed: int) -> dict[int, list[str]]:
     """Return the first n of each category in the random order; `members` are as by_category gives them."""
     ids = np.asarray(ids, object)
-    order = positions(ids, random_order(ids, seed), "the pool")
+    order = np.array(sorted(range(len(ids)), key=lambda row: _digest(ids[row], seed)), int)
     return {category: ids[order[own[order]][:n]].tolist() for category, own in enumerate(members.T)}
 
 
