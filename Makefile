@@ -61,8 +61,7 @@ bench: export OMP_NUM_THREADS := 1
 bench: $(READY)
 	mkdir -p results/benchmarks
 	$(ENV)/bin/python benchmarks/training.py --size small --modes train generate $(LENGTHS) --out results/benchmarks/training.json
-	$(ENV)/bin/python benchmarks/selection.py --size full --parts scores --out results/benchmarks/selection.json
-	$(ENV)/bin/python benchmarks/selection.py --size small --parts stream embedding $(PAIRS) --out results/benchmarks/embedding.json
+	$(ENV)/bin/python benchmarks/selection.py $(PAIRS) --out results/benchmarks/selection.json
 	$(ENV)/bin/python benchmarks/dualselect.py --size small $(LENGTHS) $(PAIRS) --out results/benchmarks/dualselect.json
 	$(if $(LENGTHS),$(ENV)/bin/python benchmarks/prefix_cache.py --out results/benchmarks/prefix_cache.json)
 

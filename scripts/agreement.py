@@ -17,7 +17,7 @@ from ballast.asking.judging import PARSED
 from ballast.files import BallastError, write_csv, write_text
 from ballast.labels.annotation import read_sheet
 from ballast.picks import features
-from ballast.picks.nearest import highest
+from ballast.picks.nearest import nearest_category
 from ballast.results import agreement, notes
 from ballast.study.artefacts import Options
 
@@ -73,7 +73,7 @@ def _cossim(arguments: argparse.Namespace, pool: pd.DataFrame) -> pd.DataFrame:
         references=arguments.references,
         reference_embedding=arguments.reference_embedding,
     )
-    best = highest(known.embedding, pool["id"], known.references)
+    best = nearest_category(known.embedding, pool["id"], known.references)
     return pd.DataFrame({"id": pool["id"], "categories": [[int(category)] for category in best], "status": PARSED})
 
 

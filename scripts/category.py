@@ -15,7 +15,7 @@ from ballast.asking.judging import PARSED, UNPARSABLE, check_readable
 from ballast.data.rows import pairs_to_judge
 from ballast.labels import category_llm
 from ballast.picks import features
-from ballast.picks.nearest import highest
+from ballast.picks.nearest import nearest_category
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -36,7 +36,7 @@ def main(arguments: argparse.Namespace) -> None:
             references=arguments.references,
             reference_embedding=arguments.reference_embedding,
         )
-        best = highest(known.embedding, pool["id"], known.references)
+        best = nearest_category(known.embedding, pool["id"], known.references)
         labels = pd.DataFrame({"categories": [[int(category)] for category in best], "status": PARSED})
     labels = labels.assign(id=pool["id"], labeller=arguments.labeller)
     schemas.write(arguments.out, labels[["id", "categories", "status", "labeller"]], schemas.CATEGORIES)

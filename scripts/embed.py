@@ -14,7 +14,7 @@ from ballast.picks.embedding import embed
 def main(arguments: argparse.Namespace) -> None:
     pairs = read_parquet(arguments.pairs)
     matrix = embed(arguments.model, [pair_text(row) for row in pairs.itertuples()], arguments.batch_size)
-    vectors.write(arguments.out, [(pairs["id"], matrix)])
+    vectors.write(arguments.out, pairs["id"], matrix)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from ballast.data.rows import PAIR, content_id, pair_text, pairs_to_judge
 from ballast.files import BallastError
 from ballast.labels.behaviour import TYPES, UNKNOWN
 from ballast.labels.behaviour import behaviour as behaviour_of
-from ballast.picks.nearest import bits, mean_units
+from ballast.picks.nearest import mean_units, one_hot
 from ballast.picks.selection import Features, pick
 from ballast.picks.vectors import in_memory, unusable
 from ballast.study import methods
@@ -245,7 +245,7 @@ def _references(given: object, dimensions: int) -> np.ndarray:
     if lacking:
         raise BallastError(f"references: none of category {lacking[0]}; every category needs one")
     names = [str(row) for row in range(len(matrix))]
-    return mean_units(in_memory(names, matrix), names, bits(categories))
+    return mean_units(in_memory(names, matrix), names, one_hot(categories))
 
 
 def _options(sampler: str, among: str | None, given: Mapping[str, object]) -> dict:

@@ -179,7 +179,7 @@ def real_files(folder, references, categories, kinds):
     pool = rows.drop(columns="category")
     files = labelled_files(folder, pool, labels_of(pool, categories), behaviours_of(pool, kinds))
     schemas.write(folder / "references.parquet", rows, schemas.REFERENCES)
-    write_vectors(folder / "embedding.arrow", [(rows["id"], vectors)])
+    write_vectors(folder / "embedding.arrow", rows["id"], vectors)
     near = [f"--references={folder / 'references.parquet'}", f"--reference-embedding={folder / 'embedding.arrow'}"]
     return pool, files, [*near, f"--embedding={folder / 'embedding.arrow'}"]
 

@@ -19,7 +19,7 @@ from ballast.data import data_card, export, forms
 from ballast.data.rows import PAIR, with_ids
 from ballast.files import BallastError, write_csv, write_parquet
 from ballast.picks import vectors
-from ballast.plane import plane
+from plane import plane
 
 COUNT = 30
 
@@ -213,7 +213,7 @@ def test_the_plane_is_that_of_the_principal_components(tmp_path):
     draw = np.random.default_rng(1)
     matrix = (draw.normal(size=(900, 12)) * np.linspace(3, 0.5, 12)).astype(np.float32)
     ids = [f"{number:04}" for number in range(900)]
-    vectors.write(tmp_path / "e.arrow", [(ids, matrix)])
+    vectors.write(tmp_path / "e.arrow", ids, matrix)
     read = vectors.read(tmp_path / "e.arrow")
     found, explained = plane(read)
     units = read.units(np.arange(900))
@@ -222,5 +222,5 @@ def test_the_plane_is_that_of_the_principal_components(tmp_path):
     wanted = left[:, :2] * sizes[:2]
     assert np.allclose(np.abs(found), np.abs(wanted), atol=1e-5)
     assert np.allclose(explained, (sizes**2 / (sizes**2).sum())[:2], atol=1e-6)
-    vectors.write(tmp_path / "r.arrow", [(ids[::-1], matrix[::-1])])
+    vectors.write(tmp_path / "r.arrow", ids[::-1], matrix[::-1])
     assert np.allclose(plane(vectors.read(tmp_path / "r.arrow"))[0][::-1], found, atol=1e-6), "nor is it mirrored"

@@ -6,8 +6,7 @@ import pytest
 
 from ballast import plugins, samplers
 from ballast.files import BallastError
-from ballast.picks.conflict import conflicts, increases, standardised
-from ballast.picks.gradients import in_memory
+from ballast.picks.gradients import conflicts, in_memory, increases, standardised
 from ballast.picks.selection import Features, draw, pick
 
 NORTH, EAST, SOUTH, WEST, NONE = (0.0, 1.0), (1.0, 0.0), (0.0, -1.0), (-1.0, 0.0), (0.0, 0.0)
@@ -29,7 +28,7 @@ def select(sampler: str, features: Features, n: int, seed: int = 0, ids=None, **
     name, among = samplers.split(sampler)
     plugin = plugins.load("samplers", name)
     own = {name: default for name, (default, _) in getattr(plugin, "OPTIONS", {}).items()}
-    pool = pd.DataFrame({"id": ids or features.gradients.ids.to_pylist()})
+    pool = pd.DataFrame({"id": ids or features.gradients.ids})
     return pick(plugin, pool, features, n, seed, own | options, among).ids
 
 

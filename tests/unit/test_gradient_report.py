@@ -173,9 +173,7 @@ def write_inputs(folder: Path, order=slice(None)) -> list[str]:
     schemas.write(str(folder / "category.parquet"), pd.DataFrame({"id": ids} | labels), schemas.CATEGORIES)
     pool = known.gradients
     rows = pool.find(ids)
-    directions = np.stack(
-        [np.zeros(2) if not pool.norms[row] else pool._vectors.units(np.array([row]))[0] for row in rows]
-    )
+    directions = np.stack([np.zeros(2) if not pool.norms[row] else pool.units(np.array([row]))[0] for row in rows])
     gradients.write(folder / "gradients.arrow", [(ids, pool.losses[rows], pool.norms[rows], directions)])
     gradients.write(folder / "base-gradients.arrow", [(["x"], [1.0], [3.0], np.array([[3.0, 0.0]]))])
     lists = pa.array([known.logprobs[row] for row in ids], pa.list_(pa.float32()))

@@ -66,7 +66,7 @@ def test_a_row_of_each_kind_of_file(study):
         assert manifest.describe(name) == {"rows": rows, "schema": None}
     Path("c.csv").write_text('a,b\n"one\ntwo",3\nthree\u2028four,5\n', encoding="utf-8")
     assert manifest.describe("c.csv")["rows"] == 2, "neither line end inside a cell ends a row"
-    vectors.write("e.arrow", [(["a", "b"], np.ones((2, 3)))])
+    vectors.write("e.arrow", ["a", "b"], np.ones((2, 3)))
     columns = {"id": "large_string", "embedding": "fixed_size_list<item: halffloat>[3]"}
     assert manifest.describe("e.arrow") == {"rows": 2, "schema": columns}
     Path("figure.pdf").write_bytes(b"\xff")

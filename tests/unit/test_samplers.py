@@ -12,7 +12,7 @@ from made_pool import CATEGORIES, Pool, cosine, make_pool, pools, select, unit
 
 from ballast import plugins, samplers
 from ballast.files import BallastError
-from ballast.picks.nearest import highest
+from ballast.picks.nearest import nearest_category
 from ballast.picks.selection import Selection
 from ballast.picks.vectors import in_memory
 from ballast.samplers import cossim, dsir
@@ -210,7 +210,8 @@ def test_cossim_scores_are_means_of_pairwise_cosines(pool):
     scores = features.embedding.units(np.arange(len(pool.ids))) @ features.references.T
     naive = [[pool.mean_cosine(row, category) for category in CATEGORIES] for row in pool.ids]
     assert np.abs(scores - naive).max() < 1e-6
-    assert highest(features.embedding, pool.ids, features.references).tolist() == [row.index(max(row)) for row in naive]
+    nearest = nearest_category(features.embedding, pool.ids, features.references)
+    assert nearest.tolist() == [row.index(max(row)) for row in naive]
 
 
 def test_sss_leads_with_another_category_under_another_seed():
@@ -250,7 +251,7 @@ def test_ties_go_by_id(sampler):
 def test_a_category_that_is_nearest_by_noise_alone_is_not_nearest():
     directions = np.zeros((14, 2))
     directions[[3, 8]] = [0.5, 0.5], [0.5 + 1e-9, 0.5 + 1e-5]
-    assert highest(in_memory(["a", "b"], np.eye(2)), ["a", "b"], directions).tolist() == [3, 8]
+    assert nearest_category(in_memory(["a", "b"], np.eye(2)), ["a", "b"], directions).tolist() == [3, 8]
 
 
 def test_noise_in_the_last_bits_does_not_change_a_subset():

@@ -1,4 +1,4 @@
-"""Embedding files: what is written is read, whatever is wrong is named; float32 finds what float64 ranks."""
+"""Embedding files: what is written is read, whatever is wrong is named, and rows rank by their rounded scores."""
 
 from pathlib import Path
 
@@ -24,13 +24,12 @@ def small(monkeypatch):
     """Files of five-row batches, read three rows at a time."""
     monkeypatch.setattr(vectors, "BATCH", 5)
     monkeypatch.setattr(vectors, "BLOCK", 3)
-    monkeypatch.setattr(vectors, "HELD", 0)
 
 
 @pytest.fixture
 def path(tmp_path, small) -> str:
     path = str(tmp_path / "e.arrow")
-    vectors.write(path, [(IDS[:13], drawn()[:13]), (IDS[13:], drawn()[13:])])
+    vectors.write(path, IDS, drawn())
     return path
 
 
@@ -46,7 +45,7 @@ def raw(path, ids=IDS, matrix=None, kind=None) -> str:
 
 def test_what_is_read_is_what_was_written_in_float16(path):
     found, stored = vectors.read(path), drawn().astype(np.float16).astype(np.float64)
-    assert len(found) == 40 and found.dimensions == 8 and found.ids.to_pylist() == IDS
+    assert len(found) == 40 and found.dimensions == 8 and found.ids == IDS
     rows = found.find(IDS[::-1])
     assert rows.tolist() == list(range(40))[::-1]
     units = stored / np.linalg.norm(stored, axis=1, keepdims=True)
@@ -64,17 +63,9 @@ def test_blocks_are_the_rows_asked_for(path, step):
     assert seen == rows.tolist()
 
 
-def test_every_finite_float16_becomes_the_same_float32_and_no_other_stays_in_its_range():
-    every = np.arange(2**16, dtype=np.uint16).view(np.float16)
-    found = vectors.to_float32(every, np.empty(len(every), np.float32))
-    finite = np.isfinite(every)
-    assert (found[finite] == every[finite].astype(np.float32)).all()
-    assert (np.abs(found[~finite]) > np.finfo(np.float16).max).all()
-
-
 def test_equal_vectors_are_equal_bytes(tmp_path):
     for name in ("a", "b"):
-        vectors.write(tmp_path / name, [(IDS, drawn())])
+        vectors.write(tmp_path / name, IDS, drawn())
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
@@ -119,7 +110,7 @@ def test_a_vector_without_direction_is_named_when_it_is_read_and_when_it_is_writ
     with pytest.raises(BallastError, match=f"e.arrow: the embedding of row 017 {why}"):
         found.units(np.array([3, 17]))
     with pytest.raises(BallastError, match=f"new.arrow: the embedding of row 017 {why} in float16"):
-        vectors.write(tmp_path / "new.arrow", [(IDS, matrix.astype(np.float32))])
+        vectors.write(tmp_path / "new.arrow", IDS, matrix.astype(np.float32))
     assert not (tmp_path / "new.arrow").exists()
 
 
@@ -127,7 +118,7 @@ def test_references_of_other_dimensions_and_of_too_few_categories_are_named(tmp_
     table = pd.DataFrame(dict.fromkeys(("id", "instruction", "input", "output"), IDS))
     names = [str(tmp_path / name) for name in ("r.parquet", "r.arrow")]
     schemas.write(names[0], table.assign(category=np.arange(40) % 14), schemas.REFERENCES)
-    vectors.write(names[1], [(IDS, drawn(dimensions=9))])
+    vectors.write(names[1], IDS, drawn(dimensions=9))
     with pytest.raises(BallastError, match=r"r.arrow: 9 dimensions, and .*e.arrow has 8"):
         features.load(embedding=path, references=names[0], reference_embedding=names[1])
     schemas.write(names[0], table.assign(category=np.arange(40) % 13), schemas.REFERENCES)
@@ -150,31 +141,33 @@ def test_categories_that_are_no_sets_of_ids_are_named(tmp_path, categories):
 
 
 @pytest.mark.parametrize("labelled", [True, False])
-@pytest.mark.parametrize("n", [1, 20, 300])
-def test_the_best_are_those_of_float64_though_float32_cannot_tell_them_apart(monkeypatch, n, labelled):
+@pytest.mark.parametrize("n", [0, 1, 20, 300])
+def test_the_best_are_ranked_by_rounded_scores_and_ids(n, labelled):
     """Rows so alike that their scores differ in the sixth and seventh digit."""
-    monkeypatch.setattr(nearest, "BATCH", 30)  # queues that forget often
     random = np.random.default_rng(n)
     matrix = random.normal(size=64) + random.normal(scale=2e-6, size=(2000, 64))
     directions = random.normal(size=64) + random.normal(scale=2e-6, size=(14, 64))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    ids = [f"{number:04}" for number in random.permutation(2000)]
+    ids = np.array([f"{number:04}" for number in random.permutation(2000)], object)
     scores = np.round(matrix / np.linalg.norm(matrix, axis=1, keepdims=True) @ directions.T, 6)
     inside = random.random((2000, 14)) < 0.2 if labelled else scores.argmax(axis=1)[:, None] == np.arange(14)
-    members = (inside * (1 << np.arange(14))).sum(axis=1).astype(np.uint16) if labelled else None
-    found, sizes = nearest.best(vectors.in_memory(ids, matrix), ids, directions, n, members)
+    stored = vectors.in_memory(ids, matrix)
+    found, sizes = nearest.best(stored, ids, directions, n, inside if labelled else None)
     assert list(sizes.values()) == inside.sum(axis=0).tolist()
     for category in range(14):
         own = sorted(np.flatnonzero(inside[:, category]), key=lambda row: (-scores[row, category], ids[row]))  # noqa: B023
         assert found[category] == [ids[row] for row in own[:n]]
+    order = random.permutation(2000)
+    again = nearest.best(stored, ids[order], directions, n, inside[order] if labelled else None)
+    assert again == (found, sizes), "the order of the rows changes nothing"
 
 
 def test_subsets_do_not_depend_on_how_a_file_is_cut(path, tmp_path, monkeypatch):
     directions = drawn(14, seed=1).astype(np.float64)
-    members = nearest.bits(np.arange(40) % 14)
+    members = nearest.one_hot(np.arange(40) % 14)
     cut = vectors.read(path)
     monkeypatch.setattr(vectors, "BATCH", 4096)
-    vectors.write(tmp_path / "whole.arrow", [(IDS[::-1], drawn()[::-1])])
+    vectors.write(tmp_path / "whole.arrow", IDS[::-1], drawn()[::-1])
     whole = vectors.read(tmp_path / "whole.arrow")
     for given in (None, members):
         assert nearest.best(cut, IDS, directions, 2, given) == nearest.best(whole, IDS, directions, 2, given)

@@ -5,14 +5,13 @@ import argparse
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ballast import schemas
 from ballast.categories import CATEGORIES
 from ballast.files import BallastError, read_arrow
 from ballast.picks import vectors
 from ballast.picks.gradients import read as read_gradients
-from ballast.picks.nearest import bits, mean_units
+from ballast.picks.nearest import mean_units, one_hot
 from ballast.picks.selection import Features
 
 # The files that a program may be given, each by an option of this name.
@@ -23,19 +22,19 @@ FILES = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """An option for each file of a feature."""
+    """Add an option for each file of a feature."""
     for name in FILES:
         parser.add_argument(f"--{name}")
 
 
 def given(arguments: argparse.Namespace) -> dict[str, str]:
-    """The files that were given, by option."""
+    """Return the files that were given, by option."""
     found = {name: getattr(arguments, name.replace("-", "_")) for name in FILES}
     return {name: path for name, path in found.items() if path}
 
 
 def from_arguments(arguments: argparse.Namespace) -> Features:
-    """Features from the options of `add_arguments`."""
+    """Load features from the options of `add_arguments`."""
     return load(**{name.replace("-", "_"): path for name, path in given(arguments).items()})
 
 
@@ -53,7 +52,7 @@ def load(
     logprobs=None,
     base_logprobs=None,
 ) -> Features:
-    """Features from the paths that are given; the others stay None."""
+    """Load features from the paths that are given; the others stay None."""
     known = {}
     if behaviour:
         table = schemas.read(behaviour, schemas.BEHAVIOUR)
@@ -82,7 +81,7 @@ def load(
 
 
 def _logprobs(path: str) -> pd.Series:
-    """id -> log-probabilities of the response's tokens, float32."""
+    """Return id -> log-probabilities of the response's tokens, float32."""
     table = read_arrow(path, ["id", "logprobs"])
     if table.schema.field("logprobs").type != pa.list_(pa.float32()) or table["logprobs"].null_count:
         raise BallastError(f"{path}: 'logprobs' must be lists of float32; delete the file and run again")
@@ -92,32 +91,23 @@ def _logprobs(path: str) -> pd.Series:
 
 
 def _categories(path: str) -> pd.Series:
-    """Category ids by row id, in Arrow's own lists."""
+    """Return lists of category ids by row id."""
     table = read_arrow(path, ["id", "categories"])
-    try:
-        lists = table["categories"].cast(pa.list_(pa.int8())).combine_chunks()
-        right = _are_sets(lists)
-    except pa.ArrowException:  # other types, or numbers beyond int8
-        right = False
-    if not right:
+    lists = table["categories"].to_pylist()
+    if not all(isinstance(ids, list) and _is_set(ids) for ids in lists):
         raise BallastError(f"{path}: 'categories' must be lists of distinct ids of 0..{len(CATEGORIES) - 1}")
-    return pd.Series(pd.arrays.ArrowExtensionArray(lists), index=table["id"].to_pandas())
+    return pd.Series(lists, index=table["id"].to_pandas(), dtype=object)
 
 
-def _are_sets(lists: pa.ListArray) -> bool:
-    ids = pc.list_flatten(lists)
-    if lists.null_count or ids.null_count:
-        return False
-    pairs = np.asarray(pc.list_parent_indices(lists)) * len(CATEGORIES) + np.asarray(ids)
-    known = np.isin(ids, range(len(CATEGORIES)))
-    return bool(known.all()) and len(np.unique(pairs)) == len(pairs)
+def _is_set(ids: list) -> bool:
+    return all(each in range(len(CATEGORIES)) for each in ids) and len(set(ids)) == len(ids)
 
 
 def _references(path: str, embedding: str) -> np.ndarray:
-    """Mean unit embedding of each category's references."""
+    """Return the mean unit embedding of each category's references."""
     table = schemas.read_columns(path, schemas.REFERENCE_CATEGORIES)
     categories = table["category"].to_numpy(dtype=int)
     lacking = sorted(set(range(len(CATEGORIES))) - set(categories.tolist()))
     if lacking:
         raise BallastError(f"{path}: no reference of category {lacking[0]}; every category needs one")
-    return mean_units(vectors.read(embedding), table["id"], bits(categories))
+    return mean_units(vectors.read(embedding), table["id"], one_hot(categories))

@@ -1,46 +1,42 @@
-"""Gradients of single rows at a warmed-up adapter: an Arrow IPC file that is mapped, not read.
+"""Gradients of single rows at a warmed-up adapter, in an Arrow file that is mapped into memory.
 
-Of each row its mean loss per token of the response, the exact norm of that loss's gradient in the adapter's weights,
-and the projected gradient (`projection.py`) over that norm, in float16, since gradients differ by orders of magnitude
-and float16 does not reach over them. A row without a token to learn has no loss, norm 0 and a gradient of zeros.
+The file has, for each row, its mean loss per token of the response, the exact norm of that loss's gradient in the
+adapter's weights, and the projected gradient (`projection.py`) divided by that norm. The division lets float16 hold
+gradients that differ by orders of magnitude. A row without a token to learn has no loss, norm 0 and a gradient of
+zeros.
+
+A row's conflict with the task is -cos(its gradient, the task's mean gradient): 1 where a step on the task undoes a step
+on the row. Its loss increase is its loss at the warmed-up point minus its loss under the model before the warm-up.
 """
 
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
-from ballast.files import BallastError, atomic
-from ballast.picks.vectors import BATCH, IDS, Vectors, arrow_ids, batches_of, unusable, vectors_of
+from ballast.files import BallastError
+from ballast.picks import vectors
+from ballast.picks.vectors import BATCH, IDS, Vectors, positions
 
 COLUMNS = ["id", "loss", "norm", "gradient"]
 
 
-class Gradients:
-    """Ids, losses (nats per token), norms and projected unit gradients of rows; losses are NaN where there is none."""
+class Gradients(Vectors):
+    """Projected unit gradients of rows, their norms, and their losses in nats per token, NaN where there is none."""
 
-    def __init__(self, vectors: Vectors, losses: np.ndarray, norms: np.ndarray):
-        self._vectors, self.losses, self.norms = vectors, losses, norms
-        self.ids, self.name, self.dimensions = vectors.ids, vectors.name, vectors.dimensions
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def find(self, ids: Iterable[str]) -> np.ndarray:
-        """The row number of each id; BallastError where one has no gradient in the file."""
-        return self._vectors.find(ids)
+    def __init__(self, ids: Iterable[str], matrices: list[np.ndarray], name: str, losses, norms):
+        super().__init__(ids, matrices, name)
+        self.losses, self.norms = np.asarray(losses, float), np.asarray(norms, float)
 
     def learnt(self, ids: Iterable[str]) -> np.ndarray:
-        """The row numbers, rising, of those ids that have a gradient: the others teach nothing."""
+        """Return the row numbers, rising, of those ids that have a gradient: the others teach nothing."""
         rows = np.sort(self.find(ids))
         return rows[self.norms[rows] > 0]
 
-    def names(self, rows: np.ndarray) -> list[str]:
-        return self._vectors.names(rows)
-
     def mean(self, rows: np.ndarray | None = None, unit: bool = False) -> np.ndarray:
-        """The mean gradient of `rows` (of all by default), projected, float64; with `unit` that of unit gradients.
+        """Return the mean gradient of `rows` (by default all), projected, float64; with `unit` that of unit gradients.
 
         Raises BallastError where no row has a gradient.
         """
@@ -49,67 +45,73 @@ class Gradients:
         if not len(rows):
             raise BallastError(f"{self.name}: no row has a gradient; raise training.max_length and run again")
         total = np.zeros(self.dimensions)
-        for part, block, lengths in self._vectors.blocks(rows):
-            weights = 1 / lengths.astype(np.float64) if unit else self.norms[rows[part]]
-            total += weights @ block.astype(np.float64)
+        for part, block, lengths in self.blocks(rows):
+            total += (1 / lengths if unit else self.norms[rows[part]]) @ block
         return total / len(rows)
 
     def cosines(self, rows: np.ndarray, direction: np.ndarray) -> np.ndarray:
-        """The cosine of each row's gradient and a direction, both projected, float64. `rows` rise and are `learnt`.
+        """Return the cosine of each row's gradient and a direction, both projected, float64. `rows` are `learnt`.
 
-        Off by about 1 / sqrt(dimensions) from that of the gradients as they are.
+        It is off by about 1 / sqrt(dimensions) from the cosine before projection.
         """
         return self.along(rows, direction / np.sqrt(np.vecdot(direction, direction)))
 
     def along(self, rows: np.ndarray, direction: np.ndarray) -> np.ndarray:
-        """Each row's unit gradient times a direction; where that is a mean of unit gradients, the mean cosine."""
+        """Return each row's unit gradient times a direction: the mean cosine, if that is a mean of unit gradients."""
         found = np.empty(len(rows))
-        for part, block, _ in self._vectors.blocks(rows):
-            block = block.astype(np.float64)
-            found[part] = np.vecdot(block, direction) / np.sqrt(np.vecdot(block, block))
+        for part, block, lengths in self.blocks(rows):
+            found[part] = np.vecdot(block, direction) / lengths
         return found
 
 
+def conflicts(gradients: Gradients, rows: np.ndarray, task: np.ndarray) -> np.ndarray:
+    """Return the conflict, -1 to 1, of each of `rows` (`learnt`) with the task's projected direction."""
+    return -gradients.cosines(rows, task)
+
+
+def increases(gradients: Gradients, rows: np.ndarray, logprobs: pd.Series) -> np.ndarray:
+    """Return the nats per token by which fine-tuning on the task raises each row's loss."""
+    known = logprobs.to_numpy()[positions(logprobs.index, gradients.names(rows), "logprobs")]
+    return gradients.losses[rows] + np.array([each.mean(dtype=np.float64) for each in known])
+
+
+def standardised(values: np.ndarray) -> np.ndarray:
+    """Return values minus their mean, over their standard deviation; zeros where all are equal."""
+    spread = values.std() if len(values) else 0.0
+    return (values - values.mean()) / spread if spread > 1e-12 else np.zeros(len(values))
+
+
 def in_memory(ids: Iterable[str], losses, norms, matrix: np.ndarray) -> Gradients:
-    """Gradients of arrays; `matrix` holds unit gradients as floats, rows x dimensions."""
-    vectors = Vectors(arrow_ids(ids), [matrix], "gradients")
-    return Gradients(vectors, np.asarray(losses, float), np.asarray(norms, float))
+    """Return the gradients of arrays; `matrix` holds unit gradients as floats, rows x dimensions."""
+    return Gradients(ids, [matrix], "gradients", losses, norms)
 
 
 def read(path: str | Path) -> Gradients:
-    """Map a file of gradients into memory; BallastError where it is torn or holds something else."""
-    batches, schema, mapped = batches_of(path)
-    wanted = [IDS, pa.float32(), pa.float32()]
-    half = pa.types.is_fixed_size_list(schema.types[-1]) and schema.types[-1].value_type == pa.float16()
-    if schema.names != COLUMNS or schema.types[:-1] != wanted or not half:
+    """Map a file of gradients into memory; raise BallastError where it is torn or holds something else."""
+    table = vectors.read_table(path)
+    types = table.schema.types
+    if (
+        table.column_names != COLUMNS
+        or types[:-1] != [IDS, pa.float32(), pa.float32()]
+        or not vectors.is_half(types[-1])
+    ):
         raise BallastError(f"{path}: not a file of gradients, which has columns {', '.join(COLUMNS)}; delete it")
-    vectors = vectors_of(path, batches, mapped)
-    losses, norms = (
-        np.concatenate([batch.column(name).to_numpy(zero_copy_only=False) for batch in batches])
-        for name in ("loss", "norm")
-    )
-    return Gradients(vectors, losses.astype(float), norms.astype(float))
+    return Gradients(*vectors.columns(path, table), str(path), table["loss"].to_numpy(), table["norm"].to_numpy())
 
 
 def write(path: str | Path, parts: Iterable[tuple[list[str], np.ndarray, np.ndarray, np.ndarray]]) -> int:
-    """Write parts of ids, losses (NaN for none), norms and projected gradients as they are; how many rows there were.
+    """Write parts of ids, losses (NaN for none), norms and projected gradients; return the number of rows.
 
     Only one part is in memory at a time. Raises BallastError where a gradient is not finite, and where there is none.
     """
-    count = 0
-    with atomic(path) as temporary:
-        writer = None
-        for ids, losses, norms, matrix in parts:
-            for begin in range(0, len(ids), BATCH):
-                some = slice(begin, begin + BATCH)
-                batch = _batch(path, ids[some], losses[some], norms[some], matrix[some])
-                writer = writer or pa.ipc.new_file(str(temporary), batch.schema)
-                writer.write_batch(batch)
-            count += len(ids)
-        if writer is None:
-            raise BallastError(f"{path}: no rows")
-        writer.close()
-    return count
+    return vectors.write_batches(
+        path,
+        (
+            _batch(path, *(each[begin : begin + BATCH] for each in part))
+            for part in parts
+            for begin in range(0, len(part[0]), BATCH)
+        ),
+    )
 
 
 def _batch(path: str | Path, ids: list[str], losses: np.ndarray, norms: np.ndarray, matrix: np.ndarray):
@@ -117,10 +119,9 @@ def _batch(path: str | Path, ids: list[str], losses: np.ndarray, norms: np.ndarr
     learnt = norms != 0
     stored = np.zeros(matrix.shape, np.float16)
     stored[learnt] = matrix[learnt] / norms[learnt, None]
-    wrong = unusable(stored[learnt]) if learnt.any() else None
+    wrong = vectors.unusable(stored[learnt])
     if wrong:
         row = ids[int(np.flatnonzero(learnt)[wrong[0]])]
         raise BallastError(f"{path}: the gradient of row {row} {wrong[1]}; check training.dtype")
-    flat = pa.FixedSizeListArray.from_arrays(pa.array(stored.reshape(-1)), stored.shape[1])
     losses = pa.array(np.asarray(losses, np.float32), from_pandas=True)
-    return pa.record_batch([pa.array(ids, IDS), losses, pa.array(norms), flat], names=COLUMNS)
+    return pa.record_batch([pa.array(ids, IDS), losses, pa.array(norms), vectors.lists_of(stored)], names=COLUMNS)

@@ -1,7 +1,4 @@
-"""What samplers share: the features of a pool, the random order, and the round-robin quota.
-
-Rows are numbers and bits until they are picked: the ids of ten million rows are too much for Python's own strings.
-"""
+"""Share between samplers: the features of a pool, the random order, the ranking by score, the round-robin quota."""
 
 import hashlib
 from collections.abc import Callable, Iterable
@@ -10,15 +7,13 @@ from types import ModuleType
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from ballast.categories import CATEGORIES
 from ballast.files import BallastError
 from ballast.picks.gradients import Gradients
-from ballast.picks.nearest import DIGITS, bits
-from ballast.picks.vectors import Vectors, arrow_ids, positions
+from ballast.picks.vectors import Vectors, positions
 
-PART = 65_536  # ids that are Python's at a time
+DIGITS = 6  # of a score: float noise between machines must not change a subset
 
 
 @dataclass(frozen=True)
@@ -55,7 +50,7 @@ class Features:
     pool: pd.DataFrame | None = None
 
     def with_behaviour(self, pool: pd.DataFrame, behaviour: str) -> pd.DataFrame:
-        """The rows of the pool with one behaviour; BallastError where there is none."""
+        """Return the rows of the pool with one behaviour; raise BallastError where there is none."""
         known = positions(self.behaviour.index, pool["id"], "behaviour labels")
         rows = pool[(self.behaviour == behaviour).to_numpy()[known]]
         if rows.empty:
@@ -78,66 +73,52 @@ def pick(
 
 
 def random_order(ids: Iterable[str], seed: int) -> list[str]:
-    """Ids ordered by a digest of (seed, id): uniform, whatever the order of the rows, and shared by all samplers."""
-    return sorted(ids, key=lambda row: hashlib.sha256(f"{seed}|{row}".encode()).digest())
+    """Order ids by a digest of (seed, id): uniform, whatever the order of the rows, and shared by all samplers."""
+    return sorted(ids, key=lambda row: _digest(row, seed))
 
 
 def draw(ids: Iterable[str], n: int, seed: int) -> list[str]:
-    """The first n in the random order."""
-    ids = arrow_ids(ids)
-    return _drawn(ids, _digests(ids, seed), n, seed)
+    """Return the first n in the random order."""
+    return random_order(ids, seed)[:n]
 
 
 def draw_each(ids: Iterable[str], members: np.ndarray, n: int, seed: int) -> dict[int, list[str]]:
-    """The first n of each category in the random order; `members` are as by_category gives them."""
-    some = np.flatnonzero(members)
-    ids, members = arrow_ids(ids).take(some), members[some]
-    digests = _digests(ids, seed)
-    inside = {category: np.flatnonzero(members >> category & 1) for category in range(len(CATEGORIES))}
-    return {category: _drawn(ids.take(rows), digests[rows], n, seed) for category, rows in inside.items()}
-
-
-def _digests(ids: pa.ChunkedArray, seed: int) -> np.ndarray:
-    """The first 8 bytes of each row's digest as a number, so that it has the order of the whole but for ties."""
-    sha256, parts = hashlib.sha256, [np.empty(0, ">u8")]
-    for begin in range(0, len(ids), PART):
-        rows = ids.slice(begin, PART).to_pylist()
-        parts.append(np.frombuffer(b"".join([sha256(f"{seed}|{row}".encode()).digest()[:8] for row in rows]), ">u8"))
-    return np.concatenate(parts).astype(np.uint64)
-
-
-def _drawn(ids: pa.ChunkedArray, digests: np.ndarray, n: int, seed: int) -> list[str]:
-    if len(ids) > n > 0:
-        ids = ids.take(np.flatnonzero(digests <= np.partition(digests, n - 1)[n - 1]))
-    return random_order(ids.to_pylist(), seed)[:n]
+    """Return the first n of each category in the random order; `members` are as by_category gives them."""
+    ids = np.asarray(ids, object)
+    order = np.array(sorted(range(len(ids)), key=lambda row: _digest(ids[row], seed)), int)
+    return {category: ids[order[own[order]][:n]].tolist() for category, own in enumerate(members.T)}
 
 
 def gumbel(ids: Iterable[str], seed: int) -> np.ndarray:
-    """Standard Gumbel noise of each id, float64: the n highest of scores plus noise are n draws by softmax(scores).
+    """Return standard Gumbel noise of each id, float64: the n highest scores plus noise are n draws by softmax(scores).
 
-    Without replacement, one after the other (Yellott, 1977). Where all scores are equal they are those of `draw`.
+    The draws are without replacement (Yellott, 1977). Where all scores are equal they are those of `draw`.
     """
-    uniform = (_digests(arrow_ids(ids), seed).astype(float) + 0.5) / 2.0**64
-    return -np.log(-np.log1p(-uniform))
+    drawn = np.array([int.from_bytes(_digest(row, seed)[:8], "big") for row in ids], float)
+    return -np.log(-np.log1p(-(drawn + 0.5) / 2.0**64))
+
+
+def _digest(row: str, seed: int) -> bytes:
+    return hashlib.sha256(f"{seed}|{row}".encode()).digest()
 
 
 def highest(ids: Iterable[str], scores: np.ndarray, n: int) -> list[str]:
-    """Ids of the n highest scores, ranked; to 6 digits, since float noise must not decide, and ties go by id."""
-    scores, ids = np.round(scores, DIGITS), arrow_ids(ids)
+    """Return the ids of the n highest scores, ranked to 6 digits, ties by id."""
+    ids, scores = np.asarray(ids, object), np.round(scores, DIGITS)
     if len(ids) > n > 0:
-        some = np.flatnonzero(scores >= np.partition(scores, -n)[-n])
-        ids, scores = ids.take(some), scores[some]
-    return [row for _, row in sorted(zip((-scores).tolist(), ids.to_pylist(), strict=True))][:n]
+        some = scores >= np.partition(scores, -n)[-n]
+        ids, scores = ids[some], scores[some]
+    return [row for _, row in sorted(zip((-scores).tolist(), ids, strict=True))][:n]
 
 
 def first(ids: list[str], n: int) -> Selection:
-    """The first n ids; BallastError where there are fewer."""
+    """Return the first n ids; raise BallastError where there are fewer."""
     _enough(len(ids), n)
     return Selection(ids[:n], [None] * n)
 
 
 def by_embedding(pool: pd.DataFrame, features: Features, n: int, order: Callable) -> Selection:
-    """The rows that `order(units, n)` ranks, given their unit embeddings by id: float64, rows x dimensions."""
+    """Return the rows that `order(units, n)` ranks, given their unit embeddings by id: float64, rows x dimensions."""
     ids = sorted(pool["id"])
     units = features.embedding.units(features.embedding.find(ids))
     ranked = order(units, min(n, len(ids)))
@@ -145,43 +126,29 @@ def by_embedding(pool: pd.DataFrame, features: Features, n: int, order: Callable
 
 
 def by_category(pool: pd.DataFrame, features: Features, multilabel: str) -> np.ndarray:
-    """Of each row of the pool the categories that it is in: bit j is set for category j.
+    """Return the categories of each row of the pool as booleans, rows x 14.
 
-    A row without a category has no bit. `primary-only` counts a row's first category alone.
+    A row without a category is in none. `primary-only` counts a row's first category alone.
     """
-    lists = _lists(features.categories)
-    lengths = np.diff(lists.offsets.to_numpy())
-    rows = np.repeat(np.arange(len(lists)), lengths)
-    own = np.diff(rows, prepend=-1) > 0
-    counted = own if multilabel == "primary-only" else slice(None)
-    members = np.zeros(len(lists), np.uint16)
-    np.bitwise_or.at(members, rows[counted], bits(lists.flatten().to_numpy()[counted]))
-    return members[positions(features.categories.index, pool["id"], "category labels")]
-
-
-def _lists(categories: pd.Series) -> pa.ListArray:
-    """Arrow's own lists, not copied where they are that already."""
-    lists = pa.array(categories.array if isinstance(categories.dtype, pd.ArrowDtype) else categories.tolist())
-    lists = lists.combine_chunks() if isinstance(lists, pa.ChunkedArray) else lists
-    return lists.cast(pa.list_(pa.int8()))
-
-
-def sizes(members: np.ndarray) -> dict[int, int]:
-    """How many rows each category has."""
-    return {category: int(np.count_nonzero(members >> category & 1)) for category in range(len(CATEGORIES))}
+    known = features.categories.tolist()
+    rows = positions(features.categories.index, pool["id"], "category labels")
+    lists = [known[row][: 1 if multilabel == "primary-only" else None] for row in rows]
+    members = np.zeros((len(lists), len(CATEGORIES)), bool)
+    members[[row for row, ids in enumerate(lists) for _ in ids], [each for ids in lists for each in ids]] = True
+    return members
 
 
 def rarest_first(sizes: dict[int, int]) -> list[int]:
-    """Categories by the number of rows they have, ties by id."""
+    """Return the categories, those with the fewest rows first, ties by id."""
     return sorted(sizes, key=lambda category: (sizes[category], category))
 
 
 def round_robin(queues: dict[int, list[str]], order: list[int], n: int) -> Selection:
     """Give one slot at a time to the category with the fewest, in `order`, until n rows are taken.
 
-    A queue is ranked ids, the first n at least: fewer than n rows are taken before the last, so nobody comes further.
-    A row taken for one category is skipped by the others. An exhausted category's slots go to the rest, and what it
-    lacks against an even share is its shortfall. Raises BallastError where all categories together have too few.
+    Each queue holds the first n ranked ids of its category, or all where it has fewer. A row taken for one category is
+    skipped by the others. An exhausted category's slots go to the rest; its shortfall is what it lacks of an even
+    share. Raises BallastError where all categories together have too few rows.
     """
     _enough(len(set().union(*queues.values())), n, " with a category")
     waiting = {category: iter(queues[category]) for category in order}

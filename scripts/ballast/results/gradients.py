@@ -2,8 +2,8 @@
 
 Two open questions of the paper: why refusals of harmful requests (T1) restore safety, and whether the task interferes
 with it. A group of rows (a behaviour, the T1 rows of a category, what a sampler picked) has a mean conflict with the
-task and a mean loss increase under it (`conflict.py`); runs have a change of harm. Groups are few, so what joins the
-two is a rank correlation with a permutation test, and it says little of four behaviours.
+task and a mean loss increase under it (`picks/gradients.py`); runs have a change of harm. Groups are few, so the two
+are joined by a rank correlation with a permutation test, which says little of four behaviours.
 """
 
 import itertools
@@ -16,7 +16,7 @@ from scipy import stats
 
 from ballast.categories import CATEGORIES
 from ballast.names import AS_IS, BEHAVIOURS, NONE
-from ballast.picks.conflict import conflicts, increases
+from ballast.picks.gradients import conflicts, increases
 from ballast.picks.selection import Features
 from ballast.results import metrics, statistics
 from ballast.results.statistics import Estimate

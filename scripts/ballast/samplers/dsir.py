@@ -17,8 +17,7 @@ import zlib
 import numpy as np
 
 from ballast.data.rows import pair_text
-from ballast.picks.nearest import DIGITS
-from ballast.picks.selection import Selection, first
+from ballast.picks.selection import DIGITS, Selection, first
 
 NEEDS = ("behaviour", "texts", "base-texts")
 SEEDED = True

@@ -6,7 +6,7 @@ taken once, at the warmed-up point, and the task's direction is the mean gradien
 
 import numpy as np
 
-from ballast.picks.conflict import conflicts
+from ballast.picks.gradients import conflicts
 from ballast.picks.selection import Selection, first, gumbel, highest
 
 NEEDS = ("gradients", "base-gradients")

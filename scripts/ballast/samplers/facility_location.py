@@ -12,8 +12,7 @@ import heapq
 
 import numpy as np
 
-from ballast.picks.nearest import DIGITS
-from ballast.picks.selection import Selection, by_embedding
+from ballast.picks.selection import DIGITS, Selection, by_embedding
 
 NEEDS = ("embedding",)
 SEEDED = False

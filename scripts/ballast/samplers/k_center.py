@@ -7,8 +7,7 @@ n passes over the pool's embeddings, which are in memory in float64: 15 MB for 2
 
 import numpy as np
 
-from ballast.picks.nearest import DIGITS
-from ballast.picks.selection import Selection, by_embedding
+from ballast.picks.selection import DIGITS, Selection, by_embedding
 
 NEEDS = ("embedding",)
 SEEDED = False

@@ -5,7 +5,7 @@ z standardises over the rows to pick from. Ballast's own: DualSelect's reference
 increase in the place of the loss, which prefers rows that the model never knew.
 """
 
-from ballast.picks.conflict import conflicts, increases, standardised
+from ballast.picks.gradients import conflicts, increases, standardised
 from ballast.picks.selection import Selection, first, highest
 
 NEEDS = ("gradients", "base-gradients", "logprobs")
