@@ -1,6 +1,8 @@
 """What several suites share."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -59,6 +61,25 @@ def reward_model(model, tmp_path_factory) -> str:
     config = DebertaV2Config(vocab_size=len(tokenizer), **sizes)
     DebertaV2ForSequenceClassification(config).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture
+def run_stage(monkeypatch, capsys):
+    """Run a stage in this process as `stage.py` runs it: a process of its own imports every library again."""
+    import stage
+
+    def run(name: str, *arguments) -> subprocess.CompletedProcess:
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "argv", sys.argv)
+            patch.setattr(sys, "path", [*sys.path])
+            patch.setenv("BALLAST_PRELOAD", "")
+            patch.setenv("HF_HUB_OFFLINE", "1")  # read long ago, when its library was imported
+            capsys.readouterr()
+            status = stage.main(name, *map(str, arguments))
+        said = capsys.readouterr()
+        return subprocess.CompletedProcess([name, *arguments], status, said.out, said.err)
+
+    return run
 
 
 @pytest.fixture
