@@ -10,7 +10,7 @@ LENGTHS := $(if $(wildcard $(ALPACA)),--lengths $(ALPACA))
 SAFETY := $(BALLAST_DATA)/safety-tuned-llamas/safety_pool.vinid.json
 PAIRS := $(if $(wildcard $(SAFETY)),--pool $(SAFETY))
 
-.PHONY: study init test test-workflow test-faults test-slurm test-browser test-study rehearsal test-vllm lint bench bench-gpu dag clean-study clean
+.PHONY: study init test test-slow test-workflow test-faults test-slurm test-browser test-study rehearsal test-vllm lint bench bench-gpu dag clean-study clean
 
 study: $(READY)
 	$(ENV)/bin/snakemake
@@ -21,6 +21,10 @@ test: $(READY)
 # A study of your own, in config/<name>.yaml: make init STUDY=my-study
 init: $(READY)
 	PYTHONPATH=scripts $(ENV)/bin/python -m ballast init "$(STUDY)"
+
+# Unit tests that `make test` leaves out: the benchmarks' programs, and the encoder on two threads.
+test-slow: $(READY)
+	$(ENV)/bin/pytest -m slow tests/unit
 
 # The slower suites: Snakemake itself, what survives when it is stopped, the whole study and what it must show.
 test-workflow: $(READY)
