@@ -6,8 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import preloaded as beside
 import pytest
 
+# As in a stage: sums on more threads end in other digits, and on tiny models threads wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 ROOT = Path(__file__).parents[1]
 CHAT = "{{ bos_token }}{% for m in messages %}[{{ m['role'] }}] {{ m['content'] }}\n{% endfor %}[assistant] "
 
@@ -69,6 +72,13 @@ def reward_model(model, tmp_path_factory) -> str:
     config = DebertaV2Config(vocab_size=len(tokenizer), **sizes)
     DebertaV2ForSequenceClassification(config).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def preloaded():
+    """The environment of a job beside a preloaded process that is ready."""
+    with beside.preloaded() as environment:
+        yield environment
 
 
 @pytest.fixture
