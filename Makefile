@@ -4,6 +4,8 @@ ENV := .venv
 READY := $(ENV)/.ready
 VLLM := .venv-vllm
 export BALLAST_DATA ?= ../shared/data
+# Without compiled files each start compiles Ballast anew, and pytest every test.
+unexport PYTHONDONTWRITEBYTECODE
 # Real lengths and texts where the data is; else those of a fixed draw.
 ALPACA := $(BALLAST_DATA)/alpaca/alpaca_random_9229.alpagasus.json
 LENGTHS := $(if $(wildcard $(ALPACA)),--lengths $(ALPACA))
