@@ -4,13 +4,15 @@ ENV := .venv
 READY := $(ENV)/.ready
 VLLM := .venv-vllm
 export BALLAST_DATA ?= ../shared/data
+# Without compiled files each start compiles Ballast anew, and pytest every test.
+unexport PYTHONDONTWRITEBYTECODE
 # Real lengths and texts where the data is; else those of a fixed draw.
 ALPACA := $(BALLAST_DATA)/alpaca/alpaca_random_9229.alpagasus.json
 LENGTHS := $(if $(wildcard $(ALPACA)),--lengths $(ALPACA))
 SAFETY := $(BALLAST_DATA)/safety-tuned-llamas/safety_pool.vinid.json
 PAIRS := $(if $(wildcard $(SAFETY)),--pool $(SAFETY))
 
-.PHONY: study init test test-workflow test-faults test-slurm test-browser test-study rehearsal test-vllm lint bench bench-gpu dag clean-study clean
+.PHONY: study init test test-slow test-workflow test-faults test-slurm test-browser test-study rehearsal test-vllm lint bench bench-gpu dag clean-study clean
 
 study: $(READY)
 	$(ENV)/bin/snakemake
@@ -21,6 +23,10 @@ test: $(READY)
 # A study of your own, in config/<name>.yaml: make init STUDY=my-study
 init: $(READY)
 	PYTHONPATH=scripts $(ENV)/bin/python -m ballast init "$(STUDY)"
+
+# Unit tests that `make test` leaves out: the benchmarks' programs, and the encoder on two threads.
+test-slow: $(READY)
+	$(ENV)/bin/pytest -m slow tests/unit
 
 # The slower suites: Snakemake itself, what survives when it is stopped, the whole study and what it must show.
 test-workflow: $(READY)

@@ -1,12 +1,25 @@
 """What several suites share."""
 
+import gc
 import os
+import subprocess
+import sys
 from pathlib import Path
 
+import preloaded as beside
 import pytest
 
+# As in a stage: sums on more threads end in other digits, and on tiny models threads wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 ROOT = Path(__file__).parents[1]
 CHAT = "{{ bos_token }}{% for m in messages %}[{{ m['role'] }}] {{ m['content'] }}\n{% endfor %}[assistant] "
+
+
+@pytest.fixture(autouse=True, scope="module")
+def frozen():
+    """Leave out of garbage collection what libraries and pytest hold: else a tiny training takes five times as long."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -59,6 +72,32 @@ def reward_model(model, tmp_path_factory) -> str:
     config = DebertaV2Config(vocab_size=len(tokenizer), **sizes)
     DebertaV2ForSequenceClassification(config).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def preloaded():
+    """The environment of a job beside a preloaded process that is ready."""
+    with beside.preloaded() as environment:
+        yield environment
+
+
+@pytest.fixture
+def run_stage(monkeypatch, capsys):
+    """Run a stage in this process as `stage.py` runs it: a process of its own imports every library again."""
+    import stage
+
+    def run(name: str, *arguments) -> subprocess.CompletedProcess:
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "argv", sys.argv)
+            patch.setattr(sys, "path", [*sys.path])
+            patch.setenv("BALLAST_PRELOAD", "")
+            patch.setenv("HF_HUB_OFFLINE", "1")  # read long ago, when its library was imported
+            capsys.readouterr()
+            status = stage.main(name, *map(str, arguments))
+        said = capsys.readouterr()
+        return subprocess.CompletedProcess([name, *arguments], status, said.out, said.err)
+
+    return run
 
 
 @pytest.fixture

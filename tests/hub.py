@@ -2,11 +2,15 @@
 
 import hashlib
 import json
+import logging
 import re
 import threading
 import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 TOKEN = "hf_a_made_token"
@@ -84,3 +88,21 @@ def serve(hub: Hub) -> ThreadingHTTPServer:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     hub.url = f"http://127.0.0.1:{server.server_port}"
     return server
+
+
+def ask_here(patch: pytest.MonkeyPatch, hub: Hub, home: Path, offline: bool = False) -> None:
+    """Have this process ask the hub and keep its cache in `home`.
+
+    A process that starts with HF_ENDPOINT, HF_HOME and HF_HUB_OFFLINE does so; their library reads them once.
+    """
+    from huggingface_hub import constants
+
+    # Its own handler keeps the stderr of the first test; pytest's shows what it says.
+    patch.setattr(logging.getLogger("huggingface_hub"), "handlers", [])
+    patch.setattr(constants, "ENDPOINT", hub.url)
+    patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", f"{hub.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}")
+    patch.setattr(constants, "HF_HOME", str(home))
+    patch.setattr(constants, "HF_HUB_CACHE", str(home / "hub"))
+    patch.setattr(constants, "HF_TOKEN_PATH", str(home / "token"))
+    patch.setattr(constants, "HF_HUB_OFFLINE", offline)
+    patch.delenv("HF_TOKEN", raising=False)

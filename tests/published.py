@@ -18,22 +18,23 @@ PROMPTS = 12
 def made_scores(path, shift=0.0, spread=0.01, trials=10):
     """Write scores.parquet: a published cell's mean plus `shift`, and noise of SD `spread` of it in a run."""
     draw = np.random.default_rng(0)
-    parts = []
+    runs = []
     for cell in tables.read(TABLES).itertuples():
         benchmark, judge, factor = BENCHMARKS[cell.metric]
-        prompts = np.linspace(-0.1, 0.1, PROMPTS)
         noise = draw.normal(0, spread, trials if cell.sampler in STOCHASTIC else 1)
-        for trial, off in enumerate(noise - noise.mean()):
-            mean = (cell.mean + shift) * (1 + off) / factor
-            parts.append(
-                pd.DataFrame(
-                    {"model": cell.model, "pool": "safety", "sampler": cell.sampler, "n": cell.n, "trial": trial}
-                    | {"benchmark": benchmark, "judge": judge, "prompt_id": [f"p{one}" for one in range(PROMPTS)]}
-                    | {"category": pd.array([0] * PROMPTS, dtype="Int8"), "score": mean * (1 + prompts)}
-                    | {"answer_status": "parsed", "finish_reason": "stop", "prompt_tokens": 1, "response_tokens": 1}
-                )
-            )
-    schemas.write(path, pd.concat(parts, ignore_index=True), schemas.SCORES)
+        runs += [
+            {"model": cell.model, "pool": "safety", "sampler": cell.sampler, "n": cell.n, "trial": trial}
+            | {"benchmark": benchmark, "judge": judge, "mean": (cell.mean + shift) * (1 + off) / factor}
+            for trial, off in enumerate(noise - noise.mean())
+        ]
+    prompts = pd.DataFrame(
+        {"prompt_id": [f"p{one}" for one in range(PROMPTS)], "category": pd.array([0] * PROMPTS, dtype="Int8")}
+    )
+    prompts["off"] = np.linspace(-0.1, 0.1, PROMPTS)
+    table = pd.DataFrame(runs).merge(prompts, how="cross")
+    table = table.assign(score=table["mean"] * (1 + table["off"]), answer_status="parsed", finish_reason="stop")
+    table = table.assign(prompt_tokens=1, response_tokens=1)
+    schemas.write(path, table[list(schemas.SCORES.columns)], schemas.SCORES)
     return str(path)
 
 

@@ -1,6 +1,5 @@
 """DualSelect on a tiny model: what it chooses is what a loop over single rows chooses, and its limits are plain SFT."""
 
-import gc
 import itertools
 from contextlib import suppress
 from pathlib import Path
@@ -30,14 +29,6 @@ TINY |= {"per_device_train_batch_size": 3, "train_on_prompt": False}
 PLAIN = {"correction": "none", "budget": 1.0}
 RESULT = ("adapter_model.safetensors", "adapter_config.json")
 WORDS = ("tin", "a", "of", "pebbles", "grey and round", "we", "sail north by night", "no")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def frozen():
-    """Each training collects garbage, which takes longer than its steps among all that pytest holds."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture

@@ -57,6 +57,7 @@ def test_batch_size_changes_no_subset(texts, vectors):
     assert subsets(other) == subsets(vectors)
 
 
+@pytest.mark.slow
 def test_threads_change_no_subset(texts, vectors, tmp_path):
     code = (
         f"import sys, json; sys.path.insert(0, {str(ROOT / 'scripts')!r});"

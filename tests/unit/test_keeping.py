@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from preloaded import ALONE, STAGE, preloaded, starting, wait_until
+from preloaded import ALONE, STAGE, starting, wait_until
 
 from ballast import schemas
 from ballast.asking import keep_model
@@ -68,15 +68,9 @@ class Judging:
         return found
 
 
-@pytest.fixture(scope="module")
-def environment():
-    with preloaded() as environment:
-        yield environment
-
-
 @pytest.fixture
-def judging(tmp_path, reward_model, environment):
-    return Judging(tmp_path, reward_model, environment)
+def judging(tmp_path, reward_model, preloaded):
+    return Judging(tmp_path, reward_model, preloaded)
 
 
 def test_two_jobs_of_a_judge_load_its_model_once_and_write_what_a_job_alone_writes(judging):

@@ -166,42 +166,45 @@ def test_what_lies_outside_a_study_has_no_row(tmp_path, monkeypatch):
             manifest.row_of(artefact)
 
 
-def stage(*arguments: str) -> subprocess.CompletedProcess:
-    environment = os.environ | {"BALLAST_PRELOAD": ""}
-    return subprocess.run([sys.executable, STAGE, *arguments], env=environment, capture_output=True, text=True)
-
-
-def data(source: str) -> subprocess.CompletedProcess:
+def data(run_stage, source: str) -> subprocess.CompletedProcess:
     out = f"{STUDY}/data/benchmarks/i.parquet"
     read = ["--kind", "benchmark", "--format", "i-alpaca", "--source", source, "--out", out]
-    return stage("data", "--record", "c0de", out, "--", *read)
+    return run_stage("data", "--record", "c0de", out, "--", *read)
 
 
-def test_a_job_records_what_it_made_and_a_failed_one_nothing(tmp_path, monkeypatch):
+def test_a_job_records_what_it_made_and_a_failed_one_nothing(tmp_path, monkeypatch, run_stage):
     monkeypatch.chdir(tmp_path)
     Path("none.json").write_text('{"instructions": []}')
-    assert data("none.json").returncode == 1 and not Path("results").exists()
+    assert data(run_stage, "none.json").returncode == 1 and not Path("results").exists()
     Path("two.json").write_text('{"instructions": ["a", "b"]}')
-    assert data("two.json").returncode == 0
+    assert data(run_stage, "two.json").returncode == 0
     row = read_json(f"{STUDY}/manifest/data/benchmarks/i.parquet.json")
     assert (row["rule"], row["code"], row["rows"], row["config"]["source"]) == ("data", "c0de", 2, "two.json")
 
 
-def test_the_same_job_gives_the_same_row(tmp_path, monkeypatch):
+def test_the_same_job_gives_the_same_row_in_any_process(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("two.json").write_text('{"instructions": ["a", "b"]}')
-    rows = [data("two.json") and Path(f"{STUDY}/manifest/data/benchmarks/i.parquet.json").read_bytes() for _ in "ab"]
+
+    def start(name: str, *arguments: str) -> subprocess.CompletedProcess:
+        environment = os.environ | {"BALLAST_PRELOAD": ""}
+        return subprocess.run(
+            [sys.executable, STAGE, name, *arguments], env=environment, capture_output=True, text=True
+        )
+
+    row = Path(f"{STUDY}/manifest/data/benchmarks/i.parquet.json")
+    rows = [data(start, "two.json") and row.read_bytes() for _ in "ab"]
     assert rows[0] == rows[1]
 
 
-def test_verification_ends_with_what_to_do(study):
+def test_verification_ends_with_what_to_do(study, run_stage):
     asked = ["--folders", STUDY, "results/worlds/w", "--command", "snakemake --configfile s.yaml", "--rules", "data"]
-    whole = stage("verify", *asked)
+    whole = run_stage("verify", *asked)
     assert whole.returncode == 0 and "3 artefacts, 0 MB: each is what its manifest row says" in whole.stdout
     flip(f"{STUDY}/data/base.parquet")
-    bad = stage("verify", *asked)
+    bad = run_stage("verify", *asked)
     assert bad.returncode == 1 and "Traceback" not in bad.stderr
     assert f"repair: snakemake --configfile s.yaml --force {STUDY}/data/base.parquet" in bad.stdout
     assert "verify: 1 files are not as they were made, of 3 artefacts; say each repair in this order" in bad.stderr
-    nothing = stage("verify", "--folders", "results/none", "--command", "snakemake", "--rules", "data")
+    nothing = run_stage("verify", "--folders", "results/none", "--command", "snakemake", "--rules", "data")
     assert nothing.returncode == 1 and "verify: results/none: no artefact to verify" in nothing.stderr

@@ -1,6 +1,5 @@
 """Trainers of other publications: each is its definition, and plain training where that says so."""
 
-import gc
 from contextlib import suppress
 from types import SimpleNamespace
 
@@ -72,18 +71,10 @@ def test_packed_steps_are_the_padded_ones(name, model, rows, tmp_path):
     assert all(torch.allclose(found[0][weight], found[1][weight], atol=2e-5) for weight in found[0])
 
 
-@pytest.fixture
-def frozen():
-    """Each start collects garbage, which takes longer than its steps among all that pytest holds."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
 @pytest.mark.parametrize("name", TRAINERS)
 @pytest.mark.parametrize(("saves", "packing"), [(1, True), (2, False)])
 def test_a_run_killed_again_and_again_ends_as_one_that_never_was(
-    name, saves, packing, model, rows, tmp_path, monkeypatch, capsys, frozen
+    name, saves, packing, model, rows, tmp_path, monkeypatch, capsys
 ):
     options = RESPONSES | {"packing": packing}
     whole = trained(name, model, rows, tmp_path / "whole", options)

@@ -7,15 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from preloaded import ALONE, SCRIPTS, STAGE, wait_until
 from preloaded import preloaded as preloaded_process
-
-
-@pytest.fixture(scope="module")
-def preloaded():
-    with preloaded_process() as environment:
-        yield environment
 
 
 def data_stage(tmp_path, rows, env, scripts=SCRIPTS):

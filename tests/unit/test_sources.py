@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hub import COMMIT, TOKEN, Hub, serve
+from hub import COMMIT, TOKEN, Hub, ask_here, serve
 
 from ballast.data import fetching
 from ballast.files import BallastError, digest, read_json
@@ -42,21 +42,27 @@ def entry(**given) -> dict:
     return Source.model_validate({**known, "licence": "CC0", "used_for": "a test", **given}).model_dump()
 
 
-def stage(name: str, hub: Hub, folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
-    """A stage in a process of its own: the hub's address is read when its library is imported."""
-    command = [sys.executable, ROOT / "scripts/stage.py", name, *arguments]
-    home = {"HF_ENDPOINT": hub.url, "HF_HOME": str(folder / "home"), "BALLAST_PRELOAD": ""}
-    clean = {
-        key: value for key, value in os.environ.items() if key not in ("HF_TOKEN", "HF_HUB_CACHE", "HF_HUB_OFFLINE")
-    }
-    return subprocess.run(
-        list(map(str, command)), env=clean | home | environment, cwd=folder, capture_output=True, text=True
-    )
+@pytest.fixture
+def stage(hub, tmp_path, monkeypatch, run_stage):
+    """A stage that asks the hub, in a folder of its own; the environment of one call in capitals."""
+
+    def run(name: str, *arguments: str, offline: bool = False, **environment: str) -> subprocess.CompletedProcess:
+        with monkeypatch.context() as patch:
+            patch.chdir(tmp_path)
+            ask_here(patch, hub, tmp_path / "home", offline)
+            for key, value in environment.items():
+                patch.setenv(key, value)
+            return run_stage(name, *arguments)
+
+    return run
 
 
-def fetch(hub: Hub, folder: Path, *flags: str, source: dict, **environment: str) -> subprocess.CompletedProcess:
-    arguments = ["--name", "ours", "--source", json.dumps(source), "--out", "ours", *flags]
-    return stage("fetch", hub, folder, *arguments, **environment)
+@pytest.fixture
+def fetch(stage):
+    def run(*flags: str, source: dict, **changed) -> subprocess.CompletedProcess:
+        return stage("fetch", "--name", "ours", "--source", json.dumps(source), "--out", "ours", *flags, **changed)
+
+    return run
 
 
 def refused(done: subprocess.CompletedProcess, folder: Path, *words: str) -> None:
@@ -67,9 +73,9 @@ def refused(done: subprocess.CompletedProcess, folder: Path, *words: str) -> Non
     assert not (folder / "ours").exists(), "a failed fetch leaves nothing"
 
 
-def test_a_dataset_comes_with_a_manifest_of_its_bytes(hub, tmp_path):
+def test_a_dataset_comes_with_a_manifest_of_its_bytes(fetch, tmp_path):
     wanted = f"sha256:{hashlib.sha256(ROWS).hexdigest()}"
-    done = fetch(hub, tmp_path, source=entry(files={"data.json": wanted}))
+    done = fetch(source=entry(files={"data.json": wanted}))
     assert done.returncode == 0, done.stderr
     manifest = read_json(tmp_path / "ours/source.json")
     assert (tmp_path / "ours/data.json").read_bytes() == ROWS
@@ -83,35 +89,35 @@ def test_git_blob_ids_are_what_git_says(tmp_path):
     assert fetching.git_blob(tmp_path / "file") == said
 
 
-def test_a_wrong_digest_is_refused(hub, tmp_path):
+def test_a_wrong_digest_is_refused(fetch, tmp_path):
     wrong = f"sha256:{'0' * 64}"
-    refused(fetch(hub, tmp_path, source=entry(files={"data.json": wrong})), tmp_path, "data.json", "is not what was")
+    refused(fetch(source=entry(files={"data.json": wrong})), tmp_path, "data.json", "is not what was")
 
 
-def test_an_unknown_revision_is_refused_unless_allowed_and_then_recorded(hub, tmp_path):
+def test_an_unknown_revision_is_refused_unless_allowed_and_then_recorded(fetch, tmp_path):
     source = entry(revision="unknown")
-    refused(fetch(hub, tmp_path, source=source), tmp_path, "revision is unknown", "allow_unpinned: true")
-    assert fetch(hub, tmp_path, "--allow-unpinned", source=source).returncode == 0
+    refused(fetch(source=source), tmp_path, "revision is unknown", "allow_unpinned: true")
+    assert fetch("--allow-unpinned", source=source).returncode == 0
     assert read_json(tmp_path / "ours/source.json")["revision"] == COMMIT
 
 
-def test_a_gated_source_without_a_token_names_the_page(hub, tmp_path):
+def test_a_gated_source_without_a_token_names_the_page(fetch, tmp_path):
     source = entry(hub="us/closed", gated=True)
-    refused(fetch(hub, tmp_path, source=source), tmp_path, "gated", "huggingface.co/datasets/us/closed", "HF_TOKEN")
-    done = fetch(hub, tmp_path, source=source, HF_TOKEN=TOKEN)
+    refused(fetch(source=source), tmp_path, "gated", "huggingface.co/datasets/us/closed", "HF_TOKEN")
+    done = fetch(source=source, HF_TOKEN=TOKEN)
     assert done.returncode == 0 and TOKEN not in done.stderr + done.stdout
 
 
-def test_offline_says_exactly_what_is_missing_and_uses_what_is_there(hub, tmp_path):
-    refused(fetch(hub, tmp_path, source=entry(), HF_HUB_OFFLINE="1"), tmp_path, "us/rows", COMMIT, "data.json", "local")
-    assert fetch(hub, tmp_path, source=entry()).returncode == 0
+def test_offline_says_exactly_what_is_missing_and_uses_what_is_there(hub, fetch, tmp_path):
+    refused(fetch(source=entry(), offline=True), tmp_path, "us/rows", COMMIT, "data.json", "local")
+    assert fetch(source=entry()).returncode == 0
     asked = len(hub.asked)
-    assert fetch(hub, tmp_path, source=entry(), HF_HUB_OFFLINE="1").returncode == 0
+    assert fetch(source=entry(), offline=True).returncode == 0
     assert len(hub.asked) == asked
 
 
-def test_a_file_that_is_not_there_is_named(hub, tmp_path):
-    refused(fetch(hub, tmp_path, source=entry(files={"other.json": "unknown"})), tmp_path, "has no file other.json")
+def test_a_file_that_is_not_there_is_named(fetch, tmp_path):
+    refused(fetch(source=entry(files={"other.json": "unknown"})), tmp_path, "has no file other.json")
 
 
 @pytest.mark.parametrize(
@@ -122,26 +128,26 @@ def test_a_file_that_is_not_there_is_named(hub, tmp_path):
         ({"kind": "model", "hub": "us/code", "files": {"*": "unknown"}}, ["auto_map", "never run"]),
     ],
 )
-def test_what_could_run_code_is_refused(hub, tmp_path, source, words):
-    refused(fetch(hub, tmp_path, source=entry(**source)), tmp_path, *words)
+def test_what_could_run_code_is_refused(fetch, tmp_path, source, words):
+    refused(fetch(source=entry(**source)), tmp_path, *words)
 
 
-def test_a_model_is_linked_not_copied(hub, tmp_path):
-    assert fetch(hub, tmp_path, source=entry(kind="model", hub="us/model", files={"*": "unknown"})).returncode == 0
+def test_a_model_is_linked_not_copied(fetch, tmp_path):
+    assert fetch(source=entry(kind="model", hub="us/model", files={"*": "unknown"})).returncode == 0
     assert (tmp_path / "ours/model.safetensors").is_symlink()
     assert sorted(read_json(tmp_path / "ours/source.json")["sha256"]) == sorted(WEIGHTS)
 
 
-def test_a_damaged_file_of_the_cache_is_found_and_comes_anew_once_it_is_removed(hub, tmp_path, monkeypatch):
+def test_a_damaged_file_of_the_cache_is_found_and_comes_anew_once_it_is_removed(stage, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folder, source = "results/s/sources/us", entry(kind="model", hub="us/model", files={"*": "unknown"})
     given = ["--name", "us", "--source", json.dumps(source), "--out", folder]
-    assert stage("fetch", hub, tmp_path, "--record", "c0de", f"{folder}/source.json", "--", *given).returncode == 0
+    assert stage("fetch", "--record", "c0de", f"{folder}/source.json", "--", *given).returncode == 0
     Path(folder, "model.safetensors").resolve().write_bytes(b"damaged")
     [found], _, _ = manifest.verify(["results/s"], "snakemake", ["fetch"])
     assert found.artefact == f"{folder}/model.safetensors" and found.repair.startswith("rm ")
     subprocess.run(found.repair.split(" && ")[0], shell=True, check=True)
-    assert stage("fetch", hub, tmp_path, *given).returncode == 0
+    assert stage("fetch", *given).returncode == 0
     assert manifest.verify(["results/s"], "snakemake", ["fetch"])[0] == []
 
 
@@ -278,15 +284,19 @@ def test_every_source_of_the_paper_is_pinned_or_says_unknown():
     assert all("unknown" not in source.files.values() for source in known.values() if source.kind == "template")
 
 
-def doctor(hub: Hub, folder: Path, sources: dict, **changes) -> subprocess.CompletedProcess:
-    environment = {key: changes.pop(key) for key in list(changes) if key.isupper()}
-    options = {"sources": sources, "allow_unpinned": False, "backends": ["transformers"], "load_in_8bit": False}
-    options |= {"keys": [], "results": "results", "runs": 10} | changes
-    return stage("doctor", hub, folder, "--options", json.dumps(options), **environment)
+@pytest.fixture
+def doctor(stage):
+    def run(sources: dict, **changed) -> subprocess.CompletedProcess:
+        around = {key: changed.pop(key) for key in list(changed) if key.isupper() or key == "offline"}
+        options = {"sources": sources, "allow_unpinned": False, "backends": ["transformers"], "load_in_8bit": False}
+        options |= {"keys": [], "results": "results", "runs": 10} | changed
+        return stage("doctor", "--options", json.dumps(options), **around)
+
+    return run
 
 
-def test_the_doctor_finds_nothing_wrong_where_nothing_is(hub, tmp_path):
-    done = doctor(hub, tmp_path, {"rows": entry()})
+def test_the_doctor_finds_nothing_wrong_where_nothing_is(doctor):
+    done = doctor({"rows": entry()})
     assert done.returncode == 0, done.stdout + done.stderr
     assert "problem" not in done.stdout and "may be fetched" in done.stdout and "GB free" in done.stdout
 
@@ -302,19 +312,37 @@ def test_the_doctor_finds_nothing_wrong_where_nothing_is(hub, tmp_path):
         ({"hub": "us/closed", "gated": True}, {"HF_TOKEN": "hf_wrong"}, ["this token may not read it"]),
         ({"hub": "us/absent"}, {}, ["shows nothing there"]),
         ({"revision": "unknown"}, {}, ["revision unknown"]),
-        ({}, {"HF_HUB_OFFLINE": "1"}, ["offline", "data.json"]),
+        ({}, {"offline": True}, ["offline", "data.json"]),
         ({"gigabytes": 1e9}, {}, ["1000000000 GB wanted"]),
         ({}, {"keys": ["A_KEY_THAT_NOBODY_SET"]}, ["A_KEY_THAT_NOBODY_SET", "not set"]),
         ({}, {"load_in_8bit": True}, ["bitsandbytes", "not installed"]),
     ],
 )
-def test_the_doctor_names_each_thing_in_the_way(hub, tmp_path, source, changes, words):
-    done = doctor(hub, tmp_path, {"ours": entry(**source)}, **changes)
+def test_the_doctor_names_each_thing_in_the_way(doctor, source, changes, words):
+    done = doctor({"ours": entry(**source)}, **changes)
     assert done.returncode == 1
     problems = [line for line in done.stdout.splitlines() if line.startswith("problem")]
     assert any(all(word in line for word in words) for line in problems), done.stdout
     assert "hf_wrong" not in done.stdout + done.stderr
     assert done.stderr.startswith("doctor: ")
+
+
+def test_processes_read_the_hub_and_its_cache_from_their_environment(hub, tmp_path):
+    there = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home"), "BALLAST_PRELOAD": ""}
+    others = ("HF_TOKEN", "HF_HUB_CACHE", "HF_HUB_OFFLINE")
+
+    def start(name: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
+        around = {key: value for key, value in os.environ.items() if key not in others} | there | environment
+        command = [sys.executable, ROOT / "scripts/stage.py", name, *arguments]
+        return subprocess.run(command, env=around, cwd=tmp_path, capture_output=True, text=True)
+
+    done = start("fetch", "--name", "ours", "--source", json.dumps(entry()), "--out", "ours")
+    assert done.returncode == 0 and (tmp_path / "ours/data.json").read_bytes() == ROWS, done.stderr
+    options = {"sources": {"rows": entry(), "other": entry(hub="us/model")}, "allow_unpinned": False, "backends": []}
+    options |= {"load_in_8bit": False, "keys": [], "results": "results", "runs": 10}
+    done = start("doctor", "--options", json.dumps(options), HF_HUB_OFFLINE="1")
+    assert done.returncode == 1 and "in this machine's cache" in done.stdout
+    assert "offline" in done.stdout and done.stderr.startswith("doctor: 1 of ")
 
 
 def test_the_empty_sheet_is_not_taken_for_a_filled_one(tmp_path, monkeypatch):

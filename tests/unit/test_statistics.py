@@ -45,7 +45,7 @@ def simulated(runs, prompts, of_runs, of_prompts, noise, resamples, simulations=
 
 
 def test_interval_covers_the_truth_and_one_over_prompts_alone_is_too_narrow():
-    (both, alone), wider = simulated(10, 700, of_runs=0.1, of_prompts=0.2, noise=1.0, resamples=2000)
+    (both, alone), wider = simulated(10, 700, of_runs=0.1, of_prompts=0.2, noise=1.0, resamples=500)
     print(f"\n10 x 700: covers {both:.3f}, over prompts alone {alone:.3f}, {wider:.2f} times wider")
     assert 0.93 <= both <= 0.97
     assert 2.0 <= wider <= 3.2 and alone < 0.7
@@ -53,7 +53,7 @@ def test_interval_covers_the_truth_and_one_over_prompts_alone_is_too_narrow():
 
 @pytest.mark.parametrize(("of_runs", "of_prompts", "noise"), [(0.1, 0.5, 1.0), (0.3, 1.0, 1.0)])
 def test_interval_of_three_runs_covers_the_truth(of_runs, of_prompts, noise):
-    (both, alone), wider = simulated(3, 112, of_runs, of_prompts, noise, resamples=2000, simulations=1000)
+    (both, alone), wider = simulated(3, 112, of_runs, of_prompts, noise, resamples=500, simulations=1000)
     print(f"\n3 x 112: covers {both:.3f}, over prompts alone {alone:.3f}, {wider:.2f} times wider")
     assert 0.91 <= both <= 0.97
 

@@ -94,9 +94,8 @@ def _cached(source: dict) -> bool:
         return all((folder / path).is_file() for path in source["files"])
     try:
         kind = "model" if source["kind"] == "model" else "dataset"
-        folder = Path(
-            snapshot_download(source["hub"], repo_type=kind, revision=source["revision"], local_files_only=True)
-        )
+        asked = {"repo_type": kind, "revision": source["revision"], "allow_patterns": list(source["files"])}
+        folder = Path(snapshot_download(source["hub"], local_files_only=True, **asked))
     except Exception:
         return False
     return all(any(folder.glob(pattern)) for pattern in source["files"])
