@@ -21,7 +21,7 @@ from ballast.picks.selection import Selection, first
 
 NEEDS = ("behaviour", "texts", "base-texts")
 SEEDED = True
-OPTIONS = {"target": (("t1", "base"), "What rows shall read like: the pool's T1 rows, or the base data.")}
+OPTIONS = {"target": (("t1", "base"), "Rows to imitate: the pool's T1 rows, or the base data.")}
 BUCKETS = 10_000
 WORDS = re.compile(r"\w+|[^\w\s]+")
 LEAST = 1e-8  # added to each probability, as in the authors' code
