@@ -77,6 +77,7 @@ lint: $(READY)
 	$(ENV)/bin/ruff format --check scripts tests benchmarks
 	$(ENV)/bin/snakefmt --check Snakefile workflow
 	$(ENV)/bin/snakemake --lint
+	$(ENV)/bin/python scripts/plain_english.py
 
 # Draw the picture of the rules in docs/ again; needs Graphviz.
 dag: $(READY)
