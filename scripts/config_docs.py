@@ -14,19 +14,19 @@ CONFIG = Path(__file__).parents[1] / "config"
 WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false"}
 HEAD = """# Every key of a config
 
-Generated from `scripts/ballast/study/config.py` by `python scripts/config_docs.py`; a test keeps the two alike.
+`python scripts/config_docs.py` generates this page from `scripts/ballast/study/config.py`; a test compares the two.
 
-A study is one YAML file here: `mini.yaml` is the default, another is chosen with
-`snakemake --configfile config/<study>.yaml`. A file that begins with `extends: mini.yaml` holds only what differs.
-Editors that know `schema.json` complete the keys. A mistake stops before any job, in one line that names the key and
-the nearest valid word. Keys of a section's own are below its heading; `<name>` stands for a name of your choice.
+A study is one YAML file in this folder. `mini.yaml` is the default; `snakemake --configfile config/<study>.yaml`
+chooses another. A file that begins with `extends: mini.yaml` holds only the differences. Editors with support for
+`schema.json` complete the keys. A mistake stops before any job, in one line that names the key and the nearest valid
+word. The keys of a section are below its heading; `<name>` is a name of your choice.
 """
 
 
 def schema() -> str:
     """Return the JSON schema; add `extends`, which is resolved before the types are checked."""
     described = Study.model_json_schema()
-    described["properties"]["extends"] = {"type": "string", "description": "A config file that this one is laid over."}
+    described["properties"]["extends"] = {"type": "string", "description": "The config file that this one extends."}
     described.pop("required")  # a file that extends another may leave anything out
     return json.dumps(described, indent=1, sort_keys=True) + "\n"
 
@@ -49,7 +49,7 @@ def _plugin_options() -> list[str]:
         for kind, plugin, name, (default, sentence) in declared
     ]
     intro = (
-        "`methods.<name>.options` may hold the options of the method's plug-ins; the default of a choice is the first. "
+        "`methods.<name>.options` holds options of the method's plug-ins; the default of a choice is its first word. "
         "Options of `pss-b` and the like are those of every sampler among one behaviour, such as `pss-t2`."
     )
     head = ["| kind | plug-in | option | default | what it does |", "|---|---|---|---|---|"]

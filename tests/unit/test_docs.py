@@ -14,6 +14,7 @@ import yaml
 from snakemake.cli import get_argument_parser
 
 from ballast import plugins
+from ballast.picks import features
 from ballast.study import config
 from ballast.study.config import Study
 from ballast.study.fine_tuning import MethodSection
@@ -227,6 +228,12 @@ def test_each_plugin_has_its_words(kind, page):
     named = set(re.findall(r"`([^`\n]+)`", text(page)))
     lacking = [name for name in plugins.names(kind) if name not in named]
     assert not lacking, f"{page} says nothing of {lacking}"
+
+
+def test_contributing_names_each_feature_that_a_sampler_may_need():
+    needs = {name for name in features.FILES if name != "reference-embedding"}  # it comes with the references
+    words = re.findall(r"(?m)^\| (`[^|]*) \|", text("CONTRIBUTING.md"))
+    assert needs == set(re.findall(r"`([\w-]+)`", " ".join(words)))
 
 
 def test_each_page_is_in_the_index():

@@ -29,7 +29,7 @@ def study(methods: dict, samplers: list[str], **experiment):
         ({"mine": {"trainer": "stf"}}, ["methods.mine.trainer", "no trainer is called 'stf'", "did you mean 'sft'"]),
         ({"mine": {"of": "random"}}, ["methods.mine", "'of' goes with one of 'transform' and 'then'"]),
         ({"mine": {"of": "random", "transform": "no"}}, ["methods.mine.transform", "no transform is called 'no'"]),
-        ({"mine": {"sampler": "random", "of": "sss", "transform": "x"}}, ["methods.mine", "say sampler"]),
+        ({"mine": {"sampler": "random", "of": "sss", "transform": "x"}}, ["methods.mine", "set sampler"]),
         ({"mine": {"sampler": "random", "options": {"rho": 1}}}, ["methods.mine.options", "'rho' is not an option"]),
         ({"mine": {"smapler": "random"}}, ["methods.mine.smapler", "did you mean 'sampler'"]),
     ],

@@ -120,7 +120,7 @@ CLAIMS = (
     Claim(
         "helpfulness-stable",
         f"{PAPER}, appendix A.2 and Figure 2",
-        "Which behaviour the examples show makes no difference to helpfulness.",
+        "Helpfulness does not depend on the behaviour that the examples show.",
         "no difference",
         Unchanged(
             both(*(below(other, ("t1",), (HELPFULNESS,)) for other in ("t2", "t3", "t4"))),
@@ -154,7 +154,7 @@ CLAIMS = (
     Claim(
         "refusals-pool",
         f"{PAPER}, appendix C.3 and Figure 7",
-        "A pool rewritten into refusals gives fewer successful attacks than safe pairs as they are.",
+        "A pool rewritten into refusals gives fewer successful attacks than the original safe pairs.",
         "at every n",
         Lower(refusals_below_safe, "rewriting"),
     ),
@@ -315,7 +315,7 @@ CLAIMS = (
     Claim(
         "over-refusal-rises-deterministic",
         f"{PAPER}, appendix C.1 and Figure 6",
-        "The same of PSS-B and Cossim-B.",
+        "More examples, more refusals of safe prompts, for PSS-B and Cossim-B too.",
         "lower",
         Lower(rises(OVER_REFUSAL, ("pss-b", "cossim-b"))),
     ),
@@ -329,7 +329,7 @@ CLAIMS = (
     Claim(
         "transfer-significant",
         f"{B}, key results",
-        "And significantly so on every model and at every n.",
+        "SSS-B is significantly below Random in harm on every other model, at every n of Table 4.",
         "significant on every model",
         Lower(below(RANDOM, ("sss-b",), (HARM,)), "transfer", tested=True),
     ),

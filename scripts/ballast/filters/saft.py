@@ -21,8 +21,8 @@ SEEDED = False
 SAFETY = False
 OPTIONS = {
     "keep": (0.8, "Share of the base rows that is kept."),
-    "layer": (0, "Layer whose output is looked at, from 1; 0 is the middle one."),
-    "directions": (1, "How many singular vectors span the subspace, k."),
+    "layer": (0, "Layer whose output is used, from 1; 0 is the middle one."),
+    "directions": (1, "Number of singular vectors that span the subspace, k."),
 }
 
 

@@ -32,7 +32,7 @@ OPTIONS = {
     "selector_epochs": (3, "Passes over the base rows while the logits are learnt."),
     "selector_learning_rate": (0.01, "Adam's learning rate for the logits."),
     "safety_weight": (0.9, "w in the first pass: the part of the safety rows in the adapter's loss."),
-    "safety_weight_decay": (0.1, "What w loses with each pass."),
+    "safety_weight_decay": (0.1, "Decrease of w per pass."),
 }
 
 

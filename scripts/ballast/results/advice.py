@@ -19,7 +19,7 @@ from ballast.study.artefacts import Options
 LIMITS = {"harm": "harm", "asr": "asr", "over_refusal": "over_refusal", "helpfulness_loss": "helpfulness"}
 MEETS, LIKELY, UNMEASURED, NO = "meets", "likely", "not measured", "no"
 VERDICTS = (MEETS, LIKELY, UNMEASURED, NO)  # the surest first; a cell has the last of its limits'
-RESOLVED = 0.05  # Holm's p-value below which two samplers are told apart
+RESOLVED = 0.05  # Holm's p below which a difference is significant
 
 
 @dataclass(frozen=True)

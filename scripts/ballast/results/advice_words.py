@@ -19,12 +19,12 @@ NAMES = {
 SAID = {MEETS: "surely within", "likely": "likely within", UNMEASURED: "not measured", NO: "not within"}
 NOTES = (
     "A limit is on the mean over runs and prompts. `meets`: the whole two-sided 95 % interval is within; `likely`: the "
-    "mean is; `no`: it is not. A cell has the least of its limits' verdicts.",
+    "mean is; `no`: it is not. A cell has the worst of its limits' verdicts.",
     "Intervals: two-way bootstrap over runs and prompts. A cell of one run has an interval over prompts only, which "
     "says nothing of the next run: it is `likely` at best.",
     "Advised: the smallest n with a cell that meets its limits or is likely to; at that n the surest, then the one of "
     "least harm. The lowest of several means is a little too low by that choice alone.",
-    "Differences are paired over shared trials; two samplers are told apart where Holm's p over all samplers at this n "
+    "Differences are paired over shared trials. A difference is significant if Holm's p over all samplers at this n "
     "is below 0.05.",
 )
 
@@ -59,7 +59,7 @@ def to_markdown(advice: Advice, options: Options) -> str:
         if (name, n) in cells
     ]
     header = ["Sampler", *(f"{NAMES[name]}, at most {_number(most, name)}" for name, most in advice.limits.items())]
-    against = f"{short_label(advice.shown.sampler)} less this, in harm"
+    against = f"{short_label(advice.shown.sampler)} minus this, in harm"
     said = [*NOTES, *notes.judged_by(options), *notes.synthetic(options)]
     parts = [
         f"# Advice of study {markdown(options.study)}",
@@ -121,7 +121,7 @@ def _sure(advice: Advice) -> str:
 
 
 def _others(advice: Advice) -> list[str]:
-    """The runner-up and Random, and whether the data tell them from the advised sampler."""
+    """Return the runner-up and Random, each with its difference from the advised sampler."""
     cell = advice.advised
     if cell.sampler == RANDOM:
         return ["Random costs no labels."]
@@ -131,32 +131,33 @@ def _others(advice: Advice) -> list[str]:
     second = next((name for name in contrasts if name in names and name != RANDOM), None)
     said = []
     if second:
-        said.append(f"Runner-up at n = {cell.n}: {short_label(second)}, {_told(contrasts[second], cell)}.")
+        said.append(f"Runner-up: {short_label(second)}. {_told(contrasts[second], cell)}.")
     if RANDOM in contrasts:
-        said.append(f"Random at n = {cell.n}: {_told(contrasts[RANDOM], cell)}; {_random(advice, contrasts[RANDOM])}.")
+        said.append(f"{_told(contrasts[RANDOM], cell)}. {_random(advice, contrasts[RANDOM])}.")
     return said
 
 
 def _random(advice: Advice, contrast: Contrast) -> str:
-    """Where Random is within the limits itself, and that it costs no labels where nothing tells it from the advised."""
+    """Return where Random is within the limits, and that it costs no labels if the difference is not significant."""
     first = next(iter(advice.within(RANDOM)), None)
     if first is None:
-        there = "it is within the limits at no n"
+        there = "Random is within the limits at no n"
     elif first.n == advice.advised.n:
-        there = f"it is within the limits too ({first.verdict})"
+        there = f"Random is within the limits too ({first.verdict})"
     else:
-        there = f"it is within the limits from n = {first.n} ({first.verdict})"
+        there = f"Random is within the limits from n = {first.n} ({first.verdict})"
     return there if contrast.resolved else f"{there}, and costs no labels"
 
 
 def _told(contrast: Contrast, ours: Judged) -> str:
     found = contrast.difference
+    said = f"{short_label(ours.sampler)} minus {short_label(contrast.sampler)} at n = {ours.n}: harm"
     if math.isnan(found.mean):
-        return "no trial is shared, so the two cannot be compared"
-    said = f"{short_label(ours.sampler)} less it in harm is {_signed(found)}"
+        return f"{said} cannot be compared, because no trial is shared"
+    said = f"{said} {_signed(found)}"
     if math.isnan(contrast.p):
-        return f"{said}, over prompts only: one shared trial does not tell them apart"
-    return f"{said}, {'told apart' if contrast.resolved else 'not told apart'} (Holm's p {_p(contrast.p)})"
+        return f"{said}, over prompts only: one shared trial gives no p-value"
+    return f"{said}, {'significant' if contrast.resolved else 'not significant'} (Holm's p {_p(contrast.p)})"
 
 
 def _kept(advice: Advice, cell: Judged, limit: str) -> str:

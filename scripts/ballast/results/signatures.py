@@ -49,7 +49,7 @@ def random_beaten(harm: Tables, labeller: str) -> Finding:
         numbers = f"no sampler shares two trials with Random; {labeller}"
         return Finding(RANDOM_BEATEN, UNDECIDED, numbers, "raise experiments.sampling.trials, and deterministic_trials")
     rows = sorted(zip(found, found.values(), p, strict=True), key=lambda row: (math.isnan(row[2]), row[2], row[1].mean))
-    details = [f"{_place(*key)} less Random: {_signed(one)}{_holm(value)}" for key, one, value in rows]
+    details = [f"{_place(*key)} minus Random: {_signed(one)}{_holm(value)}" for key, one, value in rows]
     beaten = [(key, one) for key, one, value in rows if one.mean < 0 and value < ALPHA]
     compared = int(p.notna().sum())
     if beaten:
@@ -97,7 +97,7 @@ def enough_trials(harm: Tables) -> Finding:
         gap, count = abs(runs.mean()), len(runs)
         spread = float(runs.std(ddof=1))
         least = spread * float(TTestPower().solve_power(nobs=count, alpha=ALPHA, power=POWER))
-        line = f"n = {n}: {short_label(sampler)} less Random {runs.mean():+.2f}, SD {spread:.2f} over {count} trials; "
+        line = f"n = {n}: {short_label(sampler)} minus Random {runs.mean():+.2f}, SD {spread:.2f} over {count} trials; "
         line += f"they would find {least:.2f} in 80 % of studies"
         if gap < least:
             more = _trials_for(gap / spread)
@@ -153,7 +153,7 @@ def categories_served(harm: Tables, categories: pd.Series, subsets: pd.DataFrame
 
 
 def _claims(harm: Tables) -> Iterator[tuple[int, str, pd.Series]]:
-    """At each n the sampler of the lowest mean harm, Random aside, and its runs less Random's, by shared trial."""
+    """At each n the sampler of the lowest mean harm, Random aside, and its runs minus Random's, by shared trial."""
     means = {key: table.mean(axis=1).dropna() for key, table in harm.items() if key[0] not in REFERENCES}
     for n in sorted({n for sampler, n in means if sampler == RANDOM}):
         others = {key[0]: runs for key, runs in means.items() if key[1] == n and key[0] != RANDOM and len(runs)}

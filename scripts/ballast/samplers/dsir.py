@@ -21,8 +21,8 @@ from ballast.picks.selection import DIGITS, Selection, first
 
 NEEDS = ("behaviour", "texts", "base-texts")
 SEEDED = True
-OPTIONS = {"target": (("t1", "base"), "What rows shall read like: the pool's T1 rows, or the base data.")}
-AMONG = {"target": (("base", "t1"), "The same; T1 is no target to T1 rows.")}
+OPTIONS = {"target": (("t1", "base"), "Rows to imitate: the pool's T1 rows, or the base data.")}
+AMONG = {"target": (("base", "t1"), "Rows to imitate; T1 is no target to T1 rows.")}
 BUCKETS = 10_000
 WORDS = re.compile(r"\w+|[^\w\s]+")
 LEAST = 1e-8  # added to each probability, as in the authors' code

@@ -65,21 +65,23 @@ class Study(Section):
     """One config file."""
 
     study: Name = Field(description="Name; results go to results/<study>/.")
-    seed: NaturalInt = Field(0, description="Every sampling and training seed is derived from it.")
+    seed: NaturalInt = Field(0, description="Source of every sampling and training seed.")
     world: World = Field(default_factory=World, description="The mini world, for sources that name it.")
     compat: Literal[*COMPAT] | None = Field(
         None,
-        description="Keys to take together: `clean` (bfloat16, vLLM, greedy) or `fork`, what the authors' code does (8 "
-        "bits, rows cut for validation, beam search). Keys that the config gives win.",
+        description="A set of keys: `clean` (bfloat16, vLLM, greedy) or `fork`, the authors' code (8 bits, validation "
+        "rows, beam search). Keys of the config override it.",
     )
-    sources: dict[Name, Source] = Field({}, description="What comes from outside, by name; see sources.yaml.")
-    allow_unpinned: bool = Field(False, description="Fetch sources of unknown revision too, and record what came.")
+    sources: dict[Name, Source] = Field(
+        {}, description="Datasets, models and templates from outside, by name; see sources.yaml."
+    )
+    allow_unpinned: bool = Field(False, description="Also fetch sources of unknown revision, and record their digests.")
     checks: Checks | None = Field(
-        None, description="What base data and pools must be; without it, the first unreadable or repeated row stops."
+        None, description="Requirements on base data and pools; without it, the first unreadable or repeated row stops."
     )
     pools: dict[Name, Pool] = Field(description="Safety examples to choose from, by name.")
     base: Data = Field(description="Benign fine-tuning data.")
-    tasks: dict[Name, Data] = Field({}, description="Other benign data, which methods train on after (`then`).")
+    tasks: dict[Name, Data] = Field({}, description="Other benign data, for a second fine-tuning (`then` of a method).")
     references: Data | None = Field(None, description="Pairs of one category each, for Cossim.")
     benchmarks: dict[Name, Data] = Field(description="Prompts to answer, by name; the name is the default format.")
     models: dict[Name, Model] = Field(description="Models to fine-tune, by name.")
@@ -90,16 +92,18 @@ class Study(Section):
     sampling: Sampling = Field(default_factory=Sampling, description="Options of the samplers.")
     training: Training = Field(default_factory=Training, description="Fine-tuning.")
     gradients: GradientOptions = Field(default_factory=GradientOptions, description="Gradients of single rows.")
-    methods: dict[Name, MethodSection] = Field({}, description="Samplers with other parts, by any name.")
+    methods: dict[Name, MethodSection] = Field(
+        {}, description="Combinations of sampler, trainer, filter and transform, by any name."
+    )
     generation: Generation = Field(default_factory=Generation, description="Responses to benchmarks.")
     judges: dict[Name, Judge] = Field(description="Judges by plug-in name.")
-    metrics: Metrics = Field(description="Which judge scores which benchmark.")
+    metrics: Metrics = Field(description="The paper's four metrics: a judge and a benchmark each.")
     other_metrics: dict[Name, OtherMetric] = Field(
-        {}, description="Metrics beyond these four, by name; an experiment that names one in its `metrics` measures it."
+        {}, description="Metrics beyond these four, by name; an experiment measures those in its `metrics`."
     )
     pairwise: dict[Name, Pairwise] = Field({}, description="Judges that compare two runs, by name.")
-    experiments: Experiments = Field(description="What to run.")
-    targets: Targets = Field(default_factory=Targets, description="What counts as safe and useful enough.")
+    experiments: Experiments = Field(description="Grids of runs.")
+    targets: Targets = Field(default_factory=Targets, description="Limits for the advice.")
     redact: bool = Field(True, description="Hide texts in Table 3 and explore.html.")
 
     @model_validator(mode="after")

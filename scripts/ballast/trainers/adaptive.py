@@ -40,8 +40,8 @@ PICKS = True
 SELECTS = True
 NEEDS = ("behaviour", "category")
 OPTIONS = {
-    "rounds": (4, "Times that it picks, the first before training and the last before the last epoch."),
-    "probes": (4, "Harmful requests of each category that the model is asked before a round."),
+    "rounds": (4, "Number of rounds, the first before training and the last before the last epoch."),
+    "probes": (4, "Harmful requests per category that the model answers before a round."),
     "probe_tokens": (16, "Longest answer to a probe in tokens; a refusal is known by its opening."),
     "multilabel": (("first-taken", "primary-only"), "As `sampling.multilabel`."),
 }
