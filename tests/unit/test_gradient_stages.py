@@ -96,7 +96,7 @@ def alone(model: str, data: Path, adapter: Path | None, row: str):
 
 def test_losses_norms_and_cosines_are_those_of_single_rows(model, data, adapter, taken):
     found = gradients.read(taken)
-    assert found.ids.to_pylist() == [*NAMES, "long"], "by id"
+    assert found.ids == [*NAMES, "long"], "by id"
     assert found.norms[-1] == 0 and np.isnan(found.losses[-1]), "its prompt fills the window"
     exact = []
     for place, row in enumerate(NAMES):
@@ -134,7 +134,7 @@ def test_parts_change_nothing_but_batches(model, data, adapter, taken, tmp_path,
     monkeypatch.setattr("ballast.training.learnt_tokens.PART", 4)
     stage("gradients", model=model, adapter=adapter, rows=data, options=json.dumps(ASKED), out=tmp_path / "g.arrow")
     one, other = gradients.read(taken), gradients.read(tmp_path / "g.arrow")
-    assert other.ids.equals(one.ids) and np.allclose(other.norms, one.norms, rtol=1e-4)
+    assert other.ids == one.ids and np.allclose(other.norms, one.norms, rtol=1e-4)
 
 
 def test_a_limit_draws_rows_by_the_seed(model, data, adapter, tmp_path):
@@ -143,7 +143,7 @@ def test_a_limit_draws_rows_by_the_seed(model, data, adapter, tmp_path):
         out = tmp_path / f"{seed}.arrow"
         given = {"model": model, "adapter": adapter, "rows": data, "options": json.dumps(ASKED), "out": out}
         stage("gradients", **given, limit=4, seed=seed)
-        drawn[seed] = gradients.read(out).ids.to_pylist()
+        drawn[seed] = gradients.read(out).ids
     assert len(drawn[0]) == len(drawn[1]) == 4 and drawn[0] != drawn[1]
 
 
