@@ -31,7 +31,7 @@ LINE = re.compile(r"(\d+) texts, (\d+) distinct: (\d+) kept, (\d+) asked")
 def responses(path: Path, texts: list[str]) -> Path:
     """A run's responses to the benchmark `b`, as `generate` writes them."""
     table = pd.DataFrame({"benchmark": "b", "id": [f"p{n}" for n in range(len(texts))], "prompt": "p"})
-    table = table.assign(category=pd.array(None * len(texts), dtype="Int8"), response=texts, finish_reason="stop")
+    table = table.assign(category=pd.array([None] * len(texts), dtype="Int8"), response=texts, finish_reason="stop")
     table = table.assign(prompt_tokens=1, response_tokens=1, prompt_cut=False)
     schemas.write(path, table, schemas.RESPONSES)
     return path
