@@ -99,14 +99,17 @@ def test_another_judge_s_labels_are_counted_and_its_subsets_compared(tmp_path):
     text = document(options, table(rows), {"p": first, "a": second})
     assert "They agree on 50.0 % of 6 rows" in text and line(text, "T3")[1:] == ["1", "0", "0", "0", "1"]
     assert line(text, "all")[1:] == ["2", "4", "0", "0", "6"]
-    assert "Behaviour labelled by refusal-string in the place of wildguard" in text and "neither T3 nor T4" in text
+    assert "Behaviour labelled by refusal-string instead of wildguard" in text and "neither T3 nor T4" in text
     assert line(text, "Rows in common") == ["Rows in common", "2.0 of 4"]
     assert [one for one in text.splitlines() if one.startswith("| Harm")][-1].split("|")[2].strip().startswith("+0.50")
 
 
 @pytest.mark.parametrize(
     ("after", "told"),
-    [(2, "By the means 50 % of it survives."), (3, "By the means 0 % of it survives, not told from 0.")],
+    [
+        (2, "By the means 50 % of it survives."),
+        (3, "By the means 0 % of it survives, not significantly different from 0."),
+    ],
 )
 def test_what_survives_a_second_task_is_the_lead_that_is_left(after, told):
     cells = {("none", 0): 3, ("none-then", 0): 3, ("sss-b", 4): 1, ("sss-b-then", 4): after}
@@ -121,7 +124,7 @@ def test_a_lead_that_is_not_there_cannot_survive():
     cells = {("none", 0): 1, ("none-then", 0): 1, ("sss-b", 4): 1, ("sss-b-then", 4): 1}
     rows = [row for (sampler, n), middle in cells.items() for row in rows_of(HARM, "p", sampler, n, spread(middle))]
     then = {"none-then": ["none", "gsm8k"], "sss-b-then": ["sss-b", "gsm8k"]}
-    assert "not told from 0" in document(study(then=then, metrics={"harm": HARM}), table(rows), {})
+    assert "does not differ significantly from 0" in document(study(then=then, metrics={"harm": HARM}), table(rows), {})
 
 
 def test_the_stage_writes_the_page(tmp_path):

@@ -1,1 +1,1 @@
-"""The claims of the publications as checks: of the tables that they printed, and of a study's own scores."""
+"""Check the claims of the publications against the tables that they printed and against a study's scores."""

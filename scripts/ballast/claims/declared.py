@@ -1,8 +1,8 @@
-"""The claims, in our words: what each publication says, where, and the check that it comes to.
+"""Declare the claims in our words: the publication, the place, the claim and its check.
 
-`paper` is arXiv 2510.21885; `summary A` and `summary B` are two public summaries of it, one that lists its quick facts
-and mechanisms, one that lists its key findings. Claims at one n are checked at that n alone; claims about every n are
-checked at the n that a study has.
+`paper` is arXiv 2510.21885. `summary A` and `summary B` are two public summaries of it: A lists quick facts and
+mechanisms, B lists key findings. A claim about one n is checked at that n alone; a claim about every n is checked at
+the n of the study.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
-"""Where a claim is checked: the cells that the paper printed, or those of a study's experiment.
+"""Hold the cells that a claim is checked on: those that the paper printed, or those of a study's experiment.
 
-Both kinds of grid have the axes of an experiment and `mean(cell)`, NaN where there is no such cell.
+Both kinds of grid have the axes of an experiment and `mean(cell)`, which is NaN for a missing cell.
 """
 
 import math
@@ -19,7 +19,7 @@ from ballast.results import metrics
 from ballast.results.statistics import NOTHING, PROMPTS_ONLY, TWO_WAY, Estimate, difference, estimate, holm
 from ballast.study.artefacts import Options
 
-# The published tables that an experiment of ours repeats; the others it printed as figures.
+# Published tables by the experiment that repeats them; the paper printed the other experiments as figures.
 PRINTED = {"sampling": ("1", "2", TEXT), "transfer": ("4",)}
 
 
@@ -33,7 +33,7 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class Contrast:
-    """One cell less another. `single`: samplers of which there is one run, so that no interval holds their spread."""
+    """One cell minus another. `single`: samplers with one run, whose spread over runs no interval covers."""
 
     ours: Cell
     theirs: Cell
@@ -42,13 +42,13 @@ class Contrast:
 
     @property
     def decidable(self) -> bool:
-        """Whether the interval holds the spread over runs; a reference is the model that it is, and may be one run."""
+        """True if the interval covers the spread over runs; a reference may have one run, since its model is fixed."""
         known = self.estimate.over == TWO_WAY and self.estimate.freedom > 0
         return known and set(self.single) <= set(REFERENCES)
 
 
 class Grid:
-    """The axes, and how a cell of them is named."""
+    """The axes, and a cell by its place on them."""
 
     models: tuple[str, ...]
     pools: tuple[str, ...]
@@ -56,13 +56,13 @@ class Grid:
     sizes: tuple[int, ...]
 
     def cell(self, metric: str, sampler: str, n: int, model: str | None = None, pool: str | None = None) -> Cell:
-        """The cell of a sampler at n; of the first model and pool where none is named. A reference has n = 0."""
+        """Return the cell of a sampler at n, of the first model and pool by default. A reference has n = 0."""
         pool = "-" if sampler == AS_IS else pool or self.pools[0]
         return Cell(metric, model or self.models[0], pool, sampler, 0 if sampler in REFERENCES else n)
 
 
 class Published(Grid):
-    """What the paper printed of an experiment."""
+    """The cells that the paper printed for an experiment."""
 
     pools = ("",)
 
@@ -77,11 +77,11 @@ class Published(Grid):
         return self._value(cell, "mean")
 
     def plus_minus(self, cell: Cell) -> float:
-        """What stands after ±; NaN where nothing does."""
+        """Return the number printed after ±; NaN without one."""
         return self._value(cell, "pm")
 
     def p(self, pairs: list[tuple[Cell, Cell]], reading: str) -> pd.Series:
-        """Two-sided p-values of Welch's test, if ± is `reading`, over TRIALS runs a cell; missing without ±."""
+        """Return two-sided p-values of Welch's test over TRIALS runs per cell, ± read as `reading`; NaN without ±."""
         spread = READINGS[reading]
         values = [
             stats.ttest_ind_from_stats(
@@ -99,11 +99,11 @@ class Published(Grid):
 
 
 class Measured(Grid):
-    """A study's experiment. A cell's scores are a table of trials (rows) by prompts (columns)."""
+    """The cells of a study's experiment. A cell's scores are a table of trials (rows) by prompts (columns)."""
 
     def __init__(self, scores: pd.DataFrame, options: Options):
         self._scores, self._options = scores, options
-        # Claims share many of their pairs, and each costs a bootstrap.
+        # Claims share many pairs, and each pair costs a bootstrap.
         self.contrast, self.reduction = cache(self.contrast), cache(self.reduction)
         self.models, self.pools = options.experiment.models, options.experiment.pools
         self.samplers, self.sizes = options.experiment.samplers, tuple(sorted(options.experiment.n))
@@ -126,13 +126,13 @@ class Measured(Grid):
         return cell in self._cells and bool(self._cells[cell].notna().to_numpy().any())
 
     def spread(self, cell: Cell) -> float:
-        """Standard deviation of the runs' means; NaN with fewer than two runs."""
+        """Return the standard deviation of the runs' means; NaN with fewer than two runs."""
         return float(self._cells[cell].mean(axis=1).std()) if self.has(cell) else math.nan
 
     def contrast(self, ours: Cell, theirs: Cell) -> Contrast:
-        """The difference of two cells, paired over the trials that both have, and over prompts.
+        """Return the difference of two cells, paired over shared trials and over prompts.
 
-        Where one side is a single run, it stands against every run of the other.
+        A single run on one side is compared with every run of the other.
         """
         if not (self.has(ours) and self.has(theirs)):
             return Contrast(ours, theirs, NOTHING)
@@ -140,9 +140,9 @@ class Measured(Grid):
         return Contrast(ours, theirs, difference(one, other), single)
 
     def reduction(self, ours: Cell, theirs: Cell) -> Contrast:
-        """By how many per cent the mean of `ours` lies below that of `theirs`, with an interval by the delta method.
+        """Return by how many percent the mean of `ours` lies below that of `theirs`; interval by the delta method.
 
-        NOTHING where the mean of `theirs` is not clearly above 0: then no ratio means anything.
+        Return NOTHING if the mean of `theirs` is not clearly above 0: no ratio has a meaning then.
         """
         if not (self.has(ours) and self.has(theirs)):
             return Contrast(ours, theirs, NOTHING)
@@ -154,7 +154,7 @@ class Measured(Grid):
         if not base.low > 0:
             return Contrast(ours, theirs, NOTHING, single)
         ratio = above[there].mean() / base.mean
-        # What a cell adds to the ratio, to first order: its mean is 0, its spread that of the ratio.
+        # To first order, each score adds this to the ratio: the mean is 0, the spread that of the ratio.
         linear = estimate(np.where(there, (above - ratio * below) / base.mean, np.nan))
         return Contrast(ours, theirs, replace(linear, mean=100 * (1 - ratio), se=100 * linear.se), single)
 
@@ -169,17 +169,17 @@ class Measured(Grid):
 
 
 def adjusted(contrasts: list[Contrast]) -> pd.Series:
-    """Holm's p-values of the contrasts that can be decided; missing for the others."""
+    """Return Holm's p-values of the decidable contrasts; missing for the others."""
     return holm(pd.Series([one.estimate.p if one.decidable else math.nan for one in contrasts], dtype=float))
 
 
 def runs_said(contrast: Contrast) -> str:
-    """What the interval is over, in words."""
+    """Return the runs that the interval covers, in words."""
     if contrast.estimate.over == PROMPTS_ONLY:
         return "one run each, interval over prompts only"
     return f"{contrast.estimate.runs} runs" + (f", one of {' and '.join(contrast.single)}" if contrast.single else "")
 
 
 def _repeated(run: pd.DataFrame, trials: pd.Index) -> pd.DataFrame:
-    """One run as if it were each of several trials."""
+    """Return one run repeated for each of several trials."""
     return pd.DataFrame(np.repeat(run.to_numpy(), len(trials), axis=0), index=trials, columns=run.columns)

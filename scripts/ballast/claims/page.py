@@ -1,4 +1,4 @@
-"""The claims of a study as a table and as a page."""
+"""Write the claims of a study as a table and as a page."""
 
 import json
 import math
@@ -21,28 +21,28 @@ COLUMNS = (
     *("study_verdict", *(f"study_{part}" for part in NUMBER), "study_reason"),
 )
 NOTES = (
-    "Published: recomputed from the cells that the paper printed, taken as they stand. It never says what ± is, so a "
+    "Published: recomputed from the cells as the paper printed them. It never says what ± is, so a "
     "claim of significance is tested for each thing that it may be (Welch over ten runs, Holm over the claim's cells).",
     "This study: 95 % intervals, two-way over runs and prompts, paired over the trials that both samplers have; a "
     "relative change has its interval by the delta method. One run of a sampler decides nothing, since its interval is "
     "over prompts only; a model without safety data is taken as the model that it is, be it one run.",
     "A claim about one n is checked at that n alone; a claim about every n at the n of this study. A difference is "
-    "that of what should be lower less the other; of several, the one that bears the claim out least.",
+    "the cell that should be lower minus the other; of several, the one that supports the claim least.",
 )
 
 
 def experiments(text: str) -> dict[str, Options]:
-    """The options of each experiment, from the command line's JSON."""
+    """Return the options of each experiment from the JSON of the command line."""
     return {name: parse_options(f"claims-{name}", json.dumps(options)) for name, options in json.loads(text).items()}
 
 
 def published(table: pd.DataFrame) -> list[Outcome]:
-    """What the published cells say of each claim."""
+    """Return the outcome of each claim in the published cells."""
     return [claim.check.published(Published(table, claim.check.experiment)) for claim in CLAIMS]
 
 
 def measured(scores: pd.DataFrame, options: dict[str, Options]) -> list[Outcome]:
-    """What the study's scores say of each claim."""
+    """Return the outcome of each claim in the study's scores."""
     grids = {name: Measured(scores, part) for name, part in options.items()}
     return [
         claim.check.study(grids[claim.check.experiment])
@@ -53,7 +53,7 @@ def measured(scores: pd.DataFrame, options: dict[str, Options]) -> list[Outcome]
 
 
 def table(printed: Sequence[Outcome], ours: Sequence[Outcome]) -> pd.DataFrame:
-    """One row a claim: COLUMNS. Values are rounded to six decimals."""
+    """Return COLUMNS, one row per claim. Values are rounded to six decimals."""
     rows = [
         (claim.id, claim.source, claim.text, claim.claimed, one.verdict, one.value, one.unit, one.said)
         + (other.verdict, other.value, other.unit, other.low, other.high, other.said)
@@ -63,7 +63,7 @@ def table(printed: Sequence[Outcome], ours: Sequence[Outcome]) -> pd.DataFrame:
 
 
 def page(printed: Sequence[Outcome], ours: Sequence[Outcome], options: dict[str, Options]) -> str:
-    """The claims for people, in Markdown."""
+    """Return the page of claims in Markdown."""
     said = [note for part in list(options.values())[:1] for note in notes.synthetic(part)]
     if options:
         first = next(iter(options.values()))
@@ -84,7 +84,7 @@ def page(printed: Sequence[Outcome], ours: Sequence[Outcome], options: dict[str,
 
 
 def listing(printed: Sequence[Outcome]) -> str:
-    """The claims and what the published cells say of them, as docs/claims.md has them."""
+    """Return the claims and their published outcomes as the table in docs/claims.md."""
     grid = [
         [f"`{claim.id}`", f"{markdown(claim.text)} ({claim.source})", markdown(claim.claimed), _verdict(one)]
         for claim, one in zip(CLAIMS, printed, strict=True)
@@ -112,7 +112,7 @@ def _number(found: Outcome) -> str:
 
 
 def _decided(findings: Sequence[Outcome]) -> list[str]:
-    """Which claims a study decides, a line a verdict."""
+    """Return the claims that a study decides, one line per verdict."""
     named = {
         verdict: [f"`{claim.id}`" for claim, one in zip(CLAIMS, findings, strict=True) if one.verdict == verdict]
         for verdict in (HOLDS, FAILS)

@@ -1,4 +1,4 @@
-"""Which cells a claim compares: each function gives, of any grid, pairs of which the first should be the lower."""
+"""Name the cells that a claim compares: pairs of cells of any grid, the first of which should be lower."""
 
 from ballast.claims.grids import Cell, Grid
 from ballast.claims.verdicts import Pairs
@@ -10,7 +10,7 @@ STRUCTURED = ("sss", "pss", "cossim", *BEHAVIOURAL)
 
 
 def below(against: str, samplers: tuple[str, ...], metrics: tuple[str, ...], sizes: tuple[int, ...] = ()) -> Pairs:
-    """Each sampler below `against`, at every n or at `sizes`, on every model of the experiment."""
+    """Pair each sampler with `against`, at every n or at `sizes`, on every model of the experiment."""
 
     def pairs(grid: Grid) -> list[tuple[Cell, Cell]]:
         return [
@@ -25,7 +25,7 @@ def below(against: str, samplers: tuple[str, ...], metrics: tuple[str, ...], siz
 
 
 def among_best(samplers: tuple[str, ...], sizes: tuple[int, ...] = ()) -> Pairs:
-    """Each of `samplers` below every other structured sampler, in harm."""
+    """Pair each of `samplers` with Random and with every structured sampler that is not among them, in harm."""
 
     def pairs(grid: Grid) -> list[tuple[Cell, Cell]]:
         return [
@@ -40,7 +40,7 @@ def among_best(samplers: tuple[str, ...], sizes: tuple[int, ...] = ()) -> Pairs:
 
 
 def best_is_among(samplers: tuple[str, ...]) -> Pairs:
-    """The lowest of `samplers` at each n below every sampler that is not among them, in harm."""
+    """Pair the lowest of `samplers` at each n with every other sampler but Random-B, in harm."""
 
     def pairs(grid: Grid) -> list[tuple[Cell, Cell]]:
         known = [name for name in samplers if name in grid.samplers]
@@ -55,7 +55,7 @@ def best_is_among(samplers: tuple[str, ...]) -> Pairs:
 
 
 def falls(metric: str, samplers: tuple[str, ...]) -> Pairs:
-    """Each n below the n before it."""
+    """Pair each n with the n before it."""
 
     def pairs(grid: Grid) -> list[tuple[Cell, Cell]]:
         return [
@@ -68,7 +68,7 @@ def falls(metric: str, samplers: tuple[str, ...]) -> Pairs:
 
 
 def rises(metric: str, samplers: tuple[str, ...]) -> Pairs:
-    """The least n below the largest."""
+    """Pair the smallest n with the largest."""
 
     def pairs(grid: Grid) -> list[tuple[Cell, Cell]]:
         least, most = grid.sizes[0], grid.sizes[-1]
@@ -83,12 +83,12 @@ def both(*parts: Pairs) -> Pairs:
 
 
 def refusals_below_safe(grid: Grid) -> list[tuple[Cell, Cell]]:
-    """Random from the first pool, rewritten into refusals, below Random from the second, at every n."""
+    """Pair Random from the first pool, rewritten into refusals, with Random from the second, at every n."""
     first, second = [*grid.pools, *grid.pools][:2]
     return [(grid.cell(ASR, RANDOM, n, pool=first), grid.cell(ASR, RANDOM, n, pool=second)) for n in grid.sizes]
 
 
 def aligned_below_tuned(grid: Grid) -> list[tuple[Cell, Cell]]:
-    """The safest of the models as they are below itself after fine-tuning on base data alone."""
+    """Pair the model that is safest before fine-tuning with itself after fine-tuning on base data alone."""
     safest = min(grid.models, key=lambda model: grid.mean(grid.cell(HARM, AS_IS, 0, model)))
     return [(grid.cell(HARM, AS_IS, 0, safest), grid.cell(HARM, NONE, 0, safest))]

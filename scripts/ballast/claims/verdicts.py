@@ -1,7 +1,7 @@
-"""The kinds of check. Each says of the published cells, and of a study's runs, whether a claim holds.
+"""Decide whether a claim holds, in the published cells and in a study's runs: one class per kind of check.
 
-Of the published cells the printed numbers are taken as they stand: a sign is a sign, and only a claim of significance
-asks what ± is. Of a study the intervals decide, two-way over runs and prompts (`results.statistics`).
+Published numbers count as printed: the sign of a difference decides, and only a claim of significance reads ±. In a
+study the intervals decide, two-way over runs and prompts (`results.statistics`).
 """
 
 import math
@@ -20,7 +20,7 @@ from ballast.results.statistics import holm
 HOLDS, FAILS, OPEN = "holds", "does not hold", "not decidable here"
 ALPHA = 0.05
 PER_CENT, POINTS = "%", "points"
-NAMED = 7  # cells that a reason names one by one
+NAMED = 7  # a reason names at most this many cells one by one
 
 Pairs = Callable[[Grid], list[tuple[Cell, Cell]]]
 
@@ -39,9 +39,9 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Reduction:
-    """A sampler at one n lies below `against` by `claimed`, in per cent of it or in the metric's points.
+    """A sampler at one n lies below `against` by `claimed`, in percent of it or in the metric's points.
 
-    A study bears it out where the reduction is shown and its interval reaches what is claimed: a larger one does too.
+    The claim holds in a study if the interval of the reduction is above 0 and reaches `claimed` or lies beyond it.
     """
 
     metric: str
@@ -86,8 +86,10 @@ class Reduction:
 
 @dataclass(frozen=True)
 class Share:
-    """The reduction of `claimed` per cent needs only `share` per cent more data: of the cells that round to it, the
-    least n, as a share of the paper's fine-tuning set of `rows`."""
+    """The reduction of `claimed` percent needs only `share` percent more data.
+
+    The share is the smallest n of the cells that round to `claimed`, divided by the paper's `rows` for fine-tuning.
+    """
 
     metric: str
     claimed: str
@@ -114,7 +116,7 @@ class Share:
 class Largest:
     """The largest reduction against `against`, among `samplers` at `sizes` (all by default), is `claimed`.
 
-    A study refutes it with one cell that is above the claimed after Holm's correction, or with all intervals below it.
+    A study refutes it if one cell is above `claimed` after Holm's correction, or if all intervals are below it.
     """
 
     metric: str
@@ -170,8 +172,8 @@ class Largest:
 class Lower:
     """In each of `pairs` the first cell lies below the second, in the unit of the metric.
 
-    In a study each of the intervals must lie below 0, so no correction is due; the claim is refuted by one pair that
-    lies above 0 after Holm's correction. `tested`: a claim of significance, which must hold after it, too.
+    In a study every interval must lie below 0, which needs no correction. One pair above 0 after Holm's correction
+    refutes the claim. `tested`: a claim of significance, which must also hold after the correction.
     """
 
     pairs: Pairs
@@ -245,7 +247,7 @@ class Steadier:
 
 @dataclass(frozen=True)
 class Unchanged:
-    """No pair differs. That nothing differs cannot be shown without a margin, and the claim names none."""
+    """No pair differs. A study cannot show this without a margin, and the claim names none."""
 
     pairs: Pairs
     experiment: str
@@ -270,7 +272,7 @@ class Unchanged:
 
 
 def rounded_from(claimed: str) -> tuple[float, float]:
-    """The least and the largest number that is `claimed` when it is rounded to as many decimals."""
+    """Return the least and the largest number that round to `claimed` at its decimals."""
     half = 0.5 * 10 ** -len(claimed.partition(".")[2])
     return float(claimed) - half - 1e-9, float(claimed) + half + 1e-9
 
@@ -281,7 +283,7 @@ def rounds_to(value: float, claimed: str) -> bool:
 
 
 def _by_reading(grid: Published, pairs: list[tuple[Cell, Cell]], values: list[float]) -> Outcome:
-    """Welch's test with Holm's correction over all pairs, once for each thing that ± may be."""
+    """Return the outcome of Welch's test with Holm's correction over all pairs, for each reading of ±."""
     lower = {
         reading: [
             pair
@@ -303,7 +305,7 @@ def _reduction(grid: Published, ours: Cell, theirs: Cell, unit: str) -> float:
 
 
 def _reduced(grid: Measured, ours: Cell, theirs: Cell, unit: str) -> Contrast:
-    """By how much `ours` lies below `theirs`."""
+    """Return by how much `ours` lies below `theirs`."""
     if unit == PER_CENT:
         return grid.reduction(ours, theirs)
     contrast = grid.contrast(ours, theirs)
@@ -311,7 +313,7 @@ def _reduced(grid: Measured, ours: Cell, theirs: Cell, unit: str) -> Contrast:
 
 
 def _all_pairs(grid: Grid, metrics, against: str, samplers, sizes) -> list[tuple[Cell, Cell]]:
-    """Every sampler but the references and `against`, at every size, with `against`."""
+    """Pair every sampler with `against` at every size; `against` and training without safety data are left out."""
     return [
         (grid.cell(metric, sampler, n), grid.cell(metric, against, n))
         for metric in metrics
@@ -326,7 +328,7 @@ def _below(value: float) -> bool:
 
 
 def _standing(one: Contrast) -> float:
-    """The difference in standard errors: what compares contrasts of two metrics."""
+    """Return the difference in standard errors, which compares contrasts of two metrics."""
     return one.estimate.mean / one.estimate.se if one.estimate.se > 0 else math.copysign(math.inf, one.estimate.mean)
 
 
@@ -339,7 +341,7 @@ def _either(contrast: Contrast) -> str:
 
 
 def _named(pair: tuple[Cell, Cell], among: Sequence[tuple[Cell, Cell]]) -> str:
-    """A pair by what tells it from the others: sampler, n, metric, model, and what it is compared with."""
+    """Name a pair by sampler, n and those of metric, model and control that differ among the pairs."""
     ours, theirs = pair
     name = short_label(ours.sampler) + (f"@{ours.n}" if ours.n else "")
     more = [
@@ -359,7 +361,7 @@ def _name(theirs: Cell, ours: Cell) -> str:
 
 
 def _listed(pairs: Sequence[tuple[Cell, Cell]], among: Sequence[tuple[Cell, Cell]]) -> str:
-    """Some pairs by name; many of several samplers as a count for each sampler."""
+    """Name up to NAMED pairs; count more by sampler, or list the first if there is one sampler."""
     kinds = {(one.sampler, one.metric, one.model, other.sampler) for one, other in among}
     if len(kinds) == 1:
         return f"n = {', '.join(str(ours.n) for ours, _ in pairs)}"
@@ -372,7 +374,7 @@ def _listed(pairs: Sequence[tuple[Cell, Cell]], among: Sequence[tuple[Cell, Cell
 
 
 def _most(pairs: Sequence[tuple[Cell, Cell]], among: Sequence[tuple[Cell, Cell]]) -> str:
-    """Some pairs by name, or by those that are not among them where these are few."""
+    """Name the pairs, or the pairs that are not among them if those are few."""
     others = [pair for pair in among if pair not in pairs]
     if not pairs or not others:
         return "all" if pairs else "none"
@@ -384,7 +386,7 @@ def _at(cell: Cell) -> str:
 
 
 def _lacking(contrasts: list[Contrast]) -> str:
-    """What a study has no score of, so that a claim about all of these stays open; empty where it has all."""
+    """Return the first score that a study lacks, which leaves the claim open; empty if it has all."""
     if not contrasts:
         return "an experiment or a size of it"
     missing = [one for one in contrasts if math.isnan(one.estimate.mean)]

@@ -1,4 +1,4 @@
-"""All methods, beyond the paper: harm minus Random's at every n, and minus the control's at equal over-refusal."""
+"""Draw all methods, beyond the paper: harm minus Random's at every n, and minus the control's at equal over-refusal."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ EXPERIMENT = "beyond"
 METRICS = ("harm", "over_refusal")
 ONE = ("models", "pools")
 ROW = 0.21  # inches
-APART = 0.56  # of a row, over which a method's n are spread
+APART = 0.56  # share of a row over which a method's n are spread
 
 
 def draw(options: Options, paths: Sequence[str]) -> Drawn:

@@ -1,4 +1,4 @@
-"""The budget, beyond the paper: harm by n with two-way bands, one panel per sampler."""
+"""Draw the budget, beyond the paper: harm by n with two-way bands, one panel per sampler."""
 
 from collections.abc import Sequence
 

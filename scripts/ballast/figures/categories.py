@@ -1,4 +1,4 @@
-"""Harm by category and sampler at the middle n, beyond the paper: a heat map with numbers."""
+"""Draw harm by category and sampler at the middle n, beyond the paper: a heat map with numbers."""
 
 from collections.abc import Sequence
 

@@ -16,7 +16,7 @@ SAMPLERS = (RANDOM, "pss-b", "sss-b", "cossim-b")
 
 
 def draw(options: Options, paths: Sequence[str]) -> Drawn:
-    """Draw over-refusal by n: Random and the samplers of refusals, one panel each, the others pale behind it."""
+    """Draw over-refusal by n: Random and the samplers of refusals, one panel each; the others are pale in it."""
     cells = paper_figures.cells_of("over_refusal", 6, options, paths[0])
     methods = [name for name in SAMPLERS if name in set(cells["sampler"])]
     cells = cells[cells["sampler"].isin([*methods, *REFERENCES])]

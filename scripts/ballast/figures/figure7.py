@@ -13,7 +13,7 @@ ONE = ("models",)
 
 
 def draw(options: Options, paths: Sequence[str]) -> Drawn:
-    """Draw attack success rate by n: random draws of a rewritten pool, and of safe pairs as they are."""
+    """Draw attack success rate by n: random draws from a rewritten pool, and from the original safe pairs."""
     cells = paper_figures.cells_of("asr", 7, options, paths[0])
     cells = cells[cells["sampler"].isin([RANDOM, *REFERENCES])]
     metrics.require_cells(cells, paths[0], "figure 7")

@@ -1,4 +1,4 @@
-"""The frontier of harm against the cost of safety, beyond the paper: over-refusal, and lost helpfulness."""
+"""Draw harm against the cost of safety, beyond the paper: over-refusal, and lost helpfulness."""
 
 from collections.abc import Sequence
 
@@ -49,7 +49,7 @@ def draw(options: Options, paths: Sequence[str]) -> Drawn:
 
 
 def optimal(harm: pd.Series, cost: pd.Series, direction: str) -> pd.Series:
-    """Return whether no other point is at least as good in both and better in one; less harm is better."""
+    """Return per point whether no other is at least as good in both and better in one; less harm is better."""
     signed = cost if direction == "lower" else -cost
     points = np.column_stack([harm, signed])
     beaten = [bool(((points <= point).all(axis=1) & (points < point).any(axis=1)).any()) for point in points]

@@ -1,1 +1,1 @@
-"""Results: what the scores become. Metrics, Tables 1-4, Figures 2-7 and the headline, made from files only."""
+"""Turn scores into results: metrics, Tables 1-4, Figures 2-7 and the headline, from files only."""

@@ -1,7 +1,7 @@
-"""Advice: which sampler, and how few examples, keep the fine-tuned model within the limits of the config's `targets`.
+"""Advise which sampler and how few examples keep the fine-tuned model within the limits of the config's `targets`.
 
-A limit is on a cell's mean. A cell `meets` it where the whole two-way interval lies within, is `likely` within where
-the mean does, and is not (`no`) otherwise; a single run has no interval over runs, so it is `likely` at best.
+A limit is on a cell's mean. A cell `meets` it if the whole two-way interval lies within, is `likely` within if only the
+mean does, and is not (`no`) otherwise. A single run has no interval over runs, so it is `likely` at best.
 """
 
 import math
@@ -15,16 +15,16 @@ from ballast.results import metrics
 from ballast.results.statistics import NOTHING, TWO_WAY, Estimate, difference, estimate, holm
 from ballast.study.artefacts import Options
 
-# The metric that a limit is on; helpfulness_loss is what `none`, base data alone, has more of.
+# The metric of each limit; helpfulness_loss is the helpfulness of `none` (base data alone) minus the cell's.
 LIMITS = {"harm": "harm", "asr": "asr", "over_refusal": "over_refusal", "helpfulness_loss": "helpfulness"}
 MEETS, LIKELY, UNMEASURED, NO = "meets", "likely", "not measured", "no"
-VERDICTS = (MEETS, LIKELY, UNMEASURED, NO)  # the surest first; a cell has the last of its limits'
-RESOLVED = 0.05  # Holm's p below which a difference is significant
+VERDICTS = (MEETS, LIKELY, UNMEASURED, NO)  # the surest first; a cell has the least sure of its limits
+RESOLVED = 0.05  # a difference is significant below this Holm's p
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A cell, what each limit looks at, and whether it is kept."""
+    """A cell, with an estimate and a verdict for each limit."""
 
     sampler: str
     n: int
@@ -43,11 +43,11 @@ class Judged:
 
 @dataclass(frozen=True)
 class Contrast:
-    """Harm of the advised sampler less that of another at the same n, paired over shared trials."""
+    """Harm of the advised sampler minus that of another at the same n, paired over shared trials."""
 
     sampler: str
     difference: Estimate
-    p: float  # Holm's, over all samplers at this n; missing where fewer than two trials are shared
+    p: float  # Holm's, over all samplers at this n; missing if fewer than two trials are shared
 
     @property
     def resolved(self) -> bool:
@@ -56,7 +56,7 @@ class Contrast:
 
 @dataclass(frozen=True)
 class Advice:
-    """Every cell's verdict, and what follows. `nearest` is there where no cell is within its limits."""
+    """Every cell's verdict, and the advice. `nearest` is set if no cell is within its limits."""
 
     limits: dict[str, float]
     cells: list[Judged]
@@ -67,16 +67,16 @@ class Advice:
 
     @property
     def shown(self) -> Judged:
-        """The cell that is looked at more closely."""
+        """The cell whose n the figure and the page show in detail."""
         return self.advised or self.nearest or self.cells[0]
 
     def within(self, sampler: str) -> list[Judged]:
-        """The cells of a sampler that are within all limits, the smallest n first."""
+        """Return the cells of a sampler that are within all limits, the smallest n first."""
         return [cell for cell in self.cells if cell.sampler == sampler and cell.verdict in (MEETS, LIKELY)]
 
 
 def advise(options: Options, path: str) -> Advice:
-    """The advice of scores.parquet. Raises BallastError where no limit is set or nothing was measured."""
+    """Return the advice of scores.parquet. Raise BallastError if no limit is set or nothing was measured."""
     if not options.targets:
         raise BallastError("targets: no limit is set, so there is nothing to advise by; set targets.harm in the config")
     limits = {limit: options.targets[limit] for limit in LIMITS if limit in options.targets}
@@ -97,7 +97,7 @@ def advise(options: Options, path: str) -> Advice:
 
 
 def narrowed(options: Options) -> Options:
-    """The options with the judges of harm and of what a limit is on: notes speak of no other."""
+    """Return the options with the judges of harm and of the limits only, so that notes name no other."""
     used = {"harm", *(LIMITS[limit] for limit in options.targets)}
     judges = {name: judge for name, judge in options.judges.items() if name in used}
     stand_ins = {judge: text for judge, text in options.stand_ins.items() if judge in judges.values()}
@@ -105,7 +105,7 @@ def narrowed(options: Options) -> Options:
 
 
 def verdict(found: Estimate, limit: float) -> str:
-    """Whether an estimate is at most its limit."""
+    """Return the verdict on whether an estimate is at most its limit."""
     if math.isnan(found.mean):
         return UNMEASURED
     if found.mean > limit:
@@ -114,7 +114,7 @@ def verdict(found: Estimate, limit: float) -> str:
 
 
 def table(advice: Advice) -> pd.DataFrame:
-    """The advice in long form: one row per (sampler, n, limit), samplers in the paper's order, six decimals."""
+    """Return the advice in long form: one row per (sampler, n, limit), samplers in the paper's order, six decimals."""
     rows = [
         {"sampler": cell.sampler, "n": cell.n, "verdict": cell.verdict, "advised": cell is advice.advised}
         | {"limit": limit, "at_most": advice.limits[limit], "kept": cell.verdicts[limit]}
@@ -145,12 +145,12 @@ def _estimate(key: tuple[str, int], limit: str, tables: dict[str, dict]) -> Esti
 
 
 def _first(cell: Judged) -> tuple:
-    """The smallest n; at one n the surest, then the least harm. Ties go by the paper's order, in which cells stand."""
+    """Return a sort key: the smallest n, then the surest, then the least harm. Ties keep the paper's order of cells."""
     return cell.n, VERDICTS.index(cell.verdict), math.inf if math.isnan(cell.harm.mean) else cell.harm.mean
 
 
 def _nearest(cells: list[Judged], limits: dict[str, float]) -> Judged | None:
-    """The cell that breaks the fewest limits, and by least: by the share of the range that all cells' means span."""
+    """Return the cell that breaks the fewest limits, then by the smallest share of the range of all cells' means."""
     measured = [cell for cell in cells if UNMEASURED not in cell.verdicts.values()]
     if not measured:
         return None
@@ -165,7 +165,7 @@ def _nearest(cells: list[Judged], limits: dict[str, float]) -> Judged | None:
 
 
 def _contrasts(advised: Judged, harm: dict[tuple[str, int], pd.DataFrame], order: list[str]) -> list[Contrast]:
-    """The advised sampler against every other at its n: Random first, then from the least harm up."""
+    """Return the contrasts with every other sampler at the advised n: Random first, then from the least harm up."""
     others = [name for name, n in harm if n == advised.n and name not in (advised.sampler, *REFERENCES)]
     found = {name: difference(harm[advised.sampler, advised.n], harm[name, advised.n]) for name in others}
     p = holm(pd.Series({name: one.p for name, one in found.items()}, dtype=float))

@@ -1,4 +1,4 @@
-"""The figure of the advice: every cell's verdict, and all samplers at the advised n against each limit."""
+"""Draw the advice: every cell's verdict, and all samplers at the advised n against each limit."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -21,7 +21,7 @@ TEXT = 6.0  # points
 
 
 def draw(advice: Advice, options: Options) -> Drawn:
-    """A grid of samplers by n, coloured by verdict, and a panel for each limit at the advised n."""
+    """Draw a grid of samplers by n, coloured by verdict, and one panel per limit at the advised n."""
     samplers = in_order(cell.sampler for cell in advice.cells)
     sizes = sorted({cell.n for cell in advice.cells})
     limits = list(advice.limits)
@@ -33,7 +33,7 @@ def draw(advice: Advice, options: Options) -> Drawn:
         _small_print(advice, options),
         columns=1 + len(limits),
         sharey=True,
-        # Whole numbers: with others the layout ends in other digits from one process to the next.
+        # With fractions the layout's last digits differ between processes.
         width_ratios=[max(1, round(0.32 * len(sizes))), *[1] * len(limits)],
     )
     grid, *closer = panels.panels
@@ -68,7 +68,7 @@ def _verdicts(panel: Axes, advice: Advice, samplers: list[str], sizes: list[int]
 
 
 def _numbers(panel: Axes, x: int, y: int, cell: Judged) -> None:
-    """A line for each limit; one that is not kept is bold."""
+    """Write one line per limit; a limit that is not kept is bold."""
     count = len(cell.estimates)
     for rank, (limit, found) in enumerate(cell.estimates.items()):
         broken = cell.verdicts[limit] == NO
@@ -88,7 +88,7 @@ def _numbers(panel: Axes, x: int, y: int, cell: Judged) -> None:
 
 
 def _at_limit(panel: Axes, advice: Advice, limit: str, samplers: list[str]) -> None:
-    """Every sampler's mean and interval at the n that is looked at, and the side of the limit that is too much."""
+    """Draw every sampler's mean and interval at the shown n, and shade the far side of the limit."""
     at_most = advice.limits[limit]
     cells = [cell for cell in advice.cells if cell.n == advice.shown.n]
     ends = [at_most]
@@ -100,7 +100,7 @@ def _at_limit(panel: Axes, advice: Advice, limit: str, samplers: list[str]) -> N
         panel.errorbar(found.mean, place, xerr=half or None, elinewidth=1.2, capsize=2, markersize=4.5, **look)
     low, high = np.nanmin(ends), np.nanmax(ends)
     unit, margin = METRICS[LIMITS[limit]].unit, 0.08 * ((high - low) or 1.0)
-    # An interval may reach beyond what a rate can be; the axis does not.
+    # An interval may reach below 0 %; the axis does not.
     low = max(low, 0.0) if unit == "%" else low
     panel.set_xlim(low - margin, high + margin)
     panel.axvspan(at_most, high + margin, color=MARKED, alpha=0.08, linewidth=0, zorder=0)
@@ -133,7 +133,7 @@ def _legend(advice: Advice) -> list:
 
 
 def _outline(advice: Advice) -> dict:
-    """How the advised cell is marked; the nearest one, where there is no advice, by dashes."""
+    """Return the outline of the advised cell, or a dashed one for the nearest if there is no advice."""
     dashes = "solid" if advice.advised else (0, (2, 1))
     return {"fill": False, "edgecolor": MARKED, "linewidth": 1.8, "linestyle": dashes}
 

@@ -1,4 +1,4 @@
-"""The advice in words: a few sentences for the end of a run, and a page of Markdown with its tables."""
+"""Put the advice into words: a few sentences for the end of a run, and a page of Markdown with its tables."""
 
 import math
 
@@ -30,7 +30,7 @@ NOTES = (
 
 
 def sentences(advice: Advice, options: Options) -> list[str]:
-    """The advice as a person would say it, the answer first."""
+    """Return the advice in sentences, the answer first."""
     model = options.model_label(options.experiment.models[0])
     if advice.advised is None:
         return [*_nothing(advice, model), *_synthetic(options)]
@@ -45,7 +45,7 @@ def sentences(advice: Advice, options: Options) -> list[str]:
 
 
 def to_markdown(advice: Advice, options: Options) -> str:
-    """The sentences, the verdict of every cell, the samplers at the advised n, and what the words mean."""
+    """Return the page: sentences, the verdict of every cell, the samplers at the advised n, and notes on the words."""
     n = advice.shown.n
     sizes = sorted({cell.n for cell in advice.cells})
     samplers = in_order(cell.sampler for cell in advice.cells)
@@ -191,7 +191,7 @@ def _number(value: float, limit: str) -> str:
 
 
 def _interval(found: Estimate, limit: str) -> str:
-    """`mean (low to high)`; the mean alone where there is no interval."""
+    """Return `mean (low to high)`, or the mean alone if there is no interval."""
     if math.isnan(found.half):
         return _number(found.mean, limit)
     unit = " %" if METRICS[LIMITS[limit]].unit == "%" else ""

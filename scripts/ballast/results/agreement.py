@@ -1,8 +1,8 @@
-"""How far labels agree: language model, Cossim, people and the behaviour judge, by Cohen's kappa.
+"""Measure how far labels agree, by Cohen's kappa: language model, Cossim, people and the behaviour judge.
 
-A labeller's answers to a question are a series by row id, missing where it gave none. Two series are compared over
-the rows that both answered. Kappa is missing where both give one and the same answer throughout: nothing is then left
-over chance. A row's category is the first that a labeller names; `overlap` also counts the others.
+A labeller's answers to a question are a series by row id, missing if it gave none. Two series are compared over the
+rows that both answered. Kappa is missing if both give one and the same answer throughout, since chance explains all
+agreement then. A row's category is the first that a labeller names; `overlap` also counts the others.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from ballast.labels.behaviour import TYPES, UNKNOWN, behaviour
 from ballast.markup import MISSING, markdown, pipe_table
 
 ALL = "all"
-HARMFUL = "harmful response"  # why a row has no type, and an answer like the four types
+HARMFUL = "harmful response"  # the reason for a row without a type, and an answer like the four types
 BEHAVIOUR_ANSWERS = (*TYPES.values(), HARMFUL)
 CATEGORY_ANSWERS = (*map(str, range(len(CATEGORIES))), NONE)
 NAMED = "category where both name one"
@@ -31,7 +31,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Labeller:
-    """Who labels: its answers by question, how often it gave which kind, and category sets where it has them."""
+    """A labeller: its answers by question, counts by kind of answer, and category sets if it has them."""
 
     name: str
     answers: dict[str, pd.Series]
@@ -40,14 +40,14 @@ class Labeller:
 
 
 def by_categories(name: str, table: pd.DataFrame) -> Labeller:
-    """A labeller of categories; `table` is the category stage's (id, categories, status)."""
+    """Return a labeller of categories; `table` is the category stage's (id, categories, status)."""
     table = table.set_index("id")
     sets = table["categories"].map(tuple).where(table["status"] == PARSED)
     return Labeller(name, {"category": _first(sets)}, {"category": _counts(sets, table["status"])}, sets)
 
 
 def by_judge(name: str, table: pd.DataFrame) -> Labeller:
-    """The behaviour judge; `table` is the behaviour stage's. What a type does not say of a row is missing."""
+    """Return the behaviour judge; `table` is the behaviour stage's. Answers that a type does not imply are missing."""
     table = table.set_index("id")
     kinds = _kinds(table)
     asked = {kind: request for (request, _), kind in TYPES.items()}
@@ -59,7 +59,7 @@ def by_judge(name: str, table: pd.DataFrame) -> Labeller:
 
 
 def by_people(name: str, sheet: pd.DataFrame) -> Labeller:
-    """People; `sheet` is what `annotation.read_sheet` read."""
+    """Return people as a labeller; `sheet` is the result of `annotation.read_sheet`."""
     sets = sheet["categories"]
     answers = {question: _yes_no(sheet[question]) for question in YES_NO}
     answers["behaviour"] = _kinds(behaviour(sheet[list(YES_NO)]))
@@ -68,8 +68,8 @@ def by_people(name: str, sheet: pd.DataFrame) -> Labeller:
 
 
 def compare(first: Labeller, second: Labeller) -> list[dict]:
-    """Rows of the report: for each question that both answer, one over all answers, one per answer against the rest
-    (not for yes/no), and the most frequent disagreements."""
+    """Return rows of the report, for each question that both answer: one over all answers, one per answer against the
+    rest (not for yes/no), and the most frequent disagreements."""
     rows = []
     for question in (question for question in first.answers if question in second.answers):
         pair = pd.DataFrame({"first": first.answers[question], "second": second.answers[question]}).dropna()
@@ -89,9 +89,9 @@ def compare(first: Labeller, second: Labeller) -> list[dict]:
 
 
 def kappa(first: Sequence, second: Sequence, counts: Sequence[int] | None = None) -> float:
-    """Cohen's kappa; NaN without rows, or where both give one and the same answer throughout.
+    """Return Cohen's kappa; NaN without rows, or if both give one and the same answer throughout.
 
-    `counts`: how often each pair of answers was given, where not once.
+    `counts`: how often each pair of answers was given; once by default.
     """
     if len({*first, *second}) < 2:
         return float("nan")
@@ -99,7 +99,7 @@ def kappa(first: Sequence, second: Sequence, counts: Sequence[int] | None = None
 
 
 def confusions(pair: pd.DataFrame) -> list[dict]:
-    """The most frequent pairs of unlike answers, ties by the answers."""
+    """Return the most frequent pairs of unlike answers, ties by the answers."""
     unlike = pair[pair["first"] != pair["second"]].groupby(["first", "second"]).size()
     most = sorted(unlike.items(), key=lambda item: (-item[1], item[0]))[:CONFUSIONS]
     return [
@@ -108,7 +108,7 @@ def confusions(pair: pd.DataFrame) -> list[dict]:
 
 
 def counted(labeller: Labeller) -> list[dict]:
-    """How many rows a labeller gave which kind of answer."""
+    """Return the number of rows per question and kind of answer of a labeller."""
     return [
         {"first": labeller.name, "question": question, "label": kind, "n": sum(kinds.values()), "first_rows": count}
         for question, kinds in labeller.counts.items()
@@ -117,7 +117,7 @@ def counted(labeller: Labeller) -> list[dict]:
 
 
 def report(labellers: Sequence[Labeller]) -> pd.DataFrame:
-    """Every labeller against each later one, then the counts; a row without `second` is a count."""
+    """Return every labeller against each later one, then the counts; a row without `second` is a count."""
     pairs = [(first, second) for place, first in enumerate(labellers) for second in labellers[place + 1 :]]
     rows = [row for pair in pairs for row in compare(*pair)] + [row for each in labellers for row in counted(each)]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
@@ -125,7 +125,7 @@ def report(labellers: Sequence[Labeller]) -> pd.DataFrame:
 
 
 def to_markdown(table: pd.DataFrame, heading: str, notes: Sequence[str]) -> str:
-    """The report for people: a section a pair of labellers, then the counts."""
+    """Return the report in Markdown: one section per pair of labellers, then the counts."""
     parts = [f"# {heading}", "\n".join(f"- {note}" for note in notes)]
     compared = table[table["second"].notna()]
     for (first, second), rows in compared.groupby(["first", "second"], sort=False):
@@ -151,7 +151,7 @@ def to_markdown(table: pd.DataFrame, heading: str, notes: Sequence[str]) -> str:
 
 
 def _measured(pair: pd.DataFrame, answer: str = ALL, overlap: float | None = None) -> dict:
-    """One row over all answers, or of one answer against the rest."""
+    """Return one row over all answers, or one for an answer against the rest."""
     counts = {}
     if answer != ALL:
         pair = pair == answer
@@ -164,18 +164,18 @@ def _measured(pair: pd.DataFrame, answer: str = ALL, overlap: float | None = Non
 
 
 def _first(sets: pd.Series) -> pd.Series:
-    """A row's first category as text, none where it has none, missing where it was not said."""
+    """Return a row's first category as text, NONE for an empty set, missing without an answer."""
     return sets.map(lambda ids: str(ids[0]) if ids else NONE, na_action="ignore")
 
 
 def _overlap(first: pd.Series, second: pd.Series) -> float | None:
-    """Share of rows for which both name one category at least, or both name none."""
+    """Return the share of rows for which both name a common category, or both name none."""
     shared = [bool({*one} & {*two}) or not (one or two) for one, two in zip(first, second, strict=True)]
     return sum(shared) / len(shared) if shared else None
 
 
 def _kinds(table: pd.DataFrame) -> pd.Series:
-    """T1-T4, or a harmful response, of each row; missing where the row is unknown for another reason."""
+    """Return T1-T4 or HARMFUL by row; missing if the row is unknown for another reason."""
     kinds = table["behaviour"].where(table["behaviour"] != UNKNOWN)
     return kinds.mask(table["reason"] == HARMFUL, HARMFUL)
 
@@ -185,7 +185,7 @@ def _yes_no(series: pd.Series) -> pd.Series:
 
 
 def _counts(answers: pd.Series, status: pd.Series | None = None) -> dict[str, int]:
-    """Rows with an answer, with none as their answer, and without one; by status where a machine says why."""
+    """Count rows with an answer, with NONE as their answer, and without one, by status if `status` gives it."""
     none = int(sum(isinstance(answer, tuple) and not answer for answer in answers))
     why = {"not said": int(answers.isna().sum())} if status is None else status[status != PARSED].value_counts()
     counts = {"answered": int(answers.notna().sum()) - none, NONE: none} | dict(why)

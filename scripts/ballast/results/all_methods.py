@@ -1,8 +1,8 @@
-"""Beyond the paper: all methods of an experiment, at equal n and at equal over-refusal.
+"""Compare all methods of an experiment, beyond the paper, at equal n and at equal over-refusal.
 
-Adding refusals lowers harm and raises over-refusal, so a method may look better at one n merely for refusing more.
-Beside the comparison at equal n stands harm where a method over-refuses as much as the control does halfway between its
-smallest and its largest n, found on straight lines between each one's own n, never beyond them.
+Adding refusals lowers harm and raises over-refusal, so a method may look better at one n merely for refusing more. A
+second comparison takes harm at equal over-refusal: the control's halfway between its smallest and its largest n. Harm
+there is interpolated on straight lines between a method's own n, never extrapolated.
 """
 
 import pandas as pd
@@ -26,17 +26,17 @@ def middle(options: Options) -> int:
 
 
 def control_of(data: pd.DataFrame) -> str | None:
-    """Return the sampler at whose over-refusal at the middle n the others are compared, or None."""
+    """Return the control at whose over-refusal the others are compared, or None."""
     against = data.loc[data["row"] == AT_EQUAL_REFUSAL, "against"]
     return None if against.empty else against.iloc[0]
 
 
 def compared(options: Options, path: str) -> pd.DataFrame:
-    """Return COLUMNS, `p_holm` and `family`, and of equal over-refusal `level`, `met`, `least`, `most`, in long form.
+    """Return COLUMNS, `p_holm` and `family`, and for equal over-refusal `level`, `met`, `least`, `most`, in long form.
 
-    A row is a method's mean at an n; the same minus Random's at that n or minus base data's alone; or its harm where
-    over-refusal is `level`, halfway on the control's path, minus the control's (`against`) there. Of that, `met` is the
-    share of resamples in which the method over-refuses so, and `least` and `most` are the ends of what its n cover.
+    A row is a method's mean at an n; that mean minus Random's at the same n, or minus base data's alone; or its harm at
+    the over-refusal `level`, halfway on the control's path, minus the control's (`against`) there. `met` is the share
+    of resamples in which the method reaches `level`; `least` and `most` are the ends of its own over-refusal over n.
     """
     scores = metrics.read_scores(path)
     measured = {name: metrics.by_sampler(scores, name, options) for name in options.judges}
@@ -85,6 +85,6 @@ def _mean(table: pd.DataFrame) -> float:
 
 
 def _ordered(cells: Matrices, options: Options) -> list[tuple[str, int]]:
-    """Cells as the paper's samplers stand, then the methods as the config lists them, each by n."""
+    """Return cells in the order of the paper's samplers, then of the config's methods, each by n."""
     order = in_order([*REFERENCES, *options.experiment.samplers])
     return sorted(cells, key=lambda cell: (order.index(cell[0]), cell[1]))

@@ -1,7 +1,7 @@
-"""Paper versus ours: Tables 1, 2 and 4, cell by cell, each with what the paper printed and what this study measured.
+"""Compare Tables 1, 2 and 4 cell by cell: the number that the paper printed and the one that this study measured.
 
-The paper never says what its ± is. Its band here is the widest that ± can mean for the mean of ten trials: ± read as
-their standard error, so that the band is its Student's 95 % interval; the narrow one is the mean ± what is printed.
+The paper never says what its ± is. The band is the widest reading for the mean of ten trials: Student's 95 % interval
+with ± as the standard error. The narrow band is the mean ± the printed number.
 """
 
 import math
@@ -29,7 +29,7 @@ COLUMNS = (
 
 
 def compare(number: int, options: Options, published: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
-    """One row for each cell that either side has: COLUMNS. `published`: the paper's cells; `scores`: the study's."""
+    """Return COLUMNS, one row per cell of either side. `published`: the paper's cells; `scores`: the study's."""
     (metric,) = options.judges
     theirs = published[published["table"].isin([str(number), TEXT]) & (published["metric"] == metric)]
     if number == 4:
@@ -56,7 +56,7 @@ def compare(number: int, options: Options, published: pd.DataFrame, scores: pd.D
 
 
 def to_markdown(number: int, table: pd.DataFrame, options: Options) -> str:
-    """The comparison for people: what may be compared, the counts, then a row for each cell."""
+    """Return the comparison in Markdown: notes on comparability, the counts, then one row per cell."""
     (metric,) = options.judges
     matched, single = table[table["cell"] == BOTH], (table["over"] == PROMPTS_ONLY).any()
     said = [*_comparable(options), _summary(table, matched), *_readings(table, single), *notes.judged_by(options)]
@@ -92,7 +92,7 @@ def _row(number: int, metric: str, model: str, key: tuple, printed, ours: Estima
 
 
 def _apart(ours: Estimate, mean: float, pm: float) -> Estimate:
-    """Ours less the paper's: Welch's interval, ± read as a standard error; a cell without ± is taken as it stands."""
+    """Return ours minus the paper's: Welch's interval, ± read as a standard error, or as 0 if none is printed."""
     theirs = 0.0 if math.isnan(pm) else pm
     variance = ours.se**2 + theirs**2
     parts = ours.se**4 / ours.freedom + theirs**4 / (TRIALS - 1) if ours.freedom > 0 else math.nan

@@ -1,7 +1,7 @@
-"""Shared parts of the tables of contrasts and budgets: paired differences of samplers and their controls.
+"""Share the parts of the tables of contrasts and budgets: paired differences of samplers and their controls.
 
-A contrast is paired: the same trials, whose seeds are shared, and the same prompts. Its interval is the two-way
-bootstrap of `statistics`; with one shared run it leaves runs out, which is said, and has no p.
+A contrast is paired over trials, which share their seeds, and over prompts. Its interval is the two-way bootstrap of
+`statistics`. With one shared run the interval is over prompts only, a note reports it, and there is no p-value.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ from ballast.samplers import split
 from ballast.study.artefacts import Options
 
 RANDOM_B, PARENT = "random-b", "its own parent"
-# Random among the same behaviour.
+# The Random control among each behaviour.
 CONTROLS = {"T1": RANDOM_B, "T2": "t2", "T3": "t3", "T4": "t4"}
 LEVEL = 0.05
 Matrices = dict[tuple[str, int], pd.DataFrame]  # (sampler, n) -> trials x prompts
@@ -28,7 +28,7 @@ PAIRED = (
 
 
 def matrices(scores: pd.DataFrame, name: str, options: Options) -> Matrices:
-    """Return trials x prompts of the options' one model and pool, by sampler and n, references aside."""
+    """Return trials x prompts of the options' one model and pool, by sampler and n, without references."""
     cells = metrics.by_sampler(scores, name, options)
     return {cell: table for cell, table in cells.items() if cell[0] not in REFERENCES}
 
@@ -54,13 +54,13 @@ def against(sampler: str, present: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def columns_of(found: Estimate, mean: str) -> dict[str, object]:
-    """Return an estimate by the names of CSV columns; `mean` is the name of its mean."""
+    """Return an estimate as values by CSV column; `mean` names the column of the mean."""
     names = {"se": found.se, "low_two_way": found.low, "high_two_way": found.high, "two_way_over": found.over}
     return {mean: found.mean} | names | {"shared_runs": found.runs, "prompts": found.prompts}
 
 
 def decimals(name: str) -> int:
-    """Return how many decimals a metric is printed with."""
+    """Return the number of decimals that a metric is printed with."""
     return {"%": 1, "reward": 3}.get(METRICS[name].unit, 2)
 
 

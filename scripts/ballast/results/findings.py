@@ -1,4 +1,4 @@
-"""A signature of trouble as it was found: its verdict, the numbers, and what to try."""
+"""Hold and print what the checks for signatures of trouble found: verdict, numbers, and what to try."""
 
 import math
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ FINE, LOOK, UNDECIDED = "fine", "look", "not decidable"
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found. `measured` beside `threshold` is the number that the verdict goes by."""
+    """The result of one check. `measured` against `threshold` decides the verdict."""
 
     signature: str
     verdict: str
@@ -21,18 +21,18 @@ class Finding:
     to_try: str
     measured: float = math.nan
     threshold: float = math.nan
-    details: list[str] = field(default_factory=list)  # a line each, on the page only
+    details: list[str] = field(default_factory=list)  # one line per detail, on the page only
 
 
 def table(findings: Sequence[Finding]) -> pd.DataFrame:
-    """One row a signature, six decimals."""
+    """Return one row per signature, six decimals."""
     columns = ["signature", "verdict", "measured", "threshold", "numbers", "to_try"]
     rows = [[getattr(finding, column) for column in columns] for finding in findings]
     return pd.DataFrame(rows, columns=columns).round(6)
 
 
 def closing(findings: Sequence[Finding]) -> str:
-    """The lines that end a run: what to look at with what to try, then what is fine and what cannot be decided."""
+    """Return the lines that end a run: signatures to look at and what to try, then those fine and those undecided."""
     looked = [finding for finding in findings if finding.verdict == LOOK]
     lines = [f"Signatures of trouble: {len(looked)} of {len(findings)} to look at"]
     lines += [f"- {finding.signature}: {finding.numbers}. Try: {finding.to_try}." for finding in looked]
@@ -43,7 +43,7 @@ def closing(findings: Sequence[Finding]) -> str:
 
 
 def to_markdown(findings: Sequence[Finding], study: str, notes: Sequence[str]) -> str:
-    """The page: every signature in a table, then the details of those that have some."""
+    """Return the page: every signature in a table, then the details of those that have some."""
     header = ["Signature", "Verdict", "Numbers", "Try"]
     grid = [[finding.signature, finding.verdict, finding.numbers, finding.to_try] for finding in findings]
     parts = [f"# Signatures of trouble in study {markdown(study)}", pipe_table(header, grid)]

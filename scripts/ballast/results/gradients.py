@@ -1,9 +1,9 @@
-"""The gradient report's numbers: what gradients say of the pool's rows, beside what adding such rows changed.
+"""Compute the gradient report: gradients of the pool's rows against the change that adding such rows made.
 
-Two open questions of the paper: why refusals of harmful requests (T1) restore safety, and whether the task interferes
-with it. A group of rows (a behaviour, the T1 rows of a category, what a sampler picked) has a mean conflict with the
-task and a mean loss increase under it (`picks/gradients.py`); runs have a change of harm. Groups are few, so the two
-are joined by a rank correlation with a permutation test, which says little of four behaviours.
+The paper leaves two questions open: why refusals of harmful requests (T1) restore safety, and whether the task
+interferes with it. A group of rows (a behaviour, the T1 rows of a category, a sampler's picks) has a mean conflict with
+the task and a mean loss increase under it (`picks/gradients.py`); runs have a change of harm. Groups are few, so a rank
+correlation with a permutation test relates the two. For four behaviours it can show little.
 """
 
 import itertools
@@ -24,14 +24,14 @@ from ballast.study.artefacts import Options
 
 BEHAVIOUR, CATEGORY, SAMPLER = "behaviour", "category", "sampler"
 MEASURES = ("loss", "increase", "conflict")
-# Samplers whose runs say what T1 rows do, the first that the study has.
+# Samplers of T1 rows; the first that the study has shows what T1 rows change by category.
 OF_T1 = ("t1", "random-b", "sss-b")
 PERMUTATIONS = 9999
 
 
 @dataclass(frozen=True)
 class Group:
-    """Rows of one kind: how many, the mean and standard deviation of each measure, and measured effects by name."""
+    """Rows of one kind: their number, mean and standard deviation of each measure, and measured effects by name."""
 
     kind: str
     name: str
@@ -60,13 +60,13 @@ class Relation:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that the page and the figure show; `rows` has a line for each row of the pool."""
+    """Everything that the page and the figure show; `rows` has one line per row of the pool."""
 
     rows: pd.DataFrame
     groups: list[Group]
     relations: list[Relation]
-    n: dict[str, int]  # safety examples that were added in the runs of behaviours and of samplers; 0 without any
-    of_t1: tuple[str, int] | None  # the sampler and n whose runs say what T1 rows do in each category
+    n: dict[str, int]  # safety examples added in the runs of behaviours and of samplers; 0 without runs
+    of_t1: tuple[str, int] | None  # the sampler and n whose runs show the effect of T1 rows by category
     dimensions: int
 
     def of(self, kind: str) -> list[Group]:
@@ -74,9 +74,10 @@ class Report:
 
 
 def report(options: Options, features: Features, scores: pd.DataFrame, picked: dict[tuple, list[str]]) -> Report:
-    """`features`: behaviour, gradients, base_gradients, logprobs and where they are known categories of the pool.
+    """Return the report.
 
-    `picked`: the ids that went into the runs of a (sampler, n), all of its trials'.
+    `features`: behaviour, gradients, base_gradients, logprobs and, if known, categories of the pool. `picked`: by
+    (sampler, n), the ids in the runs of all its trials.
     """
     rows = by_row(features)
     harm, refusal = (metrics.by_sampler(scores, name, options) for name in ("harm", "over_refusal"))
@@ -103,9 +104,9 @@ def report(options: Options, features: Features, scores: pd.DataFrame, picked: d
 
 
 def by_row(features: Features) -> pd.DataFrame:
-    """A line for each row of the pool: id, behaviour, category (its first), loss, increase, norm and conflict.
+    """Return one line per row of the pool: id, behaviour, category (its first), loss, increase, norm and conflict.
 
-    The last four are missing of a row without a token to learn.
+    The last four are missing for a row without a token to learn.
     """
     gradients, ids = features.gradients, features.behaviour.index
     rows = gradients.learnt(ids)
@@ -128,7 +129,7 @@ def by_row(features: Features) -> pd.DataFrame:
 
 
 def relations(groups: list[Group]) -> list[Relation]:
-    """Conflict and loss increase against each effect, over behaviours, over categories and over samplers."""
+    """Correlate conflict and loss increase with each effect, over behaviours, over categories and over samplers."""
     found = []
     for kind in (BEHAVIOUR, CATEGORY, SAMPLER):
         some = [group for group in groups if group.kind == kind]
@@ -144,9 +145,9 @@ def relations(groups: list[Group]) -> list[Relation]:
 
 
 def rank_correlation(one: np.ndarray, other: np.ndarray, seed: int = 0) -> tuple[float, float]:
-    """Spearman's rho and its two-sided permutation p-value: of all orders up to 7 pairs, else of PERMUTATIONS drawn.
+    """Return Spearman's rho and its two-sided p-value over all orders up to 7 pairs, else over PERMUTATIONS drawn.
 
-    Both are missing where all values of one side are alike.
+    Both are missing if all values of one side are equal.
     """
     ranks = [stats.rankdata(np.round(values, 6)) for values in (one, other)]
     ranks = [values - values.mean() for values in ranks]
@@ -158,13 +159,13 @@ def rank_correlation(one: np.ndarray, other: np.ndarray, seed: int = 0) -> tuple
         orders, own = np.array(list(itertools.permutations(ranks[1]))), 0
     else:
         orders = np.random.default_rng(seed).permuted(np.tile(ranks[1], (PERMUTATIONS, 1)), axis=1)
-        own = 1  # the order that was found is one of those that may be drawn
+        own = 1  # the observed order counts as one of the draws
     beyond = int((np.abs(orders @ ranks[0]) / scale >= abs(rho) - 1e-9).sum())
     return round(rho, 6), round((beyond + own) / (len(orders) + own), 6)
 
 
 def table(found: Report) -> pd.DataFrame:
-    """The groups, a line for each of their effects, six decimals."""
+    """Return one line per group and effect, six decimals."""
     lines = []
     for group in found.groups:
         about = {"kind": group.kind, "group": group.name, "rows": group.rows, "conflicting": group.conflicting}
@@ -184,13 +185,13 @@ def _group(kind: str, name: str, rows: pd.DataFrame, effects: dict[str, Estimate
 
 
 def _usual_n(cells: list[tuple[str, int]]) -> int:
-    """The n that most samplers of these cells have, of several the largest; 0 without any."""
+    """Return the n that most samplers of these cells have, the largest if several tie; 0 without cells."""
     sizes = [n for _, n in cells]
     return max(sizes, key=lambda n: (sizes.count(n), n), default=0)
 
 
 def _of_t1(harm: dict, n: int) -> tuple[str, int] | None:
-    """The sampler of T1 rows to look at by category, at `n` where it has that, else at its largest."""
+    """Return the sampler of T1 rows to show by category, at `n` if it has that, else at its largest n."""
     for sampler in OF_T1:
         sizes = [size for each, size in harm if each == sampler]
         if sizes:
@@ -199,7 +200,7 @@ def _of_t1(harm: dict, n: int) -> tuple[str, int] | None:
 
 
 def _changes(cell: tuple[str, int], harm: dict, refusal: dict) -> dict[str, Estimate]:
-    """What the rows of a (sampler, n) change, against base data alone."""
+    """Return the changes of harm and over-refusal by the rows of a (sampler, n), against base data alone."""
     return {
         f"{name} change": statistics.difference(cells[cell], cells[NONE, 0])
         for name, cells in (("harm", harm), ("over-refusal", refusal))
@@ -208,12 +209,12 @@ def _changes(cell: tuple[str, int], harm: dict, refusal: dict) -> dict[str, Esti
 
 
 def _category_effects(prompts: list[str], of_t1: tuple[str, int] | None, harm: dict) -> dict[str, Estimate]:
-    """Of the prompts of one category: what base data alone adds to harm, and what T1 rows then change."""
+    """Return, on the prompts of one category, the harm that base data alone adds and the change by T1 rows."""
     found = {}
     alone = _some(harm.get((NONE, 0)), prompts)
     as_is = _some(harm.get((AS_IS, 0)), prompts)
     if alone is not None and as_is is not None:
-        # The model as it is was measured once, and is what every run began with.
+        # The untrained model is where every run began, and was measured once.
         found["erosion"] = statistics.estimate((alone - as_is.iloc[0]).to_numpy())
     added = _some(harm.get(of_t1), prompts)
     if alone is not None and added is not None:
@@ -222,7 +223,7 @@ def _category_effects(prompts: list[str], of_t1: tuple[str, int] | None, harm: d
 
 
 def _some(table: pd.DataFrame | None, prompts: list[str]) -> pd.DataFrame | None:
-    """The columns of some prompts; None where there is none of them."""
+    """Return the columns of some prompts; None if the table has none of them."""
     if table is None:
         return None
     table = table[[prompt for prompt in prompts if prompt in table]]

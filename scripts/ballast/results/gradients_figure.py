@@ -1,4 +1,4 @@
-"""The figure of the gradient report: what gradients say of each behaviour, and of groups beside what was measured."""
+"""Draw the gradient report: gradients of each behaviour, and those of groups against measured changes."""
 
 import math
 from collections.abc import Callable
@@ -14,12 +14,12 @@ from ballast.results.style import Drawn
 from ballast.study.artefacts import Options
 
 LABELS = {"conflict": "conflict with the task", "increase": "loss increase (nats a token)"}
-ENDS = (5, 95)  # percentiles that the whiskers reach
+ENDS = (5, 95)  # percentiles at the ends of the whiskers
 LARGEST = 4.2  # harm is 0 to 4
 
 
 def draw(found: Report, options: Options) -> Drawn:
-    """Rows by behaviour, then each kind of group: mean conflict, and mean loss increase, against the change of harm."""
+    """Draw rows by behaviour, then by group the change of harm against mean conflict and mean loss increase."""
     canvas = style.canvas(6, 1.9, _small_print(found, options), columns=3)
     rows = found.rows.dropna(subset="conflict")
     names = [name for name in BEHAVIOURS if (rows["behaviour"] == name).any()]
@@ -63,7 +63,7 @@ def _boxes(panel: Axes, values: list[np.ndarray], names: list[str]) -> None:
 
 
 def _groups(panel: Axes, groups: list[Group], measure: str, hue: Callable, name: Callable) -> None:
-    """A point for each group whose effect was measured, with its interval and its name."""
+    """Draw one point per group with a measured effect, with its interval and its name."""
     effect = "harm change"
     shown = [group for group in groups if effect in group.effects and not math.isnan(group.effects[effect].mean)]
     if not shown:
@@ -76,7 +76,7 @@ def _groups(panel: Axes, groups: list[Group], measure: str, hue: Callable, name:
     panel.axhline(0, color=style.GREY, linewidth=0.7, zorder=0)
     panel.margins(x=0.14)
     panel.xaxis.set_major_locator(MaxNLocator(4))
-    # An interval may reach beyond what a change of harm can be; the axis does not.
+    # An interval may reach beyond the largest possible change of harm; the axis does not.
     low, high = panel.get_ylim()
     panel.set_ylim(max(low, -LARGEST), min(high, LARGEST))
     panel.set_xlabel(f"mean {LABELS[measure]}")

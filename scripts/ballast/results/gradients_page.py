@@ -1,4 +1,4 @@
-"""The gradient report in words and tables."""
+"""Put the gradient report into words and tables."""
 
 import math
 
@@ -15,24 +15,24 @@ MEANS = ("Rows", "Loss", "Loss increase", "Conflict", "Conflict above 0")
 OVER = {BEHAVIOUR: "behaviours", CATEGORY: "categories", SAMPLER: "samplers"}
 MEASURE = {"conflict": "conflict", "increase": "loss increase"}
 NOTES = (
-    "Loss: nats per token of a row's response after a warm-up on some of the base data. Loss increase: that less its "
-    "loss under the model as it is. Conflict: -cos of a row's gradient and the mean gradient of the base data at that "
+    "Loss: nats per token of a row's response after a warm-up on some of the base data. Loss increase: that minus its "
+    "loss under the untrained model. Conflict: -cos of a row's gradient and the mean gradient of the base data at that "
     "point, -1 to 1; above 0 a step on the task is a step away from the row. ± is a standard deviation over rows.",
     "Changes are against base data alone (`none`), paired over trials: harm as a score, over-refusal in points; below "
-    "0 is less. Erosion: harm with base data alone less that of the model as it is. In brackets: 95 % intervals of the "
-    "two-way bootstrap over runs and prompts. A sampler's rows: the different ones of all its trials.",
+    "0 is less. Erosion: harm with base data alone minus that of the untrained model. In brackets: 95 % intervals of "
+    "the two-way bootstrap over runs and prompts. A sampler's rows: the distinct rows of all its trials.",
     "rho: Spearman's rank correlation of the groups' means and effects; with a change of harm it is below 0 where more "
-    "conflict, or more loss increase, goes with a larger fall. p: two-sided, by permutation of groups, from effects as "
-    "they are, not their intervals; Holm's p is adjusted for all lines. Groups differ in much else, so a correlation "
+    "conflict, or more loss increase, goes with a larger fall. p: two-sided, by permutation of groups, from the "
+    "effects, not their intervals; Holm's p is adjusted for all lines. Groups differ in much else, so a correlation "
     "shows no cause.",
 )
 
 
 def to_markdown(found: Report, options: Options) -> str:
-    """The page: the answer first, then a table for each kind of group, the correlations, and what the words mean."""
+    """Return the page: the answer first, then one table per kind of group, the correlations, and notes on the words."""
     model, pool = options.model_label(options.experiment.models[0]), options.experiment.pools[0]
     parts = [
-        f"# What gradients say of the safety examples: {markdown(model)}, pool {markdown(pool)}",
+        f"# Gradients of the safety examples: {markdown(model)}, pool {markdown(pool)}",
         "\n".join(f"- {markdown(line)}" for line in sentences(found)),
     ]
     for kind, heading in (
@@ -60,7 +60,7 @@ def to_markdown(found: Report, options: Options) -> str:
 
 
 def sentences(found: Report) -> list[str]:
-    """The report in a few lines, each with its numbers."""
+    """Return the report in a few lines, each with its numbers."""
     behaviours = found.of(BEHAVIOUR)
     said = []
     for measure in MEASURE:
@@ -90,7 +90,7 @@ def _same_order(groups: list[Group], measure: str) -> str:
         for one, other in pairs
     )
     return (
-        f"Of {len(pairs)} pairs of behaviours {same} have the larger {MEASURE[measure]} with the larger fall of harm; "
+        f"In {same} of {len(pairs)} pairs of behaviours, larger {MEASURE[measure]} goes with a larger fall of harm; "
         f"{len(groups)} behaviours cannot show more than a direction."
     )
 
@@ -98,7 +98,7 @@ def _same_order(groups: list[Group], measure: str) -> str:
 def _told(one: Relation) -> str:
     if math.isnan(one.rho):
         return f"Over {one.groups} {OVER[one.kind]} {MEASURE[one.measure]} or {one.effect} does not vary."
-    verdict = "told from none" if one.holm < 0.05 else "not told from none"
+    verdict = "significant" if one.holm < 0.05 else "not significant"
     return (
         f"Over {one.groups} {OVER[one.kind]}, {MEASURE[one.measure]} and {one.effect}: rank correlation "
         f"{_signed(one.rho)} (Holm's p {_p(one.holm)}), {verdict}."

@@ -1,4 +1,4 @@
-"""The headline: seven lines that say where to look and what came out."""
+"""Write the headline: seven lines with the place of the results and the main numbers."""
 
 import pandas as pd
 
@@ -12,7 +12,7 @@ ABSENT = "not measured"
 
 
 def headline(options: Options, path: str) -> str:
-    """Seven lines of text from scores.parquet; a number that is not there is said to be not measured."""
+    """Return seven lines of text from scores.parquet; a missing number reads ABSENT."""
     scores = metrics.read_scores(path)
     cells = {name: metrics.cells(metrics.measure(scores, name, options)) for name in options.judges}
     metrics.require_cells(cells["harm"], path, "the headline")
@@ -22,7 +22,7 @@ def headline(options: Options, path: str) -> str:
     ours = f"{short_label(best)} {{}}, " if best else ""
 
     def compared(name: str) -> str:
-        """The best sampler by harm, Random and base data alone, in one metric."""
+        """Return the best sampler by harm, Random and base data alone, in one metric."""
         return ours.format(_value(cells[name], best, n, name)) + (
             f"Random {_value(cells[name], RANDOM, n, name)}, no safety data {_value(cells[name], NONE, 0, name)}"
         )
@@ -60,13 +60,13 @@ def _value(cells: pd.DataFrame, sampler: str | None, n: int, name: str) -> str:
 
 
 def _lowest(cells: pd.DataFrame, n: int) -> str | None:
-    """The sampler with the lowest mean at n, Random and the references aside."""
+    """Return the sampler with the lowest mean at n, Random and the references aside."""
     there = cells[(cells["n"] == n) & ~cells["sampler"].isin([RANDOM, *REFERENCES]) & cells["mean"].notna()]
     return None if there.empty else there.loc[there["mean"].idxmin(), "sampler"]
 
 
 def _against_random(cells: pd.DataFrame, best: str | None, n: int) -> str:
-    """The best sampler and Random, and how far apart they are."""
+    """Return the best sampler, Random, and their difference in percent."""
     random = f"Random {_value(cells, RANDOM, n, 'harm')}"
     if best is None:
         return random

@@ -1,4 +1,4 @@
-"""A Markdown or text document as one HTML page without any other file, for the report."""
+"""Turn a Markdown or text document into one self-contained HTML page for the report."""
 
 import html
 
@@ -26,7 +26,7 @@ ul {{ color: #555; font-size: 0.93em; padding-left: 1.2em; }}
 
 
 def from_markdown(text: str, title: str) -> str:
-    """The page of a Markdown document; HTML in it is shown as text, never run."""
+    """Return the page of a Markdown document; HTML in it is shown as text, never run."""
     return _PAGE.format(title=html.escape(title), body=MarkdownIt("js-default").render(text))
 
 

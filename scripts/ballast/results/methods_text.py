@@ -1,4 +1,4 @@
-"""What a reader of a study must know beside its numbers: a methods paragraph, the config in full, software versions."""
+"""Write what explains a study's numbers: a methods paragraph, the config in full, software versions."""
 
 import importlib.metadata
 import platform
@@ -14,7 +14,7 @@ PAPER = "How to Fine-Tune Safely on a Budget (arXiv 2510.21885)"
 
 
 def methods(study: Study) -> str:
-    """A paragraph for a paper's methods section, in the words of this study's config."""
+    """Return a paragraph for a paper's methods section, in the words of this study's config."""
     experiments = {name: grid for name, grid in study.experiments if grid}
     sampled = study.experiments.sampling or next(iter(experiments.values()))
     named = {name for grid in experiments.values() for name in grid.metrics}
@@ -41,14 +41,14 @@ def methods(study: Study) -> str:
 
 
 def software() -> str:
-    """Every installed distribution with its version; those that can change bytes also stand in each manifest row."""
+    """Return every installed distribution and its version; manifests repeat those that can change bytes."""
     found = {each.metadata["Name"]: each.version for each in importlib.metadata.distributions()}
     rows = [("Python", platform.python_version()), *sorted(found.items(), key=lambda item: item[0].lower())]
     return f"# Software\n\n{tabulate(rows, ['package', 'version'], tablefmt='pipe', disable_numparse=True)}\n"
 
 
 def config(study: Study) -> str:
-    """The config with every default filled in."""
+    """Return the config with every default filled in."""
     text = yaml.safe_dump(study.model_dump(mode="json", exclude_none=True), sort_keys=False, allow_unicode=True)
     return f"# Config\n\n```yaml\n{text}```\n"
 

@@ -1,4 +1,4 @@
-"""The publication's next checks, as a document: what changes on other harmful prompts, with another judge's labels, and
+"""Write the publication's next checks as a document: changes on other harmful prompts, with another judge's labels, and
 after a second fine-tuning on benign data. Every difference is paired over trials and prompts, with its interval.
 """
 
@@ -22,23 +22,23 @@ OPEN = "no interval: fewer than two trials"
 
 @dataclass(frozen=True)
 class CheckOptions:
-    """What the document is told, as workflow/rules/checks.smk gathers it."""
+    """The options of the document, from workflow/rules/checks.smk."""
 
     study: str
     synthetic: bool
     model: str
-    pool: str  # the one that the samplers of the other pools are compared with
+    pool: str  # the samplers of the other pools are compared with those of this one
     n: list[int]
     metrics: dict[str, dict]  # the four -> benchmark, judge; the others -> their sections
     labellers: dict[str, str]  # pool -> judge, of `pool` and those of the same rows
     subsets: list[list]  # [pool, sampler, n, file] of each trial
-    then: dict[str, list[str]]  # method -> [the method whose adapter goes on, the task]
+    then: dict[str, list[str]]  # method -> [the method whose adapter is trained further, the task]
     stand_ins: dict[str, str] = field(default_factory=dict)
 
 
 def document(options: CheckOptions, scores: pd.DataFrame, labels: Mapping[str, pd.DataFrame]) -> str:
-    """The page in Markdown. `labels`: pool -> id, behaviour."""
-    # The four first; the options come with their keys sorted.
+    """Return the page in Markdown. `labels`: pool -> id, behaviour."""
+    # The four come first; the options have their keys sorted.
     names = sorted(options.metrics, key=lambda name: list(METRICS).index(name) if name in METRICS else len(METRICS))
     cells = {name: _cells(options, scores, name) for name in names}
     parts = [f"# Checks beyond the paper, study {markdown(options.study)}", BOTH]
@@ -54,7 +54,7 @@ def document(options: CheckOptions, scores: pd.DataFrame, labels: Mapping[str, p
 
 
 def prompts(options: CheckOptions, cells: dict) -> Iterator[str]:
-    """Harm on every set of prompts that the harm judge scores, and each sampler's difference to no safety data."""
+    """Yield harm on every set of prompts that the harm judge scores, and differences from no safety data and Random."""
     judge = options.metrics["harm"]["judge"]
     sets = [name for name in cells if options.metrics[name]["judge"] == judge]
     yield "## Other harmful prompts"
@@ -81,9 +81,9 @@ def prompts(options: CheckOptions, cells: dict) -> Iterator[str]:
 
 
 def another_judge(options: CheckOptions, cells: dict, labels: Mapping[str, pd.DataFrame], pool: str) -> Iterator[str]:
-    """What the labels of another judge change: counts, subsets, results."""
+    """Yield the changes by the labels of another judge: counts, subsets, results."""
     first, second = options.labellers[options.pool], options.labellers[pool]
-    yield f"## Behaviour labelled by {second} in the place of {first}"
+    yield f"## Behaviour labelled by {second} instead of {first}"
     both = labels[options.pool].merge(labels[pool], on="id", suffixes=("_first", "_second"), validate="one_to_one")
     counts = pd.crosstab(both["behaviour_first"], both["behaviour_second"])
     seen = [name for name in (*BEHAVIOURS, UNKNOWN) if name in counts.index or name in counts.columns]
@@ -105,7 +105,7 @@ def another_judge(options: CheckOptions, cells: dict, labels: Mapping[str, pd.Da
 
 
 def second_task(options: CheckOptions, cells: dict) -> Iterator[str]:
-    """What a second fine-tuning does to each method, and how much of its lead over no safety data is left."""
+    """Yield the changes of each method by a second fine-tuning, and the share of its lead over no safety data left."""
     if not options.then:
         return
     yield "## A second fine-tuning on benign data"
@@ -125,7 +125,7 @@ def second_task(options: CheckOptions, cells: dict) -> Iterator[str]:
 
 
 def _survival(options: CheckOptions, cells: dict, pair: tuple[str, str], alone: str, n: int) -> str:
-    """How much less harm than without safety data, before and after the second task."""
+    """Return the lead over no safety data in harm, before and after the second task."""
     before = _difference(options, cells, NONE, pair[0], n)
     after = _difference(options, cells, alone, pair[1], n)
     text = (
@@ -133,15 +133,15 @@ def _survival(options: CheckOptions, cells: dict, pair: tuple[str, str], alone: 
         "fine-tuning."
     )
     if not _decided(before):
-        return f"{text} The first is not told from 0, so a share that survives would say nothing."
+        return f"{text} The first does not differ significantly from 0, so a surviving share would mean nothing."
     share = min(max(after.mean / before.mean, 0), 1)
     return f"{text} By the means {100 * share:.0f} % of it survives" + (
-        "." if _decided(after) else ", not told from 0."
+        "." if _decided(after) else ", not significantly different from 0."
     )
 
 
 def _cells(options: CheckOptions, scores: pd.DataFrame, name: str) -> dict[tuple, pd.DataFrame]:
-    """Trials x prompts of the metric, by (pool, sampler, n), of the document's model; a model as it is has no pool."""
+    """Return trials x prompts of a metric and the document's model by (pool, sampler, n); untrained, it has no pool."""
     metric, judge = _metric(options, name), options.metrics[name]["judge"]
     runs = metrics.run_values(scores[scores["model"] == options.model], metric, judge)
     found = metrics.matrices(scores, metric, judge, metric.benchmark, runs)
@@ -157,7 +157,7 @@ def _metric(options: CheckOptions, name: str) -> Metric:
 
 
 def _samplers(options: CheckOptions, cells: dict, n: int) -> list[str]:
-    """Samplers of the document's pool at n, without those that are trained on."""
+    """Return samplers of the document's pool at n, without those trained on a second task."""
     names = {sampler for pool, sampler, size in cells if pool == options.pool and size == n}
     return [name for name in in_order(names) if name not in (*REFERENCES, *options.then)]
 
@@ -171,7 +171,7 @@ def _difference(options: CheckOptions, cells: dict, ours: str, theirs: str, n: i
 
 
 def _between(options: CheckOptions, cells: dict, sampler: str, n: int, pool: str) -> Estimate:
-    """The pool's value of a sampler minus that of the document's pool."""
+    """Return a sampler's value with `pool` minus its value with the document's pool."""
     return _paired(_matrix(options, cells, sampler, n, pool), _matrix(options, cells, sampler, n))
 
 
@@ -180,7 +180,7 @@ def _paired(ours: pd.DataFrame | None, theirs: pd.DataFrame | None) -> Estimate:
 
 
 def _overlaps(options: CheckOptions, pool: str) -> Iterator[tuple[str, int, str]]:
-    """Of each sampler and n that both pools have: how many rows their subsets share."""
+    """Yield each sampler and n that both pools have, with the number of rows that their subsets share."""
     table = pd.DataFrame(options.subsets, columns=["pool", "sampler", "n", "trial", "file"])
     mine = table[table["pool"] == options.pool].merge(
         table[table["pool"] == pool], on=["sampler", "n", "trial"], suffixes=("_first", "_second")
@@ -199,7 +199,7 @@ def _ids(path: str) -> pd.Series:
 
 
 def _mean(table: pd.DataFrame | None) -> str:
-    """Mean over trials and the half-width of its t-interval."""
+    """Return the mean over trials and the half-width of its t-interval."""
     if table is None:
         return MISSING
     values = table.mean(axis=1)
@@ -222,5 +222,5 @@ def _signed(value: float) -> str:
 
 
 def _decided(found: Estimate) -> bool:
-    """Whether the interval leaves out 0; one over prompts alone decides nothing."""
+    """Return whether the interval excludes 0; one over prompts alone decides nothing."""
     return bool(found.runs) and found.over == statistics.TWO_WAY and not found.low <= 0 <= found.high

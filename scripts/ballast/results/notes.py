@@ -1,4 +1,4 @@
-"""Sentences that tables and figures share: what the judge was, what ± is, what is missing."""
+"""Write the sentences that tables and figures share: the judges, the meaning of ±, missing scores."""
 
 import pandas as pd
 
@@ -20,7 +20,7 @@ def synthetic(options: Options) -> list[str]:
 
 
 def judged_by(options: Options) -> list[str]:
-    """Which judge scored which metric, and what stands in for it."""
+    """Return the judge of each metric, and its stand-in if there is one."""
     said = [
         f"{METRICS[metric].label}: judge `{judge}` on {options.benchmarks.get(metric, METRICS[metric].benchmark)}."
         for metric, judge in options.judges.items()
@@ -29,7 +29,7 @@ def judged_by(options: Options) -> list[str]:
 
 
 def intervals(table: pd.DataFrame, mark: str) -> str:
-    """What `mark` (± or the bars of a figure) is, over how many trials."""
+    """Return the meaning of `mark` (± or the bars of a figure) and the number of trials."""
     trials = table.loc[table["trials"] > 0, "trials"]
     if trials.empty:
         return "Nothing is shown: the study has no run of these samplers."
@@ -42,7 +42,7 @@ def intervals(table: pd.DataFrame, mark: str) -> str:
 
 
 def counts(table: pd.DataFrame) -> str:
-    """How many answers and responses are not what they should be; the CSV has them by cell."""
+    """Return the numbers of unreadable answers, unasked pairs and cut responses; the CSV has them by cell."""
     unasked = int(table["too_long"].sum())
     asked = int(table["judged"].sum() + table["unparsable"].sum())
     long = f"{unasked:,} more pairs were too long for the judge and are missing too. " if unasked else ""

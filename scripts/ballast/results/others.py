@@ -1,4 +1,4 @@
-"""Shared parts of the tables of other metrics and of comparisons: where a cell is, in words and in order."""
+"""Share the parts of the tables of other metrics and of comparisons: order and labels of a cell's place."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ def by_place(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def columns(cells: pd.DataFrame) -> list[str]:
-    """Return the columns of WHERE in which cells differ, and the sampler; `-` is the pool of a model as it is."""
+    """Return the columns of WHERE in which cells differ, and the sampler; `-` is the pool of an untrained model."""
     pools = set(cells["pool"]) - {"-"}
     several = {"model": cells["model"].nunique() > 1, "pool": len(pools) > 1, "sampler": True}
     return [column for column in WHERE if several[column]]

@@ -1,9 +1,8 @@
-"""Runs whose training loss or refusal rate is not like that of their like.
+"""Find runs whose training loss or refusal rate differs from that of similar runs.
 
-What a run should have is what its cell has and what its trial has: samplers differ, and so do the seeds that all runs
-of a trial at one n share. What is left over is compared by externally studentised residuals (Cook and Weisberg,
-Residuals and Influence in Regression, 1982), so that an outlier does not widen the spread that it is measured by, with
-Holm's correction over all runs of the study.
+The expected value of a run is a cell effect plus a trial effect: samplers differ, and so do the seeds that all runs of
+a trial at one n share. Externally studentised residuals (Cook and Weisberg, Residuals and Influence in Regression,
+1982) keep an outlier from widening its own spread. Holm's correction is over all runs of the study.
 """
 
 import math
@@ -18,17 +17,17 @@ from ballast.results.statistics import holm
 
 LOSS, REFUSAL = "training loss of runs", "refusal rate of runs"
 ALPHA = 0.05
-# With fewer degrees of freedom only a monstrous outlier would show after correction.
+# With fewer degrees of freedom only a huge outlier would be significant after correction.
 FREEDOM = 4
-# Below these an outlier may be certain and still does not matter: of the expected loss, and points of refusals.
+# A smaller outlier does not matter even if significant: share of the expected loss, points of refusals.
 MATTERS = {LOSS: 0.05, REFUSAL: 5.0}
 CELL = ["pool", "sampler", "n"]
 
 
 def residuals(runs: pd.DataFrame) -> pd.DataFrame:
-    """`runs` (model, pool, sampler, n, trial, benchmark, value) with `expected`, `t` and Holm's `p`.
+    """Return `runs` (model, pool, sampler, n, trial, benchmark, value) with `expected`, `t` and Holm's `p`.
 
-    Missing where a run cannot be judged: alone in its cell, alone at its n in its trial, or of too few of its model.
+    These are missing for a run alone in its cell or alone at its n in its trial, or if its model has too few runs.
     """
     runs = runs.assign(expected=np.nan, t=np.nan, p=np.nan)
     for _, family in runs.dropna(subset="value").groupby(["model", "benchmark"]):
@@ -42,7 +41,7 @@ def residuals(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def outliers(signature: str, runs: pd.DataFrame, to_try: str) -> Finding:
-    """The finding for LOSS or REFUSAL. `runs` as in `residuals`, refusals in percent."""
+    """Return the finding for LOSS or REFUSAL. `runs` as in `residuals`, refusals in percent."""
     judged = residuals(runs)
     beyond = judged["value"] - judged["expected"]
     size = beyond / judged["expected"] if signature == LOSS else beyond
@@ -62,21 +61,21 @@ def outliers(signature: str, runs: pd.DataFrame, to_try: str) -> Finding:
 
 
 def runs_table(rows: Sequence[dict]) -> pd.DataFrame:
-    """Rows of model, pool, sampler, n, trial, benchmark, value as `residuals` takes them."""
+    """Return a table of model, pool, sampler, n, trial, benchmark, value for `residuals`."""
     return pd.DataFrame(rows, columns=["model", *CELL, "trial", "benchmark", "value"])
 
 
 def _studentised(values: np.ndarray, design: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-    """Least-squares fit, externally studentised residuals, degrees of freedom; `design` may be short of full rank.
+    """Return least-squares fit, externally studentised residuals, degrees of freedom; `design` may lack full rank.
 
-    The residual of a run that has a parameter to itself is missing.
+    The residual of a run with a parameter of its own is missing.
     """
     left, scale, _ = np.linalg.svd(design, full_matrices=False)
     basis = left[:, scale > 1e-9 * scale[0]]
     fitted, hat = basis @ (basis.T @ values), (basis**2).sum(axis=1)
     freedom = len(values) - basis.shape[1]
     beyond = values - fitted
-    beyond[np.abs(beyond) < 1e-9 * max(1.0, np.abs(values).max())] = 0.0  # equal values, but for rounding
+    beyond[np.abs(beyond) < 1e-9 * max(1.0, np.abs(values).max())] = 0.0  # equal except for rounding
     with np.errstate(divide="ignore", invalid="ignore"):
         inner = np.where(beyond == 0, 0.0, beyond / np.sqrt(np.sum(beyond**2) / freedom * (1 - hat)))
         outer = inner * np.sqrt((freedom - 1) / np.maximum(freedom - inner**2, 0.0))

@@ -1,4 +1,4 @@
-"""Shared parts of Figures 2, 3, 4, 6 and 7: curves with intervals, shading below Random, level lines, legend, notes."""
+"""Share the parts of Figures 2, 3, 4, 6 and 7: curves, intervals, shading below Random, level lines, legend, notes."""
 
 from collections.abc import Callable
 
@@ -45,13 +45,13 @@ def against_random(number: int, name: str, wanted: Callable[[str], bool], option
 
 
 def cells_of(name: str, number: int, options: Options, path: str) -> pd.DataFrame:
-    """Return the cells of a metric that have a mean. Raises BallastError where none has one."""
+    """Return the cells of a metric that have a mean. Raise BallastError if none has one."""
     cells = metrics.cells_of(metrics.read_scores(path), name, options)
     return metrics.require_cells(cells, path, f"figure {number}")
 
 
 def sizes(cells: pd.DataFrame) -> list[int]:
-    """Return each n of the cells, references aside."""
+    """Return each n of the cells, without references."""
     return sorted(set(cells.loc[~cells["sampler"].isin(REFERENCES), "n"]))
 
 
@@ -74,7 +74,7 @@ def curve(panel: Axes, cells: pd.DataFrame, sampler: str, color: str, interval: 
 
 
 def shade_below(panel: Axes, cells: pd.DataFrame, sampler: str) -> None:
-    """Shade between a sampler and Random where the sampler is lower, up to the very crossing of the lines."""
+    """Shade between a sampler and Random where the sampler is lower, up to the crossing of the lines."""
     ours, random = line(cells, sampler)[1], line(cells, RANDOM)[1]
     common = ours.merge(random, on="n", suffixes=("", "_random"))
     panel.fill_between(
@@ -92,7 +92,7 @@ def shade_below(panel: Axes, cells: pd.DataFrame, sampler: str) -> None:
 
 
 def references(panel: Axes, cells: pd.DataFrame) -> None:
-    """Draw level lines of the model as it is and of base data alone, where they were measured."""
+    """Draw level lines of the untrained model and of base data alone, if they were measured."""
     levels = cells.groupby("sampler")["mean"].first()
     for name, dashes in REFERENCE_LINES.items():
         if name in levels.index:
@@ -114,7 +114,7 @@ def axis_labels(canvas: style.Canvas, name: str) -> None:
     """Label the axes, and keep the axis of a rate within 0 and 100 %."""
     canvas.upper.supxlabel(SIZE_LABEL, fontsize=8, color=style.INK)
     canvas.upper.supylabel(METRICS[name].axis_label, fontsize=8, color=style.INK)
-    if METRICS[name].unit == "%":  # an interval may reach beyond what a rate can be; the axis does not
+    if METRICS[name].unit == "%":  # an interval may reach beyond 0 and 100 %; the axis does not
         low, high = canvas.panels[0].get_ylim()
         margin = 0.03 * (high - low)
         canvas.panels[0].set_ylim(max(low, -margin), min(high, 100 + margin))

@@ -1,4 +1,4 @@
-"""Shared parts of Tables 1, 2, 4 and 5: the grid by sampler and n, the best of a group, cells and notes."""
+"""Share the parts of Tables 1, 2, 4 and 5: the grid by sampler and n, the best of a group, cells and notes."""
 
 import math
 from collections.abc import Sequence
@@ -53,7 +53,7 @@ def best(cells: pd.DataFrame, group: list[str], name: str) -> pd.Series:
 
 
 def cell(grid: pd.DataFrame, key: tuple) -> Cell:
-    """Return mean ± half-width of a cell of the grid, MISSING where it has no mean."""
+    """Return mean ± half-width of a cell of the grid, MISSING without a mean."""
     if key not in grid.index or math.isnan(grid.at[key, "mean"]):
         return Cell(MISSING)
     row = grid.loc[key]

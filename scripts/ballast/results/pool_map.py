@@ -1,4 +1,4 @@
-"""Where a subset lies in its pool: both in the plane of the pool's embeddings."""
+"""Draw a subset in its pool, in the plane of the pool's embeddings."""
 
 from collections.abc import Sequence
 
@@ -9,19 +9,19 @@ from matplotlib.axes import Axes
 from ballast.names import BEHAVIOURS, UNKNOWN
 from ballast.results import style
 
-SHOWN = 20_000  # rows of the pool that are drawn, evenly by id
+SHOWN = 20_000  # at most this many rows of the pool are drawn, evenly by id
 PICK = {"s": 16, "facecolor": style.BLACK, "edgecolor": "white", "linewidth": 0.5, "zorder": 3}
 ID = {"fontsize": 6, "color": style.BLACK, "zorder": 4}
 BOX = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": style.GREY, "linewidth": 0.5}
-NUMBERED = 120  # picks that are drawn as the ids of their categories
+NUMBERED = 120  # at most this many picks are drawn as the ids of their categories
 DOT = {"s": 5, "linewidth": 0, "rasterized": True}
 
 
 def draw(pool: pd.DataFrame, picked: Sequence[str], explained: tuple[float, float], said: Sequence[str]):
-    """The figure: behaviours at the left, categories at the right.
+    """Return the figure: behaviours at the left, categories at the right.
 
-    `pool`: id, x, y, behaviour and category, missing where not labelled. `picked`: ids. `explained`: the share of the
-    variance that each axis shows. `said`: sentences of the small print.
+    `pool`: id, x, y, behaviour and category, missing if not labelled. `picked`: ids. `explained`: the share of the
+    variance on each axis. `said`: sentences of the small print.
     """
     pool = pool.sort_values("id")
     marked = pool[pool["id"].isin(picked)]

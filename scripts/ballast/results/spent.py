@@ -1,6 +1,6 @@
-"""CPU seconds of each method beside those of plain training, as the logs of its jobs say.
+"""Compare the CPU seconds of each method with those of plain training, from the logs of its jobs.
 
-Another run of the study measures other times, so they stand apart from the tables.
+Another run of the study measures other times, so they are kept apart from the tables.
 """
 
 import math
@@ -29,9 +29,9 @@ def seconds(log: str) -> float:
 def table(logs: dict) -> pd.DataFrame:
     """Return COLUMNS, one row per method and n: medians over runs, and their ratio to plain training with as many rows.
 
-    `logs`: {"runs": [{"sampler", "n", and a log's path by stage}], "shared": {sampler: paths of logs}}. A run of which
-    a log is missing is left out and counted. `sft` is one run of Random with the same n, or of base data alone;
-    `shared` is made once for all runs of a method.
+    `logs`: {"runs": [{"sampler", "n", and a log's path by stage}], "shared": {sampler: paths of logs}}. A run
+    without one of its logs is left out and counted. `sft` is one run of Random with the same n, or of base data alone;
+    `shared` is spent once for all runs of a method.
     """
     times = [{stage: seconds(run[stage]) if stage in run else 0.0 for stage in STAGES} for run in logs["runs"]]
     runs = pd.DataFrame([run | spent for run, spent in zip(logs["runs"], times, strict=True)])
@@ -48,7 +48,7 @@ def table(logs: dict) -> pd.DataFrame:
 
 
 def page(options: Options, found: pd.DataFrame) -> str:
-    """The table at the middle n in Markdown, with what it is and is not."""
+    """Return the table at the middle n in Markdown, with notes on its limits."""
     n = all_methods.middle(options)
     shown = found[found["n"].isin([0, n])]
     body = [

@@ -1,11 +1,11 @@
-"""Intervals and contrasts over runs and prompts at once.
+"""Estimate intervals and contrasts over runs and prompts at once.
 
-A score belongs to a run and to a prompt, and both are draws: another trial would pick and train otherwise, another
-benchmark would ask otherwise. An interval over prompts alone says nothing of the next run. Runs are few, so the
-quantile is Student's, with the degrees of freedom of what the variance is made of.
+A score belongs to a run and to a prompt, and both are random: another trial would pick and train differently, another
+benchmark would ask differently. An interval over prompts alone cannot predict the next run. Runs are few, so the
+quantile is Student's, with degrees of freedom from the parts of the variance.
 
-Two-way bootstrap: Owen, The pigeonhole bootstrap, Annals of Applied Statistics 1 (2007); the three variances are put
-together as in Cameron, Gelbach and Miller, Robust inference with multiway clustering, JBES 29 (2011).
+Two-way bootstrap: Owen, The pigeonhole bootstrap, Annals of Applied Statistics 1 (2007); the three variances are
+combined as in Cameron, Gelbach and Miller, Robust inference with multiway clustering, JBES 29 (2011).
 """
 
 import functools
@@ -20,24 +20,24 @@ from scipy import stats
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
-# Decimals of what is estimated: matrix products end in other digits from one process to the next, and figures tell.
+# Decimals of estimates: the last digits of matrix products differ between processes, and figures would show it.
 DECIMALS = 9
-# Share of resamples in which a cost must be met for an interval.
+# An interval needs a cost that is met in at least this share of resamples.
 MET = 0.9
-# Of the interval, by how many runs there are.
+# The interval covers prompts only if there is a single run.
 TWO_WAY, PROMPTS_ONLY = "runs and prompts", "prompts only"
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean, or a mean difference. `se` and what follows are missing where nothing can be said of them."""
+    """A mean, or a mean difference. `se`, `freedom`, the interval and `p` are missing if they cannot be estimated."""
 
     mean: float
     se: float
     freedom: float
     runs: int
     prompts: int
-    over: str  # TWO_WAY; PROMPTS_ONLY where there is one run, and the interval leaves runs out
+    over: str  # TWO_WAY, or PROMPTS_ONLY for one run, whose interval leaves runs out
 
     @property
     def half(self) -> float:
@@ -54,7 +54,7 @@ class Estimate:
 
     @property
     def p(self) -> float:
-        """Two-sided p-value of a mean of 0; missing where the interval leaves runs out."""
+        """Two-sided p-value of a mean of 0; missing if the interval leaves runs out."""
         if self.over == PROMPTS_ONLY or not self.freedom > 0:
             return math.nan
         if self.se == 0:
@@ -66,9 +66,9 @@ NOTHING = Estimate(math.nan, math.nan, math.nan, 0, 0, TWO_WAY)
 
 
 def estimate(values: np.ndarray, seed: int = 0, resamples: int = RESAMPLES) -> Estimate:
-    """The mean of `values` (runs x prompts, NaN where a score is missing) over both; missing cells leave the mean.
+    """Return the mean of `values` (runs x prompts, NaN for a missing score) over both, with its interval.
 
-    Runs or prompts without any value are left out.
+    Missing scores, and runs or prompts without any, are left out.
     """
     values = np.asarray(values, dtype=float)
     there = ~np.isnan(values)
@@ -80,19 +80,19 @@ def estimate(values: np.ndarray, seed: int = 0, resamples: int = RESAMPLES) -> E
 
 @dataclass(frozen=True)
 class Resampled:
-    """A mean, and how far from it the mean of each resample lies in which runs, prompts or both are drawn anew."""
+    """A mean, and the deviation from it of each resample's mean, with runs, prompts or both drawn anew."""
 
     mean: float
     by_run: np.ndarray
     by_prompt: np.ndarray
-    by_both: np.ndarray  # NaN where the runs that were drawn have no score for the prompts that were
+    by_both: np.ndarray  # NaN if the drawn runs have no score for the drawn prompts
 
 
 def resampled(values: np.ndarray, seed: int, resamples: int, prompt_seed: int | None = None) -> Resampled:
-    """The mean of `values` (runs x prompts, NaN where a score is missing), as two-way draws change it.
+    """Return the mean of `values` (runs x prompts, NaN for a missing score) and its two-way resamples.
 
-    Two of the same shape are drawn alike, so what is computed from both is paired; `prompt_seed` sets the prompts of
-    another benchmark apart.
+    Arrays of one shape share their draws, so results from both are paired; `prompt_seed` draws the prompts of another
+    benchmark independently.
     """
     runs, prompts = values.shape
     there = ~np.isnan(values)
@@ -115,14 +115,14 @@ def at_equal_cost(
     control_costs: Sequence[pd.DataFrame],
     resamples: int = RESAMPLES,
 ) -> tuple[Estimate, float]:
-    """The value of a path of cells at a cost, minus that of a control's path at the same cost; how surely.
+    """Return a path's value at a cost minus a control's at that cost, and the share of resamples in which both meet it.
 
     Values and costs are a path's cells in order, each a table of trials by prompts, of one benchmark for values and
-    another for costs. The cost is `halfway` on the control's path. Between neighbours both means run straight; where a
-    path meets the cost more than once, the last place counts. All is drawn anew together, over the trials that all have
-    and over prompts: the cost, where it is met, the values there. The second number is the share of resamples in which
-    it is met; the interval is of those alone, and missing where they are fewer than MET. Nothing is extrapolated: the
-    mean is missing where the path itself does not meet the cost.
+    another for costs. The cost is `halfway` on the control's path. Both means are interpolated linearly between
+    neighbours. If a path meets the cost more than once, the last place counts. Each resample draws shared trials and
+    prompts, and computes the cost, its place and the values there anew. The interval is over the resamples that meet
+    the cost, and missing if their share is below MET. Nothing is extrapolated: the mean is missing if the path itself
+    does not meet the cost.
     """
     every = (*values, *control_values, *costs, *control_costs)
     trials = sorted(set.intersection(*(set(table.index) for table in every)))
@@ -136,7 +136,7 @@ def at_equal_cost(
         shared.append(len(prompts))
 
     def gap(kind: str) -> np.ndarray:
-        """Of each resample; of the means themselves where `kind` is empty. Costs that are equal must stay equal."""
+        """Return the gap per resample, or of the means if `kind` is empty; rounding keeps equal costs equal."""
         levels, paid = (
             [np.atleast_1d(each.mean + (getattr(each, kind) if kind else 0)).round(DECIMALS) for each in path]
             for path in paths
@@ -156,12 +156,12 @@ def at_equal_cost(
 
 
 def halfway(costs: Sequence) -> np.ndarray | float:
-    """The cost in the middle between those of a path's first and last cell, which the path always meets."""
+    """Return the mean of the costs of a path's first and last cell, which the path always meets."""
     return (costs[0] + costs[-1]) / 2
 
 
 def _where_met(values: Sequence[np.ndarray], costs: Sequence[np.ndarray], at: np.ndarray) -> np.ndarray:
-    """The path's value where its cost is `at`, the last such place; NaN where there is none."""
+    """Return the path's value at the last place where its cost is `at`; NaN without one."""
     found = np.where(costs[0] == at, values[0], np.nan)
     for (value, after), (cost, next_cost) in zip(pairwise(values), pairwise(costs), strict=True):
         step = np.where(next_cost == cost, 1.0, next_cost - cost)
@@ -171,13 +171,13 @@ def _where_met(values: Sequence[np.ndarray], costs: Sequence[np.ndarray], at: np
 
 
 def _two_way(found: Resampled, runs: int, prompts: int) -> Estimate:
-    """What the variances over runs, over prompts and over both say of a mean."""
+    """Return the estimate of a mean from its variances over runs, over prompts and over both."""
     of_prompts = _variance(found.by_prompt, prompts)
     if runs == 1:
         return _rounded(found.mean, of_prompts, prompts - 1, runs, prompts, PROMPTS_ONLY)
     of_runs = _variance(found.by_run, runs)
     drawn = ~np.isnan(found.by_both)
-    # Noise of single scores is in each of the two variances; what neither draw explains alone is it, to count once.
+    # Both variances contain the noise of single scores, so subtract it once: the part that neither draw explains alone.
     noise = _variance((found.by_both - found.by_run - found.by_prompt)[drawn], runs, prompts)
     variance = max(of_runs + of_prompts - noise, of_runs, of_prompts)
     if variance == 0:
@@ -193,10 +193,9 @@ def _rounded(mean: float, variance: float, freedom: float, runs: int, prompts: i
 
 
 def difference(ours: pd.DataFrame, theirs: pd.DataFrame, seed: int = 0) -> Estimate:
-    """Mean difference of two cells, each a table of trials (rows) by prompts (columns).
+    """Return the mean difference of two cells, each a table of trials (rows) by prompts (columns).
 
-    Paired over the trials that both have, whose seeds are shared, and over prompts. A trial that one of them lacks is
-    left out.
+    It is paired over trials of one number, which share their seeds, and over prompts. Unpaired trials are dropped.
     """
     trials, prompts = ours.index.intersection(theirs.index), ours.columns.intersection(theirs.columns)
     if not len(trials):
@@ -217,7 +216,7 @@ def holm(p: pd.Series) -> pd.Series:
 
 
 def area_under_curve(sizes: np.ndarray, values: np.ndarray) -> float:
-    """Mean value over the budget, by trapezoids in log n; missing where there are fewer than two sizes."""
+    """Return the mean value over the budget, by trapezoids in log n; missing with fewer than two sizes."""
     if len(sizes) < 2:
         return math.nan
     places = np.log(np.asarray(sizes, dtype=float))
@@ -226,11 +225,11 @@ def area_under_curve(sizes: np.ndarray, values: np.ndarray) -> float:
 
 @functools.lru_cache(maxsize=8)
 def _draws(count: int, seed: int, resamples: int) -> np.ndarray:
-    """How often each of `count` is drawn in each resample; the cells of a study share them."""
+    """Return how often each of `count` is drawn in each resample; the cells of a study share these draws."""
     draw = np.random.default_rng([count, seed])
     return draw.multinomial(count, np.full(count, 1 / count), resamples).astype(float)
 
 
 def _variance(means: np.ndarray, *counts: int) -> float:
-    """Variance of resampled means, by the factor k / (k - 1) for each k that was drawn from; 0 where k is 1."""
+    """Return the variance of resampled means times k / (k - 1) for each k drawn from; 0 if a k is 1."""
     return float(np.var(means)) * math.prod(k / (k - 1) for k in counts) if min(counts) > 1 else 0.0

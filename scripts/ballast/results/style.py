@@ -1,4 +1,4 @@
-"""How figures look: colours a colour-blind reader can tell apart, one per sampler in every figure; stable bytes."""
+"""Set the look of figures: colours for colour-blind readers, the same per sampler in every figure; stable bytes."""
 
 import textwrap
 import zlib
@@ -21,7 +21,7 @@ from ballast.samplers import split
 # Okabe & Ito (2008).
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILLION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
-RED = "#CC3311"  # of the area below Random; Tol's red, which stays apart from the lines' hues
+RED = "#CC3311"  # the area below Random; Tol's red differs from the hues of the lines
 GREY, PALE, INK = "#707070", "#D9D9D9", "#222222"
 
 # A sampler and its behavioural variant share a hue and differ in marker.
@@ -30,12 +30,12 @@ SPARE = (PURPLE, SKY, "#8C6D1F", "#5D3A9B")
 # Blue for harmful instructions and orange for safe ones; the darker of each for refusals.
 BEHAVIOUR_HUES = {"T1": BLUE, "T2": SKY, "T3": VERMILLION, "T4": ORANGE, "unknown": PALE}
 
-HEAT = "YlOrBr"  # one hue, from pale to dark: its order is seen without colour
+HEAT = "YlOrBr"  # one hue, from pale to dark, so that its order shows without colour
 
 WIDTH = 6.8  # inches: two columns
 NOTE_SIZE = 6.0  # points
 NOTE_LINE = 0.115  # inches
-NOTE_CHARACTERS = 150  # that fit on a line of WIDTH
+NOTE_CHARACTERS = 150  # fit on a line of WIDTH
 LABEL_ROOM = 0.27  # inches between the labels of an axis
 
 RC = {
@@ -70,7 +70,7 @@ RC = {
     "lines.linewidth": 1.4,
     "lines.markersize": 3.8,
     "pdf.fonttype": 42,
-    "svg.fonttype": "none",  # text stays text, which a page can search and read aloud
+    "svg.fonttype": "none",  # keeps text as text, which a page can search and read aloud
     "svg.hashsalt": "ballast",
     "savefig.dpi": 300,
 }
@@ -90,7 +90,7 @@ class Drawn(NamedTuple):
 
 
 def styled():
-    """A context in which figures are made and saved."""
+    """Return the context in which figures are made and saved."""
     return rc_context(RC)
 
 
@@ -104,7 +104,7 @@ class Canvas(NamedTuple):
 
 
 def canvas(count: int, height: float, small_print: Sequence[str], columns: int = 4, **shared: bool) -> Canvas:
-    """Room for `count` panels, each `height` inches high; `shared`: sharex, sharey of the panels."""
+    """Return a canvas of `count` panels, each `height` inches high; `shared`: sharex, sharey of the panels."""
     columns = min(count, columns)
     grid_rows = -(-count // columns)
     lines = textwrap.wrap(" ".join(small_print).replace("`", ""), NOTE_CHARACTERS, break_on_hyphens=False)
@@ -122,7 +122,7 @@ def canvas(count: int, height: float, small_print: Sequence[str], columns: int =
 
 
 def hue(sampler: str) -> str:
-    """The sampler's colour, the same in every figure; one that has no fixed colour gets one by its name."""
+    """Return the sampler's colour, the same in every figure; a sampler without a fixed colour gets one by its name."""
     family, _ = split(sampler)
     # Random among one behaviour is a baseline of its own.
     family = sampler if family == RANDOM else family
@@ -134,12 +134,12 @@ def marker(sampler: str) -> str:
 
 
 def frame(column: int, row: int) -> Rectangle:
-    """A frame around a square of a heat map."""
+    """Return a frame around a square of a heat map."""
     return Rectangle((column - 0.46, row - 0.44), 0.92, 0.88, fill=False, edgecolor=BLACK, linewidth=1.3)
 
 
 def label_points(axis: Axes, points: Sequence[tuple[float, float, str, str]]) -> None:
-    """Write the names of points (x, y, name, colour) in a column at the right, apart, each with a line to its point."""
+    """Write the names of points (x, y, name, colour) in a spaced column at the right, each with a line to its point."""
     axis.margins(x=0.05, y=0.07)
     low, high = axis.get_ylim()
     left, right = axis.get_xlim()
@@ -159,10 +159,10 @@ def label_line(axis: Axes, start: tuple[float, float], name: str, color: str) ->
 
 
 def size_axis(axis: Axes, sizes: Sequence[int], columns: int) -> None:
-    """Mark log10(n) with n itself; a label that would run into its neighbour is left out, its tick stays.
+    """Label log10(n) with n itself; a label that would touch its neighbour is left out, its tick stays.
 
-    Positions are log10 of n on a linear axis, so that straight lines and the areas between them agree. `columns` is
-    how many panels share the width.
+    Positions are log10 of n on a linear axis, so that straight lines and the areas between them agree. `columns`
+    panels share the width.
     """
     sizes = sorted(set(sizes))
     places = np.log10(sizes)
@@ -179,7 +179,7 @@ def size_axis(axis: Axes, sizes: Sequence[int], columns: int) -> None:
 
 
 def fix_layout(figure: Figure) -> None:
-    """Lay the figure out once and round where its panels stand: the solver's last digits differ from time to time."""
+    """Lay the figure out once and round the positions of its panels: the solver's last digits vary between runs."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     for axes in figure.get_axes():
@@ -187,6 +187,6 @@ def fix_layout(figure: Figure) -> None:
 
 
 def save(figure: Figure, path: str | Path, kind: str) -> None:
-    """Write the figure as `kind` (pdf, svg or png): same figure, same bytes."""
+    """Write the figure as `kind` (pdf, svg or png); the same figure has the same bytes."""
     with atomic(path) as temporary, styled():
         figure.savefig(temporary, format=kind, metadata=METADATA[kind])

@@ -1,4 +1,4 @@
-"""All methods of an experiment, beyond the paper: at equal n and at equal over-refusal."""
+"""Compare all methods of an experiment, beyond the paper: at equal n and at equal over-refusal."""
 
 from collections.abc import Sequence
 
@@ -90,7 +90,7 @@ def _cell(at: pd.DataFrame, key: tuple) -> Cell:
 
 
 def verdict(data: pd.DataFrame, n: int) -> str:
-    """Return a paragraph: the methods better than the control, those that are not, those that cannot be compared."""
+    """Return a paragraph: methods better than the control, methods that are not, methods that cannot be compared."""
     said = []
     harm = data[(data["metric"] == "harm") & ~data["sampler"].isin(REFERENCES)]
     equal_n = harm[(harm["row"] == AT_EQUAL_N) & (harm["n"] == n)]
@@ -104,7 +104,7 @@ def verdict(data: pd.DataFrame, n: int) -> str:
 
 
 def _sorted_out(rows: pd.DataFrame) -> str:
-    """Return the methods by their interval."""
+    """Return the methods, grouped by where their interval lies."""
     known = rows["two_way_over"] != statistics.PROMPTS_ONLY
     low, high = rows["low_two_way"].where(known), rows["high_two_way"].where(known)
     groups = {

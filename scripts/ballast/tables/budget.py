@@ -1,4 +1,4 @@
-"""Budget, beyond the paper: each sampler over all n, and the smallest n that meets the target."""
+"""Compare samplers over all n, beyond the paper, and find the smallest n that meets the target."""
 
 import math
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ TARGETS = ("harm", "asr")
 
 
 def table(options: Options, paths: Sequence[str]) -> Table:
-    """Return each sampler's mean over all n, its difference to Random, and the smallest n that meets the target."""
+    """Return each sampler's mean over all n, its difference from Random, and the smallest n that meets the target."""
     scores = metrics.read_scores(paths[0])
     parts = [_budget(cells, name, options) for name, cells in contrasts.measured(scores, options, paths[0]).items()]
     data = pd.concat(parts, ignore_index=True)
@@ -55,7 +55,7 @@ def table(options: Options, paths: Sequence[str]) -> Table:
 
 
 def _budget(cells: contrasts.Matrices, name: str, options: Options) -> pd.DataFrame:
-    """Return one row per sampler: area, difference to Random's, and where the target is met."""
+    """Return one row per sampler: area, difference from Random's, and the smallest n that meets the target."""
     rows = []
     random = {n: table for (sampler, n), table in cells.items() if sampler == RANDOM}
     for sampler in in_order(sampler for sampler, _ in cells):
@@ -68,7 +68,7 @@ def _budget(cells: contrasts.Matrices, name: str, options: Options) -> pd.DataFr
             change = statistics.difference(first, second)
             base = float(np.nanmean(second.to_numpy()))
             if metrics.METRICS[name].direction == "lower" and base > 0 and change.runs:
-                # Of the ratio q = ours / Random's: the mean of (ours - q Random's) / Random's mean carries its error.
+                # The error of q = ours / Random's is that of the mean of (ours - q Random's) / Random's mean.
                 ratio = 1 + change.mean / base
                 relative = statistics.difference(first / base, ratio * second / base)
         limit = options.targets.get(name, math.nan)
@@ -93,7 +93,7 @@ def _budget(cells: contrasts.Matrices, name: str, options: Options) -> pd.DataFr
 
 
 def _area(cells: dict[int, pd.DataFrame]) -> pd.DataFrame:
-    """Return the area of each trial and prompt, over the trials that every n has."""
+    """Return the area per trial and prompt, over the trials that every n has."""
     sizes = list(cells)
     weights = [area_under_curve(sizes, np.eye(len(sizes))[place]) for place in range(len(sizes))]
     trials = sorted(set.intersection(*(set(table.index) for table in cells.values())))
@@ -105,7 +105,7 @@ def _surely(found: Estimate, limit: float) -> bool:
 
 
 def _reached(n: object, target: float) -> str:
-    """Return the smallest n as text: MISSING without a target, none where no n meets it."""
+    """Return the smallest n as text: MISSING without a target, "none" if no n meets it."""
     if math.isnan(target):
         return MISSING
     return "none" if pd.isna(n) else str(n)

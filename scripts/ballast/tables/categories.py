@@ -1,4 +1,4 @@
-"""Beyond the paper: harm by category, and the category in which a sampler does worst."""
+"""Show harm by category, beyond the paper, and the category in which a sampler does worst."""
 
 import math
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ ONE = ("models", "pools")
 
 
 def table(options: Options, paths: Sequence[str]) -> Table:
-    """Return harm by category (columns) of each sampler and n (rows), and the worst category with its interval."""
+    """Return harm by category (columns), sampler and n (rows), and the worst category with its interval."""
     scores = metrics.read_scores(paths[0])
     metrics.require_cells(metrics.cells(metrics.measure(scores, "harm", options)), paths[0], "the table of categories")
     data = metrics.by_category(scores, "harm", options)

@@ -1,4 +1,4 @@
-"""Contrasts, beyond the paper: each sampler against its controls at each n."""
+"""Contrast each sampler with its controls at each n, beyond the paper."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Other metrics, beyond the paper: those that a config adds to the four."""
+"""Show other metrics, beyond the paper: those that a config adds to the four."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ KEYS = ("others", "model_labels")
 
 
 def table(options: Options, paths: Sequence[str]) -> Table:
-    """Return every metric beyond the four: samplers by n, of every run that is measured by it."""
+    """Return every metric beyond the four, by sampler and n, over the runs that have it."""
     scores = metrics.read_scores(paths[0])
     parts = [_cells(scores, name, section).assign(metric=name) for name, section in options.others.items()]
     cells = pd.concat(parts, ignore_index=True)
@@ -62,7 +62,7 @@ def _cells(scores: pd.DataFrame, name: str, section: dict) -> pd.DataFrame:
 
 
 def _best(cells: pd.DataFrame, sections: dict[str, dict]) -> pd.Series:
-    """Return whether a cell is the best of its metric, model and n at the printed precision; one alone is not."""
+    """Return whether a cell is the best of its metric, model and n at the printed precision; a lone cell is not."""
     higher = cells["metric"].map({name: section["direction"] == "higher" for name, section in sections.items()})
     printed = cells["mean"].round(DECIMALS)
     groups = printed.where(higher, -printed).groupby([cells[key] for key in ("metric", "model", "n")])

@@ -1,4 +1,4 @@
-"""Comparisons, beyond the paper: how often a run won against another one."""
+"""Count comparisons, beyond the paper: how often a run won against another one."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,7 +27,7 @@ def table(options: Options, paths: Sequence[str]) -> Table:
     for place, table in every.groupby(places, sort=False, observed=True):
         read = table[table["score"].notna()]
         first, second = read["first"], read["second"]
-        # Of our response shown second, 0 says that the one shown first was better.
+        # When our response is shown second, 0 means that the one shown first was better.
         ahead = pd.concat([first, 1 - second])
         shares = {
             "won": read["score"] > 0.5,
@@ -71,7 +71,7 @@ def table(options: Options, paths: Sequence[str]) -> Table:
 
 
 def _compared(path: str) -> pd.DataFrame:
-    """Read a file of comparisons, with the run and the names in its path."""
+    """Return a file of comparisons, with the run and the names in its path as columns."""
     parts = Path(path).parts
     start = len(parts) - 1 - parts[::-1].index("runs")
     run = from_path("/".join(parts[start + 1 : -2]))

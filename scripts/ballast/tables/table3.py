@@ -31,7 +31,7 @@ def table(options: Options, paths: Sequence[str]) -> Table:
         ids = labels.loc[labels["behaviour"] == behaviour, "id"]
         shown = {"instruction": "no such row in the pool", "response": MISSING, "id": MISSING}
         if not ids.empty:
-            # By the digest of its id: no one picked it, and it is the same row wherever the table is made.
+            # The digest of the id chooses: nobody picks the row, and it is the same wherever the table is made.
             chosen = min(ids, key=lambda row: hashlib.sha256(row.encode()).hexdigest())
             pair = pairs_to_judge(pool.loc[[chosen]]).iloc[0]
             shown = {"instruction": spelled(pair["prompt"]), "response": spelled(pair["response"]), "id": chosen}
@@ -52,7 +52,7 @@ def table(options: Options, paths: Sequence[str]) -> Table:
 
 
 def redacted(text: str) -> str:
-    """Return the length of a text in place of a text that must not be read."""
+    """Return the length of a text, to show instead of a text that must not be read."""
     return f"[redacted, {len(text)} characters]"
 
 

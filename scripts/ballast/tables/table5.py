@@ -1,6 +1,6 @@
 """Table 5, beyond the paper: models before and after fine-tuning on base data alone.
 
-A model that was never aligned did not learn to refuse; one that was aligned and complies afterwards forgot it.
+A model that was never aligned never learned to refuse; an aligned model that complies afterwards has forgotten it.
 """
 
 from collections.abc import Sequence
