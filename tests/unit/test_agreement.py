@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from labelled import (
+from helpers.labelled import (
     behaviours_of,
     labelled_files,
     labelled_pool,

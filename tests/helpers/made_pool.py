@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from embeddings import reference_means
 from hypothesis import strategies as st
 
 from ballast import plugins
@@ -14,6 +13,7 @@ from ballast.picks.selection import Features, Selection
 from ballast.picks.vectors import in_memory
 from ballast.study import methods
 from ballast.study.config import Sampling
+from helpers.embeddings import reference_means
 
 WORDS = ["how", "to", "mend", "a", "bicycle", "chain", "please", "help", "sorry", "that", "cannot"]
 CATEGORIES = range(14)
