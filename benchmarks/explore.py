@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / folder) for folder in ("scripts", "tests", "tests/browser")]
 
 from chromium import chromium  # noqa: E402
-from explored import options, row, write_results  # noqa: E402
+from helpers.explored import options, row, write_results  # noqa: E402
 
 from ballast.explore import data, page  # noqa: E402
 from ballast.files import write_text  # noqa: E402

@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import preloaded as beside
 import pytest
+from helpers import preloaded as beside
 
 # As in a stage: sums on more threads end in other digits, and on tiny models threads wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -1,7 +1,7 @@
 """explore.html in headless Chromium: from disk, what stands where, filters, search, keys, addresses, redaction."""
 
 import pytest
-from explored import NASTY, row, write_page
+from helpers.explored import NASTY, row, write_page
 
 pytestmark = pytest.mark.browser
 COLUMNS = ["As it is (not fine-tuned)", "No safety data", "Random", "SSS-B"]

@@ -1,8 +1,8 @@
 """A study that ran once from nothing, for tests that stop, fill, damage and compare copies of it."""
 
 import pytest
-from edits import checkout
-from tiny_study import SECRETS, Study
+from helpers.edits import checkout
+from helpers.tiny_study import SECRETS, Study
 
 
 @pytest.fixture(scope="session")

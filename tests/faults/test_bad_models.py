@@ -11,8 +11,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from helpers.tiny_runs import ALPACA_SHAPED, DECODING, OPTIONS
 from safetensors.torch import load_file, save_file
-from tiny_runs import ALPACA_SHAPED, DECODING, OPTIONS
 from transformers import LlamaForCausalLM
 
 from ballast import schemas

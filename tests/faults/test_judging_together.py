@@ -5,7 +5,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from preloaded import wait_until
+from helpers.preloaded import wait_until
 
 pytestmark = pytest.mark.faults
 # It runs what the cluster's own would run, on this machine.

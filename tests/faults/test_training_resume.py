@@ -12,8 +12,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from preloaded import ALONE as WITHOUT
-from preloaded import preloaded as preloaded_process
+from helpers.preloaded import ALONE as WITHOUT
+from helpers.preloaded import preloaded as preloaded_process
 
 from ballast import schemas
 from ballast.study import config

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from edits import DOCUMENTS, ROOT, SNAKEMAKE, checkout, pending
-from hub import COMMIT, Hub, serve
-from tiny_study import CONFIG, SECRETS, digests
+from helpers.edits import DOCUMENTS, ROOT, SNAKEMAKE, checkout, pending
+from helpers.hub import COMMIT, Hub, serve
+from helpers.tiny_study import CONFIG, SECRETS, digests
 
 from ballast.files import write_parquet
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from edits import ROOT, edit
-from tiny_study import CONFIG
+from helpers.edits import ROOT, edit
+from helpers.tiny_study import CONFIG
 
 pytestmark = pytest.mark.faults
 RUNS = "runs/llama/safety/*/*/*"

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 from cluster import Cluster, missing
-from edits import checkout
-from tiny_study import Study
+from helpers.edits import checkout
+from helpers.tiny_study import Study
 
 CONFIG = "tests/slurm/study.yaml"
 # One file of each rule that is behind the scores: the study has dozens, and each is a job.

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 from cluster import Cluster, until
 from conftest import CONFIG
-from edits import SNAKEMAKE, edit
-from tiny_study import Study
+from helpers.edits import SNAKEMAKE, edit
+from helpers.tiny_study import Study
 
 pytestmark = pytest.mark.slurm
 ADAPTER = "results/on-slurm/runs/llama/safety/{}/n14/t0/adapter_model.safetensors"

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 from conftest import SHOWN
-from edits import edit, pending, snakemake
+from helpers.edits import edit, pending, snakemake
 
 pytestmark = pytest.mark.slurm
 GPU = "gres/gpu=1"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from tiny_runs import OPTIONS as TRAINING
+from helpers.tiny_runs import OPTIONS as TRAINING
 
 from ballast.files import BallastError
 from ballast.identity import constant

@@ -8,9 +8,9 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.labelled import labelled_pool, make_sheet, pool_of, sheet_rows, write_filled
 from hypothesis import given
 from hypothesis import strategies as st
-from labelled import labelled_pool, make_sheet, pool_of, sheet_rows, write_filled
 
 from ballast.categories import DEFINITIONS
 from ballast.data.rows import PAIR, with_ids

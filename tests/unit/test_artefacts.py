@@ -6,7 +6,7 @@ from pathlib import Path
 
 import edits
 import pytest
-from published import options as study_options
+from helpers.published import options as study_options
 
 from ballast import identity, plugins
 from ballast.files import BallastError

@@ -6,8 +6,8 @@ import re
 import pytest
 import torch
 import yaml
+from helpers.tiny_runs import OPTIONS
 from peft import PeftModel
-from tiny_runs import OPTIONS
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ballast.asking.weights import ADAPTER

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from tiny_runs import ALPACA_SHAPED, OPTIONS
+from helpers.tiny_runs import ALPACA_SHAPED, OPTIONS
 
 from ballast.files import BallastError
 from ballast.trainers import sft

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from published import SIZES, TABLES, TRANSFER, made_scores, options
+from helpers.published import SIZES, TABLES, TRANSFER, made_scores, options
 
 from ballast.claims import page
 from ballast.claims.declared import CLAIMS

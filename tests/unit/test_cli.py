@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hub import COMMIT, Hub, ask_here, serve
+from helpers.hub import COMMIT, Hub, ask_here, serve
 from huggingface_hub import close_session
 
 from ballast import cli

@@ -4,7 +4,7 @@ import json
 import math
 
 import pytest
-from published import SAMPLERS, TABLES, TRANSFER, made_scores, options
+from helpers.published import SAMPLERS, TABLES, TRANSFER, made_scores, options
 
 from ballast.published import tables
 from ballast.results.comparison import BOTH, COLUMNS, OURS, THEIRS, compare, to_markdown

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from dualselect_by_hand import by_hand, table
+from helpers.dualselect_by_hand import by_hand, table
+from helpers.tiny_runs import OPTIONS
 from safetensors.torch import load_file
-from tiny_runs import OPTIONS
 
 from ballast.files import BallastError
 from ballast.trainers import dualselect, sft

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from embeddings import reference_means
+from helpers.embeddings import reference_means
 
 from ballast.picks.embedding import embed
 from ballast.picks.selection import Features, pick

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from chat_server import REFUSAL, ChatServer, reply
+from helpers.chat_server import REFUSAL, ChatServer, reply
 
 from ballast.asking.endpoint import answer
 from ballast.files import BallastError

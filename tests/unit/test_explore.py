@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from explored import METRICS, NASTY, options, row, write_page, write_results
+from helpers.explored import METRICS, NASTY, options, row, write_page, write_results
 
 import ballast
 from ballast.explore import data, page

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from tiny_runs import OPTIONS
+from helpers.tiny_runs import OPTIONS
 
 from ballast import plugins
 from ballast.backends.transformers import load_model, load_tokenizer

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from helpers.tiny_runs import OPTIONS
 from peft import PeftModel
-from tiny_runs import OPTIONS
 
 import ballast
 from ballast import schemas

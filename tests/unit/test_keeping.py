@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from preloaded import ALONE, STAGE, starting, wait_until
+from helpers.preloaded import ALONE, STAGE, starting, wait_until
 
 from ballast import schemas
 from ballast.asking import keep_model

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from embeddings import reference_means
-from tiny_runs import OPTIONS
+from helpers.embeddings import reference_means
+from helpers.tiny_runs import OPTIONS
 
 from ballast import samplers, schemas
 from ballast.backends import transformers as backend

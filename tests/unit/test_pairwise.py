@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
-from chat_server import ChatServer, reply
+from helpers.chat_server import ChatServer, reply
 
 from ballast import schemas
 from ballast.asking.pairwise import Template, compare, compare_scores, parse

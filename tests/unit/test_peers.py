@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from helpers.tiny_runs import OPTIONS
 from test_checkpoints import Killed, killed_after
-from tiny_runs import OPTIONS
 
 from ballast import plugins
 from ballast.backends import transformers as backend

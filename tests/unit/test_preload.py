@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from preloaded import ALONE, SCRIPTS, STAGE, wait_until
-from preloaded import preloaded as preloaded_process
+from helpers.preloaded import ALONE, SCRIPTS, STAGE, wait_until
+from helpers.preloaded import preloaded as preloaded_process
 
 
 def data_stage(tmp_path, rows, env, scripts=SCRIPTS):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from chat_server import REFUSAL, ChatServer, reply
+from helpers.chat_server import REFUSAL, ChatServer, reply
 
 from ballast import schemas
 from ballast.asking import language_model

@@ -6,9 +6,9 @@ from itertools import count, takewhile
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.made_pool import CATEGORIES, Pool, cosine, make_pool, pools, select, unit
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_pool import CATEGORIES, Pool, cosine, make_pool, pools, select, unit
 
 from ballast import plugins, samplers
 from ballast.files import BallastError

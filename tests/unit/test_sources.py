@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hub import COMMIT, TOKEN, Hub, ask_here, serve
+from helpers.hub import COMMIT, TOKEN, Hub, ask_here, serve
 
 from ballast.data import fetching
 from ballast.files import BallastError, digest, read_json

@@ -6,9 +6,9 @@ import socket
 import pandas as pd
 import pytest
 import torch
+from helpers.tiny_runs import ALPACA_SHAPED, DECODING, JUDGING, OPTIONS
 from peft import PeftModel
 from safetensors.torch import load_file
-from tiny_runs import ALPACA_SHAPED, DECODING, JUDGING, OPTIONS
 
 from ballast import schemas
 from ballast.asking import decoding

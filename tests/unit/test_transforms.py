@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.tiny_runs import OPTIONS
 from safetensors.torch import load_file, save_file
-from tiny_runs import OPTIONS
 
 from ballast import plugins
 from ballast.files import BallastError

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 import torch
-from preloaded import STAGE, preloaded
+from helpers.preloaded import STAGE, preloaded
 from safetensors.torch import save_file
 
 from ballast import schemas

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-import edits
 import pytest
+from helpers import edits
 
 
 @pytest.fixture(scope="session")

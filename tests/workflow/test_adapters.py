@@ -4,8 +4,8 @@ import hashlib
 import shutil
 from pathlib import Path
 
-import edits
 import pytest
+from helpers import edits
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 

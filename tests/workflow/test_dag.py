@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from edits import DOCUMENTS, SMALL
+from helpers.edits import DOCUMENTS, SMALL
 
 from ballast.study import config
 from ballast.study.runs import measured, runs, subset, trained

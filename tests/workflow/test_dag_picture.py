@@ -3,7 +3,7 @@
 import sys
 
 import pytest
-from edits import ROOT
+from helpers.edits import ROOT
 
 pytestmark = pytest.mark.workflow
 

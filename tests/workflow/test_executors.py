@@ -3,9 +3,9 @@
 import re
 import shutil
 
-import edits
 import pytest
-from edits import ROOT, SMALL
+from helpers import edits
+from helpers.edits import ROOT, SMALL
 
 pytestmark = pytest.mark.workflow
 RUN = "results/small/runs/llama/safety/sss/n14/t0"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hub import COMMIT, TOKEN, Hub, serve
+from helpers.hub import COMMIT, TOKEN, Hub, serve
 
 from ballast.files import read_parquet
 from ballast.study import config

@@ -4,9 +4,9 @@ import json
 import shutil
 from pathlib import Path
 
-import edits
 import pandas as pd
 import pytest
+from helpers import edits
 
 pytestmark = pytest.mark.workflow
 CONFIG = "tests/workflow/methods.yaml"

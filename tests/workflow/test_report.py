@@ -4,8 +4,8 @@ import base64
 import json
 import re
 
-import edits
 import pytest
+from helpers import edits
 
 pytestmark = pytest.mark.workflow
 

@@ -12,10 +12,10 @@ import subprocess
 from collections import Counter
 from pathlib import Path
 
-import edits
 import pytest
 import yaml
-from edits import DOCUMENTS, edit
+from helpers import edits
+from helpers.edits import DOCUMENTS, edit
 
 pytestmark = pytest.mark.workflow
 CONFIG = edits.SMALL

@@ -3,10 +3,10 @@
 import shutil
 from pathlib import Path
 
-import edits
 import pytest
 import yaml
-from edits import DOCUMENTS, checkout, edit
+from helpers import edits
+from helpers.edits import DOCUMENTS, checkout, edit
 
 pytestmark = pytest.mark.workflow
 # What shows scores; Table 3 and Figure 5 show the pool.

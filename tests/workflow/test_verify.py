@@ -6,8 +6,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import edits
 import pytest
+from helpers import edits
 
 pytestmark = pytest.mark.workflow
 ADAPTER = "results/small/runs/llama/safety/sss/n7/t0/adapter_model.safetensors"

@@ -8,7 +8,7 @@ import signal
 import subprocess
 from pathlib import Path
 
-from edits import SNAKEMAKE
+from helpers.edits import SNAKEMAKE
 
 CONFIG = "tests/faults/tiny.yaml"
 # A shell without job control has what it starts in the background ignore Ctrl-C, and what that starts inherits it.

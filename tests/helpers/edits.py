@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SNAKEMAKE = Path(sys.executable).with_name("snakemake")
 SMALL = "tests/workflow/small.yaml"
 # What every study makes of its scores, one job each, beside its tables, figures and comparisons.

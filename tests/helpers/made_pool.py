@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from embeddings import reference_means
 from hypothesis import strategies as st
 
 from ballast import plugins, samplers
@@ -13,6 +12,7 @@ from ballast.picks import gradients
 from ballast.picks.selection import Features, Selection, pick
 from ballast.picks.vectors import in_memory
 from ballast.study import methods
+from helpers.embeddings import reference_means
 
 WORDS = ["how", "to", "mend", "a", "bicycle", "chain", "please", "help", "sorry", "that", "cannot"]
 CATEGORIES = range(14)

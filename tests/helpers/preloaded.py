@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-SCRIPTS = Path(__file__).parents[1] / "scripts"
+SCRIPTS = Path(__file__).parents[2] / "scripts"
 STAGE = [sys.executable, str(SCRIPTS / "stage.py")]
 # The environment of a job without such a process.
 ALONE = {name: value for name, value in os.environ.items() if name != "BALLAST_PRELOAD"}
