@@ -13,7 +13,6 @@ from helpers.edits import SNAKEMAKE
 CONFIG = "tests/faults/tiny.yaml"
 # A shell without job control has what it starts in the background ignore Ctrl-C, and what that starts inherits it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-SECRETS = {"HF_TOKEN": "hf_secretsecretsecret", "OPENAI_API_KEY": "sk-secretsecretsecret"}
 
 
 class Study:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from cluster import Cluster, missing
-from helpers.edits import checkout
+from helpers.edits import checkout, with_world
 from helpers.tiny_study import Study
 
 CONFIG = "tests/slurm/study.yaml"
@@ -34,7 +34,7 @@ def cluster(tmp_path_factory) -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Study:
     """The study, run on this machine. Tests leave it be."""
-    folder = checkout(tmp_path_factory.mktemp("finished") / "study")
+    folder = with_world(checkout(tmp_path_factory.mktemp("finished") / "study"))
     Study(folder, "--configfile", CONFIG).succeed(*SHOWN)
     return Study(folder, *PROFILE, "--configfile", CONFIG, name="on-slurm", program=PROGRAM)
 

@@ -5,12 +5,11 @@
 
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from helpers import forked
 from scipy import stats
 
 from ballast.files import read_parquet
@@ -23,8 +22,7 @@ MIDDLE = 14
 
 
 def snakemake(*arguments) -> str:
-    command = [Path(sys.executable).with_name("snakemake"), *arguments]
-    done = subprocess.run([str(part) for part in command], cwd=ROOT, capture_output=True, text=True)
+    done = forked.run(ROOT, *arguments)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout + done.stderr
 
@@ -146,8 +144,7 @@ def copy(mini, tmp_path) -> Path:
 
 def pending(folder: Path) -> dict[str, int]:
     """Jobs by rule of a dry run in `folder`."""
-    command = [Path(sys.executable).with_name("snakemake"), "--dry-run", "--quiet", "rules"]
-    done = subprocess.run([str(part) for part in command], cwd=folder, capture_output=True, text=True)
+    done = forked.run(folder, "--dry-run", "--quiet", "rules")
     assert done.returncode == 0, done.stderr[-3000:]
     return {name: int(number) for name, number in re.findall(r"^(\w+) +(\d+)$", done.stdout, re.MULTILINE)}
 

@@ -4,8 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import edits
 import pytest
+from helpers import edits
 from helpers.published import options as study_options
 
 from ballast import identity, plugins

@@ -1,4 +1,4 @@
-"""A study that ran once from nothing, for tests of what an edit re-runs and of what verification finds."""
+"""A study that ran once, for tests of what an edit re-runs and of what verification finds."""
 
 from pathlib import Path
 
@@ -9,6 +9,6 @@ from helpers import edits
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Path:
     """A checkout in which the small study has run. Tests that change anything copy it."""
-    folder = edits.checkout(tmp_path_factory.mktemp("finished") / "study")
+    folder = edits.with_world(edits.checkout(tmp_path_factory.mktemp("finished") / "study"))
     edits.snakemake(folder, "--configfile", edits.SMALL)
     return folder

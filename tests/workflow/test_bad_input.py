@@ -3,11 +3,11 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from helpers import forked
 
 from ballast.categories import CATEGORIES
 from ballast.files import read_parquet
@@ -48,11 +48,10 @@ class Bench:
 
     def run(self, target: str) -> subprocess.CompletedProcess:
         (self.folder / "study.yaml").write_text(yaml.safe_dump(self.config))
-        command = [Path(sys.executable).with_name("snakemake"), target, "--snakefile", ROOT / "Snakefile"]
-        command += ["--workflow-profile", ROOT / "profiles/default", "--configfile", "study.yaml"]
+        place = ["--snakefile", ROOT / "Snakefile", "--workflow-profile", ROOT / "profiles/default"]
         # These jobs are too short to wait for a preloaded process.
         environment = os.environ | {"BALLAST_PRELOAD": ""}
-        return subprocess.run(map(str, command), cwd=self.folder, env=environment, capture_output=True, text=True)
+        return forked.run(self.folder, target, *place, "--configfile", "study.yaml", environment=environment)
 
     def refuses(self, target: str, line: str) -> None:
         """The run fails, `line` stands alone in what it prints, and no part of the target is there."""

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers import forked
 
 ROOT = Path(__file__).parents[2]
 TARGET = "results/mini/data/base.parquet"
@@ -44,11 +45,10 @@ class Checkout:
         path.chmod(0o755)
 
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess:
-        command = [str(Path(sys.executable).with_name("snakemake")), "--snakefile", str(ROOT / "Snakefile")]
-        command += ["--workflow-profile", str(ROOT / "profiles/default"), TARGET, *arguments]
+        place = ["--snakefile", ROOT / "Snakefile", "--workflow-profile", ROOT / "profiles/default"]
         env = {name: value for name, value in os.environ.items() if name != "BALLAST_PRELOAD"}
         env |= {"PATH": f"{self.shims}/bin:{env['PATH']}", "SHIMS": str(self.shims)}
-        return subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True)
+        return forked.run(self.folder, *place, TARGET, *arguments, environment=env)
 
     def called(self, name: str) -> list[str]:
         path = self.shims / name

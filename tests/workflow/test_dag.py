@@ -5,12 +5,11 @@ import math
 import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from helpers import forked
 from helpers.edits import DOCUMENTS, SMALL
 
 from ballast.study import config
@@ -18,14 +17,12 @@ from ballast.study.runs import measured, runs, subset, trained
 
 pytestmark = pytest.mark.workflow
 ROOT = Path(__file__).parents[2]
-SNAKEMAKE = Path(sys.executable).with_name("snakemake")
 
 
 def snakemake(*arguments, folder):
     """Run Snakemake on a working folder of its own, with the repository's Snakefile and default profile."""
-    command = [SNAKEMAKE, "--snakefile", ROOT / "Snakefile", "--workflow-profile", ROOT / "profiles/default"]
-    command += ["--directory", folder, *arguments]
-    return subprocess.run([str(part) for part in command], capture_output=True, text=True, cwd=folder)
+    place = ["--snakefile", ROOT / "Snakefile", "--workflow-profile", ROOT / "profiles/default", "--directory", folder]
+    return forked.run(folder, *place, *arguments)
 
 
 def counts(output: str) -> dict[str, int]:

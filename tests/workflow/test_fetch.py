@@ -3,11 +3,11 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from helpers import forked
 from helpers.hub import COMMIT, TOKEN, Hub, serve
 
 from ballast.files import read_parquet
@@ -38,12 +38,11 @@ class Study:
 
     def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
         (self.folder / "study.yaml").write_text(yaml.safe_dump(self.raw))
-        command = [Path(sys.executable).with_name("snakemake"), *arguments, "--snakefile", ROOT / "Snakefile"]
-        command += ["--workflow-profile", ROOT / "profiles/default", "--configfile", "study.yaml"]
+        place = ["--snakefile", ROOT / "Snakefile", "--workflow-profile", ROOT / "profiles/default"]
         home = {"HF_ENDPOINT": self.hub.url, "HF_HOME": str(self.folder / "home")}
         clean = {name: value for name, value in os.environ.items() if name not in ("HF_TOKEN", "HF_HUB_OFFLINE")}
-        return subprocess.run(
-            list(map(str, command)), cwd=self.folder, env=clean | home | environment, capture_output=True, text=True
+        return forked.run(
+            self.folder, *arguments, *place, "--configfile", "study.yaml", environment=clean | home | environment
         )
 
 

@@ -4,19 +4,18 @@ import csv
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
+from helpers import forked
 
 from ballast import cli
 from ballast.categories import CATEGORIES, DEFINITIONS, title
 
 pytestmark = pytest.mark.workflow
 ROOT = Path(__file__).parents[2]
-SNAKEMAKE = Path(sys.executable).with_name("snakemake")
 TOWNS = ["Oslo", "Bergen", "Turku", "Riga"]
 ANSWERS = ["I'm sorry, I will not help with that.", "I cannot do that, it hurts people.", "Of course: first, wait."]
 
@@ -61,17 +60,10 @@ class Own:
         }
         above = {"extends": "mine.yaml", **local, **changes}
         (self.folder / "config/here.yaml").write_text(yaml.safe_dump(above))
-        command = [
-            SNAKEMAKE,
-            target,
-            "--snakefile",
-            ROOT / "Snakefile",
-            "--workflow-profile",
-            ROOT / "profiles/default",
-        ]
-        command += ["--configfile", "config/here.yaml", "--quiet", "all"]
+        place = ["--snakefile", ROOT / "Snakefile", "--workflow-profile", ROOT / "profiles/default"]
+        given = ["--configfile", "config/here.yaml", "--quiet", "all"]
         environment = os.environ | {"BALLAST_PRELOAD": "", "HF_HUB_OFFLINE": "1"}
-        return subprocess.run(map(str, command), cwd=self.folder, env=environment, capture_output=True, text=True)
+        return forked.run(self.folder, target, *place, *given, environment=environment)
 
     def refuses(self, said: str, **changes) -> None:
         done = self.run("subsets", **changes)

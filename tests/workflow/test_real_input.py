@@ -6,10 +6,8 @@ Nothing here prints a row: where an assertion fails it shows ids, counts and num
 
 import json
 import math
-import shutil
 import string
 import subprocess
-import sys
 from pathlib import Path
 
 import brute_force
@@ -18,14 +16,18 @@ import pandas as pd
 import pyarrow.ipc
 import pytest
 import yaml
+from helpers import forked
+from helpers.edits import SMALL, with_world
 
+from ballast.study import config as study_config
 from ballast.study.runs import seed
 
 pytestmark = pytest.mark.workflow
 ROOT = Path(__file__).parents[2]
-SNAKEMAKE = Path(sys.executable).with_name("snakemake")
 TEMPLATE = Path(__file__).with_name("real.yaml")
 RESULTS = "results/real-test"
+# One subset as people use it; each export draws a picture of the pool.
+EXPORTED = "subsets/safety/random/n1000/t0/ids.csv"
 ALPACA = "alpaca/alpaca_random_9229.alpagasus.json"
 EMPTY_OUTPUTS = [1461, 3587, 6234, 8990]
 ROWS = {
@@ -42,9 +44,8 @@ STAND_IN = "refusal-string"
 
 def snakemake(folder: Path, config: Path, *targets: str) -> subprocess.CompletedProcess:
     """Run the repository's workflow on a working folder of its own."""
-    command = [SNAKEMAKE, "--snakefile", ROOT / "Snakefile", "--workflow-profile", ROOT / "profiles/default"]
-    command += ["--directory", folder, "--configfile", config, "--quiet", "--", *targets]
-    return subprocess.run([str(part) for part in command], capture_output=True, text=True, cwd=folder)
+    place = ["--snakefile", ROOT / "Snakefile", "--workflow-profile", ROOT / "profiles/default", "--directory", folder]
+    return forked.run(folder, *place, "--configfile", config, "--quiet", "--", *targets)
 
 
 def states(folder: Path) -> dict[str, tuple[int, int]]:
@@ -95,20 +96,17 @@ def tiny_model(data: Path, folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, data_dir) -> Path:
-    """A working folder with the tiny model, and the mini world where the repository has made it."""
-    folder = tmp_path_factory.mktemp("real")
+    """A working folder with the tiny model and the small world."""
+    folder = with_world(tmp_path_factory.mktemp("real"))
     tiny_model(data_dir, folder / "tiny")
-    world = ROOT / "results/worlds/mini"
-    if world.is_dir():
-        shutil.copytree(world, folder / "results/worlds/mini", ignore=shutil.ignore_patterns(".*"))
     return folder
 
 
 @pytest.fixture(scope="module")
 def raw(folder, data_dir) -> dict:
-    """The config, with the folders of this machine."""
-    text = TEMPLATE.read_text(encoding="utf-8")
-    return yaml.safe_load(string.Template(text).substitute(data=data_dir, model=folder / "tiny"))
+    """The config, with the folders of this machine and the small world's judges."""
+    text = string.Template(TEMPLATE.read_text(encoding="utf-8")).substitute(data=data_dir, model=folder / "tiny")
+    return yaml.safe_load(text) | {"world": study_config.read(ROOT / SMALL)["world"]}
 
 
 @pytest.fixture(scope="module")
@@ -118,12 +116,24 @@ def config(folder, raw) -> Path:
     return path
 
 
+def drawn(raw: dict) -> list[tuple[str, int, int]]:
+    """Sampler, n and trial of every subset."""
+    return [
+        (sampler, n, trial)
+        for experiment in raw["experiments"].values()
+        for sampler in experiment["samplers"]
+        for n in ([0] if sampler == "none" else experiment["n"])
+        for trial in range(experiment["trials"])
+    ]
+
+
 @pytest.fixture(scope="module")
-def sampled(folder, config, data_dir) -> Path:
+def sampled(folder, config, raw, data_dir) -> Path:
     """The results folder once every subset is drawn and what describes the pool is made."""
     before = states(data_dir)
-    described = [f"{RESULTS}/tables/table3.md", f"{RESULTS}/figures/figure5.svg"]
-    done = snakemake(folder, config, "subsets", *described, *(f"{RESULTS}/data/{name}.parquet" for name in ROWS))
+    wanted = [f"subsets/safety/{sampler}/n{n}/t{trial}.csv" for sampler, n, trial in drawn(raw)]
+    wanted += [EXPORTED, "tables/table3.md", "figures/figure5.svg", *(f"data/{name}.parquet" for name in ROWS)]
+    done = snakemake(folder, config, *(f"{RESULTS}/{path}" for path in wanted))
     assert done.returncode == 0, done.stderr[-2000:]
     assert states(data_dir) == before, "a file of the data folder was touched"
     return folder / RESULTS
@@ -184,20 +194,17 @@ def test_categories_are_those_of_the_nearest_reference_set(pool):
 
 
 def test_every_subset_is_what_the_formulas_give(sampled, raw, pool):
-    checked = 0
-    for experiment in raw["experiments"].values():
-        for sampler in experiment["samplers"]:
-            for n in [0] if sampler == "none" else experiment["n"]:
-                for trial in range(experiment["trials"]):
-                    path = sampled / f"subsets/safety/{sampler}/n{n}/t{trial}.csv"
-                    found = pd.read_csv(path, dtype={"id": str, "category": "Int8"})
-                    wanted = brute_force.subset(pool, sampler, n, seed(0, "sampling", trial))
-                    assert found["rank"].tolist() == list(range(1, n + 1))
-                    assert found["id"].tolist() == [row for row, _ in wanted], path.relative_to(sampled)
-                    taken_for = [None if pd.isna(category) else category for category in found["category"]]
-                    assert taken_for == [category for _, category in wanted], path.relative_to(sampled)
-                    checked += 1
-    assert checked == 2 * (1 + 9 * 7 + 5)
+    for sampler, n, trial in drawn(raw):
+        path = sampled / f"subsets/safety/{sampler}/n{n}/t{trial}.csv"
+        found = pd.read_csv(path, dtype={"id": str, "category": "Int8"})
+        wanted = brute_force.subset(pool, sampler, n, seed(0, "sampling", trial))
+        assert found["rank"].tolist() == list(range(1, n + 1))
+        assert found["id"].tolist() == [row for row, _ in wanted], path.relative_to(sampled)
+        taken_for = [None if pd.isna(category) else category for category in found["category"]]
+        assert taken_for == [category for _, category in wanted], path.relative_to(sampled)
+    assert len(drawn(raw)) == 2 * (1 + 9 * 7 + 5)
+    exported = pd.read_csv(sampled / EXPORTED, dtype=str)["id"].tolist()
+    assert exported == pd.read_csv(sampled / "subsets/safety/random/n1000/t0.csv", dtype=str)["id"].tolist()
 
 
 def test_a_behaviour_that_is_too_rare_stops_its_own_subset_in_one_line(sampled, folder, config, pool):
@@ -217,14 +224,8 @@ def test_a_behaviour_that_is_too_rare_stops_its_own_subset_in_one_line(sampled, 
 
 @pytest.fixture(scope="module")
 def measured(sampled, folder, raw) -> Path:
-    """The results folder once three runs are trained, answered and judged: no safety data, random and sss-b."""
-    experiment = {
-        "models": ["tiny"],
-        "pools": ["safety"],
-        "samplers": ["none", "random", "sss-b"],
-        "n": [50],
-        "trials": 1,
-    }
+    """The results folder once two runs are trained, answered and judged: without safety data and with."""
+    experiment = {"models": ["tiny"], "pools": ["safety"], "samplers": ["none", "random"], "n": [50], "trials": 1}
     path = folder / "runs.yaml"
     path.write_text(yaml.safe_dump(raw | {"experiments": {"sampling": experiment}}))
     done = snakemake(folder, path, *(f"{RESULTS}/tables/table{number}.csv" for number in (1, 2)))
@@ -247,7 +248,7 @@ def test_every_prompt_is_answered_and_judged_or_counted(measured):
     }
     assert all(count == ROWS[f"benchmarks/{benchmark}"] for (_, benchmark), count in counts.items())
     assert ((scores["answer_status"] == "parsed") == scores["score"].notna()).all()
-    for sampler, n in (("none", 0), ("random", 50), ("sss-b", 50)):
+    for sampler, n in (("none", 0), ("random", 50)):
         judged = pd.read_parquet(measured / f"runs/tiny/safety/{sampler}/n{n}/t0/scores/salad-attack.md-judge.parquet")
         unasked = judged["answer_status"] == "too long"
         assert judged.loc[unasked, "score"].isna().all(), "a prompt too long for the judge has no score"
@@ -261,8 +262,8 @@ def test_every_prompt_is_answered_and_judged_or_counted(measured):
 def test_the_cells_of_a_table_are_means_of_the_scores(measured, table, benchmark, judge, factor):
     scores = pd.read_parquet(measured / "scores.parquet")
     cells = pd.read_csv(measured / f"tables/table{table}.csv").set_index(["sampler", "n"])
-    assert sorted(cells.index) == [("none", 0), ("random", 50), ("sss-b", 50)]
-    assert cells["mean"].nunique() == 3, "the runs differ, so a cell cannot hold another run's mean unseen"
+    assert sorted(cells.index) == [("none", 0), ("random", 50)]
+    assert cells["mean"].nunique() == 2, "the runs differ, so a cell cannot hold another run's mean unseen"
     for (sampler, n), cell in cells.iterrows():
         rows = scores[(scores["sampler"] == sampler) & (scores["n"] == n) & (scores["benchmark"] == benchmark)]
         assert rows["judge"].unique().tolist() == [judge]

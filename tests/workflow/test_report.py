@@ -29,6 +29,7 @@ def test_it_has_every_document_and_figure_under_its_category(report, finished):
     assert set(held(report, "results")) == pages | figures and len(pages) > 15 and len(figures) > 6
     categories = ["Start here", "Tables", "Figures", "Claims", "Paper versus ours", "About this study"]
     assert sorted(held(report, "categories")) == sorted(categories)
+    assert all(f'"rule": "{rule}"' in report for rule in ("train", "generate", "judge", "table", "figure"))
 
 
 def test_it_needs_no_other_file(report):

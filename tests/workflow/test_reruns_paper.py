@@ -36,17 +36,10 @@ def pending(folder: Path, **changes) -> dict[str, int]:
     return edits.pending(folder, "--configfile", "config/edited.yaml")
 
 
-def test_nothing_to_do_and_nothing_after_a_remark(copy):
-    assert pending(copy) == {}
+def test_nothing_to_do_after_a_remark(copy):
     for file in [*(copy / "scripts").rglob("*.py"), *(copy / "workflow").rglob("*.smk")]:
         file.write_text("# A remark.\n" + file.read_text() if file.suffix == ".py" else file.read_text() + "\n# One.\n")
     assert pending(copy) == {}
-
-
-def test_a_sampler_edited_is_its_own_runs_at_most(copy):
-    edit(copy, "scripts/ballast/samplers/pss.py", "\ndef select(", "\nSAME = 1\n\n\ndef select(")
-    # pss and pss-b, at seven n.
-    assert pending(copy) == {"sample": 14, "train": 14, "generate": 14, "judge": 42} | SHOWN
 
 
 def test_an_option_of_sampling_is_the_runs_of_samplers_that_declare_it(copy):
@@ -54,36 +47,36 @@ def test_an_option_of_sampling_is_the_runs_of_samplers_that_declare_it(copy):
     assert found == {"sample": 7, "train": 7, "generate": 7, "judge": 21, "about": 1} | SHOWN
 
 
-def test_one_size_or_one_trial_more_is_only_its_runs(copy):
+def test_a_sampler_edited_one_size_and_one_trial_more_are_their_own_runs(copy):
+    edit(copy, "scripts/ballast/samplers/pss.py", "\ndef select(", "\nSAME = 1\n\n\ndef select(")
     sizes = [50, 100, 150, 250, 350, 500, 700, 1000]
-    runs = 3 * 10 + 4  # three samplers draw ten times, four always pick the same
-    assert pending(copy, experiments={"sampling": {"n": sizes}}) == {
-        "sample": runs, "train": runs, "generate": runs, "judge": 3 * runs
-    } | SHOWN | SAID  # fmt: skip
-    runs = 3 * 7
-    assert pending(copy, experiments={"sampling": {"trials": 11}}) == {
+    # Three samplers draw once a trial, four always pick the same. The edited one is two of the four, pss and pss-b.
+    runs = 2 * 7 + (3 * 11 + 4) + 3 * 7
+    assert pending(copy, experiments={"sampling": {"n": sizes, "trials": 11}}) == {
         "sample": runs, "train": runs, "generate": runs, "judge": 3 * runs
     } | SHOWN | SAID  # fmt: skip
 
 
-def test_a_judge_template_is_its_judge_and_decoding_is_generation_onwards(copy):
+def test_a_judge_template_is_its_judge(copy):
     # Attack success is measured on Table 1's runs, Figure 7's, the fine-tuned chat model and two models as they are.
     judged = 239 + 140 + 1 + 2
     found = pending(copy, judges={"md-judge": {"template": "md-judge-domain"}})
     assert found == {"fetch": 1, "judge": judged, "about": 1} | SHOWN
-    assert pending(copy, generation={"max_new_tokens": 99}) == {"generate": 582, "judge": 1110} | SHOWN | SAID
 
 
-def test_a_published_number_and_the_name_of_a_published_model_are_what_shows_them(copy):
-    edit(copy, "scripts/ballast/published/tables.csv", "2.16,0.06", "2.17,0.06")
-    assert pending(copy) == {"claims": 1, "comparison": 3, "pages": 1}
-    edit(copy, "scripts/ballast/published/tables.csv", "2.17,0.06", "2.16,0.06")
+def test_decoding_is_generation_onwards_and_the_code_of_all_tables_and_figures_each_of_them(copy):
+    edit(copy, "scripts/ballast/markup.py", "\n\n\n", "\n\nSAME = 1\n\n\n")
+    wanted = {"generate": 582, "judge": 1110} | SHOWN | SAID | {"table": 8, "figure": 9}
+    assert pending(copy, generation={"max_new_tokens": 99}) == wanted
+
+
+def test_the_name_of_a_published_model_is_what_shows_it(copy):
     found = pending(copy, models={"mistral-7b": {"published": None}})
     assert found == {"comparison": 1, "about": 1, "pages": 1}
 
 
-def test_figures_alone_and_code_of_two_stages(copy):
+def test_a_published_number_and_the_style_of_figures_are_what_shows_them(copy):
+    edit(copy, "scripts/ballast/published/tables.csv", "2.16,0.06", "2.17,0.06")
     edit(copy, "scripts/ballast/results/style.py", "\n\n\n", "\n\nSAME = 1\n\n\n")
-    assert pending(copy) == {"figure": 9, "advice": 1, "explore": 1, "pages": 1}
-    edit(copy, "scripts/ballast/markup.py", "\n\n\n", "\n\nSAME = 1\n\n\n")
-    assert pending(copy) == {"figure": 9, "table": 8, "comparison": 3} | DOCUMENTS
+    compared, drawn = {"claims": 1, "comparison": 3}, {"figure": 9, "advice": 1, "explore": 1}
+    assert pending(copy) == compared | drawn | {"pages": 1}

@@ -7,15 +7,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from helpers import edits
+from helpers import edits, forked
 
 pytestmark = pytest.mark.workflow
 ADAPTER = "results/small/runs/llama/safety/sss/n7/t0/adapter_model.safetensors"
 
 
 def verify(folder: Path) -> subprocess.CompletedProcess:
-    command = [edits.SNAKEMAKE, "verify", "--configfile", edits.SMALL]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    return forked.run(folder, "verify", "--configfile", edits.SMALL)
 
 
 def test_every_artefact_of_a_finished_study_is_what_its_row_says(finished):
