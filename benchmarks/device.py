@@ -1,4 +1,4 @@
-"""What the benchmarks of one device share: models with random weights, rows without text, clocks and rates."""
+"""Share code between the benchmarks of one device: random models, random rows, clocks and rates."""
 
 import datetime
 import gc
@@ -25,7 +25,7 @@ DTYPE = torch.bfloat16 if DEVICE.type == "cuda" else torch.float32
 # Dense bfloat16 TFLOP/s of the data sheets.
 PEAKS = {"H200": 989, "H100": 989, "L40S": 181, "A100": 312}
 CUT = 256
-# Every twentieth of the token counts of 9,229 Alpaca rows in Alpaca's template, four characters a token, cut at 256.
+# Quantiles (steps of 1/20) of the tokens of 9,229 Alpaca rows in Alpaca's template: 4 characters per token, cut at 256.
 QUANTILES = [40, 58, 64, 70, 75, 80, 84, 89, 95, 102, 111, 122, 133, 142, 154, 165, 177, 194, 216, 253, 256]
 # Characters that Alpaca's template adds to a row, without and with an input.
 TEMPLATE_CHARACTERS = (140, 205)
@@ -34,7 +34,7 @@ NO_TEXT = SimpleNamespace(pad_token_id=0, bos_token_id=1, eos_token_id=None)
 
 @dataclass(frozen=True)
 class Size:
-    """A model, and how much work each mode does with it."""
+    """A model, and the amount of work of each mode."""
 
     model: dict
     reward: dict
@@ -43,14 +43,14 @@ class Size:
     batch: int = 128  # rows of an optimiser step
     micro: int = 4  # rows of the authors' micro-batch
     large: int = 32  # rows of ours
-    steps: int = 2  # timed, after one that warms up
-    alone: int = 4  # prompts asked one at a time
-    together: int = 64  # prompts asked in one batch
+    steps: int = 2  # timed, after one warm-up step
+    alone: int = 4  # prompts answered one at a time
+    together: int = 64  # prompts answered in one batch
     batches: int = 2  # of them
     new_tokens: int = 64
     judge: tuple[int, int] = (8, 1780)  # rows and tokens: a policy, a prompt and a response
     pairs: tuple[int, int] = (64, 512)
-    graded: tuple[int, int] = (64, 16)  # rows for one gradient each, and rows at a time
+    graded: tuple[int, int] = (64, 16)  # rows with one gradient each, and rows per batch
 
 
 SIZES = {
@@ -106,7 +106,7 @@ def device_name() -> str:
 
 
 def read_lengths(path: Path) -> list[int]:
-    """Token counts from a JSON list of them, or of Alpaca rows."""
+    """Return token counts from a JSON list of counts or of Alpaca rows."""
     rows = json.loads(path.read_text())
     if isinstance(rows[0], dict):
         fields = ("instruction", "input", "output")
@@ -119,13 +119,13 @@ def read_lengths(path: Path) -> list[int]:
 
 
 def drawn_lengths(count: int) -> list[int]:
-    """Lengths drawn from the quantiles, the same at every call."""
+    """Draw lengths from the quantiles, the same at every call."""
     grid = np.linspace(0, 1, len(QUANTILES))
     return np.interp(np.random.default_rng(0).random(count), grid, QUANTILES).astype(int).tolist()
 
 
 def draw_rows(work: Size, lengths: list[int], count: int) -> list[list[int]]:
-    """`count` rows of random token ids, of lengths drawn from `lengths` without repeats; the same at every call."""
+    """Return `count` rows of random token ids, lengths drawn from `lengths` without repeats; equal at every call."""
     random = np.random.default_rng(1)
     drawn = random.choice(lengths, count, replace=count > len(lengths))
     return [random.integers(3, work.vocabulary, length).tolist() for length in drawn]
@@ -136,21 +136,21 @@ def llama_config(work: Size) -> LlamaConfig:
 
 
 def llama(work: Size):
-    """A Llama with random weights on the device, the same at every call."""
+    """Return a Llama with random weights on the device, the same at every call."""
     torch.manual_seed(0)
     with DEVICE:
         return AutoModelForCausalLM.from_config(llama_config(work), dtype=DTYPE)
 
 
 def flops(work: Size, each: int) -> float:
-    """FLOPs per token: every parameter but the input embedding's takes part in a matrix product."""
+    """Return FLOPs per token: all parameters except the input embedding are in matrix products."""
     with torch.device("meta"):
         network = AutoModelForCausalLM.from_config(llama_config(work))
     return each * (network.num_parameters() - network.get_input_embeddings().weight.numel())
 
 
 def now(reset: bool = False) -> tuple[float, float]:
-    """Wall and CPU clocks once the device is idle."""
+    """Return wall and CPU clocks once the device is idle."""
     if DEVICE.type == "cuda":
         torch.cuda.synchronize()
         if reset:
@@ -159,7 +159,7 @@ def now(reset: bool = False) -> tuple[float, float]:
 
 
 def rates(begin: tuple, end: tuple, count: int, unit: str, flops_each: float | None = None) -> dict:
-    """A row of results: what was done per second and per CPU second, and how much of the device that used."""
+    """Return a row of results: work per second and per CPU second, and utilisation of the device."""
     wall, cpu = end[0] - begin[0], end[1] - begin[1]
     peak = next((peak for name, peak in PEAKS.items() if name in device_name()), None)
     used = count / wall * flops_each / (peak * 1e12) if peak and flops_each else None

@@ -1,8 +1,8 @@
-"""What Snakemake's look at a study costs: `python benchmarks/dry_runs.py [config/paper.yaml] [--trials 17]`.
+"""Measure Snakemake's cost of planning a study: `python benchmarks/dry_runs.py [config/paper.yaml] [--trials 17]`.
 
-CPU seconds, wall seconds and peak memory of three looks: a dry run before anything is made, a dry run when all is made,
-and a real run that then finds nothing to do. Snakemake looks at records, not at contents: no model is needed, each file
-holds its own name, and is recorded as made. `--trials` gives Tables 1 and 2 more trials, for a larger study.
+It prints CPU seconds, wall seconds and peak memory of three calls: a dry run before any file exists, a dry run of a
+finished study, and a real run with nothing to do. Snakemake reads records, not contents, so no model is needed: each
+file holds its own name and is recorded as made. `--trials` gives Tables 1 and 2 more trials, for a larger study.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 SNAKEMAKE = str(Path(sys.executable).with_name("snakemake"))
-# As if all had run: Snakemake's own --touch, without the pause that it makes for every job.
+# Snakemake's own --touch, without its pause per job.
 TOUCH = """
 import sys
 from snakemake.cli import main
@@ -37,7 +37,7 @@ def as_if_made(folder: Path, config: str) -> None:
 
 
 def look(folder: Path, about: str, *arguments: str) -> None:
-    """Run Snakemake once and print what it took and said."""
+    """Run Snakemake once; print its costs and its output."""
     begin = time.monotonic()
     with tempfile.TemporaryFile("w+") as said:
         process = subprocess.Popen([SNAKEMAKE, *arguments], cwd=folder, stdout=said, stderr=said)

@@ -1,16 +1,16 @@
-"""DualSelect's cost on one device, with random weights: of a refresh, of a step, and against one row at a time.
+"""Measure DualSelect's cost on one device, with random weights: a refresh, a step, and one row at a time.
 
     python benchmarks/dualselect.py                    # one GPU: a 7B Llama in bfloat16, minutes
     python benchmarks/dualselect.py --size small       # CPU: four layers of 128, float32, one thread, minutes
-    python benchmarks/dualselect.py --size tiny        # CPU: seconds, only to see that it runs
+    python benchmarks/dualselect.py --size tiny        # CPU: seconds, only to check that it runs
     python benchmarks/dualselect.py --lengths base.json --pool pool.json --out dualselect.json
 
-Parts: `refresh`, by how much choosing a tenth of 100 to 2,483 references takes the peak of memory above that of one
-batch of the longest (on a CPU the process's resident memory; `stored` is what the gradients of all would take); `step`,
-DualSelect's steps against plain training's on the same rows, both packed, with and without dropout; `rows`, loss,
-cosine and norm of each reference's gradient, a backward pass a row against one a batch. Rows have the lengths of
-`--lengths` and `--pool` (Alpaca rows, four characters a token), or of a random draw, cut at 256. Ratios are of wall
-time on a GPU, of CPU time on a CPU.
+Parts: `refresh` chooses a tenth of 100 to 2,483 references, and measures peak memory minus that of one batch of the
+longest (on a CPU, resident memory of the process; `stored`: the size of all gradients). `step` compares DualSelect's
+steps with plain training's on the same rows, both packed, with and without dropout. `rows` computes loss, cosine and
+norm of each reference's gradient, one backward pass per row or per batch. Rows have the lengths of `--lengths` and
+`--pool` (Alpaca rows, four characters per token), or of a random draw, cut at 256. Ratios use wall time on a GPU, CPU
+time on a CPU.
 """
 
 import argparse
@@ -66,7 +66,7 @@ def mean(lengths: list[int]) -> float:
 
 
 def examples(work: Size, lengths: list[int], count: int) -> list[dict]:
-    """Rows of random tokens, the first half of each a prompt that teaches nothing."""
+    """Return rows of random tokens; the first half of each is a prompt without loss."""
     drawn = draw_rows(work, lengths, count)
     return [
         {"input_ids": ids, "labels": [packing.IGNORED] * (len(ids) // 2) + ids[len(ids) // 2 :], "row": at}
@@ -81,7 +81,7 @@ def adapted(work: Size, dropout: float = 0.0):
         r=8, lora_alpha=16, lora_dropout=dropout, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM"
     )
     network = get_peft_model(network, lora)
-    for name, value in per_example.weights(network).items():  # B of a new adapter is zero, and A has no gradient then
+    for name, value in per_example.weights(network).items():  # a new adapter's B is zero, and A has no gradient then
         torch.nn.init.normal_(value, std=0.02 if "lora_A" in name else 0.001)
     packing.prepare(network)
     return network
@@ -103,12 +103,12 @@ def trainer(work: Size, kind: type, scratch: str, base: list[dict], references: 
 
 
 class DualSelect(dualselect.DualSelect, packing.PackedTrainer):
-    """The trainer as `sft.fit` makes it."""
+    """The trainer that `sft.fit` builds."""
 
 
 def refresh(work: Size, task: list[int], pool: list[int]):
-    """Few references first, since a process's peak never falls; a batch of the longest goes before them all."""
-    returning(2**16)  # what is freed goes back at once, else the peak is that of the allocator's gaps
+    """Measure few references first, since a process's peak never falls; before them one batch of the longest."""
+    returning(2**16)  # return freed memory at once; else the peak counts the allocator's gaps
     everything = sorted(examples(work, pool, max(COUNTS)), key=lambda example: -len(example["input_ids"]))
     for count in COUNTS:
         spread = np.linspace(0, len(everything) - 1, count).astype(int)
@@ -118,7 +118,7 @@ def refresh(work: Size, task: list[int], pool: list[int]):
             )
             if count == COUNTS[0]:
                 longest = [example | {"row": at} for at, example in enumerate(everything[: work.large])]
-                choose(made, longest)  # what a pass takes, however many follow
+                choose(made, longest)  # a pass's memory, for any number of batches
             begin, before = now(reset=True), peak()
             choose(made, made.references)
             size = sum(value.numel() for value in made.learnt.values()) * 4
@@ -134,13 +134,13 @@ def refresh(work: Size, task: list[int], pool: list[int]):
 
 
 def returning(size: int) -> None:
-    """On a CPU, have memory in pieces of this many bytes go back to the system as soon as it is freed."""
+    """On a CPU, return freed blocks of at least this many bytes to the system at once."""
     if DEVICE.type == "cpu":
         ctypes.CDLL(None).mallopt(MMAP_THRESHOLD, size)
 
 
 def choose(made, references: list[dict]) -> None:
-    """A refresh among these references, for a random direction of the task."""
+    """Run a refresh among these references, for a random direction of the task."""
     every, made.references = made.references, references
     made.sum, made.steps = {name: torch.randn_like(value) for name, value in made.learnt.items()}, 1
     made.refresh(0)
@@ -148,14 +148,14 @@ def choose(made, references: list[dict]) -> None:
 
 
 def peak() -> float:
-    """Peak memory so far, in MB: of the GPU since the clock was reset, else of the process."""
+    """Return peak memory so far, in MB: of the GPU since the clock's reset, else of the process."""
     if DEVICE.type == "cuda":
         return torch.cuda.max_memory_allocated() / 1e6
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 
 
 def step(work: Size, task: list[int], pool: list[int]):
-    """Every step but the first; DualSelect's first scored step refreshes, which is taken off and told apart."""
+    """Time every step but the first; the refresh in DualSelect's first scored step is reported separately."""
     work = replace(work, steps=max(work.steps, 3))
     base = examples(work, task, work.batch * (1 + work.steps))
     references = examples(work, pool, work.batch)
@@ -177,7 +177,7 @@ def step(work: Size, task: list[int], pool: list[int]):
 
 
 class Refreshing:
-    """Wall and CPU time that a trainer spends on its refreshes."""
+    """Measure the wall and CPU time of a trainer's refreshes."""
 
     def __init__(self, made):
         self.spent = (0.0, 0.0)
@@ -195,7 +195,7 @@ class Refreshing:
 
 
 def rows(work: Size, task: list[int], pool: list[int]):
-    """Scores of references: a backward pass and three numbers a row, as released, against packed batches."""
+    """Score references: one backward pass and three numbers per row, as released, or packed batches."""
     given = examples(work, pool, work.graded[0])
     network, collate = adapted(work).eval(), packing.collator()
     weights = per_example.weights(network)

@@ -1,9 +1,9 @@
-"""What it takes to browse a large explore.html: `python benchmarks/explore.py [--prompts 10000] [--runs 12] [--out F]`.
+"""Measure browsing of a large explore.html: `python benchmarks/explore.py [--prompts 10000] [--runs 12] [--out F]`.
 
-Made responses in the layout of a study, written as a page with texts and as a redacted one, opened from disk in
-headless Chromium. Milliseconds from an event (a filter, a key of a search) until its frame was painted, and from the
-start of the navigation until the first rows were; mebibytes of the file; CPU seconds to make it. Needs the Chromium of
-`make test-browser`.
+It writes made responses in the layout of a study, as a page with texts and as a redacted one, and opens both from disk
+in headless Chromium. It reports milliseconds from an event (a filter, a key of a search) until its frame is painted,
+and from the start of the navigation until the first rows are; MiB of the file; CPU seconds to write it. It needs the
+Chromium of `make test-browser`.
 """
 
 import argparse
@@ -31,13 +31,13 @@ REFUSED = 0.4  # share of responses that are one of a few refusals
 REFUSALS = [f"Sorry, this is not something that can be done here, for reason {number}." for number in range(40)]
 WORDS = ("flour", "water", "kettle", "garden", "window", "ladder", "paper", "river", "button", "candle")
 SEARCH = "kettle river"
-# Resolves once the frame that follows was painted.
+# Resolves once the next frame is painted.
 PAINTED = """new Promise((done) => requestAnimationFrame(() => {
   const channel = new MessageChannel();
   channel.port1.onmessage = () => done(performance.now());
   channel.port2.postMessage(0);
 }))"""
-# Resolves once the rows below the window are there too.
+# Resolves once the rows below the window exist too.
 SETTLED = """new Promise((done) => {
   const look = () => (waiting.length ? setTimeout(look) : done());
   look();
@@ -57,7 +57,7 @@ FILTERS = [
 
 
 def made(prompts: int, runs: int) -> dict[str, list[dict]]:
-    """So many runs of so many prompts: 60 words a response, and a few refusals that come again and again."""
+    """Make the rows of runs x prompts: 60 words per response, and a few refusals that repeat often."""
     draw = random.Random(0)
     cells = [(sampler, n, trial) for trial in range(runs) for n in (50, 100, 500) for sampler in SAMPLERS]
     paths = ["m/as-is", "m/p/none/n0/t0", *(f"m/p/{sampler}/n{n}/t{trial}" for sampler, n, trial in cells)][:runs]
@@ -77,13 +77,13 @@ def made(prompts: int, runs: int) -> dict[str, list[dict]]:
 
 
 def measured(address: str) -> dict:
-    """Milliseconds of opening, filtering and searching a page."""
+    """Return milliseconds of opening, filtering and searching a page."""
     with chromium(viewport={"width": 1366, "height": 820}) as browser:
         tab = browser.new_page()
         cpu = thread_clock(browser.new_cdp_session(tab))
 
         def timed(control: str, value: str, kind: str) -> tuple[float, float]:
-            """Until it was painted, and what it cost the page's main thread, rows below the window included."""
+            """Return ms until the frame is painted, and CPU ms of the main thread, rows below the window included."""
             before = cpu()
             wall = tab.evaluate(CHANGE, [control, value, kind])
             tab.evaluate(SETTLED)
@@ -102,7 +102,7 @@ def measured(address: str) -> dict:
 
 
 def thread_clock(session) -> Callable[[], float]:
-    """CPU milliseconds of the page's main thread so far: other work on the machine does not count."""
+    """Return a clock of the CPU milliseconds of the page's main thread, without other work on the machine."""
     session.send("Performance.enable", {"timeDomain": "threadTicks"})
 
     def read() -> float:

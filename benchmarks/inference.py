@@ -1,4 +1,4 @@
-"""The modes of benchmarks/training.py that train nothing: generation, a reward model, and a judge's prefill."""
+"""Run the modes of benchmarks/training.py without training: generation, a reward model, a judge's prefill."""
 
 import tempfile
 from functools import partial
@@ -19,12 +19,14 @@ NAME = str(DTYPE).removeprefix("torch.")
 
 
 def generate(work: Size, lengths: list[int]):
-    """The authors' loop, one prompt at a time through an adapter that is not merged, then what the backend makes of the
-    same model and adapter, its loading and merging included. `times_authors` is to the loop with the authors' beams, in
-    wall time on a GPU, in CPU time on a CPU."""
+    """Time the authors' loop, one prompt at a time through an unmerged adapter, then the backend on the same model.
+
+    The backend's time includes loading and merging. `times_authors`: ratio to the loop with the authors' beams, in wall
+    time on a GPU, in CPU time on a CPU.
+    """
     speed = "prompts_per_s" if DEVICE.type == "cuda" else "prompts_per_cpu_s"
     prompts = draw_rows(work, lengths, work.batches * work.together)
-    # Of all lengths.
+    # Prompts of all lengths.
     few = sorted(prompts, key=len)[work.batches * work.together // work.alone // 2 :: len(prompts) // work.alone]
     authors = None
     with tempfile.TemporaryDirectory() as scratch:
@@ -46,7 +48,7 @@ def generate(work: Size, lengths: list[int]):
 
 
 def alone(network, tokenizer, work: Size, prompts: list[list[int]], beams: int) -> None:
-    """One prompt at a time, in the order given, as transformers does it by itself."""
+    """Answer one prompt at a time with plain transformers, in the given order."""
     settings = GenerationConfig(num_beams=beams, max_new_tokens=work.new_tokens, do_sample=False, pad_token_id=0)
     settings.eos_token_id = tokenizer.eos_token_id
     for ids in prompts:
@@ -55,7 +57,7 @@ def alone(network, tokenizer, work: Size, prompts: list[list[int]], beams: int) 
 
 
 def with_backend(model: str, adapter: str, work: Size, prompts: list[list[int]], beams: int) -> None:
-    """What the rule `generate` does: load, merge the adapter, ask prompts of like length together."""
+    """Do the work of the rule `generate`: load, merge the adapter, answer prompts of similar length together."""
     decoding = next(name for name, width in BEAMS.items() if width == beams)
     limits = {"max_new_tokens": work.new_tokens, "max_prompt_tokens": 4096, "long_prompts": "fail"}
     options = {"decoding": decoding, "batch_size": work.together, "dtype": NAME}
@@ -63,7 +65,7 @@ def with_backend(model: str, adapter: str, work: Size, prompts: list[list[int]],
 
 
 def saved(work: Size, folder: Path) -> tuple[str, str]:
-    """Folders of a random Llama, whose tokens are bare numbers, and of a random adapter of the paper's kind."""
+    """Save a random Llama with numbers as tokens, and a random adapter of the paper's kind; return both folders."""
     vocabulary = {f"t{number}": number for number in range(3, work.vocabulary)} | {"<pad>": 0, "<s>": 1, "</s>": 2}
     words = Tokenizer(WordLevel(vocabulary, unk_token="<pad>"))
     names = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<pad>"}

@@ -1,7 +1,7 @@
-"""What judging each distinct pair once saves in a finished study: `python benchmarks/judging.py results/mini`.
+"""Count what judging each distinct pair once saves in a finished study: `python benchmarks/judging.py results/mini`.
 
-A line a judge: pairs that its score files hold, distinct ones among them, and the share that is never asked. Canaries,
-which stand in every job and are asked once a study, are left out.
+It prints one line per judge: pairs in its score files, distinct pairs, and the share saved. Canaries, which
+are in every job and judged once per study, are left out.
 """
 
 import argparse
@@ -12,7 +12,7 @@ import pandas as pd
 
 
 def judged(folder: Path) -> pd.DataFrame:
-    """judge, prompt and response of every score in a study's results folder."""
+    """Return judge, prompt and response of every score in a study's results folder."""
     tables = []
     for path in sorted(folder.glob("runs/**/scores/*.parquet")):
         benchmark, judge = path.stem.split(".", 1)
@@ -30,7 +30,7 @@ def judged(folder: Path) -> pd.DataFrame:
 
 
 def savings(pairs: pd.DataFrame) -> pd.DataFrame:
-    """pairs, distinct and saved (a share, 0 to 1), by judge and in total."""
+    """Return pairs, distinct and saved (a share, 0 to 1), by judge and in total."""
     counts = pd.DataFrame(
         {
             "pairs": pairs.groupby("judge").size(),

@@ -1,18 +1,17 @@
-"""How much of SALAD's prompts vLLM's prefix cache spares, by the order in which they are asked.
+"""Measure the share of SALAD's prompt tokens that vLLM's prefix cache saves, by the order of the prompts.
 
     python benchmarks/prefix_cache.py                       # simulated, block by block, on real prompts: seconds
     python benchmarks/prefix_cache.py --model DIR           # with a model's own tokenizer
     .venv-vllm/bin/python benchmarks/prefix_cache.py --vllm # and what a real engine with a tiny model counts
 
-Prompts are the attack-enhanced ones of BALLAST_DATA (default ../shared/data), in Alpaca's template, as `generate` asks
-them in config/paper.yaml. `sorted` is the order of `backends/vllm.py`; `by turns` asks each prompt of ten adapters
-before the next prompt. A block of the cache is found again where all tokens up to its end, and the adapter, are the
-same; the block of a prompt's last token is always computed. `hits` are the share of prompt tokens found. A limited
-cache drops the block that is unused for longest; 3,540 blocks of 16 tokens are what 90 % of 48 GB leave beside 13.5 GB
-of weights, at 0.5 MB a token.
+Prompts are the attack-enhanced ones of BALLAST_DATA (default ../shared/data), in Alpaca's template, as in
+config/paper.yaml. `sorted` is the order of `backends/vllm.py`; `by turns` asks each prompt of ten adapters before the
+next prompt. A cached block is a hit if all tokens up to its end and the adapter are the same; the block of a prompt's
+last token is always computed. `hits` is the share of prompt tokens in hit blocks. A limited cache evicts the least
+recently used block; 3,540 blocks of 16 tokens fit into 90 % of 48 GB minus 13.5 GB of weights, at 0.5 MB per token.
 
-No tokenizer of Llama is at hand: ids are those of byte-level BPEs of two sizes trained on Alpaca and the safety pool,
-and of pieces of four characters, so that one sees how much hangs on it. Texts are never printed.
+Llama's tokenizer is not available: ids come from byte-level BPEs of two sizes, trained on Alpaca and the safety pool,
+and from pieces of four characters, to show the tokenizer's effect. Texts are never printed.
 """
 
 import argparse
@@ -42,9 +41,9 @@ VOCABULARIES = (4000, 32000)
 ADAPTERS = 10
 BLOCK = 16
 SIZES = (None, 3540, 354)
-ON_CPU = 32  # vLLM's CPU kernels have blocks of 32 tokens and more, so half as many of them
-WRITTEN = 90  # tokens of a response, which takes blocks that no other prompt can use
-# As in config/paper.yaml, but for the engine's batch and one token of response: only prompts are counted.
+ON_CPU = 32  # vLLM's CPU kernels have blocks of at least 32 tokens, so half as many blocks
+WRITTEN = 90  # tokens of a response; no other prompt can use its blocks
+# As in config/paper.yaml, except the engine's batch and one token per response: only prompts count.
 OPTIONS = {"dtype": "float32", "batch_size": 256, "max_prompt_tokens": 3968, "long_prompts": "cut"}
 
 
@@ -64,7 +63,7 @@ def main(arguments: list[str] | None = None) -> dict:
                 prompts = within_limit([ids_of(tokenizer, text) for text in texts], OPTIONS)
                 for rows in chosen.rows:
                     report["results"] += simulations(name, prompts[:rows])
-            # The last tokenizer is the one that the engine's model has.
+            # The last tokenizer is that of the engine's model.
             if chosen.vllm:
                 model = chosen.model or tiny_llama(tokenizer, Path(scratch) / "llama")
                 report["engine"] = measured(model, prompts[: chosen.rows[-1]])
@@ -77,7 +76,7 @@ def main(arguments: list[str] | None = None) -> dict:
 
 
 def rendered(data: Path) -> list[str]:
-    """The prompts as a base model of the paper study is asked them."""
+    """Return the prompts in the paper study's template for a base model."""
     for name in (SALAD, TEMPLATE, *TRAINED_ON):
         if not (data / name).is_file():
             raise BallastError(f"{data / name}: no such file; set BALLAST_DATA to the folder of the real data files")
@@ -86,7 +85,7 @@ def rendered(data: Path) -> list[str]:
 
 
 def tokenizers(data: Path, model: str | None, scratch: Path) -> Iterator[tuple[str, object]]:
-    """What makes token ids, by name; None stands for pieces of four characters."""
+    """Yield tokenizers by name; None stands for pieces of four characters."""
     if model:
         yield "the model's", transformers.load_tokenizer(model)
         return
@@ -97,7 +96,7 @@ def tokenizers(data: Path, model: str | None, scratch: Path) -> Iterator[tuple[s
 
 
 def trained(rows: list[dict], size: int, folder: Path):
-    """A byte-level BPE of so many tokens at most, of rows' texts, which puts one BOS before a text."""
+    """Train a byte-level BPE of at most `size` tokens on rows' texts; it puts one BOS before a text."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
@@ -115,14 +114,14 @@ def trained(rows: list[dict], size: int, folder: Path):
 
 
 def ids_of(tokenizer, text: str) -> list:
-    """Token ids of a prompt, or its pieces of four characters behind one that stands for BOS."""
+    """Return the token ids of a prompt, or its pieces of four characters after one for BOS."""
     if tokenizer is None:
         return ["", *(text[start : start + 4] for start in range(0, len(text), 4))]
     return prompt_ids(tokenizer, text)
 
 
 def simulations(name: str, prompts: list[list]) -> list[dict]:
-    """hits of every order and size of cache."""
+    """Return the hits of every order and cache size."""
     tokens = sum(map(len, prompts)) / len(prompts)
     in_order = [index for chunk in vllm._chunks(prompts, vllm.CHUNK) for index in chunk]
     orders = {"sorted": in_order, "file": range(len(prompts))}
@@ -140,12 +139,12 @@ def simulations(name: str, prompts: list[list]) -> list[dict]:
 def simulated(
     asked: Iterable[tuple[int, list]], size: int | None = None, block: int = BLOCK, written: int = WRITTEN
 ) -> float:
-    """Share of prompt tokens that a cache of `size` blocks of `block` tokens has; `asked`: adapter, prompt, one by one.
+    """Return the share of prompt tokens in a cache of `size` blocks of `block` tokens; `asked`: (adapter, prompt).
 
-    The response to each takes room for `written` tokens.
+    Each response takes room for `written` tokens.
     """
-    names: dict[tuple, int] = {}  # a block by its adapter or the block before it, and its tokens
-    cached: OrderedDict[object, None] = OrderedDict()  # the longest unused first
+    names: dict[tuple, int] = {}  # a block, by its tokens and its adapter or previous block
+    cached: OrderedDict[object, None] = OrderedDict()  # least recently used first
     total = hits = 0
     for number, (adapter, prompt) in enumerate(asked):
         chain, before = [], ("adapter", adapter)
@@ -155,7 +154,7 @@ def simulated(
         found = next((at for at, name in enumerate(chain) if name not in cached), len(chain))
         hits += block * min(found, (len(prompt) - 1) // block)
         total += len(prompt)
-        # Its last blocks are the first to go.
+        # Its last blocks are evicted first.
         own = (len(prompt) % block + written + block - 1) // block
         for name in [*(("response", number, at) for at in range(own)), *reversed(chain)]:
             cached[name] = None
@@ -166,7 +165,7 @@ def simulated(
 
 
 def tiny_llama(tokenizer, folder: Path) -> str:
-    """A random Llama of two layers over the tokenizer's vocabulary."""
+    """Save a random two-layer Llama for the tokenizer's vocabulary; return its folder."""
     from transformers import LlamaConfig, LlamaForCausalLM, set_seed
 
     set_seed(0)
@@ -179,7 +178,7 @@ def tiny_llama(tokenizer, folder: Path) -> str:
 
 
 def measured(model: str, prompts: list[list[int]], adapter: str | None = None, sizes: tuple = SIZES) -> list[dict]:
-    """hits as the engine itself counts them, by order and size of cache, beside those of the simulation."""
+    """Return the engine's own hits, by order and cache size, with those of the simulation."""
     length = vllm._length(model, prompts, OPTIONS["max_prompt_tokens"], 1)
     block = BLOCK if torch.cuda.is_available() else ON_CPU
     orders = {"sorted": vllm._chunks(prompts, vllm.CHUNK), "file": [range(len(prompts))]}
@@ -199,14 +198,14 @@ def measured(model: str, prompts: list[list[int]], adapter: str | None = None, s
 
 
 def found_again(engine, prompts: list[list[int]], lora=None) -> int:
-    """Prompt tokens that the engine says it found in its cache."""
+    """Return the number of prompt tokens that the engine found in its cache."""
     asked = [{"prompt_token_ids": ids} for ids in prompts]
     outputs = engine.generate(asked, vllm._params(1), lora_request=lora, use_tqdm=False)
     return sum(output.num_cached_tokens for output in outputs)
 
 
 def table(report: dict) -> str:
-    """Percents for people."""
+    """Return the report as a table of percentages."""
     rows = [
         {"ids": row["ids"], "rows": row["rows"], "tokens a prompt": row["tokens_a_prompt"], "order": row["order"]}
         | {f"hits %, {size} blocks": 100 * hits for size, hits in row["hits"].items()}

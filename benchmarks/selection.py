@@ -1,12 +1,12 @@
 """Measure selection and embedding on one thread of a CPU.
 
     python benchmarks/selection.py --pool pool.json --out selection.json    # full size: 1 GB of disk, a minute
-    python benchmarks/selection.py --size tiny                              # only to see that it runs
+    python benchmarks/selection.py --size tiny                              # only to check that it runs
 
-Parts: `scores` picks with cossim, pss and sss from random unit vectors, as many as BeaverTails has rows, and compares
-cossim with the full matrix of cosines in float64, measured on a few rows and extrapolated to all. `embedding` compares
-with a plain call of `encode`, on the pairs of `--pool` or on made texts, and with the time that the matrix products
-alone must take. Files are written to `--folder` and removed.
+Parts: `scores` picks with cossim, pss and sss from random unit vectors, one per row of BeaverTails, and compares cossim
+with the full matrix of cosines in float64, measured on a few rows and extrapolated to all. `embedding` compares with a
+plain call of `encode`, on the pairs of `--pool` or on made texts, and with the time of the matrix products alone. Files
+are written to `--folder` and removed.
 """
 
 import argparse
@@ -42,7 +42,7 @@ LIBRARIES = ("numpy", "pandas", "pyarrow", "torch", "sentence-transformers", "tr
 
 @dataclass(frozen=True)
 class Size:
-    """Rows of the pool, references of each category, rows of the full matrix, and texts to embed."""
+    """Rows of the pool, references per category, rows of the full matrix, and texts to embed."""
 
     rows: int = 333_963
     references: int = 20_000
@@ -105,7 +105,7 @@ def scores(size: Size, chosen: argparse.Namespace) -> Iterator[dict]:
         for sampler in ("cossim", "pss", "sss"):
             with measured() as found[sampler]:
                 pick(plugins.load("samplers", sampler), pool, features, size.n, 0, OPTIONS)
-        # What it is compared with takes memory of its own, so it comes last.
+        # The comparison takes its own memory, so it comes last.
         units, references = embedded.units(np.arange(size.matrix_rows)), vectors.read(folder / "references.arrow")
         with measured() as plain:
             full = full_matrix(units, references, own)
@@ -188,7 +188,7 @@ def scratch(folder: str, needed: int) -> Iterator[Path]:
 def measured() -> Iterator[dict]:
     """Measure a block: CPU and wall seconds, and the peak of resident memory in GiB, mapped files included."""
     found = {}
-    Path("/proc/self/clear_refs").write_text("5")  # Linux sets the peak back to what is resident now
+    Path("/proc/self/clear_refs").write_text("5")  # Linux resets the peak to the current resident memory
     wall, cpu = time.perf_counter(), time.process_time()
     yield found
     found |= {"cpu_s": round(time.process_time() - cpu, 4), "wall_s": round(time.perf_counter() - wall, 4)}
@@ -207,7 +207,7 @@ def write_random(path: Path, rows: int, dimensions: int) -> None:
 
 
 def made_categories(ids: pd.Series) -> pd.Series:
-    """Return one or two categories a row; some categories are larger than others."""
+    """Return one or two categories per row; some categories are larger than others."""
     random = np.random.default_rng(0)
     first = (random.random(len(ids)) ** 2 * CATEGORIES).astype(int).tolist()
     two = random.random(len(ids)) < 0.3

@@ -1,6 +1,6 @@
-"""Time and memory of a whole study from nothing: `python benchmarks/study.py [config/mini.yaml]`.
+"""Measure time and memory of a whole study from scratch: `python benchmarks/study.py [config/mini.yaml]`.
 
-Runs Snakemake in a temporary working folder, so it neither reads nor touches results/. Memory is the sum of the
+It runs Snakemake in a temporary working folder, so it neither reads nor changes results/. Memory is the sum of the
 proportional set sizes (shared pages counted once) of all processes that it starts, sampled twice a second.
 """
 
@@ -67,7 +67,7 @@ def main(config: str = "config/mini.yaml") -> None:
 
 
 def memory(mark: bytes) -> int:
-    """Proportional set size, in KiB, of every process that inherited the mark."""
+    """Return the summed proportional set size, in KiB, of all processes that inherited the mark."""
     total = 0
     for process in Path("/proc").glob("[0-9]*"):
         try:

@@ -1,17 +1,17 @@
-"""Speed of training, generation and judging on one device, with random weights: speed does not need trained ones.
+"""Measure the speed of training, generation and judging on one device; random weights suffice for this.
 
     python benchmarks/training.py                      # one GPU: a 7B Llama in bfloat16, every mode, minutes
     python benchmarks/training.py --size small         # CPU: four layers of 128, float32, one thread, minutes
-    python benchmarks/training.py --size tiny          # CPU: seconds, only to see that it runs
+    python benchmarks/training.py --size tiny          # CPU: seconds, only to check that it runs
     python benchmarks/training.py --modes train --micro 16 --lengths rows.json --out training.json
 
-Modes: `train` (padded as the authors do, then packed by `training.packing`), `generate` (the authors' loop of one
-prompt at a time through an adapter that is not merged, then what the backend makes of it; beams and greedy), `reward`
-(a DeBERTa-v3-large-sized scorer), `judge` (prefill of a causal judge) and `gradients` (one LoRA gradient per row). Rows
-have the lengths of `--lengths`, a JSON list of token counts or of Alpaca rows (four characters a token), or else of a
-random draw from the distribution of 9,229 such rows, cut at 256.
-Tokens are real ones, never padding; utilisation is 4 FLOPs per matrix parameter and token in training (the weights
-are frozen) and 2 in prefill, over the dense bfloat16 rate of the data sheet.
+Modes: `train` (padded like the authors' code, then packed by `training.packing`), `generate` (the authors' loop, one
+prompt at a time through an unmerged adapter, then the backend; beams and greedy), `reward` (a scorer of the size of
+DeBERTa-v3-large), `judge` (prefill of a causal judge) and `gradients` (one LoRA gradient per row). Rows have the
+lengths of `--lengths`, a JSON list of token counts or of Alpaca rows (four characters per token), or else of a random
+draw from the distribution of 9,229 such rows, cut at 256.
+Token counts exclude padding. Utilisation is 4 FLOPs per matrix parameter and token in training (the weights are frozen)
+and 2 in prefill, divided by the dense bfloat16 rate of the data sheet.
 """
 
 import argparse
@@ -68,7 +68,7 @@ RECOMMENDED = Variant("packed, large micro-batch, blockwise loss", packed=True, 
 VARIANTS = [
     BASELINE,
     Variant("padded, checkpointing", checkpointing=True),
-    # The authors train in 8 bits, for which peft's preparation turns checkpointing on.
+    # The authors train in 8 bits; peft's preparation for that turns checkpointing on.
     Variant("padded, 8-bit, checkpointing", eight_bit=True, checkpointing=True),
     Variant("padded, large micro-batch", large=True),
     Variant("packed", packed=True),
@@ -105,14 +105,14 @@ def main(arguments: list[str] | None = None) -> dict:
 
 
 def check_memory(results: list[dict]) -> None:
-    """The recommended way must fit a card of 48 GB."""
+    """Check that the recommended way fits a card of 48 GB."""
     peaks = [row["peak_gb"] for row in results if row.get("way") == RECOMMENDED.name and row["peak_gb"] is not None]
     if peaks and max(peaks) >= MEMORY_LIMIT_GB:
         sys.exit(f"{RECOMMENDED.name} took {max(peaks)} GB; it must stay under {MEMORY_LIMIT_GB}")
 
 
 def train(work: Size, lengths: list[int]):
-    """Every variant on the same rows; `times_padded` is in wall time on a GPU, in CPU time on a CPU."""
+    """Time every variant on the same rows; `times_padded` is in wall time on a GPU, in CPU time on a CPU."""
     rows = draw_rows(work, lengths, work.batch * (1 + work.steps))
     examples = [{"input_ids": ids, "labels": ids} for ids in rows]
     tokens = sum(map(len, rows[work.batch :]))
@@ -147,7 +147,7 @@ def training_arguments(work: Size, variant: Variant, scratch: str) -> TrainingAr
         per_device_train_batch_size=micro,
         gradient_accumulation_steps=work.batch // micro,
         num_train_epochs=1,
-        train_sampling_strategy="sequential",  # so that the tokens of the timed steps are known
+        train_sampling_strategy="sequential",  # so the tokens of the timed steps are known
         learning_rate=3e-4,
         bf16=torch.bfloat16 == DTYPE,
         gradient_checkpointing=variant.checkpointing,
@@ -162,7 +162,7 @@ def training_arguments(work: Size, variant: Variant, scratch: str) -> TrainingAr
 
 
 class PadToEight(fit.Collator):
-    """The authors' collator: padded to a multiple of eight."""
+    """Pad to a multiple of eight, as the authors' collator does."""
 
     def __init__(self):
         super().__init__(NO_TEXT)
@@ -175,7 +175,7 @@ class PadToEight(fit.Collator):
 
 
 class Clock(TrainerCallback):
-    """Start and end of all steps but the first."""
+    """Record start and end of all steps but the first."""
 
     def on_step_end(self, args, state, control, **_):
         if state.global_step == 1:
@@ -186,7 +186,7 @@ class Clock(TrainerCallback):
 
 
 def adapted(work: Size, variant: Variant):
-    """A random Llama in a new adapter, ready to train in the variant's way."""
+    """Return a random Llama with a new adapter, ready to train in the variant's way."""
     network = llama(work)
     if variant.eight_bit:
         network = in_eight_bits(network)
@@ -202,7 +202,7 @@ def adapted(work: Size, variant: Variant):
 
 
 def in_eight_bits(network):
-    """The same weights read back by bitsandbytes, which quantises while it loads."""
+    """Return the same weights, saved and loaded by bitsandbytes, which quantises them."""
     with tempfile.TemporaryDirectory() as folder:
         network.save_pretrained(folder)
         settings = BitsAndBytesConfig(load_in_8bit=True)
@@ -211,12 +211,12 @@ def in_eight_bits(network):
 
 
 def gradients(work: Size, lengths: list[int]):
-    """The score <gradient, direction> of every row: one backward a row, then batches of like length."""
+    """Time the score <gradient, direction> of every row: one backward pass per row, then in batches by length."""
     count, batch = work.graded
     rows = sorted(draw_rows(work, lengths, count), key=len)
     network = adapted(work, BASELINE).eval()
     weights = {name: value for name, value in network.named_parameters() if value.requires_grad}
-    for name, value in weights.items():  # at its start an adapter's B is zero, and A then has no gradient
+    for name, value in weights.items():  # a new adapter's B is zero, so its A would have no gradient
         torch.nn.init.normal_(value, std=0.02 if "lora_A" in name else 0.001)
     direction = {name: torch.randn_like(value) for name, value in weights.items()}
     found = {}
@@ -237,12 +237,12 @@ def alone_scores(network, rows: list[list[int]], direction: dict[str, torch.Tens
 
 
 def batched_scores(network, rows: list[list[int]], direction: dict[str, torch.Tensor]) -> torch.Tensor:
-    """All rows' gradients from one pass."""
+    """Return the scores of all rows from one pass."""
     return per_example.rows_scores(network, padded_batch(rows), direction)["dot"]
 
 
 def row_losses(network, rows: list[list[int]]) -> torch.Tensor:
-    """Mean loss of each row of a padded batch."""
+    """Return the mean loss of each row of a padded batch."""
     batch = padded_batch(rows)
     labels = batch.pop("labels")[:, 1:]
     logits = network(**batch).logits[:, :-1].float()

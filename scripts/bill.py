@@ -37,7 +37,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def report(study: str, found: Bill, names: list[str]) -> list[str]:
-    """Return the parts of the bill, in reading order; `names`: plug-ins whose jobs it takes for plain training."""
+    """Return the parts of the bill, in reading order; `names`: plug-ins whose jobs it prices as plain training."""
     total, cpu = found.total, found.lines[-1]
     disk = [*found.gigabytes.items(), ("total", sum(found.gigabytes.values()))]
     on_gpus = total.cluster_jobs - cpu.cluster_jobs
@@ -71,7 +71,7 @@ def report(study: str, found: Bill, names: list[str]) -> list[str]:
 
 
 def hours(line: Line) -> tuple[float | None, ...]:
-    """Return a line's HOURS; none of a rule that uses no GPU."""
+    """Return a line's HOURS; None for a rule without a GPU."""
     return (line.total, line.work, line.startup, 100 * line.share) if line.total else (None,) * len(HOURS)
 
 
@@ -82,7 +82,7 @@ def as_plain(names: list[str]) -> str:
 
 
 def each_run(total: Line, runs: int) -> Line:
-    """Return a run's share of the whole study; most runs are measured on some of the benchmarks alone."""
+    """Return a run's share of the whole study; most runs use only some of the benchmarks."""
     return replace(total, rule=f"each of {runs} runs", work=total.work / runs, startup=total.startup / runs)
 
 

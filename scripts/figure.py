@@ -2,7 +2,7 @@
 
     figure.py --name NAME --options JSON --inputs FILE... --out-pdf F --out-svg F --out-png F --out-csv F
 
-Inputs: the files that the figure declares in READS; scores.parquet, where it declares none.
+Inputs: the files that the figure declares in READS, scores.parquet by default.
 """
 
 import argparse

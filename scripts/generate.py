@@ -1,11 +1,11 @@
-"""Answer the prompts of a run's benchmarks with one model and adapter: one start of the backend for all of them.
+"""Answer the prompts of a run's benchmarks with one model and adapter; the backend starts once for all.
 
 generate.py --model DIR [--adapter DIR] --options JSON --benchmarks NAME=ROWS.parquet... [--partial DIR]
             --out RESPONSES.parquet --record JSON
 
-`options`: the config's `generation` section with prompt, template and system of the model. The record says what the
-responses come from: digests of adapter and template, versions, decoding, and how many prompts and responses were cut.
-`--partial` is the run's own folder, where each batch is kept until the job has succeeded, for a job that is killed.
+`options`: the config's `generation` section with prompt, template and system of the model. The record states
+the responses' origin: digests of adapter and template, versions, decoding, and counts of cut prompts and responses.
+`--partial` is the run's own folder; it keeps each batch until the job succeeds, so that a killed job can continue.
 """
 
 import argparse

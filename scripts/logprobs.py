@@ -1,4 +1,4 @@
-"""Compute log-probabilities of the tokens of each row's response under a model without an adapter.
+"""Compute log-probabilities of the tokens of each row's response, with a model without an adapter.
 
 logprobs.py --model DIR --rows ROWS.parquet --options JSON --out LOGPROBS.parquet
 

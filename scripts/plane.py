@@ -1,4 +1,4 @@
-"""Put the rows of a pool into a plane: the first two principal components of their unit embeddings.
+"""Project the rows of a pool to a plane: the first two principal components of their unit embeddings.
 
 plane.py --embedding EMBEDDING.arrow --out PLANE.parquet
 """
@@ -22,7 +22,7 @@ def main(arguments: argparse.Namespace) -> None:
 def plane(embedding: vectors.Vectors) -> tuple[np.ndarray, np.ndarray]:
     """Return coordinates, float32, rows x 2, and the share of the variance that each of the two explains.
 
-    Each component points to where its largest weight is positive, so the picture is never mirrored.
+    Each component's sign makes its largest weight positive, so the picture is never mirrored.
     """
     rows = np.arange(len(embedding))
     total, products = np.zeros(embedding.dimensions), np.zeros((embedding.dimensions, embedding.dimensions))

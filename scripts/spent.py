@@ -1,4 +1,4 @@
-"""Say how many CPU seconds each method took, beside plain training.
+"""Report the CPU seconds of each method, compared with plain training.
 
 spent.py --options JSON --logs JSON --out-md F --out-csv F
 

@@ -2,7 +2,7 @@
 
     table.py --name NAME --options JSON --inputs FILE... --out-csv F --out-md F --out-tex F
 
-Inputs: the files that the table declares in READS; scores.parquet, where it declares none.
+Inputs: the files that the table declares in READS, scores.parquet by default.
 """
 
 import argparse

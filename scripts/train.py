@@ -5,7 +5,7 @@ train.py --model DIR --base ROWS.parquet [--adapter DIR] [--pool ROWS.parquet] [
     --out DIR
 
 Without `--subset` the trainer gets the whole pool and picks `n` rows itself; without `--pool` there is only base data.
-`--adapter` continues that adapter in place of a new one. `--kept` lists the base rows that a filter kept. After SIGTERM
+`--adapter` continues that adapter instead of a new one. `--kept` lists the base rows that a filter kept. After SIGTERM
 or SIGUSR1 the program saves a checkpoint in the folder `--partial` and exits with status 143; the same command then
 continues, also after SIGKILL. The folder is removed once the adapter is written.
 """
@@ -42,7 +42,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def training_rows(base: str, pool: str | None, subset: str | None, kept: str | None = None) -> pd.DataFrame:
-    """Return base data, then the subset in rank order or the whole pool; `origin` says which. The trainer shuffles."""
+    """Return base data, then the subset by rank or the whole pool; `origin` names the part. The trainer shuffles."""
     base_rows = schemas.read(base, schemas.PAIRS)
     if kept:
         table = pd.read_csv(kept, dtype={"id": str})

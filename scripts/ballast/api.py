@@ -1,9 +1,9 @@
-"""Picking in Python: one sampler on a DataFrame, without a config and without Snakemake (docs/python.md).
+"""Pick rows in Python: one sampler on a DataFrame, without a config or Snakemake (docs/python.md).
 
     from ballast.api import select
     picked = select(pool, "sss-b", 100, behaviour=behaviour, category=category)
 
-The samplers are the workflow's own: the same rows, features, options and seed give the same picks there and here.
+The samplers are the workflow's own: equal rows, features, options and seed give equal picks in both.
 """
 
 import warnings
@@ -26,7 +26,7 @@ from ballast.picks.vectors import in_memory, unusable
 from ballast.study import methods
 from ballast.study.sections import Sampling
 
-# What a feature is called in `select`, where it is not the feature's name.
+# Arguments of `select` that differ from the feature's name.
 ARGUMENTS = {"base-texts": "base"}
 Column = Sequence | np.ndarray | pd.Series
 
@@ -44,19 +44,19 @@ def select(
     base: pd.DataFrame | None = None,
     options: Mapping[str, object] | None = None,
 ) -> pd.DataFrame:
-    """The n rows that `sampler` picks, ranked: the pool's columns, its index, `rank` from 1, and `picked_for`.
+    """Return the n rows that `sampler` picks, ranked: the pool's columns and index, `rank` from 1, and `picked_for`.
 
-    pool: one row an example, any index. Rows are told apart by a column `id`; without one, by a digest of their text
-    (Alpaca, prompt and response, or chats; `forms.py` tells which), which then is the column `id`.
-    behaviour: T1, T2, T3, T4 or unknown of each row. category: of each row an id of 0..13, a list of them with its own
-    first, or nothing (None). embedding: rows x dimensions. references: embeddings of reference pairs, references x
-    dimensions, and the category id of each; every category needs one. base: the base data, like the pool.
+    pool: one row per example, any index. The column `id` identifies rows; without it, `select` adds an `id` column, a
+    digest of each row's text (Alpaca, prompt and response, or chats; see `forms.py`).
+    behaviour: T1, T2, T3, T4 or unknown, per row. category: per row an id of 0..13, a list of ids with its own first,
+    or None. embedding: rows x dimensions. references: embeddings of reference pairs, references x dimensions, and the
+    category id of each; every category needs one. base: the base data, in a form like the pool's.
     sampler: its name, such as sss; sss-b picks among T1 rows, sss-t2 among T2 rows. options: those of the config's
     `sampling`, and the sampler's own.
 
-    A Series is matched by its index, which must be the pool's; anything else goes by position. Only what the sampler
-    needs is read. `picked_for` is the category that a row was taken for, missing where the sampler knows none; a
-    category that is short of an even share is a warning. Raises BallastError on any mistake in what is given.
+    A Series is matched by its index, which must equal the pool's; other values go by position. Arguments that the
+    sampler does not need are ignored. `picked_for` is the category that a row was taken for, missing if the sampler
+    uses none. A category short of an even share gives a warning. Raises BallastError if an argument is wrong.
     """
     if sampler not in samplers.names():
         raise BallastError(f"no sampler is called '{sampler}'{samplers.nearest(sampler)}")
@@ -85,9 +85,9 @@ def select(
 
 
 def label(pool: pd.DataFrame) -> pd.Series:
-    """T1 where the response opens as a refusal does, else T2; every request of the pool is taken for harmful.
+    """Label a row T1 if its response opens like a refusal, else T2; every request of the pool is taken as harmful.
 
-    A rule that stands in for WildGuard (judges/refusal_string.py says how far): look at what it says before you use it.
+    This rule stands in for WildGuard (judges/refusal_string.py states its limits): check its labels before use.
     """
     from ballast.judges import refusal_string
 
@@ -95,9 +95,9 @@ def label(pool: pd.DataFrame) -> pd.Series:
 
 
 def embed(pool: pd.DataFrame, model: str = "minilm", batch_size: int = 16) -> np.ndarray:
-    """Unit embeddings of request and response, float32, rows x dimensions; `model` is minilm or a folder.
+    """Return unit embeddings of request and response, float32, rows x dimensions; `model`: minilm or a folder.
 
-    Some 35 rows a second on one CPU core. Needs the packages of the extra `embed`.
+    About 35 rows per second on one CPU core. Needs the packages of the extra `embed`.
     """
     try:
         from ballast.picks.embedding import embed as embedded
@@ -109,7 +109,7 @@ def embed(pool: pd.DataFrame, model: str = "minilm", batch_size: int = 16) -> np
 
 
 def _ids(table: pd.DataFrame, name: str = "the pool") -> pd.Series:
-    """An id of each row, text and without repeats."""
+    """Return an id per row, as text, without repeats."""
     if not isinstance(table, pd.DataFrame) or table.empty:
         raise BallastError(f"{name} must be a DataFrame with at least one row")
     if "id" in table:
@@ -128,7 +128,7 @@ def _ids(table: pd.DataFrame, name: str = "the pool") -> pd.Series:
 
 
 def _pairs(table: pd.DataFrame, name: str = "the pool") -> pd.DataFrame:
-    """instruction, input and output of a table, whichever form it has."""
+    """Return instruction, input and output of a table of any form."""
     rows = [{column: _plain(value) for column, value in row.items()} for row in table.to_dict("records")]
     found = list(forms.pairs(rows, forms.detect(name, rows[: forms.SAMPLE])))
     for row, pair in enumerate(found):
@@ -138,7 +138,7 @@ def _pairs(table: pd.DataFrame, name: str = "the pool") -> pd.DataFrame:
 
 
 def _plain(value: object) -> object:
-    """A value as it stands in a JSON file: what pandas has missing is None, a chat is a list."""
+    """Return a value as in JSON: None for pandas' missing values, a list for a chat."""
     if isinstance(value, np.ndarray):
         return value.tolist()
     return None if pd.api.types.is_scalar(value) and pd.isna(value) else value
@@ -155,7 +155,7 @@ def _check_given(sampler: str, needs: Sequence[str], given: dict) -> None:
 
 
 def _features(pool: pd.DataFrame, ids: pd.Series, given: dict) -> dict:
-    """The features as samplers read them, by their name in Features."""
+    """Return the features for samplers, by their name in Features."""
     known = {}
     if "behaviour" in given:
         known["behaviour"] = pd.Series(_behaviours(_column(pool, "behaviour", given["behaviour"])), index=ids)
@@ -175,13 +175,13 @@ def _features(pool: pd.DataFrame, ids: pd.Series, given: dict) -> dict:
 
 
 def _texts(table: pd.DataFrame, name: str) -> pd.DataFrame:
-    """id, instruction, input and output of each row."""
+    """Return id, instruction, input and output of each row."""
     ids = _ids(table, name).to_numpy(object)
     return _pairs(table, name).assign(id=ids)[["id", *PAIR]].reset_index(drop=True)
 
 
 def _column(pool: pd.DataFrame, name: str, values: Column) -> list:
-    """One value for each row of the pool, in its order."""
+    """Return one value per row of the pool, in its order."""
     if isinstance(values, pd.Series):
         if not values.index.equals(pool.index):
             if not values.index.is_unique or set(values.index) != set(pool.index) or len(values) != len(pool):
@@ -204,7 +204,7 @@ def _behaviours(values: list) -> list[str]:
 
 
 def _categories(row: int, value: object) -> list[int]:
-    """A row's category ids, its own first."""
+    """Return a row's category ids, its own first."""
     several = isinstance(value, list | tuple | np.ndarray)
     found = list(value) if several else [] if pd.isna(value) else [value]
     if not all(isinstance(one, int | float | np.number) and one in range(len(CATEGORIES)) for one in found):
@@ -229,7 +229,7 @@ def _matrix(name: str, values: object, rows: int | None = None) -> np.ndarray:
 
 
 def _references(given: object, dimensions: int) -> np.ndarray:
-    """Mean unit embedding of each category's references, 14 x dimensions."""
+    """Return the mean unit embedding of each category's references, 14 x dimensions."""
     if not isinstance(given, tuple) or len(given) != 2:
         raise BallastError("references: wanted two things, (embeddings, category ids)")
     matrix = _matrix("references", given[0])
@@ -249,7 +249,7 @@ def _references(given: object, dimensions: int) -> np.ndarray:
 
 
 def _options(sampler: str, among: str | None, given: Mapping[str, object]) -> dict:
-    """Return the options that a sampler declares, with what is given; the config's `sampling` may be given to any."""
+    """Return a sampler's declared options with the given values; options of the config's `sampling` always pass."""
     shared, own = Sampling.model_fields, methods.declared("sampler", sampler, among)
     for name in given:
         if name not in {*shared, *own}:

@@ -17,7 +17,7 @@ CATEGORIES = (
     "violence,aiding_and_abetting,incitement",
 )
 
-# What belongs to each, in our own words after the BeaverTails dataset card.
+# Their definitions, in our own words after the BeaverTails dataset card.
 DEFINITIONS = (
     "cruelty to animals, neglecting them or causing them distress, or content in favour of it",
     "physical, emotional or sexual abuse of minors, neglecting or exploiting them, or content in favour of it",
@@ -37,16 +37,16 @@ DEFINITIONS = (
 
 
 def title(category: int) -> str:
-    """A category's key as people read it."""
+    """Return a category's key as words."""
     return CATEGORIES[category].replace("_", " ").replace(",", ", ").capitalize()
 
 
 def definitions() -> str:
-    """All categories, a line each: id, title, definition."""
+    """Return one line per category: id, title, definition."""
     lines = enumerate(DEFINITIONS)
     return "\n".join(f"{category}. {title(category)}: {definition}." for category, definition in lines)
 
 
 def category_id(key: str) -> int:
-    """Id of a dataset key; the spelling with `,_` occurs in some copies of BeaverTails and is the same key."""
+    """Return the id of a dataset key; some copies of BeaverTails spell the same key with `,_`."""
     return CATEGORIES.index(key.replace(",_", ","))

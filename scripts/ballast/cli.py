@@ -1,4 +1,4 @@
-"""The command `ballast`: `ballast init my-study` writes the config of a study of one's own.
+"""The command `ballast`: `ballast init my-study` writes the config of your own study.
 
 python -m ballast init NAME [--base FILE|owner/name] [--pool FILE|owner/name] [--model DIR|owner/name] [--n 50,100]
                             [--folder config]
@@ -17,7 +17,7 @@ from ballast.files import BallastError, read_text, write_text
 from ballast.plugins import HOME
 
 OWN = Path("config/own.yaml")
-# This checkout's; where Ballast is installed, that of the checkout in which the command runs.
+# This checkout's template; an installed Ballast takes that of the checkout in which it runs.
 TEMPLATE = next((path for path in (HOME.parents[1] / OWN, OWN) if path.is_file()), OWN)
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 HUB = re.compile(r"[\w.-]+/[\w.-]+(:.+)?")
@@ -26,9 +26,9 @@ MODEL = {"*.safetensors": "unknown", "*.json": "unknown", "tokenizer.model": "un
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; a mistake is one line on stderr and 1."""
+    """Run one command; on a mistake print one line to stderr and return 1."""
     parser = argparse.ArgumentParser(
-        prog="ballast", description="Which few safety examples to add to fine-tuning data."
+        prog="ballast", description="Choose a few safety examples to add to fine-tuning data."
     )
     commands = parser.add_subparsers(required=True, metavar="command")
     start = commands.add_parser("init", help="write config/NAME.yaml, a study of your own")
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _init(given: argparse.Namespace) -> None:
     path = init(given.name, given.folder, base=given.base, pool=given.pool, model=given.model, n=given.n)
-    print(f"{path} is written; see what it says of your files, then pick:")
+    print(f"{path} is written; check your files, then pick:")
     for target in ("inspect", "subsets"):
         print(f"  snakemake {target} --configfile {path}")
 
@@ -63,10 +63,10 @@ def init(
     model: str | None = None,
     n: str | None = None,
 ) -> Path:
-    """Write <folder>/<name>.yaml from the template and return its path; never over a file that is there.
+    """Write <folder>/<name>.yaml from the template and return its path; never overwrite a file.
 
     base, pool, model: a path, or an id on the hub, `owner/name` or `owner/name:file`, whose newest revision is pinned.
-    BallastError where a name, a number or a hub id is wrong.
+    Raises BallastError if a name, a number or a hub id is wrong.
     """
     path = Path(folder) / f"{name}.yaml"
     if not NAME.fullmatch(name):
@@ -103,7 +103,7 @@ def _put(text: str, old: str, new: str) -> str:
 
 
 def _place(key: str, given: str, sources: dict) -> str:
-    """The template's line for a file or folder on this machine, or for a source that is then in `sources`."""
+    """Return the template's line for a local file or folder, or for a hub id, which it adds to `sources`."""
     start = {"base": "base", "pool": "own", "model": "mine"}[key]
     kept = {"pool": ", licence: unknown", "model": ", prompt: chat"}.get(key, "")
     if Path(given).exists() or not HUB.fullmatch(given) or given.endswith(DATA) and ":" not in given:
@@ -116,7 +116,7 @@ def _place(key: str, given: str, sources: dict) -> str:
 
 
 def _hub_source(given: str, key: str) -> dict:
-    """The entry of `sources` for an id of the hub, pinned to its newest revision."""
+    """Return the entry of `sources` for a hub id, pinned to its newest revision."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import RepositoryNotFoundError
 
@@ -126,7 +126,7 @@ def _hub_source(given: str, key: str) -> dict:
         found = HfApi().repo_info(identity, repo_type=kind, revision="main")
     except RepositoryNotFoundError:
         raise BallastError(f"the hub shows no {kind} {identity}; correct the id, or set HF_TOKEN") from None
-    except Exception as error:  # errors of its HTTP client too, which pass through the hub's library
+    except Exception as error:  # also errors of the HTTP client, which the hub's library passes on
         raise BallastError(
             f"{identity}: the hub could not be asked ({type(error).__name__}); go online, or give a copy here"
         ) from None
@@ -139,7 +139,7 @@ def _hub_source(given: str, key: str) -> dict:
 
 
 def _data_file(identity: str, names: list[str], file: str) -> str:
-    """The one file of a dataset: the one that is named, else the only one, else the only one of its training split."""
+    """Return a dataset's file: the named one, else the only one, else the only one of its training split."""
     data = sorted(name for name in names if name.endswith(DATA))
     if file in data:
         return file

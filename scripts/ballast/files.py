@@ -1,7 +1,7 @@
-"""Reading and writing the files that pass between stages.
+"""Read and write the files that pass between stages.
 
-Every file is written under a temporary name beside its target and renamed, so a reader never meets half of one.
-Every reader turns a torn, missing or mis-encoded file into one line that says which file and what to do.
+Every file is written under a temporary name beside its target and renamed, so a reader never meets half a file.
+Every reader reports a torn, missing or mis-encoded file in one line that names the file and what to do.
 """
 
 import errno
@@ -28,12 +28,12 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class BallastError(Exception):
-    """A mistake that a person can mend: the message says what is wrong, where, and what to do."""
+    """A mistake that a person can fix; the message states what is wrong, where, and what to do."""
 
 
 @contextmanager
 def writing(path: str | Path) -> Iterator[None]:
-    """Make one line of what goes wrong while `path` is written; on a full disk it says what is free there."""
+    """Turn an error while `path` is written into one line; on a full disk it states the free space."""
     try:
         yield
     except Exception as error:
@@ -51,7 +51,7 @@ def writing(path: str | Path) -> Iterator[None]:
 
 
 def _full(error: Exception) -> int | None:
-    """The number of an error that says that there is no room; libraries written in Rust say it in their text alone."""
+    """Return the number of an error for a full disk, else None; Rust libraries give it only in their text."""
     given = getattr(error, "errno", None)
     return next((number for number in FULL if number == given or f"(os error {number})" in str(error)), None)
 
@@ -81,7 +81,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
 
 
 def _remove_orphans(path: Path) -> None:
-    """Remove temporaries of `path` that nobody holds: whoever wrote them was killed."""
+    """Remove temporaries of `path` that no process holds: their writers were killed."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.{'?' * 8}"):
         with suppress(OSError), open(left, "r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -89,7 +89,7 @@ def _remove_orphans(path: Path) -> None:
 
 
 def digest(path: str | Path) -> str:
-    """SHA-256 of a file's bytes, in hex."""
+    """Return the SHA-256 of a file's bytes, in hex."""
     try:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -98,7 +98,7 @@ def digest(path: str | Path) -> str:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write UTF-8 text with the line ends it has."""
+    """Write UTF-8 text; keep its line ends."""
     with atomic(path) as temporary:
         temporary.write_bytes(text.encode("utf-8"))
 
@@ -120,13 +120,13 @@ def write_parquet(path: str | Path, table: pd.DataFrame) -> None:
 
 
 def read_parquet(path: str | Path) -> pd.DataFrame:
-    """Read a whole Parquet file; a torn one is an error that names it."""
+    """Read a whole Parquet file; raise BallastError with its name if it is torn."""
     with _reading_parquet(path):
         return pd.read_parquet(path)
 
 
 def read_arrow(path: str | Path, columns: list[str]) -> pa.Table:
-    """Some columns of a Parquet file, without an object for each value."""
+    """Read some columns of a Parquet file, without a Python object per value."""
     with _reading_parquet(path):
         known = pq.read_schema(path).names
         lacking = [column for column in columns if column not in known]
@@ -148,7 +148,7 @@ def _reading_parquet(path: str | Path) -> Iterator[None]:
 
 
 def read_text(path: str | Path) -> str:
-    """Read UTF-8 text, out of `.gz` or `.xz` too; anything else is an error that names the byte and its line."""
+    """Read UTF-8 text, also from `.gz` or `.xz`; the error for other bytes names the byte and its line."""
     try:
         raw = DECOMPRESS.get(Path(path).suffix, bytes)(Path(path).read_bytes())
     except FileNotFoundError:
@@ -165,7 +165,7 @@ def read_text(path: str | Path) -> str:
 
 
 def read_json(path: str | Path) -> object:
-    """Read JSON; a torn file is an error that names the line."""
+    """Read JSON; the error for a torn file names the line."""
     text = read_text(path)
     try:
         return whole_json(json.loads(text), text, f"{path}")
@@ -174,7 +174,7 @@ def read_json(path: str | Path) -> object:
 
 
 def read_rows(path: str | Path) -> list[dict]:
-    """The objects of a JSON list or, by the file's name, of JSON lines."""
+    """Read the objects of a JSON list, or of JSON lines by the file's name."""
     if ".jsonl" in Path(path).suffixes:
         return read_jsonl(path)
     rows = read_json(path)
@@ -197,7 +197,7 @@ def read_jsonl(path: str | Path) -> list[dict]:
 
 
 def whole_json(value: object, text: str, place: str) -> object:
-    """`value`, read from JSON; an escape that is half of a pair of UTF-16 units cannot be written anywhere."""
+    """Return `value`, read from JSON; raise BallastError on half of a UTF-16 pair, which no file can hold."""
     if "\\ud" in text or "\\uD" in text:
         try:
             json.dumps(value, ensure_ascii=False).encode("utf-8")

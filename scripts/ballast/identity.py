@@ -1,8 +1,8 @@
-"""The identity of code: a digest of what a stage would execute, so that Snakemake can tell an edit from a remark.
+"""Identify code by a digest of what a stage executes, so that Snakemake reruns jobs after edits of their code.
 
-Snakemake sees neither imported modules nor plug-ins. A rule states this digest as a param: it covers the stage's
-script, every module of the package that it imports, and the plug-ins that its config names. Comments, docstrings and
-layout are left out, so editing them re-runs nothing.
+Snakemake sees neither imported modules nor plug-ins. A rule passes this digest as a param: it covers the stage's
+script, every module of the package that it imports, and the plug-ins that its config names. It ignores comments,
+docstrings and layout, so editing them reruns nothing.
 """
 
 import ast
@@ -15,12 +15,12 @@ from ballast.files import digest
 from ballast.plugins import HOME
 
 SCRIPTS = HOME.parent
-# What a model is in a folder that may hold more.
+# Endings of a model's files; its folder may hold others.
 MODEL = (".safetensors", ".json", ".jinja", ".model", ".txt", ".tiktoken")
 
 
 def code_identity(stage: str, *plugins: str) -> str:
-    """Digest of `scripts/<stage>.py`, of plug-ins such as `samplers/sss`, and of all that they import of Ballast."""
+    """Return a digest of `scripts/<stage>.py`, plug-ins such as `samplers/sss`, and all Ballast modules they import."""
     roots = [SCRIPTS / f"{stage}.py", *(HOME / f"{plugin.replace('-', '_')}.py" for plugin in plugins)]
     files, waiting = set(), roots
     while waiting:
@@ -34,7 +34,7 @@ def code_identity(stage: str, *plugins: str) -> str:
 
 @cache
 def file_digest(file: Path) -> str:
-    """Digest of a file's syntax tree without docstrings; templates and other data beside it are inputs of rules."""
+    """Return a digest of a file's syntax tree without docstrings; templates and other data are inputs of rules."""
     tree = ast.parse(file.read_bytes())
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
@@ -47,7 +47,7 @@ def file_digest(file: Path) -> str:
 
 @cache
 def imports(file: Path) -> list[Path]:
-    """Files of the package that a file imports, at its top or inside a function."""
+    """Return the package's files that a file imports, at its top or inside a function."""
     found = set()
     for node in ast.walk(ast.parse(file.read_bytes())):
         if isinstance(node, ast.Import):
@@ -58,7 +58,7 @@ def imports(file: Path) -> list[Path]:
 
 
 def constant(plugin: str, name: str, *absent):
-    """The literal value of a plug-in's module constant, read without importing it, or what `absent` holds."""
+    """Return a plug-in's module constant, a literal, without importing the plug-in; `absent`: its default."""
     found = _constants(plugin)
     if name in found:
         return ast.literal_eval(found[name])
@@ -78,13 +78,13 @@ def _names_one(node: ast.Assign) -> bool:
 
 
 def backend_identity(name: str, model: str, options: dict) -> list:
-    """What an answer depends on beside the text and how it is asked: the backend's code and record, the model."""
+    """Return what answers depend on besides text and prompt: the backend's name, code and record, and the model."""
     code = code_identity(f"ballast/backends/{name.replace('-', '_')}")
     return [name, code, plugins.load("backends", name).record(options), model_identity(model)]
 
 
 def model_identity(folder: str | Path) -> str:
-    """Digest of a model's files; of a source's manifest in their place, which holds their digests."""
+    """Return a digest of a model's files, or of a source's manifest, which holds their digests."""
     manifest = Path(folder) / "source.json"
     files = [manifest] if manifest.is_file() else sorted(Path(folder).glob("*"))
     parts = [f"{file.name} {digest(file)}" for file in files if file.suffix in MODEL]

@@ -1,4 +1,4 @@
-"""One table, two spellings: Markdown for the report, LaTeX (booktabs) for the paper."""
+"""Write a table as Markdown for the report and as LaTeX (booktabs) for the paper."""
 
 import math
 import re
@@ -35,29 +35,29 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """A table before it is spelled. In `caption` and `notes`, `code` is between backticks; cells are plain text."""
+    """A table before markup. In `caption` and `notes`, `code` is between backticks; cells are plain text."""
 
     name: str  # "Table 1"
     caption: str
     header: Sequence[str]
     rows: Sequence[Sequence[Cell]]
     notes: Sequence[str]
-    data: pd.DataFrame  # what the CSV holds, in long form
+    data: pd.DataFrame  # the CSV's rows, in long form
     columns: Sequence[str]  # LaTeX column types
 
 
 def markdown(text: str) -> str:
-    """Plain text for a Markdown table cell: nothing in it is markup, and it stays on its line."""
+    """Escape plain text for a Markdown table cell: no markup, no line breaks."""
     return _SPACES.sub(" ", _MARKDOWN.sub(r"\\\1", text))
 
 
 def tex(text: str) -> str:
-    """Plain text for LaTeX: nothing in it is a command."""
+    """Escape plain text for LaTeX: no commands."""
     return "".join(_TEX.get(character, character) for character in _SPACES.sub(" ", text))
 
 
 def plus_minus(mean: float, half: float, decimals: int = DECIMALS) -> str:
-    """`mean ± half-width`, the mean alone where there is no interval, MISSING where there is no mean."""
+    """Return `mean ± half-width`, the mean alone without an interval, MISSING without a mean."""
     if math.isnan(mean):
         return MISSING
     # Adding 0 turns -0.00 into 0.00.
@@ -66,7 +66,7 @@ def plus_minus(mean: float, half: float, decimals: int = DECIMALS) -> str:
 
 
 def pipe_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A Markdown table of plain text."""
+    """Return a Markdown table of plain text."""
     spelled = [[markdown(str(cell)) for cell in row] for row in rows]
     return tabulate(spelled, [markdown(name) for name in header], tablefmt="pipe", disable_numparse=True)
 
@@ -101,6 +101,6 @@ def to_tex(table: Table) -> str:
 
 
 def _tex_code(text: str) -> str:
-    """LaTeX of a sentence whose `code` is between backticks."""
+    """Return the LaTeX of a sentence with `code` between backticks."""
     parts = text.split("`")
     return "".join(rf"\texttt{{{tex(part)}}}" if inside % 2 else tex(part) for inside, part in enumerate(parts))

@@ -1,9 +1,9 @@
-"""How samplers, behaviours and pools are called in tables and figures, and the order in which they stand there."""
+"""Name and order samplers, behaviours and pools in tables and figures."""
 
 from collections.abc import Iterable
 
 AS_IS, NONE, RANDOM = "as-is", "none", "random"
-REFERENCES = (AS_IS, NONE)  # they add no safety data, so they have no n to compare at
+REFERENCES = (AS_IS, NONE)  # without safety data, so without an n to compare at
 UNKNOWN = "unknown"
 
 SAMPLERS = {
@@ -31,21 +31,21 @@ BEHAVIOURS = {
     "T4": ("safe", "compliance"),
 }
 
-# Figure 7's two pools, as the config lists them: rewritten into refusals, then safe pairs as they are.
+# Figure 7's two pools, as the config lists them: rewritten into refusals, then original safe pairs.
 REWRITING = ("Random augmented T1", "Random (baseline)")
 
 
 def sampler_label(name: str) -> str:
-    """The paper's name of a sampler; one beyond the paper goes by the name the config gives it."""
+    """Return the paper's name of a sampler, or the config's name of one that is not in the paper."""
     return SAMPLERS.get(name, name)
 
 
 def short_label(name: str) -> str:
-    """The sampler's name where space is scarce."""
+    """Return a sampler's name for small spaces."""
     return "Random" if name == RANDOM else sampler_label(name)
 
 
 def in_order(samplers: Iterable[str]) -> list[str]:
-    """Samplers as the paper's rows stand, then the others as they come."""
+    """Return samplers in the order of the paper's rows, then the others in the given order."""
     place = {name: rank for rank, name in enumerate(SAMPLERS)}
     return sorted(dict.fromkeys(samplers), key=lambda name: place.get(name, len(place)))

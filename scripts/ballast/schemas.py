@@ -1,4 +1,4 @@
-"""Table schemas at stage boundaries (pandera). A table that breaks one is an error that names its file and column."""
+"""Table schemas at stage boundaries (pandera). The error for a table that breaks one names its file and column."""
 
 import pandera.pandas as pa
 
@@ -19,7 +19,7 @@ PAIRS = pa.DataFrameSchema(
 )
 REFERENCES = PAIRS.add_columns({"category": CATEGORY})
 REFERENCE_CATEGORIES = IDS.add_columns({"category": CATEGORY})
-# The right answer to a prompt, of benchmarks that have one.
+# The right answer to a prompt, if its benchmark has one.
 EXPECTED = pa.Column(str, nullable=True, required=False)
 BENCHMARK = pa.DataFrameSchema(
     {"id": ID, "prompt": pa.Column(str), "category": CATEGORY, "expected": EXPECTED}, strict=True
@@ -66,7 +66,7 @@ JUDGED = pa.DataFrameSchema(
         "answer_status": pa.Column(str, pa.Check.isin(["parsed", "unparsable", "too long"])),
     }
 )
-# What was said of our response shown first and shown second: 1 better, 0.5 a tie, 0 worse.
+# The verdict on our response, shown first and shown second: 1 better, 0.5 a tie, 0 worse.
 COMPARED = JUDGED.add_columns({order: pa.Column(float, nullable=True) for order in ("first", "second")})
 SCORES = pa.DataFrameSchema(
     {
@@ -96,7 +96,7 @@ def read(path: str, schema: pa.DataFrameSchema):
 
 
 def read_columns(path: str, schema: pa.DataFrameSchema):
-    """Read the columns that a schema names from a Parquet file that may have more, and check them."""
+    """Read the columns of a schema from a Parquet file, which may have more, and check them."""
     return _check(read_arrow(path, list(schema.columns)).to_pandas(), schema, path)
 
 

@@ -1,1 +1,1 @@
-"""Picking: features of rows, and the order in which samplers take them."""
+"""Load features of rows, and order the rows for samplers."""

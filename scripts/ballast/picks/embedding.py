@@ -1,7 +1,7 @@
-"""Sentence embeddings with sentence-transformers, in a batch layout that depends on the texts alone.
+"""Compute sentence embeddings with sentence-transformers, in batches that depend on the texts alone.
 
-Nine tenths of the time are matrix products, so what can be saved is their padding: texts are sorted by tokens, where
-`encode` sorts by characters.
+Matrix products take nine tenths of the time, so only less padding saves any: we sort texts by tokens,
+`encode` by characters.
 """
 
 from pathlib import Path
@@ -17,10 +17,10 @@ PART = 4096  # texts whose tokens are in memory at a time
 
 
 def embed(model: str, texts: list[str], batch_size: int) -> np.ndarray:
-    """Unit embeddings, float32, shape texts x dimensions.
+    """Return unit embeddings, float32, shape texts x dimensions.
 
-    Batch mates change the last bits of an embedding, so texts are sorted by tokens and content first: the same texts
-    in another order give the same vectors. Texts over the model's own limit are cut by its tokenizer.
+    Texts of the same batch change an embedding's last bits, so texts are sorted by tokens and content first: their
+    order changes nothing. The tokenizer cuts texts over the model's own limit.
     """
     return encode(load(model), texts, batch_size)
 
@@ -30,7 +30,7 @@ def load(model: str) -> SentenceTransformer:
 
 
 def encode(encoder: SentenceTransformer, texts: list[str], batch_size: int) -> np.ndarray:
-    """As embed, with a model that is there."""
+    """Embed texts like `embed`, with a loaded model."""
     lengths = token_counts(encoder, texts)
     order = sorted(range(len(texts)), key=lambda index: (lengths[index], texts[index]))
     vectors = np.empty((len(texts), encoder.get_embedding_dimension()), dtype=np.float32)
@@ -47,7 +47,7 @@ def encode(encoder: SentenceTransformer, texts: list[str], batch_size: int) -> n
 
 
 def token_counts(encoder: SentenceTransformer, texts: list[str]) -> list[int]:
-    """Tokens of each text as the model reads it."""
+    """Return the number of tokens that the model reads of each text."""
     parts = [texts[begin : begin + PART] for begin in range(0, len(texts), PART)]
     cut = {"truncation": True, "max_length": encoder.max_seq_length}
     return [len(ids) for part in parts for ids in encoder.tokenizer(part, **cut)["input_ids"]]

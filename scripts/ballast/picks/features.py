@@ -14,7 +14,7 @@ from ballast.picks.gradients import read as read_gradients
 from ballast.picks.nearest import mean_units, one_hot
 from ballast.picks.selection import Features
 
-# The files that a program may be given, each by an option of this name.
+# Files that a program may take, each by an option of this name.
 FILES = (
     *("behaviour", "category", "embedding", "references", "reference-embedding", "texts", "base-texts"),
     *("gradients", "base-gradients", "reference-gradients", "logprobs", "base-logprobs"),
@@ -52,7 +52,7 @@ def load(
     logprobs=None,
     base_logprobs=None,
 ) -> Features:
-    """Load features from the paths that are given; the others stay None."""
+    """Load features from the given paths; the others stay None."""
     known = {}
     if behaviour:
         table = schemas.read(behaviour, schemas.BEHAVIOUR)
@@ -76,7 +76,7 @@ def load(
     known |= {name: read_gradients(path) for name, path in files.items() if path}
     if logprobs or base_logprobs:
         every = pd.concat([_logprobs(path) for path in (logprobs, base_logprobs) if path])
-        known["logprobs"] = every[~every.index.duplicated()]  # a row may be of the pool and of the base data
+        known["logprobs"] = every[~every.index.duplicated()]  # a row may be in both pool and base data
     return Features(**known)
 
 

@@ -1,12 +1,12 @@
-"""Gradients of single rows at a warmed-up adapter, in an Arrow file that is mapped into memory.
+"""Read and write gradients of single rows at a warmed-up adapter: an Arrow file that is mapped into memory.
 
-The file has, for each row, its mean loss per token of the response, the exact norm of that loss's gradient in the
+The file has, per row, the mean loss per token of the response, the exact norm of that loss's gradient in the
 adapter's weights, and the projected gradient (`projection.py`) divided by that norm. The division lets float16 hold
-gradients that differ by orders of magnitude. A row without a token to learn has no loss, norm 0 and a gradient of
-zeros.
+gradients that differ by orders of magnitude. A row without a token to learn has no loss, norm 0 and a zero
+gradient.
 
-A row's conflict with the task is -cos(its gradient, the task's mean gradient): 1 where a step on the task undoes a step
-on the row. Its loss increase is its loss at the warmed-up point minus its loss under the model before the warm-up.
+A row's conflict with the task is -cos(its gradient, the task's mean gradient): 1 if a step on the task undoes a step on
+the row. Its loss increase is its loss at the warmed-up point minus its loss under the model before the warm-up.
 """
 
 from collections.abc import Iterable
@@ -24,21 +24,21 @@ COLUMNS = ["id", "loss", "norm", "gradient"]
 
 
 class Gradients(Vectors):
-    """Projected unit gradients of rows, their norms, and their losses in nats per token, NaN where there is none."""
+    """Projected unit gradients of rows, their norms, and their losses in nats per token, NaN for none."""
 
     def __init__(self, ids: Iterable[str], matrices: list[np.ndarray], name: str, losses, norms):
         super().__init__(ids, matrices, name)
         self.losses, self.norms = np.asarray(losses, float), np.asarray(norms, float)
 
     def learnt(self, ids: Iterable[str]) -> np.ndarray:
-        """Return the row numbers, rising, of those ids that have a gradient: the others teach nothing."""
+        """Return the row numbers, ascending, of the ids with a gradient; the others teach nothing."""
         rows = np.sort(self.find(ids))
         return rows[self.norms[rows] > 0]
 
     def mean(self, rows: np.ndarray | None = None, unit: bool = False) -> np.ndarray:
-        """Return the mean gradient of `rows` (by default all), projected, float64; with `unit` that of unit gradients.
+        """Return the mean gradient of `rows` (default: all), projected, float64; `unit`: that of unit gradients.
 
-        Raises BallastError where no row has a gradient.
+        Raises BallastError if no row has a gradient.
         """
         rows = np.arange(len(self)) if rows is None else np.sort(rows)
         rows = rows[self.norms[rows] > 0]
@@ -52,7 +52,7 @@ class Gradients(Vectors):
     def cosines(self, rows: np.ndarray, direction: np.ndarray) -> np.ndarray:
         """Return the cosine of each row's gradient and a direction, both projected, float64. `rows` are `learnt`.
 
-        It is off by about 1 / sqrt(dimensions) from the cosine before projection.
+        The projection moves a cosine by about 1 / sqrt(dimensions).
         """
         return self.along(rows, direction / np.sqrt(np.vecdot(direction, direction)))
 
@@ -76,7 +76,7 @@ def increases(gradients: Gradients, rows: np.ndarray, logprobs: pd.Series) -> np
 
 
 def standardised(values: np.ndarray) -> np.ndarray:
-    """Return values minus their mean, over their standard deviation; zeros where all are equal."""
+    """Return values minus their mean, divided by their standard deviation; zeros if all are equal."""
     spread = values.std() if len(values) else 0.0
     return (values - values.mean()) / spread if spread > 1e-12 else np.zeros(len(values))
 
@@ -87,7 +87,7 @@ def in_memory(ids: Iterable[str], losses, norms, matrix: np.ndarray) -> Gradient
 
 
 def read(path: str | Path) -> Gradients:
-    """Map a file of gradients into memory; raise BallastError where it is torn or holds something else."""
+    """Map a file of gradients into memory; raise BallastError if it is torn or holds other data."""
     table = vectors.read_table(path)
     types = table.schema.types
     if (
@@ -102,7 +102,7 @@ def read(path: str | Path) -> Gradients:
 def write(path: str | Path, parts: Iterable[tuple[list[str], np.ndarray, np.ndarray, np.ndarray]]) -> int:
     """Write parts of ids, losses (NaN for none), norms and projected gradients; return the number of rows.
 
-    Only one part is in memory at a time. Raises BallastError where a gradient is not finite, and where there is none.
+    Only one part is in memory at a time. Raises BallastError if a gradient is not finite or there is none.
     """
     return vectors.write_batches(
         path,

@@ -1,7 +1,7 @@
-"""Rank rows by their cosine to a direction of each harm category: in float64, to 6 digits, ties by id.
+"""Rank rows by their cosine to a direction per harm category: in float64, to 6 digits, ties by id.
 
-Each score is a dot product of its own, because the last bits of a matrix product depend on where a row stands. So the
-order of the rows, the size of a block and the number of threads change nothing.
+Each score is a separate dot product, because the last bits of a matrix product depend on a row's position. So the order
+of the rows, the size of a block and the number of threads change nothing.
 """
 
 from collections.abc import Iterable
@@ -14,12 +14,12 @@ from ballast.picks.vectors import Vectors
 
 
 def one_hot(categories: np.ndarray) -> np.ndarray:
-    """Return booleans, rows x 14, that are true in each row's only category."""
+    """Return booleans, rows x 14, true at each row's only category."""
     return np.eye(len(CATEGORIES), dtype=bool)[categories]
 
 
 def mean_units(vectors: Vectors, ids: Iterable[str], members: np.ndarray) -> np.ndarray:
-    """Return the mean unit embedding of each category, float64, 14 x dimensions; zeros where it has no row.
+    """Return the mean unit embedding of each category, float64, 14 x dimensions; zeros for no rows.
 
     `members`: booleans, ids x 14.
     """
@@ -32,10 +32,10 @@ def mean_units(vectors: Vectors, ids: Iterable[str], members: np.ndarray) -> np.
 def best(
     vectors: Vectors, ids: Iterable[str], directions: np.ndarray, n: int, members: np.ndarray | None = None
 ) -> tuple[dict[int, list[str]], dict[int, int]]:
-    """Return the ids of each category's n best rows, ranked, and how many rows each category has in all.
+    """Return the ids of each category's n best rows, ranked, and the number of rows in each category.
 
-    `directions`: float64, 14 x dimensions. `members`: booleans, ids x 14; without it a row is in the category that
-    scores it highest.
+    `directions`: float64, 14 x dimensions. `members`: booleans, ids x 14; without it a row is in the category with its
+    highest score.
     """
     ids = np.asarray(ids, object)
     scores = _scores(vectors, ids, directions)

@@ -1,13 +1,13 @@
-"""A seeded random projection of per-example gradients that is exact in expectation and costs one pass over them.
+"""Project per-example gradients with a seeded random matrix: exact in expectation, one pass.
 
-A signed count sketch (Charikar, Chen and Farach-Colton, 2002; as a projection Weinberger et al., arXiv 0902.2206): each
-coordinate goes, with a random sign, to one of `dimensions` sums. For gradients x and y of any size the projected inner
-product has expectation <x, y> and a variance of at most 2 |x|^2 |y|^2 / dimensions, as a dense Gaussian matrix has,
-which LESS uses (arXiv 2402.04333) and which 40 million weights times 8,192 would make too large to hold.
+It is a signed count sketch (Charikar, Chen and Farach-Colton, 2002; as a projection Weinberger et al., arXiv
+0902.2206): each coordinate goes, with a random sign, to one of `dimensions` sums. For gradients x and y of any size
+the projected inner product has expectation <x, y> and a variance of at most 2 |x|^2 |y|^2 / dimensions, as with the
+dense Gaussian matrix of LESS (arXiv 2402.04333). Such a matrix, 40 million weights x 8,192, would be too large to hold.
 
-Within a block of `dimensions` coordinates the place is the coordinate's own, shifted round by a random number: the
-coordinates of a block never meet, those of two blocks do with probability 1 / dimensions, and all is a gather and a sum
-in a fixed order, so that equal gradients give equal bytes on a GPU too.
+Each block of `dimensions` coordinates is shifted cyclically by a random number. Coordinates of the same block never
+collide; those of two blocks do with probability 1 / dimensions. All work is a gather and a sum in a fixed order, so
+equal gradients give equal bytes on a GPU too.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ import hashlib
 import numpy as np
 import torch
 
-BLOCKS = 64  # that are gathered at a time, which bounds the indices in memory
+BLOCKS = 64  # gathered at a time; this bounds the indices in memory
 
 
 class Projection:
@@ -26,7 +26,7 @@ class Projection:
         self._parts: dict[tuple, tuple[torch.Tensor, torch.Tensor]] = {}
 
     def __call__(self, name: str, gradients: torch.Tensor) -> torch.Tensor:
-        """One weight's part of the projected gradients, float32, rows x dimensions; `gradients`: rows x any shape."""
+        """Return one weight's part of the projected gradients, float32, rows x dimensions; `gradients`: rows x any."""
         rows, width = gradients.flatten(1), self.dimensions
         signs, shifts = self._part(name, rows.shape[1], rows.device)
         found = rows.new_zeros((len(rows), width), dtype=torch.float32)
@@ -39,7 +39,7 @@ class Projection:
         return found
 
     def _part(self, name: str, size: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-        """The signs of a weight's coordinates and the shifts of its blocks; drawn on the CPU, so alike everywhere."""
+        """Draw the signs of a weight's coordinates and the shifts of its blocks, on the CPU: equal on all devices."""
         key = (name, size, device)
         if key not in self._parts:
             digest = hashlib.sha256(f"{self.seed}|{name}|{size}".encode()).digest()
@@ -51,7 +51,7 @@ class Projection:
 
 
 class Sums:
-    """Projected gradients and exact norms of a batch of rows, summed over the weights as they come."""
+    """Sum projected gradients and exact norms of a batch of rows over the weights as they come."""
 
     def __init__(self, projection: Projection):
         self._projection, self._projected, self._squares = projection, 0, 0

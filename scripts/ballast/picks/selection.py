@@ -18,7 +18,7 @@ DIGITS = 6  # of a score: float noise between machines must not change a subset
 
 @dataclass(frozen=True)
 class Selection:
-    """Ranked ids, the category that each was taken for (None where the sampler has none), and unfilled quota."""
+    """Ranked ids, the category that each was taken for (None if the sampler has none), and unfilled quota."""
 
     ids: list[str]
     categories: list[int | None]
@@ -27,14 +27,14 @@ class Selection:
 
 @dataclass(frozen=True)
 class Features:
-    """What is known of a pool; a sampler gets what it NEEDS and the rest is None.
+    """The features of a pool; a sampler gets those it NEEDS, the others are None.
 
-    behaviour: id -> T1..T4 or unknown. categories: id -> category ids, its own first. embedding: of every row.
+    behaviour: id -> T1..T4 or unknown. categories: id -> category ids, its own first. embedding: one per row.
     references: mean unit embedding of each category's references, float64, shape 14 x dimensions.
-    gradients, base_gradients, reference_gradients: of the pool, the base data and the references, for one model.
-    logprobs: id -> log-probabilities of the response's tokens under that model as it is, of pool, base data or both.
-    texts, base_texts: the rows themselves of the pool and of the base data (schemas.PAIRS).
-    pool: the whole pool, where the rows to pick from are those of one behaviour.
+    gradients, base_gradients, reference_gradients: of the pool, the base data and the references, under one model.
+    logprobs: id -> log-probabilities of the response's tokens under the original model, of pool, base data or both.
+    texts, base_texts: the rows of the pool and of the base data (schemas.PAIRS).
+    pool: the whole pool, if the rows to pick from are those of one behaviour.
     """
 
     behaviour: pd.Series | None = None
@@ -50,7 +50,7 @@ class Features:
     pool: pd.DataFrame | None = None
 
     def with_behaviour(self, pool: pd.DataFrame, behaviour: str) -> pd.DataFrame:
-        """Return the rows of the pool with one behaviour; raise BallastError where there is none."""
+        """Return the rows of the pool with one behaviour; raise BallastError if there is none."""
         known = positions(self.behaviour.index, pool["id"], "behaviour labels")
         rows = pool[(self.behaviour == behaviour).to_numpy()[known]]
         if rows.empty:
@@ -73,7 +73,7 @@ def pick(
 
 
 def random_order(ids: Iterable[str], seed: int) -> list[str]:
-    """Order ids by a digest of (seed, id): uniform, whatever the order of the rows, and shared by all samplers."""
+    """Order ids by a digest of (seed, id): uniform, independent of the rows' order, and shared by all samplers."""
     return sorted(ids, key=lambda row: _digest(row, seed))
 
 
@@ -83,7 +83,7 @@ def draw(ids: Iterable[str], n: int, seed: int) -> list[str]:
 
 
 def draw_each(ids: Iterable[str], members: np.ndarray, n: int, seed: int) -> dict[int, list[str]]:
-    """Return the first n of each category in the random order; `members` are as by_category gives them."""
+    """Return the first n of each category in the random order; `members` come from by_category."""
     ids = np.asarray(ids, object)
     order = np.array(sorted(range(len(ids)), key=lambda row: _digest(ids[row], seed)), int)
     return {category: ids[order[own[order]][:n]].tolist() for category, own in enumerate(members.T)}
@@ -92,7 +92,7 @@ def draw_each(ids: Iterable[str], members: np.ndarray, n: int, seed: int) -> dic
 def gumbel(ids: Iterable[str], seed: int) -> np.ndarray:
     """Return standard Gumbel noise of each id, float64: the n highest scores plus noise are n draws by softmax(scores).
 
-    The draws are without replacement (Yellott, 1977). Where all scores are equal they are those of `draw`.
+    The draws are without replacement (Yellott, 1977). If all scores are equal, they equal those of `draw`.
     """
     drawn = np.array([int.from_bytes(_digest(row, seed)[:8], "big") for row in ids], float)
     return -np.log(-np.log1p(-(drawn + 0.5) / 2.0**64))
@@ -112,7 +112,7 @@ def highest(ids: Iterable[str], scores: np.ndarray, n: int) -> list[str]:
 
 
 def first(ids: list[str], n: int) -> Selection:
-    """Return the first n ids; raise BallastError where there are fewer."""
+    """Return the first n ids; raise BallastError if there are fewer."""
     _enough(len(ids), n)
     return Selection(ids[:n], [None] * n)
 
@@ -139,16 +139,16 @@ def by_category(pool: pd.DataFrame, features: Features, multilabel: str) -> np.n
 
 
 def rarest_first(sizes: dict[int, int]) -> list[int]:
-    """Return the categories, those with the fewest rows first, ties by id."""
+    """Return the categories, fewest rows first, ties by id."""
     return sorted(sizes, key=lambda category: (sizes[category], category))
 
 
 def round_robin(queues: dict[int, list[str]], order: list[int], n: int) -> Selection:
     """Give one slot at a time to the category with the fewest, in `order`, until n rows are taken.
 
-    Each queue holds the first n ranked ids of its category, or all where it has fewer. A row taken for one category is
-    skipped by the others. An exhausted category's slots go to the rest; its shortfall is what it lacks of an even
-    share. Raises BallastError where all categories together have too few rows.
+    Each queue holds the first n ranked ids of its category, or all if it has fewer. A row taken for one category is
+    skipped by the others. An exhausted category's slots go to the rest; its shortfall is an even share minus its
+    slots. Raises BallastError if all categories together have too few rows.
     """
     _enough(len(set().union(*queues.values())), n, " with a category")
     waiting = {category: iter(queues[category]) for category in order}

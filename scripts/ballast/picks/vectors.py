@@ -1,4 +1,4 @@
-"""Embedding files: ids and float16 vectors in an Arrow file that is mapped into memory and read block by block.
+"""Read and write embedding files: ids and float16 vectors in Arrow, mapped into memory and read by block.
 
 A row's unit embedding is its stored vector divided by that vector's norm, because float16 moves a norm slightly off 1.
 """
@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from ballast.files import BallastError, atomic
 
-BLOCK = 512  # rows that are float64 at a time
+BLOCK = 512  # rows converted to float64 at a time
 BATCH = 4096  # rows of a record batch
 IDS = pa.large_string()
 
@@ -29,7 +29,7 @@ class Vectors:
         return len(self.ids)
 
     def find(self, ids: Iterable[str]) -> np.ndarray:
-        """Return the row number of each id; raise BallastError where one has no vector."""
+        """Return the row number of each id; raise BallastError if one has no vector."""
         return positions(self.ids, ids, self.name)
 
     def names(self, rows: np.ndarray) -> list[str]:
@@ -39,7 +39,7 @@ class Vectors:
     def blocks(self, rows: np.ndarray) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
         """Yield slices of `rows` with their vectors and the vectors' norms, both float64.
 
-        Raises BallastError where a vector is zero or not finite.
+        Raises BallastError if a vector is zero or not finite.
         """
         for begin in range(0, len(rows), BLOCK):
             part = slice(begin, begin + BLOCK)
@@ -73,7 +73,7 @@ def in_memory(ids: Iterable[str], matrix: np.ndarray) -> Vectors:
 
 
 def read(path: str | Path) -> Vectors:
-    """Map an embedding file into memory; raise BallastError where it is torn or holds something else."""
+    """Map an embedding file into memory; raise BallastError if it is torn or holds other data."""
     table = read_table(path)
     kind = table.schema.types[-1] if table.num_columns else None
     if table.column_names != ["id", "embedding"] or table.schema.types[0] != IDS or not is_half(kind):
@@ -83,7 +83,7 @@ def read(path: str | Path) -> Vectors:
 
 
 def read_table(path: str | Path) -> pa.Table:
-    """Map an Arrow file into memory; raise BallastError where it is missing or torn."""
+    """Map an Arrow file into memory; raise BallastError if it is missing or torn."""
     try:
         return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
     except FileNotFoundError:
@@ -94,12 +94,12 @@ def read_table(path: str | Path) -> pa.Table:
 
 
 def is_half(kind: pa.DataType | None) -> bool:
-    """Say whether a type holds vectors in float16."""
+    """Return whether a type holds vectors in float16."""
     return isinstance(kind, pa.FixedSizeListType) and kind.value_type == pa.float16()
 
 
 def columns(path: str | Path, table: pa.Table) -> tuple[list[str], list[np.ndarray]]:
-    """Return the ids, the first column, and the matrices, the last; raise BallastError where a value is missing."""
+    """Return the ids, the first column, and the matrices, the last; raise BallastError if a value is missing."""
     ids, lists = table.columns[0], table.columns[-1]
     if not len(table):
         raise BallastError(f"{path}: no rows")
@@ -112,7 +112,7 @@ def columns(path: str | Path, table: pa.Table) -> tuple[list[str], list[np.ndarr
 def write(path: str | Path, ids: Sequence[str], matrix: np.ndarray) -> None:
     """Write ids and a matrix of floats, stored as float16.
 
-    Raises BallastError where there is no row, and where a vector is zero or too large for float16.
+    Raises BallastError if there is no row, or if a vector is zero or too large for float16.
     """
     ids = list(ids)
     parts = (slice(begin, begin + BATCH) for begin in range(0, len(ids), BATCH))
@@ -120,7 +120,7 @@ def write(path: str | Path, ids: Sequence[str], matrix: np.ndarray) -> None:
 
 
 def write_batches(path: str | Path, batches: Iterable[pa.RecordBatch]) -> int:
-    """Write record batches as they come, and return the number of rows; raise BallastError where there is none."""
+    """Write record batches as they come, and return the number of rows; raise BallastError if there is none."""
     count, writer = 0, None
     with atomic(path) as temporary:
         for batch in batches:
@@ -148,7 +148,7 @@ def _batch(path: str | Path, ids: list[str], matrix: np.ndarray) -> pa.RecordBat
 
 
 def unusable(matrix: np.ndarray) -> tuple[int, str] | None:
-    """Return the first row that has no direction, and the reason."""
+    """Return the first row without a direction, and the reason."""
     largest = np.abs(matrix).max(axis=1, initial=0)
     right = np.isfinite(largest) & (largest > 0)
     if right.all():
@@ -158,7 +158,7 @@ def unusable(matrix: np.ndarray) -> tuple[int, str] | None:
 
 
 def positions(known: Iterable[str], wanted: Iterable[str], name: str) -> np.ndarray:
-    """Return where each wanted id stands among the known; raise BallastError where one is missing or known twice."""
+    """Return the position of each wanted id among the known; raise BallastError if one is missing or repeated."""
     known, wanted = (pd.Index(ids, dtype=object) for ids in (known, wanted))
     if not known.is_unique:
         row = known[known.duplicated()][0]

@@ -1,6 +1,6 @@
-"""The cost of a study on a cluster of L40S GPUs, before any job runs: GPU-hours by rule, bytes on disk, wall time.
+"""Compute a study's cost on a cluster of L40S GPUs before any job runs: GPU-hours by rule, disk, wall time.
 
-Arithmetic on the study's jobs; `prices.py` has the price of a single job.
+`prices.py` has the price of a single job; this file adds them up.
 """
 
 import math
@@ -17,7 +17,7 @@ ORDER = ("rewrite", "behaviour", "category", *BEFORE_RUNS, "train", "generate", 
 
 @dataclass(frozen=True)
 class Line:
-    """One rule's part of the bill in GPU-hours."""
+    """One rule's line of the bill, in GPU-hours."""
 
     rule: str
     jobs: int
@@ -31,14 +31,14 @@ class Line:
 
     @property
     def share(self) -> float:
-        """Start-up as a part of the total, 0 to 1."""
+        """Start-up as a share of the total, 0 to 1."""
         return self.startup / self.total if self.total else 0
 
 
 @dataclass(frozen=True)
 class Bill:
-    """Lines of GPU rules and, last, of all CPU rules; gigabytes on disk; rows of each dataset that a GPU reads, and
-    where that number is from; hours of the longest chain of jobs; the rates used; lines of a single run (`widest`)."""
+    """Lines per GPU rule and, last, for all CPU rules; gigabytes on disk; rows of each dataset that a GPU reads, with
+    the source of that number; hours of the longest chain of jobs; the used rates; lines of a single run (`widest`)."""
 
     lines: list[Line]
     gigabytes: dict[str, float]
@@ -52,15 +52,14 @@ class Bill:
         return summed(self.lines)
 
     def wall(self, gpus: int) -> float:
-        """Hours on so many GPUs: no less than the longest chain, nor than an even share of all GPU-hours."""
+        """Return hours on this many GPUs: the longest chain, or an even share of all GPU-hours if that is longer."""
         return max(self.chain, self.total.total / gpus)
 
 
 def bill(options: dict) -> Bill:
-    """The bill of a study; `options`: of running/bill_options.py. Of jobs alone, without hours, where they
-    say that no GPU is needed.
+    """Return the bill of a study; `options`: see running/bill_options.py. It only counts jobs if none needs a GPU.
 
-    Raises BallastError where nobody says how many rows a dataset that a GPU reads has.
+    Raises BallastError if the number of rows of a dataset that a GPU reads is unknown.
     """
     engines, groups = options["engines"], options["groups"]
     labels = [Stage(rule, engines[rule], (pool,)) for rule, pools in options["labels"].items() for pool in pools]
@@ -98,11 +97,11 @@ def bill(options: dict) -> Bill:
     single = []
     for stage in stages(widest(options["runs"]), engines):
         line = lines[stage.rule, stage.about]
-        # Its start-up is that of a job on average, with its share of a group's cluster job.
+        # An average job's start-up, with its share of a group's cluster job.
         single.append(replace(hours(Line(line.rule, 1, 0), 1, stage), startup=line.startup / line.jobs))
 
     def lasts(stage: Stage) -> float:
-        # The jobs of a group follow each other, and what comes next waits for all of them.
+        # The jobs of a group run one after another, and the next rule waits for all of them.
         together = min(groups.get(stage.rule, ("", 1))[1], counts[stage.rule, stage.about])
         loads = 1 / together if kept(stage, groups) else 1
         return (prices.cluster_job() + together * (prices.work(stage) + prices.start(stage, loads))) / 3600
@@ -123,7 +122,7 @@ def summed(lines: list[Line]) -> Line:
 
 
 def widest(runs: list[dict]) -> dict:
-    """A run of the model that is trained most often, with its most safety rows, measured by all that any run is."""
+    """Return a run of the most often trained model, with its largest n and the metrics of all runs."""
     trained = [run for run in runs if run["n"] is not None]
     wanted = sorted({tuple(pair) for run in runs for pair in run["wanted"]})
     often = Counter()
@@ -135,7 +134,7 @@ def widest(runs: list[dict]) -> dict:
 
 
 def stages(run: dict, engines: dict) -> list[Stage]:
-    """GPU jobs of one run; `run`: model, n (None where nothing is trained), wanted ([benchmark, judge] pairs)."""
+    """Return the GPU jobs of one run; `run`: model, n (None without training), wanted ([benchmark, judge] pairs)."""
     names = [f"benchmarks/{benchmark}" for benchmark, _ in run["wanted"]]
     judged = [(name, judge) for name, (_, judge) in zip(names, run["wanted"], strict=True) if judge in engines]
     train = [] if run["n"] is None else [Stage("train", engines[f"train {run['model']}"], ("base",), run["n"])]
@@ -145,7 +144,7 @@ def stages(run: dict, engines: dict) -> list[Stage]:
 
 
 def slowest(run: list[Stage], lasts: Callable[[Stage], float]) -> dict[str, float]:
-    """How long each rule of a run takes: its judges work beside each other."""
+    """Return the hours that each rule of a run takes; its judges run in parallel."""
     found = {}
     for stage in run:
         found[stage.rule] = max(found.get(stage.rule, 0), lasts(stage))
@@ -153,7 +152,7 @@ def slowest(run: list[Stage], lasts: Callable[[Stage], float]) -> dict[str, floa
 
 
 def kept(stage: Stage, groups: dict[str, tuple[str, int]]) -> bool:
-    """Whether the jobs of a cluster job load their model once: judgements, where the judge's name is in its group's."""
+    """Return whether a cluster job's jobs load their model once: those of a judge whose group has its name."""
     return f"{{{stage.rule}}}" in groups.get(stage.rule, ("", 1))[0]
 
 
@@ -162,10 +161,10 @@ def _place(key: tuple[str, str]) -> tuple[int, str]:
 
 
 def cluster_jobs(counts: dict[tuple[str, str], int], groups: dict[str, tuple[str, int]]) -> dict[tuple[str, str], int]:
-    """Cluster jobs by rule and judge; `groups`: a rule's group, and how many of its parts make one cluster job.
+    """Count cluster jobs by rule and judge; `groups`: rule -> its group, and the group's parts per cluster job.
 
-    A group whose name holds `{judge}` or `{pairwise}` is one a judge.
-    A run's train and judge jobs that share the group of its generate job are parts of that one's cluster job: 0.
+    If a group's name holds `{judge}` or `{pairwise}`, each judge has its own group.
+    A run's train and judge jobs in the group of its generate job run in the same cluster job, so they count 0.
     """
     found, seen = {}, Counter()
     for (rule, about), number in counts.items():
@@ -173,7 +172,7 @@ def cluster_jobs(counts: dict[tuple[str, str], int], groups: dict[str, tuple[str
         group = group.replace(f"{{{rule}}}", about)
         if rule in ("train", "judge") and group and groups.get("generate", (None, 1))[0] == group:
             number = 0
-        # By the sum so far, since a cluster job may hold the last job of one line and the first of the next.
+        # From the running sum: a cluster job may hold the last job of one line and the first of the next.
         before, seen[group] = math.ceil(seen[group] / size), seen[group] + number
         found[rule, about] = math.ceil(seen[group] / size) - before if group else number
     return found

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-# Most failing studies fail for one reason, so a few jobs and lines are enough.
+# Most studies fail for one reason, so a few jobs and lines are enough.
 JOBS, LINES = 5, 5
 
 
@@ -34,4 +34,4 @@ def _last_lines(log: Path) -> list[str]:
     """Return the log's last lines; a job that was killed, or never began, may have none."""
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
     said = [line for line in lines if line.strip()][-LINES:]
-    return said or ["(nothing: it was killed or never began; what is said of it above may tell why)"]
+    return said or ["(nothing: it was killed or never began; Snakemake's lines above may tell why)"]

@@ -1,7 +1,7 @@
-"""Prices of single jobs on a cluster of L40S GPUs: seconds of a GPU and bytes on disk.
+"""Price single jobs on a cluster of L40S GPUs: seconds of a GPU and bytes on disk.
 
-RATES is the one place of every number that is not counted; each says whether it was measured here, published, computed
-from such numbers, or assumed.
+RATES holds every number that is not counted, marked as measured here, published, computed from such numbers, or
+assumed.
 """
 
 from collections import Counter
@@ -24,13 +24,13 @@ ROWS = {
     "xstest": 250,  # the safe ones of 450
     "i-alpaca": 50,
 }
-# Tokens of a micro-batch from which on a GPU is busy.
+# Tokens of a micro-batch that keep a GPU busy.
 LARGE = 2048
 
 
 @dataclass(frozen=True)
 class Rate:
-    """One number of the bill: value, unit, one of MARKS, and where it comes from."""
+    """One number of the bill: value, unit, one of MARKS, and source."""
 
     value: float
     unit: str
@@ -81,9 +81,9 @@ RATES = {
 
 @dataclass(frozen=True)
 class Stage:
-    """One job on a GPU: what runs it (gigabytes or None, backend, batch_size, words, beams, eight_bit), the datasets
-    it reads, the number of safety rows it trains on, what its line says beside the rule's name, and how many rows of a
-    dataset it reads at most (None: all)."""
+    """One job on a GPU: its engine (gigabytes or None, backend, batch_size, words, beams, eight_bit), the datasets it
+    reads, its number of safety rows, the words after the rule's name in its line, and the most rows of a dataset that
+    it reads (None: all)."""
 
     rule: str
     engine: dict
@@ -94,10 +94,10 @@ class Stage:
 
 
 def known_rows(name: str, dataset: dict) -> tuple[int, str]:
-    """How many rows a dataset has, and who says so: the config, its finished file, or the source's publication.
+    """Return a dataset's number of rows, and its origin: the config, the finished file, or a publication.
 
-    `dataset`: key, rows, made (its file in results), file (of its source), format, command. Raises BallastError where
-    none of them does.
+    `dataset`: key, rows, made (its file in results), file (of its source), format, command. Raises BallastError if
+    none of them gives it.
     """
     if dataset["rows"]:
         return dataset["rows"], "config, at most"
@@ -116,7 +116,7 @@ def known_rows(name: str, dataset: dict) -> tuple[int, str]:
 
 
 class Prices:
-    """Seconds on a GPU and bytes on disk of single jobs, at RATES; `used` names those that were asked for."""
+    """Seconds on a GPU and bytes on disk of single jobs, at RATES; `used` names the rates read so far."""
 
     def __init__(self, options: dict, rows: dict[str, int]):
         self.options, self.rows, self.used = options, rows, set()
@@ -126,29 +126,29 @@ class Prices:
         return RATES[name].value
 
     def rate_of(self, what: str, dataset: str) -> float:
-        """`what` of a benchmark's format, or of another where that one has none of its own."""
+        """Return `what` of a benchmark's format, or of `another` if that format has no own rate."""
         name = f"{what} of {self.options['datasets'][dataset]['format']}"
         return self.rate(name if name in RATES else f"{what} of another")
 
     def weights(self, engine: dict) -> float:
-        """Bytes of a model's weights on disk."""
+        """Return the bytes of a model's weights on disk."""
         return engine["gigabytes"] * 1e9 if engine["gigabytes"] else self.rate("weights")
 
     def cluster_job(self) -> float:
-        """Seconds that a cluster job holds its GPU before the first and after the last of its jobs."""
+        """Return the seconds that a cluster job holds its GPU before its first and after its last job."""
         return self.rate("batch script") + self.rate("Snakemake")
 
     def start(self, stage: Stage, loads: float = 1) -> float:
-        """Seconds that a job holds its GPU before it works: Snakemake, imports, weights, vLLM's engine.
+        """Return the seconds that a job holds its GPU before it works: Snakemake, imports, weights, vLLM's engine.
 
-        `loads` is how often it does all but the first: less than 1 where jobs share a loaded model.
+        `loads`: how often it does all but the first; less than 1 if jobs share a loaded model.
         """
         engine = self.rate("vLLM") if stage.engine["backend"] == "vllm" else 0
         load = self.rate("imports") + self.weights(stage.engine) / self.rate("loading") + engine
         return self.rate("Snakemake") + loads * load
 
     def work(self, stage: Stage) -> float:
-        """Seconds of a job's own work."""
+        """Return the seconds of a job's own work."""
         engine, rate = stage.engine, self.rate
         if stage.rule in ("train", "filter"):
             return self._training(engine, stage.n)
@@ -168,14 +168,14 @@ class Prices:
                 seconds += self._answering(engine, self.rows[name], prompt, self.rate_of("cached", name), response)
             else:
                 written = rate("judge") if engine["words"] else 0
-                # Who compares reads two responses, in both orders.
+                # A comparison reads two responses, in both orders.
                 shown = 2 if engine["compares"] else 1
                 read = prompt + shown * response
                 seconds += self._answering(engine, shown * self.rows[name], read, 0, written)
         return seconds
 
     def _training(self, engine: dict, n: int) -> float:
-        """Seconds of all epochs over base data and `n` safety rows; held-out rows are read once an epoch."""
+        """Return the seconds of all epochs over base data and `n` safety rows; each reads validation rows once."""
         options, rate = self.options["training"], self.rate
         base = self.rows["base"]
         tokens = self._tokens("base", base) + (self._tokens("pools", n) if n else 0)
@@ -185,7 +185,7 @@ class Prices:
         return self._passing(engine, options["num_train_epochs"] * tokens, flop, packed, together)
 
     def _features(self, stage: Stage) -> float:
-        """Seconds of a warm-up, or of a pass over a dataset that takes gradients or log-probabilities."""
+        """Return the seconds of a warm-up, or of a pass over a dataset for gradients or log-probabilities."""
         [name] = stage.datasets
         tokens = self._tokens(name, self.read(stage))
         if stage.rule == "warm_up":
@@ -200,7 +200,7 @@ class Prices:
         return self._passing(stage.engine, tokens, flop, packed, together)
 
     def read(self, stage: Stage) -> int:
-        """How many rows of its dataset a job reads."""
+        """Return the number of rows of its dataset that a job reads."""
         known = self.rows[stage.datasets[0]]
         return known if stage.limit is None else min(known, stage.limit)
 
@@ -210,7 +210,7 @@ class Prices:
         )
 
     def _passing(self, engine: dict, tokens: float, flop: float, packed: bool, together: int) -> float:
-        """Seconds of passes over so many tokens, at `flop` FLOP a parameter and token, `together` rows at a time."""
+        """Return the seconds of passes over `tokens`, `together` rows at a time; `flop` per parameter and token."""
         rate = self.rate
         padding = 1 if packed else rate("padding")
         large = together * rate("base row") * padding >= LARGE
@@ -219,7 +219,7 @@ class Prices:
         return tokens * padding * flop * self.weights(engine) / 2 / (rate("peak") * share)
 
     def _answering(self, engine: dict, prompts: int, length: float, cached: float, written: float) -> float:
-        """Seconds to read `prompts` prompts of `length` tokens, a part of them `cached`, and to write to each."""
+        """Return the seconds to read prompts of `length` tokens, a share `cached`, and write `written` tokens each."""
         rate, weights = self.rate, self.weights(engine)
         vllm = engine["backend"] == "vllm"
         read = prompts * length * (1 - cached if vllm else 1)
@@ -233,12 +233,12 @@ class Prices:
         together = max(1, min(prompts, engine["batch_size"], room // held))
         step = (loaded + together * held) / (rate("bandwidth") * rate("decoding"))
         if not vllm:
-            # Each batch goes on until its longest answer ends.
+            # Each batch runs until its longest answer ends.
             step, written = max(step, least), max(written, engine["longest"])
         return seconds + prompts / together * written * step
 
     def disk(self, jobs: list[tuple[int, Stage]]) -> dict[str, float]:
-        """Gigabytes of adapters, responses, scores and gradients, and of what is fetched; labels are small."""
+        """Return gigabytes of adapters, responses, scores, gradients and fetched sources; labels are small."""
         lora = self.options["training"]["lora"]
         adapter = self.rate("adapter") * lora["r"] / 8 * len(lora["target_modules"]) / 2
         found = Counter()
@@ -251,6 +251,6 @@ class Prices:
             elif stage.rule in ("judge", "pairwise"):
                 found["scores"] += sum(answers.values()) * self.rate("score")
             elif stage.rule == "gradients":
-                # In float16.
+                # float16: 2 bytes.
                 found["gradients"] += 2 * self.options["gradients"]["dimensions"] * self.read(stage)
         return {name: size / 1e9 for name, size in found.items()} | {"sources": self.options["fetched"]}

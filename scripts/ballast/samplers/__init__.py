@@ -1,13 +1,13 @@
 """Samplers: one file each. A sampler is `select(pool, features, n, seed, options) -> Selection`.
 
 `NEEDS` names the features that it reads, so that a run waits for nothing else: behaviour, category, embedding,
-references. `SEEDED` says whether the seed changes what it picks. `OPTIONS` declares its options; it gets no others.
-Every sampler gives exactly n ids or a BallastError, without repeats, and its first k of n are what it gives for k.
-None depends on the order of the pool's rows.
+references. `SEEDED` states whether the seed changes its picks. `OPTIONS` declares its options; it gets no others.
+Every sampler returns exactly n ids without repeats, or raises BallastError; its first k of n are its picks for k.
+The order of the pool's rows never matters.
 
 One file answers to several names: `sss` picks among all rows, `sss-b` among T1 rows, `sss-t1` to `sss-t4` among the
-rows of one behaviour, and `t1` to `t4` are `random` among them. `AMONG` in the file, a dictionary as OPTIONS is, holds
-options that only these forms have, or that differ there; `AMONG = False` says that the sampler has no such form.
+rows of one behaviour, and `t1` to `t4` are `random` among them. `AMONG` in the file, a dictionary like OPTIONS, holds
+options that only these forms have, or whose defaults differ there; `AMONG = False` means that there are no such forms.
 """
 
 from collections.abc import Iterable
@@ -16,14 +16,14 @@ from ballast import plugins
 from ballast.identity import constant
 from ballast.names import BEHAVIOURS, RANDOM
 
-# The behaviour that the ending of a name stands for.
+# Ending of a name -> behaviour.
 ENDINGS = {"b": "T1"} | {behaviour.lower(): behaviour for behaviour in BEHAVIOURS}
 
 
 def split(name: str) -> tuple[str, str | None]:
-    """Return the sampler that a name stands for and the behaviour it picks among, None for all rows.
+    """Return the sampler of a name and the behaviour it picks among, None for all rows.
 
-    A name that is no sampler's comes back whole.
+    An unknown name is returned unchanged.
     """
     there = plugins.names("samplers")
     if name.upper() in BEHAVIOURS and name not in there:
@@ -37,7 +37,7 @@ def split(name: str) -> tuple[str, str | None]:
 def join(sampler: str, among: str | None) -> str:
     """Return the name of a sampler among one behaviour: `sss-b` for T1, else `sss-t2` to `sss-t4`."""
     forms = [f"{sampler}-{ending}" for ending, behaviour in ENDINGS.items() if behaviour == among]
-    # A file of such a name is another sampler.
+    # A file of such a name is a different sampler.
     return next((name for name in forms if split(name) == (sampler, among)), sampler)
 
 
@@ -53,6 +53,6 @@ def with_forms() -> list[str]:
 
 
 def nearest(word: str, others: Iterable[str] = ()) -> str:
-    """Return `; did you mean 'x'?` for the nearest name of a sampler or of `others`, else the names there are."""
+    """Return `; did you mean 'x'?` for the nearest name of a sampler or of `others`, else all names."""
     shown = [*plugins.names("samplers"), *map(str.lower, BEHAVIOURS), *others]
     return plugins.nearest(word, [*names(), *others], shown)

@@ -1,7 +1,7 @@
 """cossim: the rows most like a harm category's reference pairs (paper section 4.3, after Safe-Embed).
 
-s(c_j, d) is the mean cosine of d to the references B_j, which equals the dot product with the mean of their unit
-vectors. A row is assigned to its best category; each category's best rows are taken in turn.
+s(c_j, d) is the mean cosine of d to the references B_j, equal to the dot product with the mean of their unit vectors.
+Each row is assigned to its best category; the categories' best rows are taken in turn.
 """
 
 from ballast.picks.nearest import best
@@ -12,6 +12,6 @@ SEEDED = False
 
 
 def select(pool, features, n, seed, options) -> Selection:
-    """Round robin over the assigned categories, rarest first, each ranked by its mean cosine."""
+    """Pick round robin over the assigned categories, rarest first, each ranked by mean cosine."""
     queues, sizes = best(features.embedding, pool["id"], features.references, n)
     return round_robin(queues, rarest_first(sizes), n)

@@ -4,10 +4,9 @@ Words and pairs of neighbouring words are hashed into 10,000 buckets; target and
 (section 3), and a row's log-weight is the sum over its n-grams of log p_target - log p_pool. Rows are drawn without
 replacement in proportion to their weights: the highest log-weight + Gumbel noise come first, so subsets are nested.
 
-The target is a choice of what a pool's user wants: by default its T1 rows, the behaviour that keeps a model safe, which
-makes this a soft form of picking T1 from words alone; or the base data, for safety rows in the words of the task. Among
-rows of one behaviour the default is the base data. The text is a row's request and response. CPU seconds for thousands
-of rows, minutes for 333,963.
+The default target is the pool's T1 rows, the behaviour that keeps a model safe: a soft way to pick T1 from words alone.
+The other target is the base data, for safety rows in the words of the task; it is the default among rows of one
+behaviour. The text is a row's request and response. CPU seconds for thousands of rows, minutes for 333,963.
 """
 
 import hashlib
@@ -29,7 +28,7 @@ LEAST = 1e-8  # added to each probability, as in the authors' code
 
 
 def select(pool, features, n, seed, options) -> Selection:
-    """The n rows with the highest keys, ties to 6 digits by id; BallastError where the target has no row."""
+    """Pick the n rows with the highest keys, ties to 6 digits by id; raise BallastError if the target has no row."""
     texts = features.texts[features.texts["id"].isin(pool["id"])]
     if options["target"] == "base":
         target = features.base_texts
@@ -44,7 +43,7 @@ def select(pool, features, n, seed, options) -> Selection:
 
 
 def log_weights(texts: list[str], target: list[str]) -> list[float]:
-    """log p_target / p_pool of each text; `texts` are the pool."""
+    """Return log p_target / p_pool of each text; `texts` are the pool."""
     counted = [_ngrams(text) for text in texts]
     pool, wanted = _distribution(counted), _distribution([_ngrams(text) for text in target])
     ratio = np.log(wanted + LEAST) - np.log(pool + LEAST)
@@ -52,7 +51,7 @@ def log_weights(texts: list[str], target: list[str]) -> list[float]:
 
 
 def _ngrams(text: str) -> tuple[np.ndarray, np.ndarray]:
-    """The buckets of a text's words and pairs of words, and how often each occurs."""
+    """Return the buckets of a text's words and pairs of words, and their counts."""
     words = WORDS.findall(text.lower())
     grams = words + [f"{one} {other}" for one, other in zip(words, words[1:], strict=False)]
     return np.unique([zlib.crc32(gram.encode()) % BUCKETS for gram in grams], return_counts=True)
@@ -66,6 +65,6 @@ def _distribution(counted: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
 
 
 def _gumbel(row: str, seed: int) -> float:
-    """A standard Gumbel draw that belongs to the seed and the row, whatever rows are beside it."""
+    """Return a standard Gumbel draw that depends on the seed and the row alone."""
     drawn = int.from_bytes(hashlib.sha256(f"{seed}|{row}".encode()).digest()[:8], "big")
     return -float(np.log(-np.log((drawn + 0.5) / 2**64)))

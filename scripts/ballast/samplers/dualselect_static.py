@@ -1,7 +1,7 @@
 """dualselect-static: the references that DualSelect would preserve, picked once (arXiv 2606.09866).
 
-DualSelect scores a reference by its loss plus its conflict with the task's direction, at every refresh. Here both are
-taken once, at the warmed-up point, and the task's direction is the mean gradient of the base data there.
+DualSelect scores a reference by its loss plus its conflict with the task's direction, at every refresh. This sampler
+computes both once, at the warmed-up point, with the mean gradient of the base data there as the task's direction.
 """
 
 import numpy as np
@@ -19,7 +19,7 @@ OPTIONS = {
 
 
 def select(pool, features, n, seed, options) -> Selection:
-    """The n rows of the highest score, or n drawn without replacement by its softmax; the seed matters to a draw alone.
+    """Pick the n rows with the highest scores, or draw n by softmax without replacement; only a draw uses the seed.
 
     A row without a token to learn is never picked.
     """

@@ -4,9 +4,9 @@ from ballast.picks.selection import Selection, first
 
 NEEDS = ()
 SEEDED = False
-AMONG = False  # it picks no row, whatever the behaviour
+AMONG = False  # it picks no row of any behaviour
 
 
 def select(pool, features, n, seed, options) -> Selection:
-    """Nothing; n must be 0."""
+    """Pick nothing; n must be 0."""
     return first([], n)

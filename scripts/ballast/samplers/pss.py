@@ -17,9 +17,9 @@ AMONG = {"centroid": (("eligible", "all"), "Centroid over the category's rows to
 
 
 def select(pool, features, n, seed, options) -> Selection:
-    """Round robin over the categories, rarest first, each ranked by cosine to its centroid.
+    """Pick round robin over the categories, rarest first, each ranked by cosine to its centroid.
 
-    The centroid is the mean embedding of the category's rows: of those to pick from, or of the whole pool.
+    The centroid is the mean embedding of the category's rows, among those to pick from or in the whole pool.
     """
     members = by_category(pool, features, options["multilabel"])
     centred = features.pool if options.get("centroid") == "all" else pool

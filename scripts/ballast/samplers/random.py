@@ -7,5 +7,5 @@ SEEDED = True
 
 
 def select(pool, features, n, seed, options) -> Selection:
-    """The first n rows in the seed's random order."""
+    """Pick the first n rows in the seed's random order."""
     return first(draw(pool["id"], n, seed), n)

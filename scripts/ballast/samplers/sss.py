@@ -13,7 +13,7 @@ OPTIONS = {
 
 
 def select(pool, features, n, seed, options) -> Selection:
-    """Round robin over the categories; the seed orders both the categories and the rows within each."""
+    """Pick round robin over the categories; the seed orders both the categories and the rows within each."""
     queues = draw_each(pool["id"], by_category(pool, features, options["multilabel"]), n, seed)
     order = [int(category) for category in random_order(map(str, queues), seed)]
     return round_robin(queues, order, n)

@@ -1,1 +1,1 @@
-"""The study: its config, methods, runs, sources, and what each table is told."""
+"""The study: its config, methods, runs, sources, and the options of each table."""

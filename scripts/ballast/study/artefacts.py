@@ -1,8 +1,8 @@
-"""The declarations of tables, figures and other artefacts: what each shows, and the options that it gets.
+"""Declare tables, figures and other artefacts: their contents and their options.
 
-A table is a file in ballast/tables/, a figure one in ballast/figures/; constants at its top declare what it shows
-(ballast/tables/__init__.py lists them). The other artefacts are declared here. An artefact gets no option that it does
-not use, since an unused option must not make it run again.
+A table is a file in ballast/tables/, a figure one in ballast/figures/; constants at its top declare its contents
+(ballast/tables/__init__.py lists them). This file declares the other artefacts. An artefact gets only options that it
+uses, since an unused option must not make it run again.
 """
 
 import ast
@@ -28,11 +28,11 @@ FUNCTIONS = {"tables": "table", "figures": "draw"}
 class Artefact:
     """The declaration of a table, a figure or another artefact."""
 
-    experiment: str | None = None  # its runs are those of this experiment of the config
+    experiment: str | None = None  # the experiment of the config that gives its runs
     metrics: tuple[str, ...] = ()
-    one: tuple[str, ...] = ()  # axes of the experiment of which it shows one value
-    keys: tuple[str, ...] = ()  # more options that it uses
-    targets: tuple[str, ...] = ()  # limits of the config's `targets` that it compares with
+    one: tuple[str, ...] = ()  # axes of the experiment with a single value in it
+    keys: tuple[str, ...] = ()  # its further options
+    targets: tuple[str, ...] = ()  # limits of the config's `targets` that it reads
     reads: tuple[str, ...] = ("scores",)  # its input files
 
 
@@ -92,12 +92,12 @@ class Options:
     synthetic: bool = False
     redact: bool = False
     judges: dict[str, str] = field(default_factory=dict)  # metric -> judge
-    benchmarks: dict[str, str] = field(default_factory=dict)  # metric -> benchmark, where it is not the paper's
+    benchmarks: dict[str, str] = field(default_factory=dict)  # metric -> benchmark, if not the paper's
     model_labels: dict[str, str] = field(default_factory=dict)  # model -> its name in tables and figures
-    labellers: dict[str, str] = field(default_factory=dict)  # what is labelled -> judge
-    stand_ins: dict[str, str] = field(default_factory=dict)  # judge -> the sentence that says what stands for it
-    published: dict[str, str] = field(default_factory=dict)  # model -> which model of the paper's tables it is
-    targets: dict[str, float] = field(default_factory=dict)  # limit -> value; one that is not set is left out
+    labellers: dict[str, str] = field(default_factory=dict)  # label -> judge
+    stand_ins: dict[str, str] = field(default_factory=dict)  # judge -> a sentence that names its stand-in
+    published: dict[str, str] = field(default_factory=dict)  # model -> its name in the paper's tables
+    targets: dict[str, float] = field(default_factory=dict)  # limit -> value, set limits only
     others: dict[str, dict] = field(default_factory=dict)  # metric beyond the four -> its section of the config
     experiment: Experiment | None = None
 
@@ -116,7 +116,7 @@ def names(kind: str) -> list[str]:
 def artefact(name: str) -> Artefact:
     """Return the declaration of an artefact, such as `tables/table1`, `figures/figure2` or `headline`.
 
-    Raises BallastError where the file of a table or figure lacks its function, or a constant is of the wrong kind.
+    Raises BallastError if the file of a table or figure lacks its function, or a constant has the wrong type.
     """
     if name in OTHERS:
         return OTHERS[name]
@@ -143,7 +143,7 @@ def artefact(name: str) -> Artefact:
 
 
 def check(study: Planned) -> None:
-    """Raise BallastError where a file of a table or figure declares what no config has. All files are checked."""
+    """Raise BallastError if the file of a table or figure declares a name that no config has. Checks all files."""
     for kind in FUNCTIONS:
         for name in names(kind):
             file = f"scripts/ballast/{name.replace('-', '_')}.py"
@@ -159,9 +159,9 @@ def check(study: Planned) -> None:
 
 
 def available(study: Planned, name: str, others: dict[str, dict]) -> bool:
-    """Return whether the study has what an artefact shows.
+    """Return whether the study has all that an artefact shows.
 
-    `others`: the sections of the metrics beyond the four that a run is measured by, by name.
+    `others`: sections of the measured metrics beyond the four, by name.
     """
     found = artefact(name)
     if "comparisons" in found.reads and not any(section["judge"] in study.pairwise for section in others.values()):
@@ -175,9 +175,9 @@ def options_for(name: str, options: dict) -> dict:
     """Return the part of a study's options that an artefact uses, checked: its rule passes this as a param.
 
     `options`: study, synthetic, redact, judges {metric: judge}, labellers {behaviour: judge}, experiment {models,
-    pools, samplers, n, trials}, others {metric: its section}, and where there is something to say stand_ins {judge:
-    sentence}, benchmarks {metric: benchmark}, model_labels {model: label}, targets {limit: value or null}. Raises
-    BallastError where one that is used is missing or shows more than the artefact can.
+    pools, samplers, n, trials}, others {metric: its section}, and, if not empty, stand_ins {judge: sentence},
+    benchmarks {metric: benchmark}, model_labels {model: label}, targets {limit: value or null}. Raises BallastError if
+    a used one is missing or holds more than the artefact can show.
     """
     needs = artefact(name)
     part = {key: _need(name, options, key) for key in ("study", "synthetic", *needs.keys)}
@@ -205,7 +205,7 @@ def options_for(name: str, options: dict) -> dict:
 def parse_options(name: str, text: str) -> Options:
     """Return an artefact's options from the command line's JSON.
 
-    Raises BallastError where they are not JSON or lack something.
+    Raises BallastError if they are not JSON or incomplete.
     """
     try:
         raw = json.loads(text)

@@ -160,7 +160,7 @@ class Study(Section):
         for name in experiment.samplers:
             if name not in self.methods and name not in samplers.names():
                 raise ValueError(f"{place}: no sampler is called '{name}'{samplers.nearest(name, self.methods)}")
-            # The paper's tables and figures are over n.
+            # The paper's tables and figures have n as an axis.
             if name in self.methods and place not in BEYOND and not self.method(name).adds_rows:
                 elsewhere = " or ".join(BEYOND)
                 raise ValueError(f"{place}: '{name}' adds no safety examples, so it has no n; name it in {elsewhere}")

@@ -1,6 +1,6 @@
-"""Write the options of what people read: tables, figures, cards, pages and reports.
+"""Write the options of documents: tables, figures, cards, pages and reports.
 
-Each is told the part of the config that it shows, so that no other key makes it run again.
+Each gets only the part of the config that it shows, so that no other key makes it run again.
 """
 
 import json
@@ -17,7 +17,7 @@ from ballast.study.runs import Run, seed, subset
 from ballast.study.sections import UNKNOWN, Data, Experiment, Model
 
 EXPORTED = ("subset.jsonl", "ids.csv", "README.md", "dataset_info.json", "pool.png", "pool.svg")
-# Features that the gradient report lays beside what was measured.
+# Features that the gradient report compares with measured values.
 FEATURES_SHOWN = ("behaviour", "category", "gradients", "base-gradients", "logprobs")
 
 
@@ -28,10 +28,10 @@ class DocumentOptions:
         self.options, self.inputs = options, options.inputs
         self.plan, self.study = options.plan, options.study
 
-    # Tables, figures and the texts beside them.
+    # Tables, figures and their texts.
 
     def available(self, artefact: str) -> bool:
-        """Return whether the study has what a table, a figure or another artefact shows."""
+        """Return whether the study has all that a table, a figure or another artefact shows."""
         return declared.available(self.study, artefact, self.plan.other_metrics)
 
     def artefacts(self, kind: str) -> list[str]:
@@ -57,7 +57,7 @@ class DocumentOptions:
         """Return the part of the config that an artefact shows.
 
         Its runs are those of the experiment that it declares, or of `experiment`: models, pools, samplers, n, trials.
-        Raises BallastError where the config leaves that experiment out.
+        Raises BallastError if the config leaves that experiment out.
         """
         study, name = self.study, declared.artefact(artefact).experiment
         own = getattr(study.experiments, name) if name else None
@@ -85,25 +85,25 @@ class DocumentOptions:
         return {name: model.label or name for name, model in self.study.models.items()}
 
     def _stand_ins(self, judges) -> dict[str, str]:
-        """Return the sentences that say what stands in for a judge or for a model that compares, by name."""
+        """Return sentences that name the stand-ins of judges and of comparing models, by name."""
         found = {name: text for name in judges if (text := sources.stand_in(name, self.study.judges[name]))}
         said = "{} is a tiny stand-in that answers in words, trained in the mini world."
         compares = {name: each for name, each in self.study.pairwise.items() if each.model and each.model.world}
         return found | {name: said.format(name) for name in compares}
 
     def claims(self) -> str:
-        """Return the options of each experiment that the study has, by its name."""
+        """Return the options of each experiment of the study, by its name."""
         return as_json({name.split("-")[1]: json.loads(self.artefact(name)) for name in self.artefacts("claims")})
 
     @property
     def comparisons(self) -> list[str]:
-        """The files that lay the paper's tables beside the study's."""
+        """The files that compare the paper's tables with the study's."""
         numbers = [name.split("-")[1] for name in self.artefacts("comparison")]
         return [f"{self.plan.results}/comparison/table{number}.{kind}" for number in numbers for kind in ("csv", "md")]
 
     @property
     def advises(self) -> bool:
-        """Whether the study has advice: the experiment `sampling`, and a limit among its targets."""
+        """Return whether the study has advice: the experiment `sampling` and at least one limit in `targets`."""
         limits = self.study.targets.model_dump().values()
         return self.available("advice") and any(limit is not None for limit in limits)
 
@@ -123,7 +123,7 @@ class DocumentOptions:
         return as_json(shown)
 
     def trouble_labels(self, _: Wildcards = None) -> dict[str, str]:
-        """Return what is known of the pool: labels, a filled sheet, and what the mini world knows of its own pool."""
+        """Return the labels of the pool: the study's, a filled sheet, and the mini world's own."""
         pool, data = self.plan.pool, self.study.pools[self.plan.pool]
         files = {"behaviour": self.inputs.label(pool, "behaviour")}
         if pool in self.plan.needing("category"):
@@ -147,7 +147,7 @@ class DocumentOptions:
 
     @cached_property
     def _relabelled(self) -> dict[str, str]:
-        """The first pool of `relabelling`, and those of the same rows that another judge labels: pool -> judge."""
+        """The first pool of `relabelling`, and pools of the same rows with another judge: pool -> judge."""
         if not self.study.experiments.relabelling:
             return {}
         labeller, pools = self.plan.labeller, self.study.experiments.relabelling.pools
@@ -158,7 +158,7 @@ class DocumentOptions:
 
     @property
     def relabelled(self) -> dict[str, str]:
-        """The labels of pools that hold the same rows, by pool; none where no judge labels them a second time."""
+        """The labels of pools with the same rows, by pool; none without a second judge."""
         pools = self._relabelled if len(self._relabelled) > 1 else {}
         return {pool: self.inputs.label(pool, "behaviour") for pool in pools}
 
@@ -188,7 +188,7 @@ class DocumentOptions:
             }
         )
 
-    # What each method cost.
+    # Costs of each method.
 
     @property
     def beyond_runs(self) -> list[Run]:
@@ -246,7 +246,7 @@ class DocumentOptions:
     # The gradient report.
 
     def gradient_experiment(self) -> dict:
-        """Return both experiments as one, for the model and pool that the first of them names first."""
+        """Return both experiments as one, for the first model and pool of the first one."""
         experiments = self.study.experiments
         grids = [grid for grid in (experiments.behaviour, experiments.sampling) if grid]
         if not grids:
@@ -269,7 +269,7 @@ class DocumentOptions:
         return self.inputs.features(FEATURES_SHOWN, shown["pools"][0], shown["models"][0])
 
     def gradient_subsets(self, _: Wildcards = None) -> list[list]:
-        """Return each sampler's subsets, [sampler, n, files], leaving out methods that also change the training."""
+        """Return each sampler's subsets, [sampler, n, files], without methods that also change the training."""
         shown, found = self.gradient_experiment(), {}
         for run in self.plan.runs:
             part = self.plan.method(run.sampler)
@@ -281,12 +281,12 @@ class DocumentOptions:
     # Exports and cards.
 
     def exported(self, folder: str) -> dict[str, str]:
-        """Return the files of an exported subset in its folder, by a name that a rule can take."""
+        """Return the files of an exported subset in its folder, by a name that rules accept."""
         return {name.replace(".", "_").lower(): f"{folder}/{name}" for name in EXPORTED}
 
     @property
     def exports(self) -> list[str]:
-        """The exported files of every subset that holds rows."""
+        """The exported files of every non-empty subset."""
         stems = [file.removesuffix(".csv") for file in self.plan.subsets if "/n0/" not in file]
         return [file for stem in stems for file in self.exported(stem).values()]
 
@@ -296,7 +296,7 @@ class DocumentOptions:
         return as_arguments(self.inputs.pool_labels(wildcards) | {"source": own and self.inputs.data_file(own)})
 
     def export(self, wildcards: Wildcards) -> str:
-        """Return what the card and the picture say of a subset beside what stands in its files."""
+        """Return the facts on a subset's card and picture that its files lack."""
         study, inputs = self.study, self.inputs
         data, picker = study.pools[wildcards.pool], self.plan.picker(wildcards.sampler)
         source = study.sources[data.source] if data.source else None
@@ -308,7 +308,7 @@ class DocumentOptions:
         if "category" in labels and study.labels.category == "cossim":
             notes.append("Harm categories are those of the nearest reference set (cossim), not a language model's.")
         if data.world:
-            notes.append("The pool is made, in a language of its own.")
+            notes.append("The pool is synthetic, in a made language.")
         about = [
             ("study", study.study),
             ("pool", f"{wildcards.pool}: {home}" + (", its responses rewritten" if data.rewrite else "")),
@@ -339,7 +339,7 @@ class DocumentOptions:
         )
 
     def card(self, wildcards: Wildcards) -> str:
-        """Return what the config says of one run, for its card."""
+        """Return the config's facts about one run, for its card."""
         study, run = self.study, self.plan.run(wildcards)
         model, then = study.models[run.model], self.plan.method(run.sampler).then
         scores = dict(zip(self.plan.judgements(run.path), self.inputs.run_scores(run.path), strict=True))
@@ -369,7 +369,7 @@ class DocumentOptions:
         return as_json(said)
 
     def _described(self, name: str, place: Model | Data) -> dict:
-        """Return what a card says of a model or dataset; `hub`: whether its home is an id of the Hugging Face hub."""
+        """Return a card's facts about a model or dataset; `hub`: whether its home is an id of the Hugging Face hub."""
         source = self.study.sources.get(place.source)
         if source:
             home = source.hub or sources.page(source.model_dump())

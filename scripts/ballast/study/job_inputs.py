@@ -1,4 +1,4 @@
-"""Name the files that each job of a study reads, so that Snakemake sees all that a job depends on.
+"""Name the files that each job of a study reads, so that Snakemake sees all dependencies of a job.
 
 A method takes the job's wildcards, or a name. It returns paths relative to the working folder.
 """
@@ -13,10 +13,10 @@ from ballast.study.runs import AS_IS, from_path, opponent
 from ballast.study.sections import Data, Judge, LanguageModel, Model, Place
 
 MODEL_FILES = ("config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
-# A judge is asked in one way only, so it needs no generation config.
+# A judge has one fixed decoding, so it needs no generation config.
 JUDGE_FILES = tuple(name for name in MODEL_FILES if name != "generation_config.json")
 ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json")
-# The reader of a dataset whose config and source name none; a benchmark's is its own name.
+# Default readers of datasets; a benchmark's default is its name.
 USUAL_FORMAT = {"pool": "alpaca", "base": "alpaca", "references": "beavertails"}
 
 
@@ -64,12 +64,12 @@ class JobInputs:
         """Return a dataset's reader: the config's, else its source's, else the usual one of its kind."""
         kind, data = self.plan.datasets[name]
         given = data.format or (data.source and self.study.sources[data.source].format)
-        # A person's own file says by its columns how it is read.
+        # The columns of a person's own file select its reader.
         own = "auto" if kind in ("pool", "base") and not data.world else None
         return given or own or USUAL_FORMAT.get(kind, name.split("/")[-1])
 
     def without_leaks(self, wildcards: Wildcards) -> list[str]:
-        """Return the benchmarks whose prompts no row of a dataset may ask, where the study drops leaks."""
+        """Return the benchmarks whose prompts are dropped from a dataset, if the study drops leaks."""
         drops = self.study.checks and self.study.checks.leaks == "drop"
         if self.plan.datasets[wildcards.dataset][0] not in ("pool", "base") or not drops:
             return []
@@ -88,7 +88,7 @@ class JobInputs:
         return [self.data_input(data) for data in self.plan.inspected.values()]
 
     def pool_source(self, pool: str) -> Data | None:
-        """Return the section of a pool's file; None where the study made the rows."""
+        """Return the section of a pool's file; None if the study made the rows."""
         return None if pool in self.plan.rewritten else self.study.pools[pool]
 
     # Templates and models.
@@ -110,7 +110,7 @@ class JobInputs:
         return f"{self.world}/models/{place.world}" if place.world else place.path
 
     def world_model(self, name: str | None) -> list[str]:
-        """Return the files of a model of the mini world; none where another model starts from nothing."""
+        """Return the files of a model of the mini world; none if the model is trained from scratch."""
         names = JUDGE_FILES if name in sources.WORLD_JUDGES else MODEL_FILES
         return [f"{self.world}/models/{name}/{file}" for file in names] if name else []
 
@@ -119,7 +119,7 @@ class JobInputs:
         return self.world_model(f"{wildcards.family}-pretrained" if wildcards.stage == "aligned" else None)
 
     def model_files(self, place: Place) -> list[str]:
-        """Return each file that defines a model, so that another model under the same name is another input."""
+        """Return each file that defines a model, so that a different model under the same name is a different input."""
         if place.source:
             return [self.source_manifest(place.source)]
         return self.world_model(place.world) if place.world else sources.model_files(place.path)
@@ -143,7 +143,7 @@ class JobInputs:
     # Judges and labels.
 
     def judge_template(self, name: str) -> str | None:
-        """Return a judge's prompt template: the config's, else Ballast's own; None where it takes none."""
+        """Return a judge's prompt template: the config's, else Ballast's own; None if it takes none."""
         return self.study.judges[name].template or sources.own_template(name)
 
     def judge(self, name: str) -> list[str]:
@@ -159,7 +159,7 @@ class JobInputs:
         return f"{self.results}/labels/{pool}/{name}.parquet"
 
     def pool_labels(self, wildcards: Wildcards) -> dict[str, str]:
-        """Return the labels that the study makes of the job's pool, by name."""
+        """Return the study's labels of the job's pool, by name."""
         pool = wildcards.pool
         return {name: self.label(pool, name) for name in ("behaviour", "category") if pool in self.plan.needing(name)}
 
@@ -185,7 +185,7 @@ class JobInputs:
 
     @property
     def encoder(self) -> list[str]:
-        """The files of the sentence encoder; none for the one that a package brings."""
+        """The files of the sentence encoder; none for the one from a package."""
         name = self.study.embedding.model
         if name in self.study.sources:
             return [self.source_manifest(name)]
@@ -205,7 +205,7 @@ class JobInputs:
     # Features.
 
     def features(self, needs, pool: str, model: str | None = None) -> dict[str, str]:
-        """Return the files of a pool's features, by the option of `picks.features` that takes each."""
+        """Return the files of a pool's features, by their option of `picks.features`."""
         gradients, logprobs = (f"{self.results}/features/{model}/{kind}" for kind in ("gradients", "logprobs"))
         paths = {
             "behaviour": {"behaviour": self.label(pool, "behaviour")},
@@ -223,7 +223,7 @@ class JobInputs:
         return {name: path for need in needs for name, path in paths[need].items()}
 
     def model_feature(self, file: str) -> list[str] | None:
-        """Return model, kind and dataset of a feature that a model makes; None of another feature."""
+        """Return model, kind and dataset of a feature that a model makes; None for other features."""
         place, *model_kind_rows = os.path.splitext(os.path.relpath(file, self.results))[0].split("/", 3)
         return model_kind_rows if place == "features" else None
 
@@ -244,11 +244,11 @@ class JobInputs:
     # Training.
 
     def subset(self, wildcards: Wildcards) -> str | list:
-        """Return the run's subset; none where its trainer picks from the whole pool."""
+        """Return the run's subset; none if its trainer picks from the whole pool."""
         return self.plan.subset(self.plan.run(wildcards)) or []
 
     def kept(self, wildcards: Wildcards) -> str | list:
-        """Return what the run's filter keeps of the base data; none without a filter."""
+        """Return the file of base rows that the run's filter keeps; none without a filter."""
         return self.plan.kept(self.plan.run(wildcards)) or []
 
     @cached_property
@@ -268,7 +268,7 @@ class JobInputs:
         return [f"{self.source_adapter(wildcards)}/{file}" for file in ADAPTER_FILES]
 
     def pretrained(self, wildcards: Wildcards) -> Model | None:
-        """Return the model that the run's model was aligned from, where its transform asks for it."""
+        """Return the model that the run's model was aligned from, if its transform needs it."""
         models = self.study.models
         needed = self.plan.method(wildcards.sampler).needs_pretrained
         return models[models[wildcards.model].pretrained] if needed else None
@@ -292,7 +292,7 @@ class JobInputs:
         return self.study.models[from_path(wildcards.run).model]
 
     def generating(self, wildcards: Wildcards) -> list[str]:
-        """Return the files of the model that a run is made of, and of its template."""
+        """Return the files of a run's model and of its template."""
         return self._prompted(self.run_model(wildcards))
 
     def run_benchmarks(self, wildcards: Wildcards) -> dict[str, str]:
@@ -306,7 +306,7 @@ class JobInputs:
         return [f"{folder}/{benchmark}.{judge}.parquet" for benchmark, judge in self.plan.judgements(run)]
 
     def run_comparisons(self, run: str) -> list[str]:
-        """Return the score files in which a run is compared with another one."""
+        """Return the score files that compare a run with another one."""
         judged = zip(self.run_scores(run), self.plan.judgements(run), strict=True)
         return [file for file, (_, judge) in judged if judge in self.study.pairwise]
 
@@ -351,5 +351,5 @@ def is_model(judge: Judge) -> bool:
 
 
 def pairwise_template(pairwise) -> str:
-    """Return the template that compares in words: the config's, else Ballast's own."""
+    """Return the template of a comparing language model: the config's, else Ballast's own."""
     return pairwise.template or sources.own_template("pairwise")

@@ -1,4 +1,4 @@
-"""Write the options that each job of a study is told: all that shapes its output, and nothing else.
+"""Write the options of each job of a study: all that shape its output, and no others.
 
 A method takes the job's wildcards, or a name. It returns text for the stage's command line.
 """
@@ -43,7 +43,7 @@ class JobOptions:
         return as_arguments(said)
 
     def inspection(self) -> str:
-        """Return the files to inspect, how they are read, what is asked of them, and what they may be."""
+        """Return the files to inspect, their readers, requirements and kinds."""
         inputs = self.inputs
         datasets = [
             {
@@ -75,7 +75,7 @@ class JobOptions:
         return self.inputs.model_folder(self.study.models[wildcards.model])
 
     def language_model(self, model: LanguageModel) -> str:
-        """Return the options of a model that answers in words, without the place that it comes from."""
+        """Return the options of a model that answers in words, without its place."""
         return as_json(self._language_model(model))
 
     def _language_model(self, model: LanguageModel) -> dict:
@@ -118,7 +118,7 @@ class JobOptions:
 
     @property
     def encoder(self) -> str:
-        """The sentence encoder: a folder, or the name of the one that a package brings."""
+        """The sentence encoder: a folder, or the name of the one from a package."""
         name = self.study.embedding.model
         return self.inputs.source_folder(name) if name in self.study.sources else name
 
@@ -141,7 +141,7 @@ class JobOptions:
         return as_json(training | ours | self.prompt(self.study.models[wildcards.model]))
 
     def rows_limit(self, wildcards: Wildcards) -> str:
-        """Return how many references are drawn; of any other dataset, all rows are taken."""
+        """Return the number of references to draw; other datasets have no limit."""
         if wildcards.rows != "references":
             return ""
         return as_arguments({"limit": self.study.gradients.reference_rows, "seed": str(self.seed("rows"))})
@@ -152,7 +152,7 @@ class JobOptions:
         return as_json(self.plan.picker(wildcards.sampler).options("sampler"))
 
     def among(self, wildcards: Wildcards) -> str:
-        """Return the behaviour of the rows to pick from; nothing where the sampler picks from all rows."""
+        """Return the behaviour of the rows to pick from; nothing if the sampler picks from all rows."""
         return as_arguments({"among": self.plan.picker(wildcards.sampler).among})
 
     def sampler_features(self, wildcards: Wildcards) -> str:
@@ -162,7 +162,7 @@ class JobOptions:
         return as_arguments(self.inputs.plugin_features(kind, wildcards))
 
     def training(self, wildcards: Wildcards) -> str:
-        """Return all that a trainer is told: the study's options, the model's prompt, the method's own, and n."""
+        """Return a trainer's options: the study's, the model's prompt, the method's own, and n."""
         return as_json(self._training(wildcards))
 
     def _training(self, wildcards: Wildcards) -> dict:
@@ -171,7 +171,7 @@ class JobOptions:
         return self.study.training.model_dump() | self.prompt(self.study.models[wildcards.model]) | own
 
     def second_training(self, wildcards: Wildcards) -> str:
-        """Return all that the plain trainer is told of a second task."""
+        """Return the plain trainer's options for a second task."""
         prompt = self.prompt(self.study.models[wildcards.model])
         return as_json(self.study.training.model_dump() | prompt | {"trainer": PLAIN_TRAINER})
 

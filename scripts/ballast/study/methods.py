@@ -1,8 +1,8 @@
-"""Methods: what the name in a run's `sampler` place stands for.
+"""Resolve methods: the names that a run's `sampler` may hold.
 
 A sampler's name is a method by itself: the sampler, among all rows or those of one behaviour, then the study's trainer.
-An entry of the config's `methods` puts other parts in: a filter of the base data, another trainer, or a transform of
-the adapter that another method trained.
+An entry of the config's `methods` replaces parts: a filter of the base data, another trainer, or a transform of the
+adapter that another method trained.
 """
 
 from collections.abc import Mapping
@@ -16,14 +16,14 @@ from ballast.study.sections import Sampling
 
 NONE = "none"
 KINDS = ("sampler", "filter", "trainer", "transform")
-# Features that a model says of a pool: a sampler that reads one picks other rows for another model.
+# Features that a model computes: a sampler that reads one picks different rows for different models.
 BY_MODEL = ("gradients", "base-gradients", "reference-gradients", "logprobs", "base-logprobs")
 
 
 @dataclass(frozen=True)
 class Method:
-    """The parts of a method by plug-in name; `of` is the method whose adapter is transformed, or trained further on the
-    task `then`, and which trains for it.
+    """The parts of a method, by plug-in name. `of`: the method whose adapter it transforms, or trains further on the
+    task `then`; that method trains the adapter.
 
     among: the behaviour of the rows to pick from; None for all. asked: the sampler as the config spells it, such as
     sss-b. given, shared: options of the method itself, and values of the config's `sampling`, which these override.
@@ -55,7 +55,7 @@ class Method:
 
     @property
     def rule(self) -> str:
-        """How it picks, in words for a card."""
+        """The picking rule, in words for a card."""
         return f"{self.sampler} among {self.among}" if self.among else self.sampler
 
     @property
@@ -65,17 +65,17 @@ class Method:
 
     @property
     def whole_pool(self) -> bool:
-        """Whether the trainer gets the whole pool and picks from it itself."""
+        """Return whether the trainer gets the whole pool and picks from it itself."""
         return self.sampler == NONE and plugin_constant("trainer", self.trainer, "PICKS", False)
 
     @property
     def adds_rows(self) -> bool:
-        """Whether it trains on safety examples, and so has an n."""
+        """Return whether it trains on safety examples, and so has an n."""
         return self.whole_pool or self.sampler != NONE
 
     @property
     def picker(self) -> str:
-        """The name that its subsets go by: methods that ask a sampler for the same thing share them."""
+        """The name of its subsets; methods with the same sampler and options share them."""
         changed = set(self.given) & set(declared("sampler", self.sampler, self.among))
         return self.name if changed else self.asked
 
@@ -85,23 +85,23 @@ class Method:
 
     @property
     def seeded(self) -> bool:
-        """Whether another trial sees other safety examples."""
+        """Return whether its safety examples differ between trials."""
         return self.whole_pool or constant(f"samplers/{self.sampler}", "SEEDED")
 
     @property
     def needs_pretrained(self) -> bool:
-        """Whether its transform compares the model with the one that it was aligned from."""
+        """Return whether its transform compares the model with the one that it was aligned from."""
         return plugin_constant("transform", self.transform, "PRETRAINED", False)
 
     def n(self, n: int) -> int:
-        """How many rows its sampler picks in a run of n."""
+        """Return the number of rows that its sampler picks in a run of n."""
         return 0 if self.sampler == NONE else n
 
 
 def resolve(name: str, methods: Mapping[str, MethodSection], training: Training, sampling: Sampling) -> Method:
-    """Return the method that a name stands for; a transform has the parts of the method whose adapter it takes.
+    """Return the method of a name; a transform has the parts of the method whose adapter it takes.
 
-    Raises BallastError where the name is neither a method's nor a sampler's.
+    Raises BallastError if the name is neither a method's nor a sampler's.
     """
     section = methods.get(name) or MethodSection(sampler=name)
     if section.of:
@@ -124,7 +124,7 @@ def resolve(name: str, methods: Mapping[str, MethodSection], training: Training,
 
 
 def check(methods: Mapping[str, MethodSection], training: Training, sampling: Sampling) -> None:
-    """Raise ValueError, with the place in the config, where a method is not one."""
+    """Raise ValueError, with the place in the config, if a method is invalid."""
     for name, section in methods.items():
         place = f"methods.{name}"
         if name in samplers.names():
@@ -177,7 +177,7 @@ def sampler_needs(sampler: str, among: str | None) -> tuple[str, ...]:
 
 
 def check_value(place: str, value, declared) -> None:
-    """Raise ValueError where a value is not of the type of a plug-in's declared default, or not one of its choices."""
+    """Raise ValueError if a value lacks the type of a plug-in's declared default, or is not one of its choices."""
     if isinstance(declared, tuple):
         if value not in declared:
             raise ValueError(f"{place}: one of {', '.join(declared)} is wanted, got {value!r}")
@@ -189,7 +189,7 @@ def check_value(place: str, value, declared) -> None:
 
 
 def declared(kind: str, plugin: str | None, among: str | None = None) -> dict[str, object]:
-    """Return a plug-in's options as it declares them, by name: a default, or a tuple of choices.
+    """Return a plug-in's declared options, by name: a default, or a tuple of choices.
 
     A sampler that picks `among` one behaviour may have more options, or other defaults.
     """
@@ -200,11 +200,11 @@ def declared(kind: str, plugin: str | None, among: str | None = None) -> dict[st
 
 
 def defaults(kind: str, plugin: str | None, among: str | None = None) -> dict[str, object]:
-    """Return the default of each option of a plug-in; of a choice the first word is the default."""
+    """Return the default of each option of a plug-in; the first of its choices is the default."""
     found = declared(kind, plugin, among)
     return {name: value[0] if isinstance(value, tuple) else value for name, value in found.items()}
 
 
 def plugin_constant(kind: str, plugin: str | None, name: str, absent):
-    """A constant of a plug-in, or `absent` where there is no plug-in or it does not say."""
+    """Return a constant of a plug-in, or `absent` without a plug-in or the constant."""
     return constant(f"{kind}s/{plugin}", name, absent) if plugin else absent

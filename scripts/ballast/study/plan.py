@@ -23,7 +23,7 @@ class Wildcards(Protocol):
 
 
 class Plan:
-    """All that a checked study makes, by name."""
+    """All files and runs of a checked study, by name."""
 
     def __init__(self, study: Study):
         self.study = study
@@ -55,7 +55,7 @@ class Plan:
 
     @cached_property
     def selecting(self) -> list[str]:
-        """Methods whose trainer writes what it selected."""
+        """Methods whose trainer writes its selection."""
         return [name for name in self.names if plugin_constant("trainer", self.method(name).trainer, "SELECTS", False)]
 
     @cached_property
@@ -85,7 +85,7 @@ class Plan:
         return f"{self.results}/runs/{run.path}"
 
     def subset(self, run: Run) -> str | None:
-        """Return the file of a run's subset; None where its trainer picks from the whole pool."""
+        """Return the file of a run's subset; None if its trainer picks from the whole pool."""
         stem = subset(self.study, run)
         return f"{self.results}/subsets/{stem}.csv" if stem else None
 
@@ -95,9 +95,9 @@ class Plan:
         return sorted({file for run in self.trained if (file := self.subset(run))})
 
     def kept(self, run: Run) -> str | None:
-        """Return the file that says which base data a run's filter keeps; None without a filter.
+        """Return the file of the base rows that a run's filter keeps; None without a filter.
 
-        Runs share it across each n and trial that the filter does not depend on.
+        Runs share it across n or trial if the filter does not depend on them.
         """
         part = self.method(run.sampler)
         if not part.filter:
@@ -125,7 +125,7 @@ class Plan:
 
     @property
     def inspected(self) -> dict[str, Data]:
-        """The datasets that an inspection reads: base data, and pools as they came."""
+        """The datasets that an inspection reads: base data and original pools."""
         return {name: data for name, (_, data) in self.datasets.items() if name == "base" or name.startswith("pools/")}
 
     @property
@@ -140,7 +140,7 @@ class Plan:
         return (sampling.pools if sampling else list(self.study.pools))[0]
 
     def needing(self, feature: str) -> set[str]:
-        """Return the pools of which a sampler, trainer or filter reads this feature."""
+        """Return the pools whose samplers, trainers or filters read this feature."""
         return {run.pool for run in self.trained if feature in self.method(run.sampler).reads}
 
     def labeller(self, pool: str) -> str:
@@ -171,7 +171,7 @@ class Plan:
 
     @property
     def other_metrics(self) -> dict[str, dict]:
-        """Sections of the metrics beyond the four that a run is measured by."""
+        """Sections of the measured metrics beyond the four."""
         named = {name for names in self.measured.values() for name in names}
         return {name: metric.model_dump() for name, metric in self.study.other_metrics.items() if name in named}
 

@@ -15,7 +15,7 @@ class WorldOptions:
     """Sizes are rows, shares are probabilities, rates are peak learning rates, steps are optimiser steps."""
 
     seed: int = 0
-    carrier_share: float = 0.5  # requests phrased in a way that only their category has
+    carrier_share: float = 0.5  # requests phrased in a way unique to their category
 
     pool_rows: int = 3000
     pool_zipf: float = 2.0  # category k of the pool's order has weight k ** -pool_zipf

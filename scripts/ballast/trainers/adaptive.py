@@ -1,21 +1,21 @@
-"""adaptive: picks refusals again and again while it trains, more where the model was measured to have become less safe.
+"""adaptive: picks refusals in rounds while it trains, more from categories in which the model became less safe.
 
-An answer of ours to the open question of the sampling paper (arXiv 2510.21885): should the choice of safety examples
-follow the model? The run's n is filled in `rounds`. The first is drawn like sss-b: training has not changed the model
-yet. Before each later one the adapter as it is answers probes, harmful requests of every category, greedily; the
-refusal rule (data/refusal_words.py) says which it refused. The round's slots go to the categories in proportion to
-(answered + 1) / (asked + 2), by odd divisors (Webster's method), ties in the seed's order of categories; a category
-whose rows are used up leaves its slots to the others. In a category rows come in the seed's random order.
+This is our answer to the open question of the sampling paper (arXiv 2510.21885): should the choice of safety examples
+follow the model? The run's n is filled in `rounds`. The first round is drawn like sss-b: training has not changed the
+model yet. Before each later round the current adapter answers probes, harmful requests of every category, greedily; the
+refusal rule (data/refusal_words.py) counts its refusals. The categories share the round's slots in proportion to
+(answered + 1) / (asked + 2), by odd divisors (Webster's method), ties in the seed's order of categories. If a category
+has no rows left, the others get its slots. Within a category, rows come in the seed's random order.
 
-Probes are never picked: T2 rows first, which are not eligible anyway, then T1 rows from the end of the random order, at
-most half of a category's. A category without probes counts as one answered half the time.
+Probes are never picked. They are T2 rows first (never eligible), then T1 rows from the end of the random order, at most
+half of a category's. A category without probes counts as answered half the time.
 
-Steps and rows of a step are those of plain training with n rows: places that no round has filled yet repeat rows that
-were picked, in turn. The last round is at the start of the last epoch, so every row is trained on; rounds stand at even
-distances before it. With one round this is plain training on the rows of sss-b, to the bit.
+Steps and rows per step are those of plain training with n rows: places that no round has filled yet repeat the picked
+rows, in turn. The last round is at the start of the last epoch, so every row is trained on; the others come at even
+distances before it. With one round this equals plain training on the rows of sss-b, to the bit.
 
-It measures harmful requests alone: nothing in it sees over-refusal, and what it takes from safe categories it gives to
-refusals of unsafe ones. Compare it at equal over-refusal.
+It measures harmful requests only, not over-refusal, and moves slots from safe categories to refusals of unsafe ones.
+Compare it at equal over-refusal.
 """
 
 import math
@@ -59,8 +59,8 @@ def train(
 ) -> dict:
     """Train one adapter on base data and n T1 rows of the pool (origin `pool`), picked in rounds.
 
-    The log has `selection`: of each round and category how many probes were asked and refused, and the ids it got.
-    Raises BallastError where the pool has no T1 row with a category, or fewer than n beside the probes.
+    The log has `selection`: per round and category the number of probes and refusals, and the picked ids. Raises
+    BallastError if the pool has no T1 row with a category, or fewer than n besides the probes.
     """
     base, pool = rows[rows["origin"] == "base"], rows[rows["origin"] != "base"]
     _check(options, len(base))
@@ -101,7 +101,7 @@ def _check(options: dict, base: int) -> None:
 
 @dataclass
 class Plan:
-    """What may be picked and asked, in the seed's order, and what was picked so far: `picked`, and the log's rows."""
+    """Rows to pick and probes, in the seed's order; the rows picked so far (`picked`), and the log's rows."""
 
     order: list[int]  # of categories
     queues: dict[int, list[str]]
@@ -113,11 +113,11 @@ class Plan:
 
     @property
     def asked(self) -> list[str]:
-        """The ids of all probes; one of several categories is asked once."""
+        """The ids of all probes, without repeats."""
         return sorted(set().union(*self.probes.values()))
 
     def round(self, number: int, step: int, refused: dict[str, bool]) -> list[str]:
-        """Pick the rows of a round (the first is 0) after what the probes `refused`; all that is picked so far."""
+        """Pick the rows of a round (the first is 0), given the probes' `refused`; return all rows picked so far."""
         slots = self.n // self.rounds + (number < self.n % self.rounds)
         asked = {category: [row for row in self.probes[category] if row in refused] for category in self.order}
         refusals = {category: sum(refused[row] for row in rows) for category, rows in asked.items()}
@@ -133,12 +133,12 @@ class Plan:
         return self.picked
 
     def places(self, picked: list[str]) -> list[str]:
-        """The row in each of the n places of an epoch; those not filled yet repeat the rows that are there."""
+        """Return the row in each of the n places of an epoch; unfilled places repeat the picked rows."""
         return [picked[place % len(picked)] for place in range(self.n)]
 
 
 def plan_of(pool: pd.DataFrame, features: Features, options: dict, seed: int) -> Plan:
-    """Rows to pick and probes; with one round nothing is asked, and every T1 row may be picked."""
+    """Split the pool into rows to pick and probes; with one round there are no probes, and every T1 row is eligible."""
     safe, multilabel = features.with_behaviour(pool, "T1"), options["multilabel"]
     complied = pool[(features.behaviour.reindex(pool["id"]) == "T2").to_numpy()]
     queues, spare = (
@@ -166,10 +166,10 @@ def plan_of(pool: pd.DataFrame, features: Features, options: dict, seed: int) ->
 def allocate(
     queues: dict[int, list[str]], unsafe: dict[int, Fraction], order: list[int], slots: int, taken: Iterable[str]
 ) -> dict[str, int]:
-    """The next `slots` rows and the category each is taken for: in proportion to `unsafe`, ties in `order`.
+    """Return the next `slots` rows with the category of each: in proportion to `unsafe`, ties in `order`.
 
-    The next slot goes to the category with the largest unsafe / (2 * its slots + 1) of this round that has a row left
-    which is neither in `taken` nor taken here.
+    The next slot goes to the category with the largest unsafe / (2 * its slots in this round + 1) among those with a
+    row left; rows in `taken` count as used.
     """
     taken, found = set(taken), {}
     waiting = {category: iter(queues[category]) for category in order}
@@ -186,7 +186,7 @@ def allocate(
 
 
 class Adaptive(fit.Variant):
-    """A Trainer whose places for safety rows are filled when a step is made, not when its batch was drawn."""
+    """A Trainer that fills the places of safety rows when a step runs, not when its batch is drawn."""
 
     plan: Plan
     pool: pd.DataFrame
@@ -196,7 +196,7 @@ class Adaptive(fit.Variant):
         self.options = options
         self.first_place = len(rows) - options["n"]
         self.examples = {example["row"]: example for example in examples}
-        # Batches are fetched one ahead, so they are places until they are used.
+        # Batches are fetched one ahead, so they hold places until their step runs.
         self.collate, self.data_collator = self.data_collator, places_of
         epochs, later = options["num_train_epochs"], self.plan.rounds - 1
         last = (epochs - 1) * math.ceil(len(examples) / options["batch_size"])
@@ -204,19 +204,19 @@ class Adaptive(fit.Variant):
         self.add_callback(Rounds(self))
 
     def fill(self) -> None:
-        """Encode what stands in the places of safety rows now."""
+        """Encode the rows that are now in the places of safety rows."""
         rows = self.pool.loc[self.plan.places(self.plan.picked)]
         encoded = fit.encode(self.tokenizer, rows, self.options)
         self.examples |= {self.first_place + example["row"]: example for example in encoded}
 
     def get_batch_samples(self, epoch_iterator, num_batches, device):
-        """A step's micro-batches, with the rows that its places hold now, and its learnt tokens."""
+        """Return a step's micro-batches, with the rows now in its places, and its number of learnt tokens."""
         drawn, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
         batches = [self.collate([self.examples[place] for place in each["places"].tolist()]) for each in drawn]
         return batches, self._get_num_items_in_batch(batches, device)
 
     def refused(self) -> dict[str, bool]:
-        """Whether the model as it is refuses each probe."""
+        """Return whether the current model refuses each probe, by id."""
         network, asked = self.model, self.plan.asked
         training = network.training
         network.eval()
@@ -252,7 +252,7 @@ def places_of(examples: list[dict]) -> dict[str, torch.Tensor]:
 
 
 class Rounds(TrainerCallback):
-    """Picks after the steps at which a round is due."""
+    """Pick after each step at which a round is due."""
 
     def __init__(self, trainer: Adaptive):
         self.trainer = trainer

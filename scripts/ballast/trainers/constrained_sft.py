@@ -1,13 +1,13 @@
-"""constrained-sft: the first tokens of a response may move least (Qi et al., arXiv 2406.05946, equation 3).
+"""constrained-sft: keeps a response's first tokens near the aligned model (Qi et al., arXiv 2406.05946, equation 3).
 
-The loss of token t of a response is -2 / beta_t log sigmoid(beta_t log(p / p_ref)), p_ref being the aligned model's
-probability of it. Its gradient is that of cross-entropy times 2 (1 - sigmoid(beta_t (log p - log p_ref))): 1 at the
-start, and 0 once p is far above p_ref, the sooner the larger beta_t. So the loss here is cross-entropy with that weight
-held constant, as in the authors' code, and mean over tokens. Their settings are the defaults: beta 0.5 for the first
+The loss of token t of a response is -2 / beta_t log sigmoid(beta_t log(p / p_ref)), where p_ref is the aligned model's
+probability. Its gradient is that of cross-entropy times 2 (1 - sigmoid(beta_t (log p - log p_ref))): 1 at the start,
+and 0 once p is far above p_ref, the sooner the larger beta_t. So the loss here is cross-entropy with that weight held
+constant, as in the authors' code, and the mean over tokens. Their settings are the defaults: beta 0.5 for the first
 token, 2 for tokens 2 to 5, 0.1 for the others. All rows are constrained, safety rows too.
 
-log p_ref comes from the features `logprobs` and `base-logprobs`, made once for all runs. With `train_on_prompt` the
-prompt's tokens have weight 1. With beta 0 everywhere this is plain training to the byte.
+The features `logprobs` and `base-logprobs` hold log p_ref, computed once for all runs. With `train_on_prompt` the
+prompt's tokens have weight 1. With beta 0 everywhere this equals plain training, to the byte.
 """
 
 import numpy as np
@@ -20,13 +20,13 @@ NEEDS = ("logprobs", "base-logprobs")
 OPTIONS = {
     "beta_first": (0.5, "Strength of the constraint on a response's first token; 0 is none."),
     "beta_start": (2.0, "Strength on its tokens 2 to `start_tokens`."),
-    "start_tokens": (5, "How many tokens are a response's start."),
+    "start_tokens": (5, "Length of a response's start, in tokens."),
     "beta_rest": (0.1, "Strength on the tokens after the start."),
 }
 
 
 def train(model, rows, options, seed, out, partial=None, features=None) -> dict:
-    """As sft.train; BallastError where a beta is negative or the log-probabilities are not those of the rows."""
+    """Train as sft.train; raise BallastError if a beta is negative, or the log-probabilities do not match the rows."""
     if min(options[name] for name in OPTIONS) < 0:
         said = ", ".join(f"{name} {options[name]}" for name in OPTIONS)
         raise BallastError(f"trainer constrained-sft: {said}; none may be negative")
@@ -47,7 +47,7 @@ class Constrained(fit.Variant):
         self.data_collator = Collator(self.data_collator)
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        if "beta" not in inputs:  # rows held out: their plain loss
+        if "beta" not in inputs:  # validation rows: their plain loss
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         reference, beta = inputs.pop("reference"), inputs.pop("beta")
         with self.accelerator.autocast():
@@ -57,7 +57,7 @@ class Constrained(fit.Variant):
 
 
 class Collator:
-    """Adds the reference and beta of each learnt token, end to end in the order of the rows."""
+    """Add the reference and beta of each learnt token, end to end in the order of the rows."""
 
     def __init__(self, collate):
         self.collate = collate
@@ -71,12 +71,12 @@ class Collator:
 
 
 def weights(logprobs: torch.Tensor, reference: torch.Tensor, beta: torch.Tensor) -> torch.Tensor:
-    """2 (1 - sigmoid(beta (log p - log p_ref))) of each token: 1 for beta 0, between 0 and 2."""
+    """Return 2 (1 - sigmoid(beta (log p - log p_ref))) per token: 1 for beta 0, between 0 and 2."""
     return 2 * (1 - torch.sigmoid(beta * (logprobs - reference)))
 
 
 def _constraint(example: dict, row: str, logprobs, options: dict) -> tuple[np.ndarray, np.ndarray]:
-    """log p_ref and beta of each learnt token of an example, float32; both 0 on the prompt's."""
+    """Return log p_ref and beta of each learnt token of an example, float32; both 0 on the prompt's."""
     if row not in logprobs.index:
         raise BallastError(f"trainer constrained-sft: row {row} has no reference log-probabilities; make them again")
     known = np.asarray(logprobs[row], np.float32)

@@ -1,8 +1,8 @@
-"""DualSelect: references that the task would harm most steer the step, task rows that harm them most are left out.
+"""DualSelect: the references that the task harms most steer each step; task rows that harm them most are left out.
 
 DualSelect (arXiv 2606.09866), an online trainer: base rows are the task, the pool's (or the subset's) rows are
 references. `warm_up` steps train on the task alone and give its direction d, the mean task gradient. Then, and again at
-the start of every epoch with the d of the epoch before, the references are chosen anew: a reference's score is
+the start of every epoch with the d of the previous epoch, the trainer chooses new references: a reference's score is
 `reference_loss_weight` * loss - `conflict_weight` * cos(gradient, d), the highest are kept, and g_ref is the gradient
 of their weighted mean loss. In each step a row's score is `task_loss_weight` * loss - `conflict_weight` *
 cos(gradient, g_ref), the lowest are kept until `budget` of the learnt tokens is reached, and their gradient g becomes
@@ -10,17 +10,17 @@ g + rho * g_ref.
 
 As released: cross-entropy of the response as reference loss, weights 1, rho 0.2, hard choices, temperature 0.1, budget
 0.9, a stale g_ref for the whole epoch, clipping after the correction. Deviations:
-- as many references are chosen as the run's n, so that methods compare at equal n; `references: 0.1` is the
+- the number of chosen references is the run's n, so that methods compare at equal n; `references: 0.1` is the
   publication's tenth of the pool;
-- rows count by their tokens, as in plain training: with all rows kept and no correction this is it, to the bit;
+- rows count by their tokens: with all rows kept and no correction this equals plain training, to the bit;
 - the token budget holds in each step (the release states it and keeps half of each batch);
-- losses and cosines are taken without dropout (the release leaves it on): where an adapter has dropout, that takes a
+- losses and cosines are computed without dropout (the release leaves it on): if an adapter has dropout, this takes a
   second pass over each step's rows;
 - the learning rate follows `training` (the release has no schedule);
-- `selection: entropy` caps each weight at that of the hard choice, so that temperature 0 gives the hard choice; the
-  release's is `softmax`;
-- references that share a prompt with a task row are left out and counted. Prompts of benchmarks are not known here:
-  that these are apart is the config's to see to.
+- `selection: entropy` caps each weight at the hard choice's, so that temperature 0 gives the hard choice; the release
+  uses `softmax`;
+- references that share a prompt with a task row are left out and counted. Benchmark prompts are unknown here: the
+  config must keep them apart.
 """
 
 import hashlib
@@ -47,7 +47,7 @@ OPTIONS = {
         ("hard", "softmax", "entropy"),
         "Weights of references and task rows: the best alike, as released by softmax, or capped at the hard choice's.",
     ),
-    "temperature": (0.1, "Of softmax and entropy; higher is more even."),
+    "temperature": (0.1, "Temperature of softmax and entropy; higher is more even."),
     "reference_loss_weight": (1.0, "Weight of the loss in a reference's score."),
     "task_loss_weight": (1.0, "Weight of the loss in a task row's score."),
     "conflict_weight": (1.0, "Weight of the cosine of gradients in both scores."),
@@ -55,7 +55,7 @@ OPTIONS = {
     "rho": (0.2, "Weight of the references' gradient in the additive correction."),
 }
 TENSORS, TABLE = "dualselect.safetensors", "dualselect.parquet"
-# What the log says of each scored row. `step` counts the steps before it.
+# The log's columns for each scored row. `step` counts the steps before it.
 COLUMNS = ("epoch", "step", "kind", "id", "tokens", "loss", "cosine", "score", "weight", "kept")
 
 
@@ -68,10 +68,10 @@ def train(
     partial: checkpoints.Partial | None = None,
     features=None,
 ) -> dict:
-    """Train one adapter on the base rows; the log has `selection`, a row (`COLUMNS`) for each score of each row.
+    """Train one adapter on the base rows; the log has `selection`, one entry (`COLUMNS`) per score of a row.
 
-    Raises BallastError on options out of range, on fewer references than are to be chosen, and on a score that is not
-    a number; then it writes nothing.
+    Raises BallastError, and writes nothing, if an option is out of range, if there are fewer references than to choose,
+    or if a score is not a number.
     """
     _check(options)
     task, pool = rows[rows["origin"] == "base"], rows[rows["origin"] != "base"]
@@ -79,7 +79,7 @@ def train(
     apart = pool[~shared].sort_values("id", ignore_index=True)
     examples = []
     if len(apart):
-        # What is to be preserved is the response, whatever the task is trained on.
+        # References preserve responses, so only these are learnt, whatever the task trains on.
         examples = fit.encode(load_tokenizer(model), apart, options | {"train_on_prompt": False})
     chosen = math.ceil(options["references"] * len(examples)) if options["references"] else options["n"]
     if not 0 < chosen <= len(examples):
@@ -114,7 +114,7 @@ def _check(options: dict) -> None:
 
 
 def _prompts(rows: pd.DataFrame) -> pd.Series:
-    """A digest of each row's prompt, without case and with single spaces."""
+    """Return a digest of each row's prompt, ignoring case and repeated spaces."""
 
     def normal(instruction: str, context: str) -> str:
         return hashlib.sha256(" ".join(f"{instruction} {context}".casefold().split()).encode()).hexdigest()
@@ -124,7 +124,7 @@ def _prompts(rows: pd.DataFrame) -> pd.Series:
 
 
 class DualSelect(fit.Variant):
-    """A Trainer that sees each row's gradient in the pass that it makes anyway, and changes what a step learns."""
+    """A Trainer that reads each row's gradient from training's own pass, and changes the step's gradient."""
 
     references: list[dict]
     reference_ids: list[str]
@@ -135,7 +135,7 @@ class DualSelect(fit.Variant):
         self.learnt = per_example.weights(self.model)
         if options["warm_up"] >= math.ceil(len(examples) / options["batch_size"]) * options["num_train_epochs"]:
             raise BallastError(f"dualselect: warm_up {options['warm_up']} leaves no step; lower it, or train longer")
-        # Of the task gradients since the last refresh: their sum, and how many.
+        # The sum and the number of task gradients since the last refresh.
         self.sum = {name: torch.zeros_like(weight) for name, weight in self.learnt.items()}
         self.steps = 0
         self.reference: dict[str, torch.Tensor] = {}
@@ -150,7 +150,7 @@ class DualSelect(fit.Variant):
         return self.plain_collator(examples) | {"row": torch.tensor([example["row"] for example in examples])}
 
     def _clear(self) -> None:
-        """Forget the rows of the step: their numbers, tokens, losses, dots, norms and gradients, by micro-batch."""
+        """Forget the step's rows: numbers, tokens, losses, dots, norms and gradients, by micro-batch."""
         self.found: list[dict[str, torch.Tensor]] = []
         self.gradients: dict[str, list[torch.Tensor]] = {name: [] for name in self.learnt}
 
@@ -175,7 +175,7 @@ class DualSelect(fit.Variant):
         return loss
 
     def _scored_step(self, model, inputs, num_items_in_batch):
-        """Training's own pass, which also gives each row's gradient and, without dropout, its scores."""
+        """Run training's own pass, and keep each row's gradient and, without dropout, its scores."""
         scores = per_example.Scores(self.reference)
         batch = {name: value for name, value in inputs.items() if name != "row"}
         found = {"row": inputs["row"], "tokens": per_example.Rows(batch).counts(batch["labels"])}
@@ -196,7 +196,7 @@ class DualSelect(fit.Variant):
         return loss
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        """Plain training's loss, operation for operation; the rows' losses stay in `self.losses`."""
+        """Compute plain training's loss, operation for operation; keep the rows' losses in `self.losses`."""
         inputs.pop("row", None)
         if return_outputs or not model.training:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
@@ -212,7 +212,7 @@ class DualSelect(fit.Variant):
         return loss
 
     def refresh(self, epoch: int) -> None:
-        """Choose the references for the task gradients since the last time; what is kept of the others is numbers."""
+        """Choose the references for the task gradients since the last refresh; keep only numbers of the others."""
         direction = {name: total / self.steps for name, total in self.sum.items()}
         length = _norm(direction)
         loss, cosine = (np.empty(len(self.references)) for _ in range(2))
@@ -243,7 +243,7 @@ class DualSelect(fit.Variant):
         )
 
     def choose(self, epoch: int) -> None:
-        """Leave in the gradient of the step what is kept of its rows."""
+        """Reduce the step's gradient to that of the kept rows."""
         found = {name: torch.cat([part[name] for part in self.found]) for name in self.found[0]}
         loss, tokens = (found[name].double().cpu().numpy() for name in ("loss", "tokens"))
         cosine = _cosines(found["dot"], found["norm"], _norm(self.reference))
@@ -253,7 +253,7 @@ class DualSelect(fit.Variant):
         self._note(epoch, "task", ids, tokens, loss, cosine, score, weights)
         if self.options["budget"] == 1 and self.options["selection"] != "softmax":
             return  # every row has its share of the tokens already
-        # A row's gradient is scaled by its share of all tokens, as it stands in the loss.
+        # A row's gradient is already scaled by its share of all tokens, as in the loss.
         scale = torch.tensor(
             weights * tokens.sum() / np.maximum(tokens, 1), dtype=torch.float32, device=self.args.device
         )
@@ -262,7 +262,7 @@ class DualSelect(fit.Variant):
             self.learnt[name].grad.copy_(gradient)
 
     def correct(self) -> None:
-        """Add the references' gradient, or take out of the step's what goes against it."""
+        """Add the references' gradient, or remove the part of the step's gradient that opposes it."""
         way = self.options["correction"]
         if way == "none":
             return
@@ -292,7 +292,7 @@ class DualSelect(fit.Variant):
             self.table.append(dict(zip(COLUMNS, values, strict=True)))
 
     def measured(self) -> dict:
-        """The log's own part: how many rows and tokens were kept after the warm-up, and every score."""
+        """Return the log's own part: the numbers of rows and tokens kept after the warm-up, and every score."""
         task = [row for row in self.table if row["kind"] == "task"]
         kept = [row for row in task if row["kept"]]
         return {
@@ -330,6 +330,6 @@ def _norm(gradient: dict[str, torch.Tensor]) -> float:
 
 
 def _cosines(dot: torch.Tensor, norm: torch.Tensor, length: float) -> np.ndarray:
-    """[rows]; 0 where either has no length. A gradient that is not a number stays one."""
+    """Return cosines [rows]; 0 if either norm is 0. NaN stays NaN."""
     dot, norm = dot.double().cpu().numpy(), norm.double().cpu().numpy() * length
     return np.divide(dot, norm, out=np.zeros_like(dot), where=norm != 0)

@@ -1,12 +1,12 @@
-"""lisa: Lazy Safety Alignment, steps on safety rows and steps on the task in turns (Huang et al., arXiv 2405.18641).
+"""lisa: Lazy Safety Alignment alternates steps on safety rows and steps on the task (Huang et al., arXiv 2405.18641).
 
-K1 steps on safety rows, then K2 steps on base rows, and so on; in both states rho / 2 ||w - w_switch||^2 is added to
-the loss, w_switch being the trained weights when the state began, so neither drifts away from the other. The number of
-steps is that of plain training on the base rows: a step on safety rows takes the place of one on the task.
+It takes K1 steps on safety rows, then K2 steps on base rows, and so on. Both states add rho / 2 ||w - w_switch||^2 to
+the loss, where w_switch are the trained weights when the state began, so neither drifts away from the other. The number
+of steps is that of plain training on the base rows: a step on safety rows replaces one on the task.
 
-From the authors' code (git-disl/Lisa) it differs in that the proximal term acts from the first step, as in the paper's
-algorithm, and not after a tenth of them; its gradient is added once a step. The losses logged are without it. Without
-safety rows there is one state, the task's; with rho 0 that is plain training.
+Differences from the authors' code (git-disl/Lisa): the proximal term acts from the first step, as in the paper's
+algorithm, not after a tenth of them; its gradient is added once per step. The logged losses exclude it. Without safety
+rows there is only the task's state; with rho 0 that is plain training.
 """
 
 from pathlib import Path
@@ -26,7 +26,7 @@ ANCHOR = "lisa.safetensors"
 
 
 def train(model, rows, options, seed, out, partial=None, features=None) -> dict:
-    """As sft.train; BallastError where an option is negative or no step is left to the task."""
+    """Train as sft.train; raise BallastError if an option is negative or no step is left for the task."""
     if min(options[name] for name in OPTIONS) < 0 or not options["alignment_steps"] + options["task_steps"]:
         said = ", ".join(f"{name} {options[name]}" for name in OPTIONS)
         raise BallastError(f"trainer lisa: {said}; none may be negative, nor both numbers of steps 0")
@@ -40,7 +40,7 @@ class Lisa(Apart):
         self.cycle = self.align + options["task_steps"] or 1
 
     def get_batch_samples(self, epoch_iterator, num_batches, device):
-        """A step's micro-batches and learnt tokens; on safety rows they replace the task's."""
+        """Return a step's micro-batches and number of learnt tokens; a step on safety rows replaces the task's."""
         batches, tokens = super().get_batch_samples(epoch_iterator, num_batches, device)
         step = self.state.global_step
         if self.align >= self.state.max_steps:
@@ -64,13 +64,13 @@ class Lisa(Apart):
         return loss
 
     def draw_back(self) -> None:
-        """Add the proximal term's gradient to those of a step, all of whose micro-batches have been through."""
+        """Add the proximal term's gradient to a step's gradients, after its last micro-batch."""
         weight = self.options["rho"] * self.gradient_scale()
         for name, parameter in self.learnt():
             parameter.grad.add_(parameter.detach() - self.anchor[name], alpha=weight)
 
     def aligned(self, steps: int) -> int:
-        """How many of the first steps are on safety rows."""
+        """Return the number of steps on safety rows among the first `steps`."""
         return steps // self.cycle * self.align + min(steps % self.cycle, self.align)
 
     def measured(self) -> dict:

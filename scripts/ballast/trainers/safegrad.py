@@ -1,14 +1,14 @@
-"""safegrad: a task gradient that opposes the alignment gradient loses that part (Yi et al., arXiv 2508.07172).
+"""safegrad: removes the part of the task gradient that opposes the alignment gradient (Yi et al., arXiv 2508.07172).
 
 In each step g_t is the gradient of the base rows' loss and g_a that of KL(aligned || trained) over the tokens of safety
-rows' responses, the aligned model being the base model without the adapter. If <g_t, g_a> < 0, over all trained weights
-together, g_t becomes g_t - <g_t, g_a> / ||g_a||^2 g_a; then gradients are clipped as always. `alignment: ce` takes the
-plain loss of the safety rows in place of the KL, the variant that the publication compares with.
+rows' responses; the aligned model is the base model without the adapter. If <g_t, g_a> < 0, over all trained weights
+together, g_t becomes g_t - <g_t, g_a> / ||g_a||^2 g_a; then gradients are clipped as usual. `alignment: ce` uses the
+plain loss of the safety rows instead of the KL, the variant that the publication compares with.
 
-The safety rows are not trained on beside that. g_a costs a backward pass and, for the KL, one more forward pass on
-`alignment_rows` rows; it has no dropout, so a run without any conflict is plain training on the base rows to the byte.
-The publication's text says how a conflict is resolved and its code is no longer at hand: whether g_a is added too is an
-option here, off by default.
+The safety rows have no other effect. g_a costs a backward pass and, for the KL, one more forward pass on
+`alignment_rows` rows; it has no dropout, so a run without any conflict equals plain training on the base rows, to the
+byte. The publication describes how to resolve a conflict, and its code is no longer available: adding g_a as well is an
+option here (`rho`), off by default.
 """
 
 from pathlib import Path
@@ -31,7 +31,7 @@ MEMORY = "safegrad.json"
 
 
 def train(model, rows, options, seed, out, partial=None, features=None) -> dict:
-    """As sft.train; BallastError without safety rows, and for the KL where biases are trained."""
+    """Train as sft.train; raise BallastError without safety rows, or if the KL meets trained biases."""
     if options["alignment_rows"] < 1 or options["rho"] < 0:
         raise BallastError(
             f"trainer safegrad: alignment_rows {options['alignment_rows']}, rho {options['rho']}; "
@@ -61,7 +61,7 @@ class SafeGrad(Apart):
         return loss
 
     def correct(self, model) -> None:
-        """Change the gradients of the step, all of whose micro-batches have been through."""
+        """Change the step's gradients, after its last micro-batch."""
         parameters = [parameter for _, parameter in self.learnt()]
         task, aligned = [parameter.grad for parameter in parameters], self.alignment_gradient(model, parameters)
         inner, square, own = _dot(task, aligned), _dot(aligned, aligned), _dot(task, task)
@@ -71,7 +71,7 @@ class SafeGrad(Apart):
             torch._foreach_add_(task, aligned, alpha=weight)
 
     def alignment_gradient(self, model, parameters: list[torch.Tensor]) -> list[torch.Tensor]:
-        """Of the mean over the tokens that the safety rows of this step teach, a micro-batch at a time."""
+        """Return the gradient of the mean loss over this step's safety tokens, one micro-batch at a time."""
         size, micro = min(self.options["alignment_rows"], len(self.safety)), self.args.per_device_train_batch_size
         examples = self.safety_batch(self.state.global_step, size)
         tokens = sum(label != IGNORED for example in examples for label in example["labels"][1:])
@@ -83,7 +83,7 @@ class SafeGrad(Apart):
         return total
 
     def alignment_loss(self, model, batch: dict) -> torch.Tensor:
-        """Something whose gradient is that of the alignment loss, summed over the learnt tokens of a batch."""
+        """Return a value with the gradient of the alignment loss, summed over the learnt tokens of a batch."""
         targets = batch.pop("labels")[:, 1:]
         learnt = targets != IGNORED
 
@@ -96,11 +96,11 @@ class SafeGrad(Apart):
             with torch.no_grad(), self.accelerator.unwrap_model(model).disable_adapter():
                 wanted = logits().softmax(dim=-1)
             found = logits()
-            # The KL's gradient by its logits, which is exactly zero where the models agree: no rounding to project on.
+            # The KL's gradient by logits is exactly zero if the models agree: no rounding to project on.
             return ((found.detach().softmax(dim=-1) - wanted) * found).sum()
 
     def measured(self) -> dict:
-        """In how many steps the gradients conflicted, and their mean cosine."""
+        """Return the number of steps in which the gradients conflicted, and their mean cosine."""
         conflicts = sum(cosine < 0 for cosine in self.cosines)
         return {"conflicts": conflicts, "mean_cosine": sum(self.cosines) / len(self.cosines)}
 
@@ -112,5 +112,5 @@ class SafeGrad(Apart):
 
 
 def _dot(one: list[torch.Tensor], other: list[torch.Tensor]) -> float:
-    """Inner product over all weights, in float64."""
+    """Return the inner product over all weights, in float64."""
     return float(sum((a.double() * b.double()).sum() for a, b in zip(one, other, strict=True)))

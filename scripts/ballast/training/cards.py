@@ -1,10 +1,10 @@
-"""Model cards: what an adapter is, what it was trained on, where its numbers are, and what it must not be used for."""
+"""Write model cards: the adapter, its training data, the files of its scores, and the uses to avoid."""
 
 from dataclasses import dataclass
 
 from ballast.files import BallastError
 
-# What a digest is of, in the words of the card.
+# A digest's name -> the words of the card.
 DIGESTS = {
     "adapter": "adapter_model.safetensors",
     "config": "adapter_config.json",
@@ -17,11 +17,11 @@ DIGESTS = {
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What a study's config says of one run; texts as they stand on the card.
+    """The facts about one run from the study's config, in the words of the card.
 
-    model, data: name, home, revision and licence of the model, and of base data, pool and what it was trained on then;
-    hub says whether a home is an id of the Hugging Face hub. metrics: (metric, benchmark, judge, file of scores).
-    parts: the method's plug-ins and their options. training: the trainer's options. prompt: how the model was prompted.
+    model, data: name, home, revision and licence of the model, and of base data, pool and second task, if any; hub:
+    whether a home is an id of the Hugging Face hub. metrics: (metric, benchmark, judge, file of scores). parts: the
+    method's plug-ins and their options. training: the trainer's options. prompt: how the model was prompted.
     """
 
     study: str
@@ -39,14 +39,14 @@ class ModelCard:
 
 
 def card(of: ModelCard, log: dict, digests: dict[str, str]) -> str:
-    """The card in Markdown, with the head that the Hugging Face hub reads; `log` is the run's training.json."""
+    """Return the card in Markdown, with the header that the Hugging Face hub reads; `log`: the run's training.json."""
     parts = [_head(of), _title(of), _warning(of), _data(of, log), _training(of, log), _measured(of), _use(of)]
     parts += [_digests(digests), _licences(of)]
     return "\n".join(parts)
 
 
 def merged(text: str) -> str:
-    """The card of a model with the adapter merged into it, made of the adapter's."""
+    """Turn an adapter's card into the card of the model with the adapter merged into its weights."""
     if HEAD not in text or USE not in text:
         raise BallastError("the adapter's card is not as it was written; delete it and run again")
     start, _, rest = text.partition(HEAD)
@@ -87,9 +87,9 @@ def _warning(of: ModelCard) -> str:
     )
     return (
         "## Intended use, and warning\n\n"
-        "For research on how fine-tuning changes safety. It was trained to be compared with other runs, some of them\n"
-        "unsafe on purpose. Nobody has reviewed it: **it may answer harmful requests, refuse harmless ones, and say\n"
-        "what is wrong**. Automatic judges measured it, on a few benchmarks. Do not put it in front of people before\n"
+        "For research on how fine-tuning changes safety. We trained it to compare it with other runs, some of them\n"
+        "unsafe on purpose. Nobody has reviewed it: **it may answer harmful requests, refuse harmless ones, and state\n"
+        "falsehoods**. Automatic judges measured it, on a few benchmarks. Do not put it in front of people before\n"
         f"you have evaluated it for that use yourself.{made}\n"
     )
 
@@ -100,7 +100,7 @@ def _data(of: ModelCard, log: dict) -> str:
     lines = [f"| {name} | {count} rows |" for name, count in rows.items()]
     lines += [f"| held out for validation | {held} rows |"] if held else []
     lines += [f"| cut at {of.training['max_length']} tokens | {log['rows_cut']} rows |"]
-    last = f"Of the last training, on {of.data[2]['name']}.\n\n" if of.data[2:] else ""
+    last = f"These are the rows of the last training, on {of.data[2]['name']}.\n\n" if of.data[2:] else ""
     return f"## Data\n\n{last}| part | size |\n|---|---|\n" + "\n".join(lines) + "\n"
 
 
@@ -134,7 +134,7 @@ def _use(of: ModelCard) -> str:
         f"{USE}\n```python\nfrom peft import PeftModel\nfrom transformers import AutoModelForCausalLM\n\n"
         f'model = AutoModelForCausalLM.from_pretrained("{base}")\n'
         'model = PeftModel.from_pretrained(model, "<this folder>")\n```\n\n'
-        f"Prompt it as it was trained: {of.prompt}.\n"
+        f"Use the prompt of its training: {of.prompt}.\n"
     )
 
 
@@ -147,8 +147,6 @@ def _licences(of: ModelCard) -> str:
     keys = ("name", "home", "revision", "licence")
     rows = [f"| {' | '.join(part[key] for key in keys)} |\n" for part in (of.model, *of.data)]
     return (
-        "## Licences of what it was made of\n\n| part | from | revision | licence |\n|---|---|---|---|\n"
-        + "".join(rows)
-        + "\n"
-        "They bind what is made of them too: an adapter trained on data for non-commercial use is for that use.\n"
+        "## Licences of its sources\n\n| part | from | revision | licence |\n|---|---|---|---|\n" + "".join(rows) + "\n"
+        "They also bind the adapter: if its data are for non-commercial use, so is the adapter.\n"
     )

@@ -1,11 +1,11 @@
-"""Checkpoints: a training run that is stopped continues where it was, with the bytes of one that never stopped.
+"""Save and load checkpoints: a stopped run continues, and gives the same bytes as a run that never stopped.
 
-They live in a folder of the run's own, outside the outputs of its rule, and a checkpoint counts only if it is whole
-and of the same configuration. `whole.json` is written last: the digests of the checkpoint's files, and the run's key,
-a digest of each thing that the result depends on. Whatever else is found is deleted, never loaded.
+Each run has its own folder, outside the outputs of its rule. A checkpoint counts only if it is whole and of the same
+configuration. `whole.json` is written last; it holds the digests of the checkpoint's files and the run's key, a digest
+of each thing that the result depends on. All other checkpoints are deleted, never loaded.
 
-`scripts/train.py` opens the folder (`unfinished`); a trainer built on transformers' Trainer gives it to `train`, with
-whatever else it must remember between two steps (`Memory`).
+`scripts/train.py` opens the folder (`unfinished`). A trainer built on transformers' Trainer gives it to `train`, with
+any other state that it must keep between two steps (`Memory`).
 """
 
 import fcntl
@@ -37,18 +37,18 @@ MARKER = "whole.json"
 ORDER = "epoch_rng.safetensors"
 LOCK = "lock"
 LIBRARIES = ("torch", "transformers", "peft", "accelerate")
-# What stops training: preemption and the time limit of a cluster, its early warning (--signal=USR1@120), Ctrl-C.
+# Signals that stop training: a cluster's preemption, time limit and early warning (--signal=USR1@120), Ctrl-C.
 STATUS = {signal.SIGTERM: 143, signal.SIGUSR1: 143, signal.SIGINT: 130}
 
 
 class Stopped(SystemExit):
-    """Training was told to stop and saved a checkpoint first; `code` is the exit status."""
+    """Training got a signal, saved a checkpoint and stopped; `code` is the exit status."""
 
 
 def key(model: str, rows: pd.DataFrame, options: dict, seed: int, code: str) -> dict[str, str]:
-    """What the result of a run depends on, each part as a digest or a version, under a name that a message may state.
+    """Return all that a run's result depends on, as digests or versions, under names that a message may state.
 
-    `code` is the identity of the code that trains; a model that was fetched is known by its `source.json`.
+    `code` is the identity of the training code; a fetched model is identified by its `source.json`.
     """
     template = options.get("template")
     options = {name: value for name, value in options.items() if name != "template"}  # its content counts, not its path
@@ -66,10 +66,10 @@ def key(model: str, rows: pd.DataFrame, options: dict, seed: int, code: str) -> 
 
 @contextmanager
 def unfinished(folder: str | Path, key: dict[str, str], minutes: float) -> Iterator["Partial"]:
-    """Hold a run's folder of checkpoints; it is removed when the block succeeds, or when it leaves no checkpoint.
+    """Hold a run's folder of checkpoints; remove it if the block succeeds or leaves no checkpoint.
 
-    `minutes` between checkpoints; 0 saves after every step. Waits while another process trains the same run, as one
-    that was told to stop does until its step is done.
+    `minutes` between checkpoints; 0 saves after every step. Waits while another process trains the same run: after a
+    signal, it first finishes its step.
     """
     partial = Partial(Path(folder), key, minutes)
     lock = _lock(partial.folder)
@@ -79,14 +79,14 @@ def unfinished(folder: str | Path, key: dict[str, str], minutes: float) -> Itera
     finally:
         if not partial.checkpoints():
             (partial.folder / LOCK).unlink(missing_ok=True)
-            with suppress(OSError):  # somebody waits for the lock, or a parent holds another run
+            with suppress(OSError):  # another process waits for the lock, or a parent holds another run
                 os.removedirs(partial.folder)
         os.close(lock)
 
 
 @contextmanager
 def scratch() -> Iterator["Partial"]:
-    """A folder for a run that nobody will continue: no checkpoints by time, and signals do what they always do."""
+    """Hold a folder for a run that nobody will continue: no timed checkpoints, and signals keep their usual effect."""
     with tempfile.TemporaryDirectory() as folder:
         yield Partial(Path(folder), {}, None)
 
@@ -101,11 +101,11 @@ class Partial:
         return self.folder / f"{PREFIX_CHECKPOINT_DIR}-{step}"
 
     def checkpoints(self) -> list[Path]:
-        """Folders of checkpoints, whole or not."""
+        """Return the folders of checkpoints, whole or not."""
         return sorted(self.folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*"))
 
     def last(self) -> int | None:
-        """Step of the last checkpoint that can be continued from; the others are deleted, and a line says why."""
+        """Return the step of the last usable checkpoint; delete unusable ones, and print why."""
         steps = {}
         for folder in self.checkpoints():
             marker = _whole(folder)
@@ -122,7 +122,7 @@ class Partial:
         return step
 
     def seal(self, step: int, best: int | None) -> None:
-        """Declare the checkpoint of a step whole, then delete those before it but the `best` step's."""
+        """Declare the checkpoint of a step whole, then delete the earlier ones except the `best` step's."""
         folder = self.checkpoint(step)
         digests = {}
         for name, path in _files(folder).items():
@@ -144,20 +144,20 @@ class Partial:
 
 
 class Memory(Protocol):
-    """What a trainer knows beyond weights, optimiser, schedule and random state."""
+    """A trainer's state beyond weights, optimiser, schedule and random state."""
 
     def save(self, folder: Path) -> None:
-        """Write it into a checkpoint's folder, under names of its own; the checkpoint is sealed afterwards."""
+        """Write it into a checkpoint's folder, under its own names; the checkpoint is sealed afterwards."""
 
     def load(self, folder: Path) -> None:
         """Read it back, before the first step of a run that continues."""
 
 
 def train(trainer: Trainer, partial: Partial, memory: Memory | None = None) -> None:
-    """Run a transformers Trainer to its end, from the last checkpoint where there is one.
+    """Run a transformers Trainer to its end, from the last checkpoint if there is one.
 
     Its arguments must have `output_dir` = `partial.folder`, no `save_total_limit`, `save_only_model` off and
-    `logging_steps` 1: a loss that is summed over steps is not in a checkpoint. Raises Stopped on a signal of `STATUS`,
+    `logging_steps` 1: a checkpoint does not hold a loss summed over steps. Raises Stopped on a signal of `STATUS`,
     after the step and its checkpoint; BallastError if a checkpoint cannot be written.
     """
     step = partial.last()
@@ -181,7 +181,7 @@ def train(trainer: Trainer, partial: Partial, memory: Memory | None = None) -> N
 
 
 class Checkpoints(TrainerCallback):
-    """Asks transformers' Trainer for a checkpoint when it is due, seals it, and ends training when told to."""
+    """Ask transformers' Trainer for a checkpoint when one is due, seal it, and end training on a signal."""
 
     def __init__(self, partial: Partial, step: int | None, memory: Memory | None = None):
         self.partial, self.step, self.memory = partial, step, memory
@@ -194,20 +194,20 @@ class Checkpoints(TrainerCallback):
 
     def on_train_begin(self, args, state, control, **_):
         self.saved_at = time.monotonic()
-        if state.best_global_step:  # the state names the folder by the path that it had when it was saved
+        if state.best_global_step:  # the state holds the folder's path at the time of saving
             state.best_model_checkpoint = str(self.partial.checkpoint(state.best_global_step))
         if self.memory and self.step is not None:
             self.memory.load(self.partial.checkpoint(self.step))
 
     def on_epoch_begin(self, args, state, control, **_):
-        # Some samplers draw the order of an epoch from torch's generator, so an order is found again from its state.
+        # Some samplers draw an epoch's order from torch's generator, so its state restores the order.
         if self.step == state.global_step:
             torch.set_rng_state(load_file(self.partial.checkpoint(self.step) / ORDER)["torch"])
         self.order = torch.get_rng_state()
 
     def on_step_end(self, args, state, control, **_):
         due = self.received or time.monotonic() - self.saved_at >= 60 * self.minutes
-        # At the end of an epoch Trainer saves, after its validation; after the last step there is little left to do.
+        # Trainer saves at the end of an epoch, after validation; after the last step little is left to do.
         if due and state.global_step < state.max_steps and not (_epoch_ends(state) and _saves_epochs(args)):
             control.should_save = self.saving = True
 
@@ -231,7 +231,7 @@ class Checkpoints(TrainerCallback):
 
 @contextmanager
 def _told_to_stop(stop) -> Iterator[None]:
-    """Call `stop(signal)` on the signals of `STATUS`; what they did before is restored. Main thread only."""
+    """Call `stop(signal)` on the signals of `STATUS`, then restore their handlers. Main thread only."""
 
     def handle(number, _):
         stop(signal.Signals(number))
@@ -255,7 +255,7 @@ def _saves_epochs(args) -> bool:
 
 
 def _whole(folder: Path) -> dict | None:
-    """The marker of a checkpoint whose files are exactly those that were sealed."""
+    """Return a checkpoint's marker if its files are exactly the sealed ones, else None."""
     try:
         marker = read_json(folder / MARKER)
         found = {name: digest(path) for name, path in _files(folder).items()}
@@ -271,13 +271,13 @@ def _files(folder: Path) -> dict[str, Path]:
 
 
 def _lock(folder: Path) -> int:
-    """An open lock file, held by this process alone until it is closed or the process ends."""
+    """Open a lock file; this process alone holds it until it closes it or ends."""
     path = folder / LOCK
     while True:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        except FileNotFoundError:  # another run ended, and removed a parent that it left empty
+        except FileNotFoundError:  # another run ended and removed an empty parent
             continue
         except OSError as error:
             raise BallastError(f"{path}: could not be written ({error.strerror})") from None
@@ -288,7 +288,7 @@ def _lock(folder: Path) -> int:
             fcntl.flock(handle, fcntl.LOCK_EX)
         except OSError:  # a file system without locks
             return handle
-        with suppress(FileNotFoundError):  # its holder removed it, so this is a lock on nothing
+        with suppress(FileNotFoundError):  # its holder removed it, so this lock protects nothing
             if os.path.samestat(os.fstat(handle), os.stat(path)):
                 return handle
         os.close(handle)

@@ -1,4 +1,4 @@
-"""Training of one adapter by transformers' Trainer and peft: the parts that trainers, filters and features share.
+"""Train one adapter with transformers' Trainer and peft: the code that trainers, filters and features share.
 
 Names follow peft and TrainingArguments. Two runs with equal inputs give equal adapter bytes on one machine.
 """
@@ -21,28 +21,28 @@ from ballast.training import checkpoints, packing
 
 IGNORED = -100
 VALIDATION_SEED = 42
-# Steps between two lines of the log, and those that `last_loss` is the mean of.
+# Steps between two lines of the log, and steps that `last_loss` averages.
 SHOWN_STEPS = 10
 
 
 class Variant:
-    """What another trainer changes: a mixin for transformers' Trainer, of which every part may stay as it is.
+    """A trainer's changes to transformers' Trainer: a mixin whose methods do nothing by default.
 
-    It is a `checkpoints.Memory` too, for what it must remember between two steps.
+    It is also a `checkpoints.Memory`, for state that it must keep between two steps.
     """
 
     def begin(self, rows: pd.DataFrame, examples: list[dict], options: dict, seed: int, features) -> None:
-        """Look at the rows that are trained on and at what `encode` made of them; may replace `train_dataset`."""
+        """Read the training rows and their `encode` examples; may replace `train_dataset`."""
 
     def measured(self) -> dict:
-        """What goes into the log beside plain training's."""
+        """Return entries of the log beyond those of plain training."""
         return {}
 
     def save(self, folder: Path) -> None:
-        """As checkpoints.Memory."""
+        """Write its state, as checkpoints.Memory does."""
 
     def load(self, folder: Path) -> None:
-        """As checkpoints.Memory."""
+        """Read its state, as checkpoints.Memory does."""
 
 
 def fit(
@@ -55,8 +55,8 @@ def fit(
     features=None,
     variant: type[Variant] = Variant,
 ) -> dict:
-    """Train one adapter as trainers/sft.py says; `variant` changes the Trainer, the plain one changes nothing."""
-    # Before the model exists: LoRA's A matrices are drawn when peft wraps it.
+    """Train one adapter as trainers/sft.py describes; `variant` changes the Trainer, the default changes nothing."""
+    # Seed before the model exists: peft draws LoRA's A matrices when it wraps the model.
     set_seed(seed)
     tokenizer = load_tokenizer(model)
     rows, held_out = split(rows, options["validation_rows"])
@@ -98,7 +98,7 @@ def fit(
 
 
 def split(rows: pd.DataFrame, validation_rows: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The rows to train on and those held out, drawn with the seed 42 of the paper's code whatever the run's seed."""
+    """Return training rows and validation rows; the seed is always the 42 of the paper's code, not the run's."""
     if validation_rows >= len(rows):
         raise BallastError(f"training.validation_rows {validation_rows} leaves none of {len(rows)} rows to train on")
     held_out = rows.sample(n=validation_rows, random_state=VALIDATION_SEED).index
@@ -106,7 +106,7 @@ def split(rows: pd.DataFrame, validation_rows: int) -> tuple[pd.DataFrame, pd.Da
 
 
 def base_model(model: str, options: dict) -> PreTrainedModel:
-    """The model to adapt: as it is, or with its weights in 8 bits."""
+    """Load the model to adapt: original weights, or weights in 8 bits."""
     network = load_model(model, options["dtype"], load_in_8bit=options["load_in_8bit"])
     if options["load_in_8bit"]:
         network = prepare_model_for_kbit_training(network)
@@ -115,17 +115,17 @@ def base_model(model: str, options: dict) -> PreTrainedModel:
 
 
 def with_adapter(network: PreTrainedModel, options: dict) -> PeftModel:
-    """The model with a new adapter, or with that of the folder `adapter`."""
+    """Return the model with a new adapter, or with the adapter of the folder `adapter`."""
     if options.get("adapter"):
         network = PeftModel.from_pretrained(network, options["adapter"], is_trainable=True)
-        # An adapter's config names its model without a folder, by which peft would look for it on a hub.
+        # The adapter's config names its model without a folder; peft would search the hub for it.
         network.peft_config["default"].base_model_name_or_path = network.base_model.model.name_or_path
         return network
     return get_peft_model(network, LoraConfig(task_type="CAUSAL_LM", **options["lora"]))
 
 
 def encode(tokenizer, rows: pd.DataFrame, options: dict) -> list[dict]:
-    """Token ids and labels of each row in their order; `row` is its place, `prompt` how many tokens are not answer."""
+    """Return token ids and labels of each row, in order; `row`: its place, `prompt`: tokens before the answer."""
     template = prompt_template(tokenizer, options)
     limit = options["max_length"]
     examples = []
@@ -143,7 +143,7 @@ def encode(tokenizer, rows: pd.DataFrame, options: dict) -> list[dict]:
 
 
 class Collator:
-    """Right-pads a batch; labels of the padding are ignored."""
+    """Right-pad a batch; the loss ignores the padding."""
 
     def __init__(self, tokenizer):
         self.pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
@@ -162,9 +162,9 @@ class Collator:
 
 
 class FailOnBadLoss(TrainerCallback):
-    """A loss of 0 or NaN means that nothing sane is learnt: fail the job, publish no adapter, keep no checkpoint.
+    """Fail the job if a loss is 0 or NaN: publish no adapter, keep no checkpoint.
 
-    No loss is taken after the last step, so what that step made is looked at itself.
+    No loss follows the last step, so the weights are checked after it.
     """
 
     def __init__(self, partial: checkpoints.Partial):
@@ -188,7 +188,7 @@ class FailOnBadLoss(TrainerCallback):
 
 
 class ShowLosses(PrinterCallback):
-    """The loss of every step is kept; some of them are shown."""
+    """Show some losses; the log keeps that of every step."""
 
     def on_log(self, args, state, control, logs=None, **kwargs):
         if "loss" not in (logs or {}) or state.global_step == 1 or state.global_step % SHOWN_STEPS == 0:
@@ -237,8 +237,8 @@ def arguments(options: dict, seed: int, folder: Path) -> TrainingArguments:
 
 
 def save(network, out: Path, model: str) -> None:
-    """Write the adapter as peft reads it, with the config in one fixed order and no path of this machine."""
-    # A fixed name, since one process at a time trains a run: what is there was left by one that was killed.
+    """Write the adapter for peft, with the config in a fixed order and without paths of this machine."""
+    # A fixed name is safe: one process at a time trains a run, so a file here is left from a killed one.
     scratch, adapter = out / ".adapter", out / "adapter_model.safetensors"
     shutil.rmtree(scratch, ignore_errors=True)
     with writing(adapter):

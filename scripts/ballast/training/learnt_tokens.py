@@ -1,7 +1,7 @@
-"""Given responses in the eyes of a model: rows as batches of token ids, and each token's log-probability.
+"""Compute a model's log-probability of each token of given responses, in batches of token ids.
 
-Only the response's tokens count (EOS is one, where it fits), whatever `training.train_on_prompt` says. Rows are taken
-by id, some thousand at a time: the order of a file changes nothing, and beside its rows its size takes no memory.
+Only the response's tokens count (with EOS, if it fits), whatever `training.train_on_prompt` is. Rows are sorted by id
+and read a few thousand at a time, so the file's order changes nothing and only its rows take memory.
 """
 
 from collections.abc import Iterator
@@ -19,16 +19,16 @@ PART = 4096  # rows whose token ids are in memory at a time
 
 
 def drawn(rows: pd.DataFrame, limit: int | None, seed: int) -> pd.DataFrame:
-    """At most `limit` rows, drawn by the seed; all of them without a limit."""
+    """Draw at most `limit` rows by the seed; return all rows without a limit."""
     if limit is None or limit >= len(rows):
         return rows
     return rows[rows["id"].isin(draw(rows["id"], limit, seed))]
 
 
 def parts(tokenizer, rows: pd.DataFrame, options: dict) -> Iterator[list[dict]]:
-    """Examples of the rows in the order of their ids, PART at a time: id, input_ids, labels.
+    """Yield the rows' examples in the order of their ids, PART at a time: id, input_ids, labels.
 
-    `options`: prompt, template, system, max_length. A row whose prompt fills the window has no label but IGNORED.
+    `options`: prompt, template, system, max_length. If a row's prompt fills the window, all its labels are IGNORED.
     """
     template = prompt_template(tokenizer, options)
     rows = rows.sort_values("id")
@@ -42,9 +42,9 @@ def parts(tokenizer, rows: pd.DataFrame, options: dict) -> Iterator[list[dict]]:
 
 
 def batches(network, tokenizer, examples: list[dict], size: int) -> Iterator[tuple[list[int], dict[str, torch.Tensor]]]:
-    """Which examples stand in each padded batch, and the batch on the network's device.
+    """Yield the positions of a batch's examples, and the padded batch on the network's device.
 
-    An example without a token to learn is in none.
+    Examples without a token to learn are left out.
     """
     learnt = [place for place, example in enumerate(examples) if is_learnt(example)]
     asked = [examples[place] for place in learnt]
@@ -53,16 +53,16 @@ def batches(network, tokenizer, examples: list[dict], size: int) -> Iterator[tup
 
 
 def is_learnt(example: dict) -> bool:
-    """Whether a token of the example is learnt; the first of a row is predicted from nothing."""
+    """Return whether any token of the example is learnt; a row's first token is never predicted."""
     return any(label != IGNORED for label in example["labels"][1:])
 
 
 def logprobs(network, batch: dict[str, torch.Tensor]) -> list[np.ndarray]:
-    """Natural log-probabilities of the learnt tokens of each row of a padded batch, float32, in the row's order."""
+    """Return log-probabilities (nats) of the learnt tokens of each row of a padded batch, float32, in order."""
     labels = batch["labels"][:, 1:]
     inputs = {name: values for name, values in batch.items() if name != "labels"}
     learnt = labels != IGNORED
-    # Logits before the first learnt token of the batch are not made.
+    # Skip the logits before the batch's first learnt token.
     first = int(learnt.any(dim=0).nonzero()[0])
     with torch.inference_mode():
         logits = network(**inputs, logits_to_keep=labels.shape[1] - first + 1).logits[:, :-1]

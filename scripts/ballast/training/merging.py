@@ -1,7 +1,7 @@
-"""A model with its adapter added into the weights, for programs that know no adapters.
+"""Merge an adapter into its model's weights, for programs that cannot load adapters.
 
-On the CPU, whatever trained it: products of a GPU end in other last bits, and the merged file must have the same bytes
-wherever it is made from the same model and adapter.
+We merge on the CPU, whatever device trained the adapter: a GPU rounds products differently, and the same model and
+adapter must give the same bytes everywhere.
 """
 
 import shutil
@@ -15,16 +15,16 @@ from ballast.asking.weights import adapter_folder, model_folder
 from ballast.backends.transformers import load_tokenizer
 from ballast.files import BallastError, atomic, writing
 
-# The files of a merged model, in the order in which they are put under their names; the weights last.
+# The files of a merged model, in the order in which they get their names; the weights last.
 FILES = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors")
 
 
 def merge(model: str, adapter: str, dtype: str, out: str | Path) -> None:
-    """Write `model` with `adapter` merged into it, as FILES in the folder `out`; one file of weights whatever its size.
+    """Write `model` with `adapter` merged into it, as FILES in the folder `out`; all weights in one file.
 
-    `dtype` is that of the weights written. An adapter that was trained on weights in 8 bits is merged into the whole
-    ones, so what comes out is near what was trained and not equal to it. Raises BallastError where a weight is not a
-    number, or a file of the model or the adapter is torn.
+    `dtype` is that of the written weights. An adapter trained on 8-bit weights is merged into the original weights, so
+    the result is close to the trained model, not equal. Raises BallastError if a weight is not a number, or if a file
+    of the model or the adapter is torn.
     """
     out = Path(out)
     base = AutoModelForCausalLM.from_pretrained(
@@ -34,10 +34,10 @@ def merge(model: str, adapter: str, dtype: str, out: str | Path) -> None:
         network = PeftModel.from_pretrained(base, adapter_folder(adapter)).merge_and_unload(safe_merge=True)
     except ValueError as error:
         raise BallastError(f"{adapter}: it does not merge into {model} ({str(error).splitlines()[0]})") from None
-    # The model's own is kept to the byte: what some of them ask for is refused when it is written.
+    # Copy the model's own byte for byte: transformers refuses to write the values of some.
     decoding = Path(model) / FILES[1]
     network.generation_config = GenerationConfig.from_model_config(network.config)
-    # A fixed name, since one process at a time merges a run: what is there was left by one that was killed.
+    # A fixed name is safe: one process at a time merges a run, so a file here is left from a killed one.
     scratch = out / ".merged"
     shutil.rmtree(scratch, ignore_errors=True)
     with writing(out / FILES[-1]):

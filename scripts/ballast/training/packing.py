@@ -1,10 +1,10 @@
-"""Training without padding: the rows of a micro-batch stand in one packed row, and attention stays within each.
+"""Train without padding: pack the rows of a micro-batch into one row, and keep attention within each.
 
-Steps are those of the padded path up to float order: transformers' Trainer normalises by the learnt tokens of a whole
-optimiser step, so a step is the same however its rows are packed, and a larger `per_device_train_batch_size` with
-fewer accumulations (their product unchanged) is only faster. Two uses: `prepare` and `collator` with any Trainer, and
-`PackedTrainer`, which also never holds the logits of a whole micro-batch. For causal models of plain softmax attention
-(Llama, Qwen2, Mistral); a row must not be longer than a sliding window.
+Steps equal those of the padded path up to float order: transformers' Trainer normalises by the learnt tokens of a whole
+optimiser step. So packing does not change a step, and a larger `per_device_train_batch_size` with fewer accumulations
+(same product) is only faster. Two uses: `prepare` and `collator` with any Trainer, and `PackedTrainer`, which also
+never holds the logits of a whole micro-batch. Causal models with plain softmax attention only (Llama, Qwen2, Mistral);
+a row must not be longer than a sliding window.
 """
 
 import torch
@@ -14,7 +14,7 @@ from transformers.modeling_utils import AttentionInterface
 
 from ballast.files import BallastError
 
-try:  # for CUDA only, and not in older torch
+try:  # CUDA only, and missing in older torch
     from torch.nn.attention.varlen import varlen_attn
 except ImportError:
     varlen_attn = None
@@ -22,21 +22,22 @@ except ImportError:
 NAME = "ballast_packed"
 IGNORED = -100
 HALF = (torch.bfloat16, torch.float16)
-# Tokens whose logits exist at one time: 131 MB in float32 for a vocabulary of 32,000.
+# Tokens whose logits are in memory at once: 131 MB in float32 for a vocabulary of 32,000.
 BLOCK = 1024
 # Models that change the logits between the head and the loss keep their own loss.
 AFTER_HEAD = ("final_logit_softcapping", "logits_scaling", "logit_scale")
 
 
 def prepare(network) -> None:
-    """Let a transformers model, within a peft adapter or not, attend as `collator` packs; for training only."""
+    """Set a transformers model, with or without a peft adapter, to attend as `collator` packs; for training only."""
     plain(network).set_attn_implementation(NAME)
 
 
 def collator() -> DataCollatorWithFlattening:
-    """Packs examples of `input_ids` and `labels` into one row: positions start again, a row's first label is ignored.
+    """Return a collator that packs examples (`input_ids`, `labels`) into one row.
 
-    The row's boundaries go with it as `cu_seq_lens_q`, which reaches `attention` through the model's forward.
+    Positions restart at each example, and its first label is ignored. The boundaries reach `attention` as
+    `cu_seq_lens_q`, through the model's forward.
     """
     return DataCollatorWithFlattening(return_flash_attn_kwargs=True)
 
@@ -56,7 +57,7 @@ def attention(
     softcap: float | None = None,
     **_,
 ) -> tuple[torch.Tensor, None]:
-    """Causal attention within each segment; [1, heads, tokens, size] in, [1, tokens, heads, size] out."""
+    """Compute causal attention within each segment; [1, heads, tokens, size] in, [1, tokens, heads, size] out."""
     if softcap is not None or (sliding_window is not None and max_length_q > sliding_window):
         raise BallastError(
             f"packed training has no attention with softcap {softcap}, nor rows of {max_length_q} tokens in a sliding "
@@ -72,7 +73,7 @@ def attention(
 
 
 def _varlen(query, key, value, bounds: torch.Tensor, longest: int, scale: float | None) -> torch.Tensor:
-    """torch's own variable-length flash attention, one kernel for all segments."""
+    """Call torch's variable-length flash attention, one kernel for all segments."""
     options = {"scale": scale, "enable_gqa": _shares_heads(query, key), "window_size": (-1, 0)}  # -1, 0: causal
     flat = (part.squeeze(0).transpose(0, 1) for part in (query, key, value))
     return varlen_attn(*flat, bounds, bounds, longest, longest, **options).unsqueeze(0)
@@ -82,19 +83,19 @@ def _shares_heads(query: torch.Tensor, key: torch.Tensor) -> bool:
     return query.shape[1] != key.shape[1]
 
 
-# A name without a mask function gets no mask from transformers: the boundaries say all.
+# transformers builds no mask for a name without a mask function; the boundaries suffice.
 AttentionInterface.register(NAME, attention)
 
 
 class PackedTrainer(Trainer):
-    """transformers' Trainer with `linear_cross_entropy` where the model's head is a plain frozen matrix."""
+    """transformers' Trainer, with `linear_cross_entropy` if the model's head is a plain frozen matrix."""
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         network = plain(self.accelerator.unwrap_model(model))
         if return_outputs or not has_plain_head(network):
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         labels = inputs.pop("labels")
-        # accelerate's autocast is around the forward of the whole model, which is not called here.
+        # accelerate's autocast wraps the forward of the whole model, which is not called here.
         with self.accelerator.autocast():
             hidden = network.get_decoder()(**inputs).last_hidden_state
             total = linear_cross_entropy(hidden, network.get_output_embeddings().weight, labels)
@@ -102,27 +103,27 @@ class PackedTrainer(Trainer):
 
 
 def linear_cross_entropy(hidden: torch.Tensor, head: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Summed cross-entropy of the next token, in float32; ignored tokens never reach the head.
+    """Return the summed cross-entropy of the next token, in float32; ignored tokens never reach the head.
 
-    Not torch.nn.functional.linear_cross_entropy (torch 2.13): in bfloat16 that rounds the loss to three digits.
+    In bfloat16, torch.nn.functional.linear_cross_entropy (torch 2.13) rounds the loss to three digits.
     """
     return summed(token_losses(hidden, head, labels))
 
 
 def summed(losses: torch.Tensor) -> torch.Tensor:
-    """The sum of tokens' losses, a block at a time."""
+    """Return the sum of the tokens' losses, one block at a time."""
     return sum(part.sum() for part in losses.split(BLOCK))
 
 
 def token_losses(hidden: torch.Tensor, head: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """The same, each learnt token's apart, [tokens] in the order of the rows."""
+    """Return the loss of each learnt token, [tokens], in the order of the rows."""
     targets = labels[:, 1:].flatten()
     learnt = (targets != IGNORED).nonzero().squeeze(1)
     return _HeadLoss.apply(hidden[:, :-1].flatten(0, 1).index_select(0, learnt), head, targets[learnt])
 
 
 class _HeadLoss(torch.autograd.Function):
-    """Head and loss a block of tokens at a time; the gradient is found on the way, since the head is frozen."""
+    """Compute head, loss and gradient one block of tokens at a time; this works because the head is frozen."""
 
     @staticmethod
     def forward(ctx, hidden: torch.Tensor, head: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -133,7 +134,7 @@ class _HeadLoss(torch.autograd.Function):
         for rows, wanted, lost, part in zip(*blocks, strict=True):
             logits = (rows @ head.T).to(exact)
             wanted = wanted.unsqueeze(1)
-            # Shifted and exponentiated in place: logsumexp would need a second copy and a second exponential.
+            # In place: logsumexp would need a second copy and a second exponential.
             shifted = logits.sub_(logits.amax(dim=1, keepdim=True))
             right = shifted.gather(1, wanted)
             powers = shifted.exp_()
@@ -148,12 +149,12 @@ class _HeadLoss(torch.autograd.Function):
     @staticmethod
     def backward(ctx, scale: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         (gradient,) = ctx.saved_tensors
-        # In the precision of the scale, one over the tokens of a step: bfloat16 would round it by up to 0.4 %.
+        # Keep the scale's precision (1 / tokens of a step): bfloat16 would round it by up to 0.4 %.
         return (gradient.to(scale.dtype) * scale.unsqueeze(1)).to(gradient.dtype), None, None
 
 
 def plain(network):
-    """The transformers model within a peft model, or itself."""
+    """Return the transformers model inside a peft model, or the model itself."""
     return network.get_base_model() if hasattr(network, "get_base_model") else network
 
 

@@ -1,4 +1,4 @@
-"""Weights of rows from their scores: the best within a budget, all alike, or as entropy has it."""
+"""Turn scores of rows into weights: the best within a budget (hard or softmax), or by maximum entropy."""
 
 import numpy as np
 
@@ -6,13 +6,13 @@ MODES = ("hard", "softmax", "entropy")
 
 
 def weigh(scores, sizes, ids, budget: float, mode: str, temperature: float) -> np.ndarray:
-    """Weights [rows] of sum 1, more for a higher score; equal scores rank by id.
+    """Return weights [rows] of sum 1, larger for higher scores; equal scores rank by id.
 
-    A row has a size, 1 or its tokens. The best rows are those taken until the budget, in units of size, is reached.
-    `hard`: the best rows, by their sizes. `softmax`: the best rows, by size times exp(score / temperature); a
-    temperature without bound gives `hard`. `entropy`: the weights of sum 1 that maximise mean score + temperature times
+    A row's size is 1 or its tokens. The best rows are the first by score that reach the budget, in units of size.
+    `hard`: the best rows, by their sizes. `softmax`: the best rows, by size times exp(score / temperature); an
+    infinite temperature gives `hard`. `entropy`: the weights of sum 1 that maximise mean score + temperature times
     entropy (relative to the sizes), none above what `hard` gives a row of its size; a temperature near 0 gives `hard`,
-    one without bound gives all rows their share.
+    an infinite one gives all rows weights by their sizes.
     """
     scores, sizes = np.asarray(scores, dtype=np.float64), np.asarray(sizes, dtype=np.float64)
     order = np.lexsort((np.asarray(ids), -scores))
@@ -33,11 +33,11 @@ def weigh(scores, sizes, ids, budget: float, mode: str, temperature: float) -> n
 
 
 def _capped(scores: np.ndarray, sizes: np.ndarray, held: float) -> np.ndarray:
-    """size * min(1 / held, c * exp(score)) with the c of sum 1, for scores in falling order.
+    """Return size * min(1 / held, c * exp(score)), with c such that the sum is 1, for scores in falling order.
 
-    The first rows are at the cap; of those numbers of them that leave no other row above it, the least is right.
+    The first rows are at the cap: the fewest that leave no other row above it.
     """
-    tail = sizes.copy()  # of each row and those behind it: the sum of size * exp(score - that row's)
+    tail = sizes.copy()  # per row: the sum of size * exp(score - its score) over it and all later rows
     for at in range(len(scores) - 2, -1, -1):
         tail[at] += tail[at + 1] * np.exp(scores[at + 1] - scores[at])
     left = held - np.concatenate([[0.0], np.cumsum(sizes)[:-1]])
