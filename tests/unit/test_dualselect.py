@@ -84,11 +84,12 @@ def test_without_a_correction_and_with_every_row_it_is_plain_training_to_the_bit
     model, rows, tmp_path, packing, dropout, change
 ):
     options = TINY | {"packing": packing, "lora": LORA | {"lora_dropout": dropout}, "budget": 1.0} | change
+    options["num_train_epochs"] = 2
     log = dualselect.train(model, rows, options, 0, tmp_path / "dualselect")
     plain = sft.train(model, rows[rows["origin"] == "base"].reset_index(drop=True), options, 0, tmp_path / "sft")
     assert contents(tmp_path / "dualselect") == contents(tmp_path / "sft")
     assert plain == {name: log[name] for name in plain}
-    assert log["rows_kept"] == log["rows_scored"] == 3 * 16 - 6
+    assert log["rows_kept"] == log["rows_scored"] == 2 * 16 - 6
 
 
 @pytest.mark.parametrize("change", [{}, {"budget": 0.6, "correction": "none"}])
@@ -261,12 +262,10 @@ class Killed(BaseException):
     """What SIGKILL is to a process."""
 
 
-@pytest.mark.parametrize("dropout", [0.0, 0.2])
 @pytest.mark.parametrize("held_out", [0, 4])
-def test_a_run_killed_after_every_step_ends_as_one_that_never_was(
-    model, rows, tmp_path, monkeypatch, dropout, held_out
-):
-    options = TINY | {"lora": LORA | {"lora_dropout": dropout}, "validation_rows": held_out, "selection": "entropy"}
+def test_a_run_killed_after_every_step_ends_as_one_that_never_was(model, rows, tmp_path, monkeypatch, held_out):
+    """With dropout: what holds where every step draws holds where none does."""
+    options = TINY | {"lora": LORA | {"lora_dropout": 0.2}, "validation_rows": held_out, "selection": "entropy"}
     log = dualselect.train(model, rows, options, 0, tmp_path / "whole")
     on_save = checkpoints.Checkpoints.on_save
 

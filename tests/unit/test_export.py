@@ -4,6 +4,8 @@ import argparse
 import functools
 import json
 import re
+import shutil
+from pathlib import Path
 
 import datasets
 import numpy as np
@@ -37,9 +39,10 @@ MADE = {
 }
 
 
-@pytest.fixture(params=MADE)
-def pool(request, tmp_path):
+@pytest.fixture(params=MADE, scope="module")
+def pool(request, tmp_path_factory):
     """A pool's file and what the stages before have made of it; row 3 of the file is unreadable."""
+    tmp_path = tmp_path_factory.mktemp("pool")
     rows = [MADE[request.param](number) for number in range(COUNT)]
     rows.insert(3, {"text": "x"})
     path = tmp_path / "pool.jsonl"
@@ -81,13 +84,19 @@ def written(folder, **changes):
     }
     given = {name: str(folder / f"{name}.parquet") for name in ("pool", "plane", "behaviour", "category")}
     given |= {"subset": str(folder / "subset.csv"), "source": str(folder / "pool.jsonl"), "out": str(folder / "out")}
-    stage.main(argparse.Namespace(**given | {"options": json.dumps(options)} | changes))
-    return folder / "out"
+    given |= {"options": json.dumps(options)} | changes
+    stage.main(argparse.Namespace(**given))
+    return Path(given["out"])
 
 
-def test_rows_are_those_of_the_file_in_rank_order(pool):
+@pytest.fixture(scope="module")
+def out(pool):
+    """The pool's export, which no test changes."""
+    return written(pool[1])
+
+
+def test_rows_are_those_of_the_file_in_rank_order(pool, out):
     name, folder, picked = pool
-    out = written(folder)
     lines = (out / "subset.jsonl").read_text(encoding="utf-8").split("\n")
     assert [json.loads(line) for line in lines[:-1]] == [MADE[name](number) for number in picked]
     ids = pd.read_csv(out / "ids.csv")
@@ -106,16 +115,16 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
 
 
-def test_the_hubs_library_loads_the_folder(pool, cache):
-    assert len(datasets.load_dataset(str(written(pool[1])), split="train")) == 28
+def test_the_hubs_library_loads_the_folder(out, cache):
+    assert len(datasets.load_dataset(str(out), split="train")) == 28
 
 
-def test_what_the_card_says_trains_with_trl(pool, model, cache, tmp_path, monkeypatch):
+def test_what_the_card_says_trains_with_trl(pool, out, model, cache, tmp_path, monkeypatch):
     """Its code as it stands, in the export's folder, on a tiny model; only that there is no GPU is told to TRL."""
-    monkeypatch.chdir(written(pool[1]))
+    monkeypatch.chdir(shutil.copytree(out, tmp_path / "out"))
     given = trl.SFTConfig(use_cpu=True, bf16=False, max_steps=2, report_to="none")
     monkeypatch.setattr(trl, "SFTTrainer", functools.partial(trl.SFTTrainer, args=given))
-    [code] = re.findall(r"```python\n(.*?)```", (tmp_path / "out/README.md").read_text(), re.DOTALL)
+    [code] = re.findall(r"```python\n(.*?)```", (out / "README.md").read_text(), re.DOTALL)
     said = {"model": model}
     exec(code, said)
     trainer = said["trainer"]
@@ -127,9 +136,9 @@ def test_what_the_card_says_trains_with_trl(pool, model, cache, tmp_path, monkey
     assert np.isfinite(trainer.train().training_loss)
 
 
-def test_llama_factory_is_told_the_columns(pool):
-    name, folder, _ = pool
-    [(entry, told)] = json.loads((written(folder) / "dataset_info.json").read_text()).items()
+def test_llama_factory_is_told_the_columns(pool, out):
+    name, _, _ = pool
+    [(entry, told)] = json.loads((out / "dataset_info.json").read_text()).items()
     assert (entry, told["file_name"]) == ("mine-sss-b-28-0", "subset.jsonl")
     if name == "messages":
         assert told["formatting"] == "sharegpt" and told["columns"] == {"messages": "conversations"}
@@ -159,9 +168,8 @@ def test_chats_that_trl_knows_are_left_as_they_are():
         assert export.for_trl(forms.Form(forms.MESSAGES, {"messages": column}), {column: chat}) == code
 
 
-def test_the_card_counts_and_tells_the_shortfall(pool):
-    name, folder, _ = pool
-    card = (written(folder) / "README.md").read_text()
+def test_the_card_counts_and_tells_the_shortfall(out):
+    card = (out / "README.md").read_text()
     _, header, body = card.split("---\n", 2)
     assert yaml.safe_load(header)["configs"] == [{"config_name": "default", "data_files": "subset.jsonl"}]
     assert yaml.safe_load(header)["license_name"] == "CC0: 1.0"
@@ -176,27 +184,27 @@ def test_the_card_counts_and_tells_the_shortfall(pool):
     assert "Ask 1." not in card and "Answer" not in card
 
 
-def test_equal_files_and_rows_in_another_order(pool):
-    name, folder, _ = pool
-    first = {path.name: path.read_bytes() for path in written(folder).iterdir()}
+def test_equal_files_and_rows_in_another_order(pool, out, tmp_path):
+    first = {path.name: path.read_bytes() for path in out.iterdir()}
     assert set(first) == {"subset.jsonl", "ids.csv", "README.md", "dataset_info.json", "pool.png", "pool.svg"}
+    folder = shutil.copytree(pool[1], tmp_path / "turned")
     table = pd.read_parquet(folder / "plane.parquet")
     write_parquet(folder / "plane.parquet", table[::-1])
     again = {path.name: path.read_bytes() for path in written(folder).iterdir()}
     assert first["pool.png"] == again["pool.png"] and first == again
 
 
-def test_a_pool_without_labels_or_file(pool):
+def test_a_pool_without_labels_or_file(pool, tmp_path):
     name, folder, picked = pool
-    out = written(folder, source=None, behaviour=None, category=None)
+    out = written(folder, source=None, behaviour=None, category=None, out=str(tmp_path / "out"))
     rows = [json.loads(line) for line in (out / "subset.jsonl").read_text().splitlines()] if name != "messages" else []
     if name == "alpaca":
         assert rows[0] == {"instruction": f"Ask {picked[0]}.", "input": "", "output": f"Answer {picked[0]}."}
     assert "## Behaviours" not in (out / "README.md").read_text()
 
 
-def test_a_file_that_has_changed_is_refused(pool):
-    _, folder, _ = pool
+def test_a_file_that_has_changed_is_refused(pool, tmp_path):
+    folder = shutil.copytree(pool[1], tmp_path / "changed")
     path = folder / "pool.jsonl"
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:20]))
     with pytest.raises(BallastError, match=r"pool.jsonl: row [0-9a-f]{16} is no longer there; run again"):

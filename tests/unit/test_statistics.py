@@ -133,6 +133,14 @@ def test_holm_steps_down_over_the_family_without_missing_ones():
     assert holm(pd.Series([np.nan])).isna().all()
 
 
+def test_holm_is_that_of_statsmodels_to_the_bit():
+    from statsmodels.stats.multitest import multipletests
+
+    for seed in range(20):
+        p = pd.Series(np.random.default_rng(seed).random(seed + 1).round(2) ** 3)
+        assert holm(p).tolist() == multipletests(p, method="holm")[1].tolist()
+
+
 def test_area_is_the_mean_over_log_n():
     assert area_under_curve([10, 100, 1000], [2.0, 2.0, 2.0]) == pytest.approx(2.0)
     # Half of the way falls from 4 to 2, half from 2 to 0.
