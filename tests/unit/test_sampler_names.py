@@ -154,7 +154,7 @@ def test_a_name_that_is_none_is_refused_in_one_line_wherever_it_stands(name, tol
             "methods.mine.among: sampler 'none' picks no rows of a behaviour; there are: ",
         ),
         ({"sampler": "sss", "among": "T5"}, "methods.mine.among: input should be 'T1', 'T2', 'T3' or 'T4', got 'T5'"),
-        ({"of": "sss", "transform": "safe-lora", "among": "T1"}, "methods.mine: the adapter of 'of' is taken as it is"),
+        ({"of": "sss", "transform": "safe-lora", "among": "T1"}, "methods.mine: 'of' names a finished adapter"),
         ({"sampler": "pss", "options": {"centroid": "all"}}, "methods.mine.options: 'centroid' is not an option"),
         ({"sampler": "pss-b", "options": {"centroid": "some"}}, "methods.mine.options.centroid: one of eligible, all"),
     ],
