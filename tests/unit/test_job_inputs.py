@@ -76,7 +76,7 @@ def test_each_run_reads_its_subset_and_a_run_without_safety_examples_an_empty_on
 
 
 def test_equal_runs_add_up_to_all_runs(mini):
-    bill = BillOptions(mini.documents, {}, "snakemake")
+    bill = BillOptions(mini.documents, dict, "snakemake")
     assert sum(run["jobs"] for run in bill.equal_runs()) == len(mini.plan.measured)
     assert bill.cost()["datasets"]["base"]["command"] == "snakemake"
 

@@ -28,7 +28,7 @@ plan = Plan(study)
 inputs = JobInputs(plan)
 options = JobOptions(inputs)
 documents = DocumentOptions(options)
-bill = BillOptions(documents, inside.groups(), inside.command())
+bill = BillOptions(documents, inside.groups, inside.command())
 # Every job asks for it, and the code does not change between jobs.
 code_identity = functools.cache(identity.code_identity)
 

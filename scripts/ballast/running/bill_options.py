@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter
+from collections.abc import Callable
 
 from ballast.study import sources
 from ballast.study.document_options import DocumentOptions
@@ -13,10 +14,11 @@ from ballast.study.sections import Place
 class BillOptions:
     """The bill's counts of a planned study.
 
-    `groups`: stage -> (group, how many of its jobs make one cluster job). `command`: how a person runs this study.
+    `groups` returns stage -> (group, how many of its jobs make one cluster job): Snakemake knows them only once it has
+    read all rules. `command`: how a person runs this study.
     """
 
-    def __init__(self, documents: DocumentOptions, groups: dict[str, tuple[str, int]], command: str):
+    def __init__(self, documents: DocumentOptions, groups: Callable[[], dict[str, tuple[str, int]]], command: str):
         self.documents, self.inputs = documents, documents.inputs
         self.plan, self.study = documents.plan, documents.study
         self.groups, self.command = groups, command
@@ -36,7 +38,7 @@ class BillOptions:
             "engines": loaded,
             "datasets": {name: self._dataset(name) for name in self.plan.datasets},
             "cpu_jobs": self.cpu_jobs(),
-            "groups": self.groups,
+            "groups": self.groups(),
             "training": study.training.model_dump(),
             "gradients": study.gradients.model_dump(),
             "generation": study.generation.model_dump(),
