@@ -54,10 +54,11 @@ class InsideSnakemake:
 
         A dry run, or a job on another node, cannot wait: it counts each pending job as if its inputs had changed.
         """
-        waits = os.path.exists(barrier) and self.workflow.is_main_process and not self.workflow.dryrun
+        there = os.path.exists(barrier)
 
         def settled(wildcards):
-            if waits:
+            # Snakemake knows only after it has read all rules whether this is a dry run.
+            if there and self.workflow.is_main_process and not self.workflow.dryrun:
                 checkpoints.settle.get()
             return []
 
