@@ -32,29 +32,30 @@ def code_identity(stage: str, *plugins: str) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
-@cache
 def file_digest(file: Path) -> str:
-    """Return a digest of a file's syntax tree without docstrings; templates and other data are inputs of rules."""
-    tree = ast.parse(file.read_bytes())
+    """Return the digest of a file's syntax tree without docstrings; templates and other data are inputs of rules."""
+    return _parsed(file)[0]
+
+
+def imports(file: Path) -> list[Path]:
+    """Return the package's files that a file imports, at its top or inside a function."""
+    return _parsed(file)[1]
+
+
+@cache
+def _parsed(file: Path) -> tuple[str, list[Path]]:
+    tree, found = ast.parse(file.read_bytes()), set()
     for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found.update(_files([alias.name for alias in node.names]))
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.update(_files([node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]))
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
             first = body[0]
             if isinstance(first, ast.Expr) and isinstance(getattr(first.value, "value", None), str):
                 node.body = body[1:]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
-
-
-@cache
-def imports(file: Path) -> list[Path]:
-    """Return the package's files that a file imports, at its top or inside a function."""
-    found = set()
-    for node in ast.walk(ast.parse(file.read_bytes())):
-        if isinstance(node, ast.Import):
-            found.update(_files([alias.name for alias in node.names]))
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found.update(_files([node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]))
-    return sorted(found)
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), sorted(found)
 
 
 def constant(plugin: str, name: str, *absent):

@@ -23,8 +23,7 @@ def tree(tmp_path, monkeypatch):
 
 
 def digest(*plugins):
-    identity.file_digest.cache_clear()
-    identity.imports.cache_clear()
+    identity._parsed.cache_clear()
     return identity.code_identity("sample", *plugins)
 
 

@@ -70,7 +70,9 @@ def test_a_job_waits_for_the_barrier_only_where_it_can(monkeypatch, tmp_path, th
         barrier.touch()
     calls = []
     checkpoints = SimpleNamespace(settle=SimpleNamespace(get=lambda: calls.append(1)))
-    settled = InsideSnakemake(workflow(bool(main), dryrun=bool(dryrun))).settled(checkpoints, str(barrier))
+    flow = workflow(bool(main), dryrun=False)
+    settled = InsideSnakemake(flow).settled(checkpoints, str(barrier))
+    flow.dryrun = bool(dryrun)  # known only once all rules are read
     assert settled(None) == [] and len(calls) == asked
 
 

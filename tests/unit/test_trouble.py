@@ -372,3 +372,8 @@ def test_the_script_reads_a_study_and_writes_the_same_bytes_twice_and_no_text(tm
     for kind in ("txt", "csv", "md"):
         written = (tmp_path / f"first/t.{kind}").read_bytes()
         assert written == (tmp_path / f"second/t.{kind}").read_bytes() and SECRET.encode() not in written
+
+
+@pytest.mark.parametrize("effect", [3.0, 7.0, 8.0, 15.0, 50.0, 1000.0])
+def test_a_huge_difference_needs_few_trials_and_no_traceback(effect):
+    assert 2 <= signatures._trials_for(effect) <= 4

@@ -168,7 +168,9 @@ def _trials_for(effect: float) -> float:
     """Return the number of trials that find a difference of `effect` SDs in 80 % of studies."""
     if effect < 0.01:
         return math.inf
-    return math.ceil(float(TTestPower().solve_power(effect_size=effect, alpha=ALPHA, power=POWER)))
+    found = float(TTestPower().solve_power(effect_size=effect, alpha=ALPHA, power=POWER))
+    # The solver finds no root at or below two trials, the fewest that have an interval.
+    return 2 if math.isnan(found) else max(2, math.ceil(found))
 
 
 def _trials(count: float) -> str:

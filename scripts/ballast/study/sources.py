@@ -5,6 +5,7 @@ A rule fetches the entries of `sources` (`fetching.py`); this file holds what th
 
 import os
 import string
+from functools import cache
 from pathlib import Path
 
 from ballast.files import BallastError
@@ -54,8 +55,13 @@ LOCAL = (".safetensors", ".json", ".model", ".txt", ".jinja", ".tiktoken", ".py"
 
 def own_template(name: str) -> str | None:
     """Return Ballast's own prompt template of a name, relative to the working folder; None if there is none."""
-    found = sorted(HOME.glob(f"**/{name.replace('-', '_')}.json"))
-    return os.path.relpath(found[0]) if found else None
+    found = _own_templates().get(name.replace("-", "_"))
+    return found and os.path.relpath(found)
+
+
+@cache
+def _own_templates() -> dict[str, Path]:
+    return {file.stem: file for file in sorted(HOME.rglob("*.json"), reverse=True)}
 
 
 def check(study: Study) -> None:
