@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from ballast import plugins
-from ballast.files import digest
+from ballast.files import BallastError, digest
 from ballast.plugins import HOME
 
 SCRIPTS = HOME.parent
@@ -59,19 +59,42 @@ def _parsed(file: Path) -> tuple[str, list[Path]]:
 
 
 def constant(plugin: str, name: str, *absent):
-    """Return a plug-in's module constant, a literal, without importing the plug-in; `absent`: its default."""
-    found = _constants(plugin)
-    if name in found:
-        return ast.literal_eval(found[name])
-    if absent:
+    """Return a plug-in's module constant, a literal, without importing the plug-in; `absent`: its default.
+
+    Raises BallastError if the file is not Python, lacks the constant, or computes its value.
+    """
+    found = _outline(plugin)[0]
+    if name not in found and absent:
         return absent[0]
-    raise KeyError(f"{plugin} has no constant {name}")
+    if name not in found:
+        raise BallastError(f"{file_of(plugin)}: it has no constant {name}; write one")
+    try:
+        return ast.literal_eval(found[name])
+    except (ValueError, TypeError):
+        message = f"{name} must be written out, it is read without running the file"
+        raise BallastError(f"{file_of(plugin)}: {message}") from None
+
+
+def defined(plugin: str) -> set[str]:
+    """Return the names of a plug-in's functions and constants, without importing it."""
+    constants, functions = _outline(plugin)
+    return {*constants, *functions}
+
+
+def file_of(plugin: str) -> str:
+    """Return a plug-in's file as messages name it."""
+    return f"scripts/ballast/{plugin.replace('-', '_')}.py"
 
 
 @cache
-def _constants(plugin: str) -> dict[str, ast.expr]:
-    body = ast.parse((HOME / f"{plugin.replace('-', '_')}.py").read_bytes()).body
-    return {node.targets[0].id: node.value for node in body if isinstance(node, ast.Assign) and _names_one(node)}
+def _outline(plugin: str) -> tuple[dict[str, ast.expr], set[str]]:
+    """Return a plug-in's module constants and the names of its functions."""
+    try:
+        body = ast.parse((HOME / f"{plugin.replace('-', '_')}.py").read_bytes()).body
+    except SyntaxError as error:
+        raise BallastError(f"{file_of(plugin)}: line {error.lineno}: {error.msg}") from None
+    constants = {node.targets[0].id: node.value for node in body if isinstance(node, ast.Assign) and _names_one(node)}
+    return constants, {node.name for node in body if isinstance(node, ast.FunctionDef)}
 
 
 def _names_one(node: ast.Assign) -> bool:

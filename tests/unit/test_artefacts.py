@@ -26,7 +26,7 @@ def write(tmp_path, monkeypatch):
     monkeypatch.setattr(plugins, "HOME", tmp_path)
     monkeypatch.setattr(identity, "HOME", tmp_path)
     artefacts.artefact.cache_clear()
-    identity._constants.cache_clear()
+    identity._outline.cache_clear()
 
     def written(name: str, text: str) -> Path:
         file = tmp_path / name
@@ -36,7 +36,7 @@ def write(tmp_path, monkeypatch):
 
     yield written
     artefacts.artefact.cache_clear()
-    identity._constants.cache_clear()
+    identity._outline.cache_clear()
 
 
 def test_a_table_is_what_its_constants_say(write, study):

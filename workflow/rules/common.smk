@@ -8,7 +8,7 @@ from ballast import identity
 from ballast.files import BallastError, read_text
 from ballast.running.bill_options import BillOptions
 from ballast.running.inside_snakemake import IMAGE, InsideSnakemake
-from ballast.study import artefacts, sources
+from ballast.study import artefacts, contracts, sources
 from ballast.study import config as study_config
 from ballast.study.arguments import as_arguments, as_json, as_pairs
 from ballast.study.document_options import DocumentOptions
@@ -17,6 +17,7 @@ from ballast.study.job_options import JobOptions
 from ballast.study.plan import Plan
 
 try:
+    contracts.check()
     study = study_config.load(study_config.extended(config, workflow.configfiles))
     sources.check(study)
     artefacts.check(study)

@@ -5,7 +5,6 @@ A table is a file in ballast/tables/, a figure one in ballast/figures/; constant
 uses, since an unused option must not make it run again.
 """
 
-import ast
 import json
 import re
 from collections.abc import Collection, Iterable
@@ -15,7 +14,7 @@ from typing import Protocol
 
 from ballast import plugins
 from ballast.files import BallastError
-from ballast.identity import constant
+from ballast.identity import constant, defined, file_of
 
 AXES = ("models", "pools", "samplers", "n")
 KEYS = ("redact", "published", "model_labels", "others")
@@ -124,12 +123,8 @@ def artefact(name: str) -> Artefact:
     if kind not in FUNCTIONS or short not in plugins.names(kind):
         known = [*names("tables"), *names("figures"), *OTHERS]
         raise BallastError(f"no artefact is called '{name}'{plugins.nearest(name, known)}")
-    file = f"scripts/ballast/{kind}/{short.replace('-', '_')}.py"
-    try:
-        tree = ast.parse((plugins.HOME / kind / f"{short.replace('-', '_')}.py").read_bytes())
-    except SyntaxError as error:
-        raise BallastError(f"{file}: line {error.lineno}: {error.msg}") from None
-    if FUNCTIONS[kind] not in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}:
+    file = file_of(name)
+    if FUNCTIONS[kind] not in defined(name):
         raise BallastError(f"{file}: it has no function {FUNCTIONS[kind]}(options, paths); write one")
     given = {one.name: _declared(file, name, one.name, one.default) for one in fields(Artefact)}
     found = Artefact(**given)
@@ -146,7 +141,7 @@ def check(study: Planned) -> None:
     """Raise BallastError if the file of a table or figure declares a name that no config has. Checks all files."""
     for kind in FUNCTIONS:
         for name in names(kind):
-            file = f"scripts/ballast/{name.replace('-', '_')}.py"
+            file = file_of(name)
             short = name.partition("/")[2]
             if not re.fullmatch("[a-z0-9-]+", short):
                 raise BallastError(f"{file}: name the file in small letters, digits and _")
@@ -222,10 +217,7 @@ def parse_options(name: str, text: str) -> Options:
 
 def _declared(file: str, plugin: str, key: str, default: object) -> object:
     """Return a constant of a table or figure: a name for EXPERIMENT, else names in a tuple."""
-    try:
-        value = constant(plugin, key.upper(), default)
-    except (ValueError, TypeError):
-        raise BallastError(f"{file}: {key.upper()} must be written out, it is read without running the file") from None
+    value = constant(plugin, key.upper(), default)
     if key == "experiment":
         if value is not None and not isinstance(value, str):
             raise BallastError(f'{file}: EXPERIMENT must be a name such as "sampling", not {value!r}')

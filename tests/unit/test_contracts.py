@@ -1,0 +1,68 @@
+"""The contract of each kind of plug-in: a mistake in a new file is one clear line."""
+
+import pytest
+
+from ballast import identity, plugins
+from ballast.files import BallastError
+from ballast.study import contracts
+from ballast.study.job_inputs import JobInputs
+
+SAMPLER = 'NEEDS = ("embedding",)\nSEEDED = False\n\n\ndef select(pool, features, n, seed, options): ...\n'
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    """Write a file of a package folder that has no other plug-in."""
+    monkeypatch.setattr(plugins, "HOME", tmp_path)
+    monkeypatch.setattr(identity, "HOME", tmp_path)
+
+    def written(name: str, text: str) -> None:
+        file = tmp_path / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text)
+
+    identity._outline.cache_clear()
+    yield written
+    identity._outline.cache_clear()
+
+
+def test_every_plug_in_of_ballast_keeps_its_contract():
+    contracts.check()
+
+
+def test_the_features_are_those_that_a_job_can_be_given():
+    known = JobInputs.__new__(JobInputs)
+    known.results = "results/mini"
+    assert all(known.features([word], "pool", "model") for word in contracts.FEATURES)
+    with pytest.raises(KeyError):
+        known.features(["another"], "pool")
+
+
+def test_a_file_that_keeps_the_contract_is_enough(write):
+    write("samplers/k_means.py", SAMPLER)
+    contracts.check()
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        ("samplers/k_means.py", "NEEDS = (", "line 1: '(' was never closed"),
+        ("samplers/k_means.py", SAMPLER.replace("select(", "pick("), "it has no select"),
+        ("samplers/k_means.py", SAMPLER.replace("SEEDED = False\n", ""), "it has no SEEDED"),
+        ("samplers/k_means.py", SAMPLER.replace("False", '"no"'), "SEEDED must be True or False, not 'no'"),
+        ("samplers/k_means.py", SAMPLER.replace("False", "bool(0)"), "SEEDED must be written out"),
+        ("samplers/k_means.py", SAMPLER.replace('("embedding",)', '"embedding"'), "NEEDS must be a tuple"),
+        ("samplers/k_means.py", SAMPLER.replace("embedding", "embeding"), "'embeding'; did you mean 'embedding'?"),
+        ("judges/strict.py", "def judge(pairs, options): ...\n", "it has no CANARIES"),
+        ("judges/strict.py", "CANARIES = {}\n", "it has no judge"),
+        ("trainers/mine.py", "def fit(): ...\n", "it has no train"),
+        ("trainers/mine.py", 'NEEDS = ["texts"]\n\n\ndef train(): ...\n', "NEEDS must be a tuple"),
+        ("backends/mine.py", "def generate(): ...\n", "it has no answer"),
+    ],
+)
+def test_a_mistake_in_a_file_is_one_clear_line(write, file, text, message):
+    write(file, text)
+    with pytest.raises(BallastError) as error:
+        contracts.check()
+    assert str(error.value).startswith(f"scripts/ballast/{file}: ") and message in str(error.value)
+    assert "\n" not in str(error.value)
