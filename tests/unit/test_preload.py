@@ -77,3 +77,9 @@ def test_a_killed_job_takes_its_child_along(tmp_path, preloaded):
     job.send_signal(signal.SIGKILL)
     job.wait()
     wait_until(lambda: not children(), 10)
+
+
+def test_a_rule_whose_program_is_missing_is_told_which_file_to_write(tmp_path):
+    done = subprocess.run([*STAGE, "smaple"], cwd=tmp_path, env=ALONE, capture_output=True, text=True)
+    line = "smaple: there is no scripts/smaple.py; `stage NAME` in a rule runs scripts/NAME.py\n"
+    assert (done.returncode, done.stderr) == (1, line)

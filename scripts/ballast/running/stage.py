@@ -30,12 +30,15 @@ def run(stage: str, arguments: list[str], forked: bool = False, keeps_model: boo
     if arguments[:1] == ["--record"]:
         end = arguments.index("--")
         recorded, arguments = arguments[1:end], arguments[end + 1 :]
-    script = str(HOME.parent / f"{stage}.py")
-    sys.argv = [script, *arguments]
+    script = HOME.parent / f"{stage}.py"
+    if not script.is_file():
+        print(f"{stage}: there is no scripts/{stage}.py; `stage NAME` in a rule runs scripts/NAME.py", file=sys.stderr)
+        return 1
+    sys.argv = [str(script), *arguments]
     # Python writes to a file by the kilobyte: too late for a person who watches the log.
     sys.stdout.reconfigure(line_buffering=True)
     try:
-        runpy.run_path(script, run_name="__main__")
+        runpy.run_path(str(script), run_name="__main__")
         if recorded:
             from ballast.running import manifest
 
