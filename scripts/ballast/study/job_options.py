@@ -185,10 +185,6 @@ class JobOptions:
         model = self.inputs.pretrained(wildcards)
         return as_arguments({"pretrained": model and self.inputs.model_folder(model)})
 
-    def part(self, kind: str, wildcards: Wildcards) -> str:
-        """Return the name of the run's `trainer`, `filter` or `transform`."""
-        return getattr(self.plan.method(wildcards.sampler), kind)
-
     # Generation and comparison.
 
     def generation(self, wildcards: Wildcards) -> str:
