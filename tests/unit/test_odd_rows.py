@@ -44,7 +44,7 @@ def data(folder: Path, rows: list[dict], ascii_only: bool, kind: str = "pool") -
     source, out = folder / f"{ascii_only}.jsonl", folder / f"{ascii_only}.parquet"
     source.write_bytes("".join(json.dumps(row, ensure_ascii=ascii_only) + "\n" for row in rows).encode("utf-8"))
     given = {"kind": kind, "format": "alpaca", "source": str(source), "rows": None, "order_seed": None}
-    given |= {"columns": "{}", "unreadable": None, "without": None}
+    given |= {"columns": "{}", "where": "{}", "unreadable": None, "without": None, "out_counts": f"{out}.counts.json"}
     runpy.run_path(str(HOME.parent / "data.py"))["main"](type("Given", (), given | {"out": str(out)}))
     return schemas.read(str(out), schemas.PAIRS)
 

@@ -7,8 +7,9 @@ import re
 
 import pandas as pd
 
+from ballast.data.records import records
 from ballast.data.rows import require
-from ballast.files import BallastError, read_jsonl
+from ballast.files import BallastError
 
 # Every published row ends like this; thousands have commas.
 _FINAL = re.compile(r"#### (-?[0-9][0-9,]*(?:\.[0-9]+)?)\s*\Z")
@@ -25,4 +26,4 @@ def read(path: str) -> pd.DataFrame:
 
 def rows(path: str) -> pd.DataFrame:
     """Return question and answer as in the file."""
-    return require(pd.DataFrame(read_jsonl(path)), ("question", "answer"), path)[["question", "answer"]]
+    return require(pd.DataFrame(records(path)), ("question", "answer"), path)[["question", "answer"]]
