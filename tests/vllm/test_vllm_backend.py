@@ -106,7 +106,7 @@ def test_beam_search_stops_where_no_open_answer_can_catch_up():
     def following(**logprobs):
         return {int(name[1:]): SimpleNamespace(logprob=value) for name, value in logprobs.items()}
 
-    search = vllm._Beams([1], width=2, limit=9, eos=2)
+    search = vllm._Beams([1], width=2, limit=9, ends=[2])
     search.extend([following(_5=-0.5, _2=-1.0, _6=-2.0)])
     assert search.finished == [(-1.0, [2])] and search.running == [(-0.5, [5]), (-2.0, [6])]
     search.extend([following(_2=-0.1, _7=-3.0), following(_7=-0.3, _8=-3.0)])
