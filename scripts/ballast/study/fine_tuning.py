@@ -2,12 +2,16 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from ballast import plugins
 from ballast.names import BEHAVIOURS
 from ballast.study.sections import Dtype, Name, NaturalInt, PositiveInt, Section
 
+ALL = "all-linear"
+WORD_OR_LIST = BeforeValidator(
+    lambda given: [given] if given == ALL else given, json_schema_input_type=list[str] | Literal[ALL]
+)
 # Those of transformers that need no arguments of their own.
 SCHEDULES = (
     "linear",
@@ -26,8 +30,8 @@ class Lora(Section):
     r: PositiveInt = Field(8, description="Rank.")
     lora_alpha: PositiveInt = Field(16, description="Scale, as alpha / r.")
     lora_dropout: float = Field(0.05, ge=0, lt=1, description="Dropout on the adapter's input.")
-    target_modules: Annotated[list[str], Field(min_length=1)] | Literal["all-linear"] = Field(
-        ["q_proj", "v_proj"], description="Linear layers with an adapter; each name must be one of the model's."
+    target_modules: Annotated[list[str], WORD_OR_LIST] = Field(
+        ["q_proj", "v_proj"], min_length=1, description="Layers of the model with an adapter, or `all-linear`."
     )
     bias: Literal["none", "all", "lora_only"] = Field("none", description="Biases to train.")
 

@@ -91,8 +91,9 @@ def train(
     variant = type("DualSelect", (DualSelect,), bound)
     task = task.reset_index(drop=True)
     log = fit.fit(model, task, options, seed, out, partial, features, variant)
-    taught = {name: log[name] | part if isinstance(part, dict) else part for name, part in taught.items()}
-    return log | taught | {"references": len(examples), "references_in_base": int(shared.sum()), "chosen": chosen}
+    if taught["ids_without_answer"]:
+        log |= {name: log[name] | part if isinstance(part, dict) else part for name, part in taught.items()}
+    return log | {"references": len(examples), "references_in_base": int(shared.sum()), "chosen": chosen}
 
 
 def _check(options: dict) -> None:

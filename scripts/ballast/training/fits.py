@@ -18,8 +18,10 @@ def check(folder: str, options: dict) -> None:
     one that is asked in words: chat, chat_template, max_length.
     """
     tokenizer = load_tokenizer(folder)
-    if "prompt" in options:
+    if options.get("prompt") == "chat":
         prompt_ids(tokenizer, prompt_template(tokenizer, options).render(REQUEST))
+    elif "prompt" in options:
+        prompt_ids(tokenizer, REQUEST)  # its template may not be fetched yet
     else:
         askable(tokenizer, [REQUEST], options)
     if options.get("lora"):
