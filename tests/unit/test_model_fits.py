@@ -28,6 +28,12 @@ from ballast.training import cards
 CHATTING = {"prompt": "chat", "template": None, "system": None}
 BODY = "{% for m in messages %}[{{ m['role'] }}] {{ m['content'] | trim }}\n{% endfor %}[assistant] "
 THINKS = BODY + "{% if enable_thinking is defined and not enable_thinking %}<think>\n\n</think>\n{% endif %}"
+# Gemma 4's way: off unless it is turned on; Nemotron's: by a word in the system message.
+OFF = BODY + "{% if not enable_thinking | default(false) %}<think></think>{% endif %}"
+BY_WORD = (
+    "{{ messages[0]['content'].replace('/no_think', '').strip() }} {{ messages[-1]['content'] }} [assistant] "
+    "{% if '/no_think' in messages[0]['content'] %}<think></think>{% else %}<think>{% endif %}"
+)
 TODAY = (
     "{% if not date_string is defined %}{% set date_string = strftime_now('%d %b %Y') %}{% endif %}"
     "Today: {{ date_string }}, {{ strftime_now('%Y-%m-%d') }}\n" + BODY
@@ -85,10 +91,11 @@ def refused(call, *words: str) -> str:
         ("{% for part in messages[0]['content'] %}{{ part['text'] }}{% endfor %}", {}, ["leaves out the request"]),
         (BODY + "<think>\n", {}, ["inside thoughts", "models.<name>.chat_template", "enable_thinking: false"]),
         (BODY + "[THINK]", {}, ["inside thoughts"]),
-        (THINKS, {}, ["can think", "models.<name>.chat_template: {enable_thinking: false}"]),
+        (THINKS, {}, ["may think", "models.<name>.chat_template: {enable_thinking: false}"]),
         (THINKS, {"chat_template": {"enable_thnking": False}}, ["does not read 'enable_thnking'", "'enable_thinking'"]),
         (THINKS, {"chat_template": {"tokenize": True}}, ["does not read 'tokenize'"]),
         (BODY, {"chat_template": {"add_generation_prompt": False}}, ["does not read 'add_generation_prompt'"]),
+        (BY_WORD, {"system": "Be brief."}, ["inside thoughts"]),
         ([{"name": "rag", "template": BODY}], {}, ["its chat template stops"]),
     ],
 )
@@ -108,6 +115,8 @@ def test_a_chat_template_that_does_not_fit_is_one_line_in_training_generation_an
         (THINKS, {"chat_template": {"enable_thinking": False}}, "<think>\n\n</think>\n"),
         (THINKS, {"chat_template": {"enable_thinking": True}}, "[assistant] "),
         (BODY + "</think>", {}, "</think>"),
+        (OFF, {}, "</think>"),
+        (BY_WORD, {"system": "Be brief. /no_think"}, "</think>"),
         ([{"name": "default", "template": BODY}, {"name": "rag", "template": "x"}], {}, "[assistant] "),
         (BODY, {"system": " Write <think> first. "}, "[assistant] "),
     ],

@@ -15,6 +15,9 @@ DAY = datetime(2024, 7, 26)
 PROBE = "Name a river."
 # Tags around thoughts: <think>, [THINK], <seed:think>, <reasoning> and the like.
 THOUGHT = re.compile(r"[<\[◁|](/?)(?:\w+:)?(?:think|thinking|thought|thoughts|reasoning)[>\]▷|]", re.IGNORECASE)
+# Arguments, and words in a message, by which templates turn thoughts on and off.
+SWITCHES = ("enable_thinking", "thinking")
+COMMAND = re.compile(r"/(no_)?think\b")
 # Arguments of apply_chat_template that no template reads by name.
 PASSED = ("chat_template", "tools", "documents")
 
@@ -52,36 +55,45 @@ def date_in(tokenizer) -> str | None:
 def check(tokenizer, system: str | None = None, arguments: dict | None = None, decided: bool = True) -> None:
     """Raise BallastError if the template loses the system message or the request, or opens the answer with thoughts.
 
-    `decided`: also raise if the template can think and `arguments` do not say whether it does.
+    `decided`: also raise if the model may think first because nobody says that it does not.
     """
     name, key = tokenizer.name_or_path, "models.<name>.chat_template" if decided else "its chat_template"
-    words = sorted(set(re.findall(r"\w+", template_of(tokenizer))))
-    for argument in arguments or {}:
+    given, words = arguments or {}, sorted(set(re.findall(r"\w+", template_of(tokenizer))))
+    for argument in given:
         if argument not in (*words, *PASSED):
             known = [word for word in words if "think" in word.lower()] or words
             raise BallastError(f"{name}: its chat template does not read '{argument}'{nearest(argument, known)}")
-    prompt = chat_text(tokenizer, PROBE, None, arguments)
-    if PROBE not in prompt:
-        raise BallastError(f"{name}: its chat template leaves out the request; it wants another form of message")
-    if system:
-        _check_system(tokenizer, system, arguments)
+    prompt = _probe(tokenizer, system, given)
     if (THOUGHT.findall(prompt.rpartition(PROBE)[2]) or ["/"])[-1] == "":
         raise BallastError(
             f"{name}: its chat template opens the answer inside thoughts, so these would be trained and judged; "
             f"set {key}: {{enable_thinking: false}}, or take a model that answers at once"
         )
-    if decided and "enable_thinking" in words and "enable_thinking" not in (arguments or {}):
-        raise BallastError(
-            f"{name}: its chat template can think, and the config does not say whether; set {key}: "
-            "{enable_thinking: false} for answers at once, or true"
-        )
+    for switch in SWITCHES if decided else ():
+        if (
+            switch in words
+            and switch not in given
+            and chat_text(tokenizer, PROBE, system, {switch: False} | given) != prompt
+        ):
+            raise BallastError(
+                f"{name}: the model may think first, and the config does not say whether; set {key}: "
+                f"{{{switch}: false}} for answers at once, or true"
+            )
 
 
-def _check_system(tokenizer, system: str, arguments: dict | None) -> None:
-    remedy = "take models.<name>.system out, or choose another model"
+def _probe(tokenizer, system: str | None, arguments: dict) -> str:
+    """Return the made request as the template renders it; it must hold request and system message."""
+    name, remedy = tokenizer.name_or_path, "take models.<name>.system out, or choose another model"
     try:
         prompt = chat_text(tokenizer, PROBE, system, arguments)
     except BallastError as error:
+        if not system:
+            raise
+        chat_text(tokenizer, PROBE, None, arguments)  # raises too if the system message is not the reason
         raise BallastError(f"{error}, but only for a system message; {remedy}") from None
-    if system.strip() not in prompt:
-        raise BallastError(f"{tokenizer.name_or_path}: its chat template leaves out the system message; {remedy}")
+    if PROBE not in prompt:
+        raise BallastError(f"{name}: its chat template leaves out the request; it wants another form of message")
+    # Some templates take the words out that turn thoughts on and off.
+    if system and system.strip() not in prompt and COMMAND.sub("", system).strip() not in prompt:
+        raise BallastError(f"{name}: its chat template leaves out the system message; {remedy}")
+    return prompt
