@@ -305,8 +305,9 @@ class _Beams:
     answer together, which favours short answers, and accepts an end from outside the `width` best continuations.
     """
 
-    def __init__(self, prompt: list[int], width: int, limit: int, ends: list[int]):
-        self.prompt, self.width, self.limit, self.ends = prompt, width, limit, ends
+    def __init__(self, prompt: list[int], width: int, limit: int, eos: int | list[int]):
+        self.prompt, self.width, self.limit = prompt, width, limit
+        self.ends = {eos} if isinstance(eos, int) else set(eos)
         self.running: list[tuple[float, list[int]]] = [(0.0, [])]  # log-probability and ids, best first
         self.finished: list[tuple[float, list[int]]] = []  # log-probability per token and ids, best first
 
