@@ -23,16 +23,20 @@ PASSED = ("chat_template", "tools", "documents")
 
 
 def chat_text(tokenizer, text: str, system: str | None = None, arguments: dict | None = None) -> str:
-    """Return a user's message in the model's own chat template, up to where the answer begins.
+    """Return a user's message in the model's own chat template, up to where the answer begins."""
+    messages = [{"role": "system", "content": system}] if system else []
+    return render(tokenizer, [*messages, {"role": "user", "content": text}], arguments)
 
-    `arguments` go to the template, such as enable_thinking. Raises BallastError if the template cannot render it.
+
+def render(tokenizer, messages: list[dict], arguments: dict | None = None) -> str:
+    """Return messages in the model's own chat template, up to where the answer begins.
+
+    `arguments` go to the template, such as enable_thinking. Raises BallastError if the template cannot render them.
     """
     if not getattr(tokenizer, "chat_template", None):
         raise BallastError(f"{tokenizer.name_or_path}: the tokenizer has no chat template; use prompt: alpaca")
     from jinja2.exceptions import TemplateError
 
-    messages = [{"role": "system", "content": system}] if system else []
-    messages.append({"role": "user", "content": text})
     given = {"strftime_now": DAY.strftime} | (arguments or {})
     try:
         return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, **given)
