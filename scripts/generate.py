@@ -17,6 +17,7 @@ import sys
 import pandas as pd
 
 from ballast import plugins, schemas
+from ballast.asking import chat
 from ballast.asking.prompts import prompt_ids, prompt_template
 from ballast.asking.store import Store
 from ballast.backends.transformers import load_tokenizer
@@ -48,6 +49,8 @@ def main(arguments: argparse.Namespace) -> None:
     adapter = arguments.adapter and digest(f"{arguments.adapter}/adapter_model.safetensors")
     rendered = hashlib.sha256(template.render("{instruction}").encode()).hexdigest()
     settings = {name: options[name] for name in ("decoding", "max_new_tokens", "max_prompt_tokens", "prompt", "system")}
+    if options["prompt"] == "chat":
+        settings |= {"chat_template": options.get("chat_template"), "date_in_prompts": chat.date_in(tokenizer)}
     write_json(
         arguments.record,
         {"adapter_sha256": adapter, "template_sha256": rendered} | settings | counts | backend.record(options),

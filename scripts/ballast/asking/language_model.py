@@ -1,9 +1,9 @@
 """Ask a model, in one place: each distinct text once, and never again if `options["store"]` keeps the answer.
 
 `options` is a judge's or a LanguageModel's section of the config: backend, model (folder), batch_size, max_length,
-dtype, chat, or `endpoint`; and `store`, a folder (`asking.store`) or None. An answer's key is the text and all that
-shapes the answer: model files, backend, versions, settings. So an edited template asks again, an edited parser does
-not, and a killed job resumes where it stopped.
+dtype, chat, chat_template, or `endpoint`; and `store`, a folder (`asking.store`) or None. An answer's key is the text
+and all that shapes the answer: model files, backend, versions, settings. So an edited template asks again, an edited
+parser does not, and a killed job resumes where it stopped.
 """
 
 import sys
@@ -80,7 +80,7 @@ def _once(texts: list, store: Store, ask: Callable) -> tuple[dict, int]:
 def _store(backend: str, options: dict, *asked: object) -> Store:
     if not options.get("store"):
         return Store(None)
-    shape = [options["max_length"], options.get("chat"), rows_at_once(options)]
+    shape = [options["max_length"], options.get("chat"), options.get("chat_template"), rows_at_once(options)]
     return Store(options["store"], backend_identity(backend, options["model"], options), shape, *asked)
 
 
