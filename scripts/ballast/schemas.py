@@ -100,7 +100,8 @@ def read(path: str, schema: pa.DataFrameSchema):
 
 def read_columns(path: str, schema: pa.DataFrameSchema):
     """Read the columns of a schema from a Parquet file, which may have more, and check them."""
-    return _check(read_arrow(path, list(schema.columns)).to_pandas(), schema, path)
+    optional = {name for name, column in schema.columns.items() if not column.required}
+    return _check(read_arrow(path, list(schema.columns), optional).to_pandas(), schema, path)
 
 
 def write(path: str, table, schema: pa.DataFrameSchema) -> None:

@@ -5,6 +5,7 @@ with `{instruction}` and `{input}`. A judge's is a JSON file with `template`, wh
 Ids are made once here and passed on, so the number of BOS tokens is checked in one place.
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +39,10 @@ class PromptTemplate:
             return self.prompt_no_input.replace("{instruction}", instruction, 1)
         before, after = self.prompt_input.split("{instruction}", 1)
         return before + instruction + after.replace("{input}", context, 1)
+
+    def render_row(self, row) -> str:
+        """Return the prompt text for a row of a table; a chat of several turns is its transcript."""
+        return self.render(row.instruction, row.input)
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,15 @@ class ChatPrompt:
         """Return the prompt text for one row; `context` is Alpaca's `input`, put below the instruction."""
         request = f"{instruction}\n{context}" if context else instruction
         return chat_text(self.tokenizer, request, self.system, self.arguments)
+
+    def render_row(self, row) -> str:
+        """Return the prompt text for a row of a table; a chat of several turns stays one."""
+        turns = getattr(row, "turns", None)
+        if not isinstance(turns, str) or not turns:
+            return self.render(row.instruction, row.input)
+        messages = [{"role": "system", "content": self.system}] if self.system else []
+        messages += [{"role": role, "content": text} for role, text in json.loads(turns)]
+        return chat.render(self.tokenizer, messages, self.arguments)
 
 
 def prompt_template(tokenizer, options: dict) -> PromptTemplate | ChatPrompt:

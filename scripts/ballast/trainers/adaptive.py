@@ -69,7 +69,7 @@ def train(
     tokenizer = load_tokenizer(model)
     template = prompt_template(tokenizer, options)
     asked = taken.loc[plan.asked]
-    prompts = [prompt_ids(tokenizer, template.render(row.instruction, row.input)) for row in asked.itertuples()]
+    prompts = [prompt_ids(tokenizer, template.render_row(row)) for row in asked.itertuples()]
     limit = {"max_prompt_tokens": options["max_length"], "long_prompts": "cut"}
     first = plan.places(plan.round(0, 0, {}))
     bound = {

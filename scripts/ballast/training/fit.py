@@ -139,7 +139,7 @@ def encoded(tokenizer, rows: pd.DataFrame, options: dict) -> list[dict]:
     limit = options["max_length"]
     examples = []
     for place, row in enumerate(rows.itertuples()):
-        prompt = template.render(row.instruction, row.input)
+        prompt = template.render_row(row)
         ids, prompt_length = training_ids(tokenizer, prompt, row.output, limit)
         masked = 0 if options["train_on_prompt"] else prompt_length
         cut = len(ids) == limit and ids[-1] != tokenizer.eos_token_id
