@@ -24,6 +24,8 @@ IGNORED = -100
 VALIDATION_SEED = 42
 # Steps between two lines of the log, and steps that `last_loss` averages.
 SHOWN_STEPS = 10
+# Rows that a line names; the log names all.
+SHOWN_IDS = 20
 
 
 class Variant:
@@ -166,11 +168,12 @@ def answers_learnt(rows: pd.DataFrame, examples: list[dict], options: dict) -> d
     without = {origin: int((lost["origin"] == origin).sum()) for origin in sorted(set(rows["origin"]))}
     given = rows["origin"].value_counts()
     safety = lost["id"][lost["origin"] != "base"].tolist()
+    named = f": ids {', '.join(safety[:SHOWN_IDS])}{' ...' if len(safety) > SHOWN_IDS else ''}"
     for origin, count in without.items():
         if count:
             print(
                 f"{count} of {given[origin]} {origin} rows teach no answer: the prompt alone fills training.max_length "
-                f"{options['max_length']}{': ids ' + ', '.join(safety) if safety and origin != 'base' else ''}",
+                f"{options['max_length']}{named if origin != 'base' else ''}",
                 file=sys.stderr,
             )
     return {
