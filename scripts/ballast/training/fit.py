@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from peft import PeftModel, get_peft_model, prepare_model_for_kbit_training
+from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
 from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
 
 from ballast.asking import memory
@@ -127,7 +127,7 @@ def with_adapter(network: PreTrainedModel, options: dict) -> PeftModel:
         network.peft_config["default"].base_model_name_or_path = network.base_model.model.name_or_path
         return network
     lora.check(network, options["lora"])
-    return get_peft_model(network, lora.config(options["lora"]))
+    return get_peft_model(network, LoraConfig(task_type="CAUSAL_LM", **lora.options(options["lora"])))
 
 
 def encode(tokenizer, rows: pd.DataFrame, options: dict) -> list[dict]:
