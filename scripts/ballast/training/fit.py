@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from peft import PeftModel, get_peft_model, prepare_model_for_kbit_training
+from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
 from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
 
 from ballast.asking import memory
@@ -24,6 +24,8 @@ IGNORED = -100
 VALIDATION_SEED = 42
 # Steps between two lines of the log, and steps that `last_loss` averages.
 SHOWN_STEPS = 10
+# Rows that a line names; the log names all.
+SHOWN_IDS = 20
 
 
 class Variant:
@@ -125,7 +127,7 @@ def with_adapter(network: PreTrainedModel, options: dict) -> PeftModel:
         network.peft_config["default"].base_model_name_or_path = network.base_model.model.name_or_path
         return network
     lora.check(network, options["lora"])
-    return get_peft_model(network, lora.config(options["lora"]))
+    return get_peft_model(network, LoraConfig(task_type="CAUSAL_LM", **lora.options(options["lora"])))
 
 
 def encode(tokenizer, rows: pd.DataFrame, options: dict) -> list[dict]:
@@ -166,11 +168,12 @@ def answers_learnt(rows: pd.DataFrame, examples: list[dict], options: dict) -> d
     without = {origin: int((lost["origin"] == origin).sum()) for origin in sorted(set(rows["origin"]))}
     given = rows["origin"].value_counts()
     safety = lost["id"][lost["origin"] != "base"].tolist()
+    named = f": ids {', '.join(safety[:SHOWN_IDS])}{' ...' if len(safety) > SHOWN_IDS else ''}"
     for origin, count in without.items():
         if count:
             print(
                 f"{count} of {given[origin]} {origin} rows teach no answer: the prompt alone fills training.max_length "
-                f"{options['max_length']}{': ids ' + ', '.join(safety) if safety and origin != 'base' else ''}",
+                f"{options['max_length']}{named if origin != 'base' else ''}",
                 file=sys.stderr,
             )
     return {

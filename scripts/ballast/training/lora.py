@@ -1,7 +1,6 @@
 """Check that a LoRA adapter fits its model, before any row is trained: peft trains what it finds, and says nothing."""
 
 import torch
-from peft import LoraConfig
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
@@ -13,10 +12,9 @@ ADAPTED = (torch.nn.Linear, torch.nn.Embedding, torch.nn.Conv1d, torch.nn.Conv2d
 ALL = "all-linear"
 
 
-def config(lora: dict) -> LoraConfig:
-    """Return peft's config of the section `training.lora`; peft wants the word for all layers alone."""
-    every = {"target_modules": ALL} if ALL in lora["target_modules"] else {}
-    return LoraConfig(task_type="CAUSAL_LM", **lora | every)
+def options(lora: dict) -> dict:
+    """Return the section `training.lora` as peft takes it, which wants the word for all layers alone."""
+    return lora | ({"target_modules": ALL} if ALL in lora["target_modules"] else {})
 
 
 def check(network: PreTrainedModel, lora: dict) -> None:
