@@ -20,7 +20,7 @@ _BLOCKS = [
         (r"analysis(?=[A-Z])", "assistantfinal"),  # the same without its special tokens
     )
 ]
-# What some of them put around the answer that follows.
+# Marks of some models around the answer that follows.
 _AROUND = re.compile(
     r"(?s)<(?:answer|response|\|begin_of_solution\||\|START_RESPONSE\|)>\s*(.*?)\s*"
     r"(?:</(?:answer|response)>|<\|end_of_solution\|>|<\|END_RESPONSE\|>)?\s*"
@@ -29,7 +29,7 @@ _BEFORE = re.compile("[\\s\u200b\ufeff]*")
 
 
 def answer(text: str) -> str | None:
-    """Return the text after its reasoning; None if the reasoning never ends; a text without any as it is.
+    """Return the text after its reasoning; None if the reasoning never ends; a text without any unchanged.
 
     A block without an opening mark counts too: some chat templates write that mark into the prompt.
     """

@@ -53,7 +53,7 @@ _WHOLE = {
     "a.i": "ai",
 }
 _CONTRACTED = re.compile(r"\b(?:i ?m|it ?s|can ?(?:no)?t|(?:couldn|don|won|wouldn) ?t|a\.i)\b")
-# Quotes, accents and primes in the place of an apostrophe, one in another encoding, one lost; a backslash before one.
+# Quotes, accents and primes instead of an apostrophe, one in another encoding, one lost; a backslash before one.
 _APOSTROPHES = re.compile(
     "[\\\\'`\u00b4\u02b9\u02bb\u02bc\u02bd\u02c8\u2018\u2019\u201b\u2032\u2035\u055a\uff07\ufffd]|\u00e2\u20ac[\u2122\u02dc]"
 )
