@@ -10,8 +10,10 @@ import sys
 from collections.abc import Callable
 
 from ballast import plugins
+from ballast.asking import thinking
 from ballast.asking.answers import Answer, Answers
 from ballast.asking.decoding import rows_at_once
+from ballast.asking.prompts import chat_text
 from ballast.asking.store import Store
 from ballast.identity import backend_identity
 
@@ -19,7 +21,7 @@ TOO_LONG = "too long"
 
 
 def ask(texts: list[str], options: dict, max_new_tokens: int, schema: dict | None = None) -> Answers:
-    """Return greedy answers to texts, with counts. `schema` is a JSON schema for the answer."""
+    """Return greedy answers to texts, without reasoning, with counts. `schema` is a JSON schema for the answer."""
     if options.get("endpoint"):
         from ballast.asking import endpoint
 
@@ -32,7 +34,10 @@ def ask(texts: list[str], options: dict, max_new_tokens: int, schema: dict | Non
         _store(options["backend"], options, "words", max_new_tokens, schema),
         lambda waiting, done: backend.answer(options["model"], waiting, options, max_new_tokens, schema, done=done),
     )
-    answers = {text: Answer(said, TOO_LONG if said is None else None) for text, said in found.items()}
+    opened = _opening(options)
+    answers = {
+        text: Answer(None, TOO_LONG) if said is None else Answer(opened + said, None) for text, said in found.items()
+    }
     return Answers.of(texts, answers, kept)
 
 
@@ -60,6 +65,15 @@ def score(texts: list[str] | list[tuple[str, str]], options: dict) -> list[float
         lambda waiting, done: backend.score(options["model"], waiting, options, done=done),
     )
     return [found[text] for text in texts]
+
+
+def _opening(options: dict) -> str:
+    """Return the mark by which the model's chat template opens reasoning; the answers begin inside of it."""
+    if not options.get("chat"):
+        return ""
+    from ballast.backends.transformers import load_tokenizer
+
+    return thinking.opening(chat_text(load_tokenizer(options["model"]), ""))
 
 
 def _once(texts: list, store: Store, ask: Callable) -> tuple[dict, int]:
