@@ -137,7 +137,10 @@ class Checks(Section):
     )
     empty: float = Field(0.01, ge=0, le=1, description="Largest share of rows with an empty request or response.")
     leaks: Literal["stop", "drop", "keep"] = Field(
-        "stop", description="Action on a row of base data or a pool whose request is a benchmark's prompt."
+        "stop", description="Action on a row of base data or a pool whose request holds a benchmark's prompt."
+    )
+    reasoning: Literal["stop", "keep"] = Field(
+        "stop", description="Action on responses with reasoning before the answer (`<think>` and the like)."
     )
 
 
