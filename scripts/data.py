@@ -1,7 +1,7 @@
 """Read one dataset in the schema of its source and write it in Ballast's row schema, with ids made of content.
 
 data.py --kind pool|base|references|benchmark --format READER --source FILE [--columns JSON] [--where JSON] [--rows N]
-        [--order-seed S] [--unreadable SHARE] [--without BENCHMARK.parquet...] --out ROWS.parquet --out-counts F.json
+        [--order-seed S] [--unreadable SHARE] [--without BENCHMARK.parquet...] --out ROWS.parquet [--out-counts F.json]
 
 With `--unreadable`, this share of the rows may be left out; a pool also drops repeats and rows without a response.
 With `--without`, rows that hold a benchmark's prompt are dropped too. The counts add up to the file's rows.
@@ -44,7 +44,8 @@ def main(arguments: argparse.Namespace) -> None:
         if absent:
             raise BallastError(f"{arguments.source}: no row has category {absent[0]} alone, so Cossim cannot score it")
     schemas.write(arguments.out, table, schema)
-    write_json(arguments.out_counts, counts)
+    if arguments.out_counts:
+        write_json(arguments.out_counts, counts)
     print(f"{arguments.source}: {said(counts)}", file=sys.stderr)
 
 
@@ -69,5 +70,5 @@ if __name__ == "__main__":
     parser.add_argument("--unreadable", type=float)
     parser.add_argument("--without", nargs="+", default=[])
     parser.add_argument("--out", required=True)
-    parser.add_argument("--out-counts", required=True)
+    parser.add_argument("--out-counts")
     main(parser.parse_args())

@@ -18,7 +18,7 @@ from ballast import schemas
 from ballast.asking.answers import Answer, Answers
 from ballast.asking.prompts import PairTemplate
 from ballast.categories import CATEGORIES, DEFINITIONS, definitions, title
-from ballast.data.rows import pairs_to_judge
+from ballast.data.rows import PAIR, pairs_to_judge
 from ballast.files import BallastError
 from ballast.labels import category_llm
 
@@ -185,7 +185,7 @@ def test_labels_keep_the_index_of_their_rows(asked):
 
 def run_stage(tmp_path, options):
     rows = [("a", "one", "", "x"), ("b", "two", "", "y"), ("c", "three", "", "z")]
-    schemas.write(tmp_path / "pool.parquet", pd.DataFrame(rows, columns=list(schemas.PAIRS.columns)), schemas.PAIRS)
+    schemas.write(tmp_path / "pool.parquet", pd.DataFrame(rows, columns=["id", *PAIR]), schemas.PAIRS)
     out = tmp_path / "category.parquet"
     arguments = {"labeller": "llm", "pool": tmp_path / "pool.parquet", "options": json.dumps(options), "out": out}
     runpy.run_path(str(SCRIPTS / "category.py"))["main"](argparse.Namespace(**arguments, store=None))

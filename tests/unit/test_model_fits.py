@@ -99,13 +99,11 @@ def refused(call, *words: str) -> str:
         ([{"name": "rag", "template": BODY}], {}, ["its chat template stops"]),
     ],
 )
-def test_a_chat_template_that_does_not_fit_is_one_line_in_training_generation_and_doctor(
-    made, rows, template, options, words
-):
+def test_a_chat_template_that_does_not_fit_is_one_line_in_training_and_doctor(made, rows, template, options, words):
     folder, options = made(template), CHATTING | options
-    refused(lambda: prompt_template(backend.load_tokenizer(folder), options), *words)
+    refused(lambda: prompt_template(backend.load_tokenizer(folder), options, trained=True), *words)
     refused(lambda: sft.train(folder, rows, OPTIONS | options, 0, Path(folder) / "out"), *words)
-    [found] = doctor._models({"models.mine": {"folder": folder} | options})
+    [found] = doctor._models({"models.mine": {"folder": folder} | options | {"lora": OPTIONS["lora"]}})
     assert found.state == doctor.PROBLEM and all(word in found.said for word in words)
 
 
@@ -148,10 +146,12 @@ def test_a_prompt_has_the_same_bytes_tomorrow_whatever_date_its_template_asks_fo
     assert "Today: 1 May 2025, 2024-07-26" in prompt_template(tokenizer, given).render("Say a.")
 
 
-def test_a_labeller_that_opens_thoughts_is_refused_and_its_arguments_are_passed(made):
+def test_a_model_that_is_asked_may_think_and_a_labellers_arguments_are_passed(made):
     opens = BODY + "{% if not (enable_thinking is defined and enable_thinking is false) %}<think>{% endif %}"
     tokenizer, asked = backend.load_tokenizer(made(opens)), JUDGING | {"chat": True, "max_length": 99}
-    refused(lambda: askable(tokenizer, ["Say a."], asked), "inside thoughts", "chat_template: {enable_thinking: false}")
+    [ids] = askable(tokenizer, ["Say a."], asked).values()
+    assert tokenizer.decode(ids).endswith("[assistant] <think>")
+    assert prompt_template(tokenizer, CHATTING | {"chat_template": {"enable_thinking": True}})
     [ids] = askable(tokenizer, ["Say a."], asked | {"chat_template": {"enable_thinking": False}}).values()
     assert tokenizer.decode(ids).endswith("Say a.\n[assistant] ")
 

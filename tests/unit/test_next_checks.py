@@ -183,7 +183,7 @@ def test_advbench_has_goals(tmp_path):
     with pytest.raises(BallastError, match="no column 'goal'"):
         advbench.read(str(path))
     path.write_text("")
-    with pytest.raises(BallastError, match="not a whole CSV file"):
+    with pytest.raises(BallastError, match="advbench.csv: no rows"):
         advbench.read(str(path))
 
 

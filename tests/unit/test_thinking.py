@@ -167,6 +167,12 @@ def test_a_template_that_opens_the_block_is_known(model, tmp_path, run_stage):
     said = ask(["a", "b"], local | {"chat": True}, 4)
     assert said.answers == ["", ""] and said.unfinished == 2
     assert ask(["a", "b"], local, 4).unfinished == 0
+    tokenizer.chat_template += "{% if enable_thinking is defined and not enable_thinking %}</think>{% endif %}"
+    tokenizer.save_pretrained(folder)
+    closed = local | {"chat": True, "chat_template": {"enable_thinking": False}}
+    assert ask(["a", "b"], closed, 4).unfinished == 0
+    tokenizer.chat_template = tokenizer.chat_template.partition("{% if enable")[0]
+    tokenizer.save_pretrained(folder)
     asked = pd.DataFrame({"id": ["p0", "p1"], "prompt": ["Say a.", "Say b."]})
     schemas.write(tmp_path / "b.parquet", asked.assign(category=pd.array([None] * 2, dtype="Int8")), schemas.BENCHMARK)
     options = DECODING | {"backend": "transformers", "max_prompt_tokens": 400, "batch_size": 3, "system": None}

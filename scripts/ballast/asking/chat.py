@@ -1,7 +1,7 @@
 """Render requests in a model's own chat template, the same bytes on every day; refuse a template that does not fit.
 
 Checked once per model, on a made request: the template renders, holds system message and request, reads each argument
-that the config gives it, and ends where the answer begins, not inside thoughts.
+that the config gives it and, for training, ends where the answer begins, not inside thoughts.
 """
 
 import re
@@ -56,21 +56,24 @@ def date_in(tokenizer) -> str | None:
     return DAY.date().isoformat() if "strftime_now" in template_of(tokenizer) else None
 
 
-def check(tokenizer, system: str | None = None, arguments: dict | None = None, decided: bool = True) -> None:
-    """Raise BallastError if the template loses the system message or the request, or opens the answer with thoughts.
+def check(
+    tokenizer, system: str | None = None, arguments: dict | None = None, *, trained: bool = False, decided: bool = True
+) -> None:
+    """Raise BallastError if the template loses the system message or the request.
 
-    `decided`: also raise if the model may think first because nobody says that it does not.
+    `trained`: also raise if it opens the answer inside thoughts, where a trained answer would stand. `decided`: also
+    raise if the model may think first because nobody says that it does not.
     """
-    name, key = tokenizer.name_or_path, "models.<name>.chat_template" if decided else "its chat_template"
+    name, key = tokenizer.name_or_path, "models.<name>.chat_template"
     given, words = arguments or {}, sorted(set(re.findall(r"\w+", template_of(tokenizer))))
     for argument in given:
         if argument not in (*words, *PASSED):
             known = [word for word in words if "think" in word.lower()] or words
             raise BallastError(f"{name}: its chat template does not read '{argument}'{nearest(argument, known)}")
     prompt = _probe(tokenizer, system, given)
-    if (THOUGHT.findall(prompt.rpartition(PROBE)[2]) or ["/"])[-1] == "":
+    if trained and (THOUGHT.findall(prompt.rpartition(PROBE)[2]) or ["/"])[-1] == "":
         raise BallastError(
-            f"{name}: its chat template opens the answer inside thoughts, so these would be trained and judged; "
+            f"{name}: its chat template opens the answer inside thoughts, where answers would be trained; "
             f"set {key}: {{enable_thinking: false}}, or take a model that answers at once"
         )
     for switch in SWITCHES if decided else ():

@@ -73,7 +73,7 @@ def _opening(options: dict) -> str:
         return ""
     from ballast.backends.transformers import load_tokenizer
 
-    return thinking.opening(chat_text(load_tokenizer(options["model"]), ""))
+    return thinking.opening(chat_text(load_tokenizer(options["model"]), "", arguments=options.get("chat_template")))
 
 
 def _once(texts: list, store: Store, ask: Callable) -> tuple[dict, int]:

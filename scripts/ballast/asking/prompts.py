@@ -98,14 +98,14 @@ class ChatPrompt:
         return chat.render(self.tokenizer, messages, self.arguments)
 
 
-def prompt_template(tokenizer, options: dict) -> PromptTemplate | ChatPrompt:
+def prompt_template(tokenizer, options: dict, trained: bool = False) -> PromptTemplate | ChatPrompt:
     """Return the template that renders rows; raise BallastError if a chat template does not fit (`chat.check`).
 
     `options`: prompt ("alpaca" or "chat"), template (a file), system, chat_template (arguments of the model's own).
     """
     if options["prompt"] == "chat":
         asked = ChatPrompt(tokenizer, options["system"], options.get("chat_template"))
-        chat.check(tokenizer, asked.system, asked.arguments)
+        chat.check(tokenizer, asked.system, asked.arguments, trained=trained)
         return asked
     return PromptTemplate.load(options["template"])
 

@@ -67,7 +67,7 @@ def train(
     plan = plan_of(pool, features, options, seed)
     taken = pool.set_index("id", drop=False).assign(origin="subset")
     tokenizer = load_tokenizer(model)
-    template = prompt_template(tokenizer, options)
+    template = prompt_template(tokenizer, options, trained=True)
     asked = taken.loc[plan.asked]
     prompts = [prompt_ids(tokenizer, template.render_row(row)) for row in asked.itertuples()]
     limit = {"max_prompt_tokens": options["max_length"], "long_prompts": "cut"}

@@ -137,7 +137,7 @@ def encode(tokenizer, rows: pd.DataFrame, options: dict) -> list[dict]:
 
 def encoded(tokenizer, rows: pd.DataFrame, options: dict) -> list[dict]:
     """Return token ids and labels of each row, in order; `row`: its place, `prompt`: tokens before the answer."""
-    template = prompt_template(tokenizer, options)
+    template = prompt_template(tokenizer, options, trained=True)
     limit = options["max_length"]
     examples = []
     for place, row in enumerate(rows.itertuples()):

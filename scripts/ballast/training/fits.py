@@ -19,7 +19,8 @@ def check(folder: str, options: dict) -> None:
     """
     tokenizer = load_tokenizer(folder)
     if options.get("prompt") == "chat":
-        prompt_ids(tokenizer, prompt_template(tokenizer, options).render(REQUEST))
+        template = prompt_template(tokenizer, options, trained=bool(options.get("lora")))
+        prompt_ids(tokenizer, template.render(REQUEST))
     elif "prompt" in options:
         prompt_ids(tokenizer, REQUEST)  # its template may not be fetched yet
     else:

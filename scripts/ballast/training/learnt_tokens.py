@@ -30,7 +30,7 @@ def parts(tokenizer, rows: pd.DataFrame, options: dict) -> Iterator[list[dict]]:
 
     `options`: prompt, template, system, max_length. If a row's prompt fills the window, all its labels are IGNORED.
     """
-    template = prompt_template(tokenizer, options)
+    template = prompt_template(tokenizer, options, trained=True)
     rows = rows.sort_values("id")
     for begin in range(0, len(rows), PART):
         examples = []
