@@ -146,3 +146,56 @@ def test_a_card_names_every_metric_with_its_file(mini):
     said = json.loads(mini.documents.card(wildcards(run)))
     assert {name for name, *_ in said["metrics"]} == set(mini.plan.measured[run.path])
     assert all(file.startswith(mini.plan.folder(run)) for *_, file in said["metrics"])
+
+
+RULE = {name: {"judge": "refusal-string"} for name in ("harm", "asr", "over_refusal", "helpfulness")}
+
+
+def own(**changes):
+    """The jobs of own.yaml with its four metrics judged by the rule on opening words."""
+    raw = config.read(ROOT / "config/own.yaml")
+    metrics = {name: raw["metrics"][name] | rule for name, rule in RULE.items()}
+    return jobs("config/own.yaml", metrics=metrics, **changes)
+
+
+def test_only_what_the_study_uses_is_fetched_inspected_and_waited_for():
+    found = own()
+    used = ["beavertails", "beavertails-evaluation", "i-alpaca", "qwen2.5-7b-instruct", "salad-attack", "xstest"]
+    assert found.plan.sources == used, "no judge of the publication, and none of their templates"
+    assert list(json.loads(found.options.doctor())["sources"]) == used
+    fetched = [file for file in found.inputs.before_training() if "/sources/" in file]
+    assert set(fetched) == {f"results/own/sources/{name}/source.json" for name in used}
+    # One metric, no sampler that reads a category: no other benchmark, no references, no other pool.
+    sampling = {
+        "models": ["mine"],
+        "pools": ["own"],
+        "samplers": ["none", "random"],
+        "n": [5],
+        "metrics": ["over_refusal"],
+    }
+    pools = {"own": {"path": "pool.jsonl"}, "other": {"path": "other.jsonl"}}
+    few = own(pools=pools, experiments={"sampling": sampling})
+    assert few.plan.sources == ["qwen2.5-7b-instruct", "xstest"]
+    assert few.inputs.benchmarks == ["results/own/data/benchmarks/xstest.parquet"]
+    assert list(few.plan.inspected) == ["pools/own", "base"] and few.plan.judges_used == ["refusal-string"]
+    assert list(own(pools=pools, experiments={}).plan.inspected) == ["pools/own", "pools/other", "base"]
+
+
+def test_the_judges_of_labels_and_comparisons_are_used():
+    checks = jobs("config/checks.yaml")
+    judges = ["harm-rm", "md-judge", "wildguard", "helpful-rm", "refusal-string", "exact-match"]
+    assert checks.plan.judges_used == judges and len(checks.plan.comparing) == 1
+    raw = config.read(ROOT / "config/checks.yaml")
+    sampling = {"models": ["llama"], "pools": ["safety"], "samplers": ["none", "random"], "n": [14]}
+    only = {"experiments": {"sampling": sampling | {"metrics": ["better-by-score"]}}, "as_is": []}
+    assert jobs("config/checks.yaml", **only).plan.judges_used == ["wildguard", "helpful-rm"]
+    assert jobs("config/checks.yaml", **only).plan.benchmarks_used == ["i-alpaca"]
+    pools = raw["pools"]["by-refusal-string"]
+    assert "refusal-string" in jobs("config/checks.yaml", **only, pools={"safety": pools}).plan.judges_used
+
+
+def test_the_paper_uses_all_that_it_declares_of_models_and_judges():
+    found = jobs("config/paper.yaml").plan
+    assert {"wildguard", "md-judge-v0.1", "harm-rm", "helpful-rm", "mpnet", "beavertails"} <= set(found.sources)
+    assert {"md-judge-task", "wildguard-template", "alpaca-template"} <= set(found.sources)
+    assert found.backends == {"vllm", "transformers"}

@@ -77,7 +77,8 @@ class JobInputs:
 
     @property
     def benchmarks(self) -> list[str]:
-        return [self.rows(f"benchmarks/{name}") for name in self.study.benchmarks]
+        """The rows of every benchmark that the study measures."""
+        return [self.rows(f"benchmarks/{name}") for name in self.plan.benchmarks_used]
 
     def rows(self, dataset: str) -> str:
         """Return the file of a dataset's rows."""
@@ -326,21 +327,20 @@ class JobInputs:
     @cached_property
     def needed_data(self) -> list[str]:
         """The rows that training, generation and judging read."""
-        tasks = sorted({self.plan.method(name).then for name in self.plan.trained_on})
         pools = sorted({run.pool for run in self.plan.runs})
         return [
             self.rows("base"),
-            *(self.rows(f"tasks/{task}") for task in tasks),
+            *(self.rows(f"tasks/{task}") for task in self.plan.tasks_used),
             *self.benchmarks,
             *(self.rows(f"pools/{pool}") for pool in pools),
         ]
 
     def before_training(self) -> list[str]:
         """Return the files made by this workflow that rules behind the barrier read, sorted."""
-        judges = filter(is_model, self.study.judges.values())
+        judges = [judge for name in self.plan.judges_used if is_model(judge := self.study.judges[name])]
         places = (*self.plan.models_used, *judges, *self.plan.comparing)
         world = [file for place in places if place.world for file in self.model_files(place)]
-        fetched = [self.source_manifest(name) for name in sources.used(self.study)]
+        fetched = [self.source_manifest(name) for name in self.plan.sources]
         made = (*self.needed_data, *self.plan.subsets, *self.every_kept, *self.training_features)
         return sorted({*world, *fetched, *made})
 

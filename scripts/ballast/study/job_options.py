@@ -5,7 +5,6 @@ A method takes the job's wildcards, or a name. It returns text for the stage's c
 
 import json
 
-from ballast.study import sources
 from ballast.study.arguments import as_arguments, as_json, as_pairs
 from ballast.study.config import Checks
 from ballast.study.job_inputs import JobInputs, is_model, pairwise_template
@@ -218,10 +217,10 @@ class JobOptions:
         study = self.study
         return as_json(
             {
-                "sources": {name: study.sources[name].model_dump() for name in sources.used(study)},
+                "sources": {name: study.sources[name].model_dump() for name in self.plan.sources},
                 "allow_unpinned": study.allow_unpinned,
                 "backends": sorted(self.plan.backends),
-                "load_in_8bit": study.training.load_in_8bit,
+                "load_in_8bit": study.training.load_in_8bit or study.generation.load_in_8bit,
                 "keys": study.keys,
                 "results": self.plan.results,
                 "runs": len(self.plan.measured),

@@ -11,6 +11,7 @@ from pathlib import Path
 from ballast.files import BallastError
 from ballast.plugins import HOME, nearest
 from ballast.study.config import Study
+from ballast.study.plan import Plan
 from ballast.study.sections import Judge, LanguageModel, Model, Place, Source
 
 # Files of the mini world. A judge's entry is the model from which it starts, None for one trained from scratch.
@@ -92,22 +93,12 @@ def check(study: Study) -> None:
     if filled and Path(filled).resolve() == Path(f"results/{study.study}/annotation/sheet.csv").resolve():
         # Snakemake deletes an output before it makes it again, and people's work with it.
         raise BallastError(f"config: labels.annotations: {filled} is the empty sheet; give the path of a filled copy")
-    for name, source in study.sources.items():
-        if source.local and name in used(study):
+    for name in Plan(study).sources:
+        source = study.sources[name]
+        if source.local:
             local = Path(local_path(name, source.local))
             if not (local / "config.json" if source.kind == "model" else local).is_file():
                 raise BallastError(f"config: sources.{name}.local: {local}: no such {source.kind} on this machine")
-
-
-def used(study: Study) -> list[str]:
-    """Return the names of the sources that the study reads, sorted."""
-    names = {found.source for _, found in _places(study)} | {template for _, template in _templates(study)}
-    return sorted((names | {study.embedding.model}) & set(study.sources))
-
-
-def in_world(study: Study) -> bool:
-    """Return whether the study reads anything from the mini world."""
-    return any(found.world for _, found in _places(study))
 
 
 def local_path(name: str, text: str) -> str:
