@@ -199,3 +199,16 @@ def test_the_paper_uses_all_that_it_declares_of_models_and_judges():
     assert {"wildguard", "md-judge-v0.1", "harm-rm", "helpful-rm", "mpnet", "beavertails"} <= set(found.sources)
     assert {"md-judge-task", "wildguard-template", "alpaca-template"} <= set(found.sources)
     assert found.backends == {"vllm", "transformers"}
+
+
+def test_a_rule_names_the_packages_that_a_plain_environment_lacks(mini):
+    assert not any(mini.plan.packages.values())
+    paper, fork = jobs("config/paper.yaml").plan.packages, jobs("config/paper-fork.yaml").plan.packages
+    vllm = {"vllm"}
+    assert all(paper[rule] == vllm for rule in ("generate", "judge", "behaviour", "category", "rewrite"))
+    assert paper["train"] == set() and paper["pairwise"] == set()
+    assert fork["train"] == fork["generate"] == {"bitsandbytes"} and fork["judge"] == vllm
+    labels = {"behaviour": "refusal-string", "category": "cossim"}
+    judges = config.read(ROOT / "config/mini.yaml")["judges"]
+    rule = jobs(labels=labels, judges=judges | {"refusal-string": {"backend": "vllm"}})
+    assert rule.plan.packages["behaviour"] == set(), "a rule loads no model"

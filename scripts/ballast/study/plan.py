@@ -7,10 +7,14 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Protocol
 
+from ballast.identity import constant
 from ballast.study.config import Study
 from ballast.study.methods import Method, plugin_constant
 from ballast.study.runs import Run, measured, runs, subset, trained
-from ballast.study.sections import Data, Judge, LanguageModel, Model, Place
+from ballast.study.sections import Data, Generation, Judge, LanguageModel, Model, Place
+
+# Rules whose jobs load a model as training loads it.
+TRAINING = ("train", "train_selecting", "train_on", "warm_up", "gradients", "logprobs", "filter")
 
 
 class Wildcards(Protocol):
@@ -242,6 +246,27 @@ class Plan:
         return {self.study.generation.backend, *(place.backend for place in self.places if hasattr(place, "backend"))}
 
     @property
+    def packages(self) -> dict[str, set[str]]:
+        """The packages that jobs of a rule import and that a plain environment lacks, by rule."""
+        study, judges = self.study, self.study.judges
+        train = {"bitsandbytes"} if study.training.load_in_8bit or "bnb" in study.training.optim else set()
+        labellers = {self.labeller(pool) for pool in self.pools_used}
+        asking = {
+            "generate": [study.generation],
+            "judge": [judges[name] for name in self.judges_used],
+            "behaviour": [judges[name] for name in labellers],
+            "category": [self.labelling],
+            "rewrite": [study.rewriting and study.rewriting.model],
+            "pairwise": self.comparing,
+        }
+        loaded = {rule: [one for one in asked if _is_loaded(one)] for rule, asked in asking.items()}
+        needed = {
+            rule: {constant(f"backends/{one.backend}", "PACKAGE", None) for one in loaded[rule]} for rule in loaded
+        }
+        needed["generate"] |= {"bitsandbytes"} if study.generation.load_in_8bit else set()
+        return {rule: found - {None} for rule, found in needed.items()} | dict.fromkeys(TRAINING, train)
+
+    @property
     def other_metrics(self) -> dict[str, dict]:
         """Sections of the measured metrics beyond the four."""
         named = {name for names in self.measured.values() for name in names}
@@ -250,3 +275,8 @@ class Plan:
     def log(self, stage: str, place: str) -> str:
         """Return the path of a job's log."""
         return f"{self.results}/logs/{stage}/{place}.log"
+
+
+def _is_loaded(one: Generation | Judge | LanguageModel | None) -> bool:
+    """Return whether a section names a model to load; a rule and an endpoint do not."""
+    return isinstance(one, Generation) or bool(one and (one.world or one.path or one.source))
