@@ -1,7 +1,7 @@
 """Read one dataset in the schema of its source and write it in Ballast's row schema, with ids made of content.
 
-data.py --kind pool|base|references|benchmark --format READER --source FILE [--columns JSON] [--rows N]
-        [--order-seed S] [--unreadable SHARE] [--without BENCHMARK.parquet...] --out ROWS.parquet
+data.py --kind pool|base|references|benchmark --format READER --source FILE [--columns JSON] [--prompts safe|harmful]
+        [--rows N] [--order-seed S] [--unreadable SHARE] [--without BENCHMARK.parquet...] --out ROWS.parquet
 
 With `--unreadable`, this share of the rows may be left out; a pool also drops repeats and rows without a response.
 With `--without`, rows whose request is one of a benchmark's prompts are dropped too.
@@ -40,8 +40,9 @@ def main(arguments: argparse.Namespace) -> None:
 def kept(arguments: argparse.Namespace) -> pd.DataFrame:
     """Return the rows without those that may be left out, and log how many these are."""
     reader = plugins.load("readers", arguments.format)
-    known = hasattr(reader, "FORM")
-    given = {"columns": json.loads(arguments.columns), "unreadable": arguments.unreadable or 0} if known else {}
+    given = {"prompts": arguments.prompts} if arguments.prompts else {}
+    if hasattr(reader, "FORM"):
+        given |= {"columns": json.loads(arguments.columns), "unreadable": arguments.unreadable or 0}
     table = reader.read(arguments.source, **given)
     whole = len(table)
     if arguments.unreadable is not None and arguments.kind == "pool":
@@ -75,6 +76,7 @@ if __name__ == "__main__":
     parser.add_argument("--format", required=True)
     parser.add_argument("--source", required=True)
     parser.add_argument("--columns", default="{}")
+    parser.add_argument("--prompts", choices=["safe", "harmful"])
     parser.add_argument("--rows", type=int)
     parser.add_argument("--order-seed", type=int)
     parser.add_argument("--unreadable", type=float)

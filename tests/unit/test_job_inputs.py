@@ -10,7 +10,7 @@ import pytest
 from ballast.files import BallastError
 from ballast.plugins import HOME
 from ballast.running.bill_options import BillOptions
-from ballast.study import config
+from ballast.study import config, sources
 from ballast.study.arguments import as_arguments, as_json, as_pairs
 from ballast.study.document_options import DocumentOptions
 from ballast.study.job_inputs import JobInputs
@@ -212,3 +212,43 @@ def test_a_rule_names_the_packages_that_a_plain_environment_lacks(mini):
     judges = config.read(ROOT / "config/mini.yaml")["judges"]
     rule = jobs(labels=labels, judges=judges | {"refusal-string": {"backend": "vllm"}})
     assert rule.plan.packages["behaviour"] == set(), "a rule loads no model"
+
+
+def test_a_benchmark_takes_its_sources_format_and_a_part_of_its_prompts():
+    benchmarks = config.read(ROOT / "config/own.yaml")["benchmarks"] | {
+        "malicious": {"source": "i-malicious-instructions"},
+        "contrasts": {"source": "xstest", "prompts": "harmful"},
+    }
+    found = own(benchmarks=benchmarks)
+    assert found.plan.dataset_format("benchmarks/malicious") == "i-alpaca"
+    assert found.plan.dataset_format("benchmarks/contrasts") == "xstest"
+    [contrasts, safe] = [
+        found.options.dataset(Wildcards(dataset=f"benchmarks/{name}")) for name in ("contrasts", "xstest")
+    ]
+    assert contrasts == "--prompts harmful" and safe == ""
+    with pytest.raises(BallastError, match="benchmarks.mine: no format is called so; give `format`, such as prompts"):
+        own(benchmarks=benchmarks | {"mine": {"path": "mine.jsonl"}})
+
+
+@pytest.mark.parametrize(
+    ("place", "data", "said"),
+    [
+        ("base", {"format": "gsm8k"}, "config: base: format gsm8k gives prompts, and fine-tuning data needs pairs"),
+        ("pools", {"format": "xstest"}, "config: pools.mine: format xstest gives prompts"),
+        ("tasks", {"format": "gsm8k"}, "config: tasks.mine: format gsm8k gives prompts"),
+        ("benchmarks", {"format": "alpaca"}, "config: benchmarks.mine: format alpaca gives pairs"),
+        (
+            "benchmarks",
+            {"format": "advbench", "prompts": "safe"},
+            "config: benchmarks.mine.prompts: format advbench takes",
+        ),
+        ("references", {"format": "beavertails-safe"}, "config: references: format beavertails-safe gives pairs"),
+    ],
+)
+def test_a_format_that_cannot_be_is_refused_before_any_job(place, data, said):
+    raw = config.read(ROOT / "config/mini.yaml")
+    data = {"world": "base.json"} | data
+    raw[place] = data if place in ("base", "references") else (raw.get(place) or {}) | {"mine": data}
+    with pytest.raises(BallastError) as error:
+        sources.check(config.load(raw))
+    assert str(error.value).startswith(said)

@@ -43,7 +43,7 @@ def data(folder: Path, rows: list[dict], ascii_only: bool, kind: str = "pool") -
     """Rows through the stage, out of a file in UTF-8 or with escapes."""
     source, out = folder / f"{ascii_only}.jsonl", folder / f"{ascii_only}.parquet"
     source.write_bytes("".join(json.dumps(row, ensure_ascii=ascii_only) + "\n" for row in rows).encode("utf-8"))
-    given = {"kind": kind, "format": "alpaca", "source": str(source), "rows": None, "order_seed": None}
+    given = {"kind": kind, "format": "alpaca", "source": str(source), "rows": None, "order_seed": None, "prompts": None}
     given |= {"columns": "{}", "unreadable": None, "without": None}
     runpy.run_path(str(HOME.parent / "data.py"))["main"](type("Given", (), given | {"out": str(out)}))
     return schemas.read(str(out), schemas.PAIRS)

@@ -9,6 +9,8 @@ from ballast.categories import CATEGORIES, category_id
 from ballast.data.rows import require
 from ballast.files import BallastError, read_jsonl
 
+GIVES = "pairs with a category"
+
 
 def read(path: str) -> pd.DataFrame:
     """Return instruction, input, output, category of the rows with exactly one category."""

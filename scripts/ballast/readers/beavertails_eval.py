@@ -5,6 +5,8 @@ import pandas as pd
 from ballast.data.rows import require
 from ballast.files import BallastError, read_rows
 
+GIVES = "prompts"
+
 
 def read(path: str) -> pd.DataFrame:
     """Return prompt and category, in file order."""

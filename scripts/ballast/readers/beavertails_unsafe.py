@@ -6,6 +6,8 @@ from ballast.data.rows import PAIR
 from ballast.files import BallastError
 from ballast.readers.beavertails import pairs
 
+GIVES = "pairs"
+
 
 def read(path: str) -> pd.DataFrame:
     """Return instruction, input, output of the rows with is_safe false, in file order, equal pairs once."""

@@ -10,6 +10,7 @@ import pandas as pd
 from ballast.data.rows import require
 from ballast.files import BallastError, read_jsonl
 
+GIVES = "prompts"
 # Every published row ends like this; thousands have commas.
 _FINAL = re.compile(r"#### (-?[0-9][0-9,]*(?:\.[0-9]+)?)\s*\Z")
 

@@ -10,6 +10,7 @@ from ballast.data.records import records
 from ballast.data.rows import require
 from ballast.files import BallastError
 
+GIVES = "prompts"
 NAMES = ("prompt", "question", "instruction", "request")
 
 

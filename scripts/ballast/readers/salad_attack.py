@@ -8,6 +8,8 @@ import pandas as pd
 from ballast.data.rows import require
 from ballast.files import read_rows
 
+GIVES = "prompts"
+
 
 def read(path: str) -> pd.DataFrame:
     """Return prompt, in file order."""

@@ -191,11 +191,15 @@ class BillOptions:
         data = self.plan.datasets[name][1]
         source = self.study.sources.get(data.source)
         folder, leaf = os.path.split(name)
+        local = sources.local_path(data.source, source.local) if source and source.local else None
         return {
             "rows": data.rows,
             "key": f"{'pools' if folder == 'unsafe' else folder}.{leaf}".strip("."),
             "made": self.inputs.rows(name),
+            "path": data.path or local or "",
             "file": os.path.basename(self.inputs.data_file(data)) if source and not source.local else "",
-            "format": self.inputs.dataset_format(name),
+            "format": self.plan.dataset_format(name),
+            "columns": data.columns,
+            "prompts": data.prompts,
             "command": self.command,
         }

@@ -84,7 +84,9 @@ class Study(Section):
     base: Data = Field(description="Benign fine-tuning data.")
     tasks: dict[Name, Data] = Field({}, description="Other benign data, for a second fine-tuning (`then` of a method).")
     references: Data | None = Field(None, description="Pairs of one category each, for Cossim.")
-    benchmarks: dict[Name, Data] = Field(description="Prompts to answer, by name; the name is the default format.")
+    benchmarks: dict[Name, Data] = Field(
+        description="Prompts to answer, by name; the default format is that of the source, else the name."
+    )
     models: dict[Name, Model] = Field(description="Models to fine-tune, by name.")
     as_is: list[Name] = Field([], description="Models to measure without fine-tuning.")
     labels: Labels = Field(default_factory=Labels, description="Behaviour and category of the pool.")
@@ -144,8 +146,10 @@ class Study(Section):
             _known("judges", name, plugins.names("judges"))
         _known("labels.behaviour", self.labels.behaviour, self.judges)
         for name, data in self.benchmarks.items():
-            if data.format is None:
-                _known("benchmarks", name, plugins.names("readers"))
+            source = self.sources.get(data.source)
+            if not (data.format or source and source.format) and name not in plugins.names("readers"):
+                known = plugins.nearest(name, plugins.names("readers"))
+                raise ValueError(f"benchmarks.{name}: no format is called so; give `format`, such as prompts{known}")
         if self.labels.category == "llm" and self.labels.category_model is None:
             raise ValueError("labels.category_model is needed where labels.category is llm")
         if self.rewriting is None and any(pool.rewrite for pool in self.pools.values()):

@@ -16,8 +16,6 @@ MODEL_FILES = ("config.json", "generation_config.json", "model.safetensors", "to
 # A judge has one fixed decoding, so it needs no generation config.
 JUDGE_FILES = tuple(name for name in MODEL_FILES if name != "generation_config.json")
 ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json")
-# Default readers of datasets; a benchmark's default is its name.
-USUAL_FORMAT = {"pool": "alpaca", "base": "alpaca", "references": "beavertails"}
 
 
 class JobInputs:
@@ -59,14 +57,6 @@ class JobInputs:
     def dataset(self, name: str) -> str:
         """Return the input of a dataset's `data` job."""
         return self.data_input(self.plan.datasets[name][1])
-
-    def dataset_format(self, name: str) -> str:
-        """Return a dataset's reader: the config's, else its source's, else the usual one of its kind."""
-        kind, data = self.plan.datasets[name]
-        given = data.format or (data.source and self.study.sources[data.source].format)
-        # The columns of a person's own file select its reader.
-        own = "auto" if kind in ("pool", "base") and not data.world else None
-        return given or own or USUAL_FORMAT.get(kind, name.split("/")[-1])
 
     def without_leaks(self, wildcards: Wildcards) -> list[str]:
         """Return the benchmarks whose prompts are dropped from a dataset, if the study drops leaks."""

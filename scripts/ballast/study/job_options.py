@@ -32,7 +32,7 @@ class JobOptions:
     def dataset(self, wildcards: Wildcards) -> str:
         """Return how a dataset's file is read: columns, rows, their order, and the share that may be unreadable."""
         kind, data = self.plan.datasets[wildcards.dataset]
-        said = {"rows": data.rows}
+        said = {"rows": data.rows, "prompts": data.prompts}
         if data.order == "random":
             said["order-seed"] = str(self.seed("rows"))
         if data.columns:
@@ -48,7 +48,7 @@ class JobOptions:
             {
                 "name": name,
                 "path": inputs.data_file(data),
-                "format": inputs.dataset_format(name),
+                "format": self.plan.dataset_format(name),
                 "columns": data.columns,
             }
             for name, data in self.plan.inspected.items()

@@ -13,6 +13,8 @@ from ballast.study.methods import Method, plugin_constant
 from ballast.study.runs import Run, measured, runs, subset, trained
 from ballast.study.sections import Data, Generation, Judge, LanguageModel, Model, Place
 
+# Default readers of datasets; a benchmark's default is its name.
+USUAL_FORMAT = {"pool": "alpaca", "base": "alpaca", "references": "beavertails"}
 # Rules whose jobs load a model as training loads it.
 TRAINING = ("train", "train_selecting", "train_on", "warm_up", "gradients", "logprobs", "filter")
 
@@ -125,6 +127,14 @@ class Plan:
             **{f"tasks/{name}": ("base", data) for name, data in study.tasks.items()},
             **({"references": ("references", study.references)} if study.references else {}),
         }
+
+    def dataset_format(self, name: str) -> str:
+        """Return a dataset's reader: the config's, else its source's, else the usual one of its kind."""
+        kind, data = self.datasets[name]
+        given = data.format or (data.source and self.study.sources[data.source].format)
+        # The columns of a person's own file select its reader.
+        own = "auto" if kind in ("pool", "base") and not data.world else None
+        return given or own or USUAL_FORMAT.get(kind, name.split("/")[-1])
 
     @property
     def inspected(self) -> dict[str, Data]:

@@ -119,6 +119,9 @@ class Data(Place):
     columns: dict[Literal["instruction", "input", "output", "messages"], str] = Field(
         {}, description="Column of each part, if the file uses other names."
     )
+    prompts: Literal["safe", "harmful"] | None = Field(
+        None, description="Prompts of a file that holds both kinds, such as XSTest; the default is its reader's."
+    )
     licence: str | None = Field(None, description="Licence of a file on this machine, for its data card.")
     rows: PositiveInt | None = Field(None, description="Use only this many rows.")
     order: Literal["file", "random"] = Field(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ballast.files import BallastError
 from ballast.plugins import HOME, nearest
+from ballast.study import contracts
 from ballast.study.config import Study
 from ballast.study.plan import Plan
 from ballast.study.sections import Judge, LanguageModel, Model, Place, Source
@@ -80,6 +81,11 @@ def check(study: Study) -> None:
             model_files(found.path, f"config: {place}.path: ")
         elif found.path and not Path(found.path).is_file():
             raise BallastError(f"config: {place}.path: {found.path}: no such file")
+    plan = Plan(study)
+    for name, (kind, data) in plan.datasets.items():
+        key = name.replace("unsafe/", "pools/").replace("/", ".")
+        given = [part for part in ("columns", "prompts") if getattr(data, part)]
+        contracts.check_dataset(key, kind, plan.dataset_format(name), given)
     for place, template in _templates(study):
         if template and template not in study.sources and not Path(template).is_file():
             raise BallastError(
@@ -93,7 +99,7 @@ def check(study: Study) -> None:
     if filled and Path(filled).resolve() == Path(f"results/{study.study}/annotation/sheet.csv").resolve():
         # Snakemake deletes an output before it makes it again, and people's work with it.
         raise BallastError(f"config: labels.annotations: {filled} is the empty sheet; give the path of a filled copy")
-    for name in Plan(study).sources:
+    for name in plan.sources:
         source = study.sources[name]
         if source.local:
             local = Path(local_path(name, source.local))
