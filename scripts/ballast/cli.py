@@ -15,6 +15,7 @@ import yaml
 
 from ballast.files import BallastError, read_text, write_text
 from ballast.plugins import HOME
+from ballast.study.sources import unfit
 
 OWN = Path("config/own.yaml")
 # This checkout's template; an installed Ballast takes that of the checkout in which it runs.
@@ -51,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _init(given: argparse.Namespace) -> None:
     path = init(given.name, given.folder, base=given.base, pool=given.pool, model=given.model, n=given.n)
     print(f"{path} is written; check your files, then pick:")
+    for said in filter(None, (unfit(one) for one in (given.base, given.pool, given.model) if one)):
+        print(f"ballast: {said}", file=sys.stderr)
     for target in ("inspect", "subsets"):
         print(f"  snakemake {target} --configfile {path}")
 
@@ -77,19 +80,20 @@ def init(
         raise BallastError(f"{path} is there already; choose another name, or remove it")
     if not TEMPLATE.is_file():
         raise BallastError(f"{TEMPLATE}: no such file here; a study needs a checkout of Ballast, so run this in one")
+    parent = os.path.relpath(TEMPLATE.with_name("standard.yaml"), path.parent)
     sources, text = {}, read_text(TEMPLATE)
+    text = _put(text, "study: own", f"study: {name}").replace("my-study", name)
+    text = _put(text, "extends: standard.yaml", _flow({"extends": parent})[1:-1])
+    if n:
+        text = _put(text, "n: [50, 100, 250]", f"n: {_numbers(n)}")
+    # Last, since a path may hold any words.
     for key, given, line in (
-        ("base", base, "base: {path: data/base.jsonl}"),
-        ("pool", pool, "own: {path: data/pool.jsonl, licence: unknown}"),
         ("model", model, "mine: {source: qwen2.5-7b-instruct, prompt: chat}"),
+        ("pool", pool, "own: {path: data/pool.jsonl, licence: unknown}"),
+        ("base", base, "base: {path: data/base.jsonl}"),
     ):
         if given:
             text = _put(text, line, _place(key, given, sources))
-    if n:
-        text = _put(text, "n: [50, 100, 250]", f"n: {_numbers(n)}")
-    text = _put(text, "study: own", f"study: {name}").replace("my-study", name)
-    parent = os.path.relpath(TEMPLATE.with_name("standard.yaml"), path.parent)
-    text = _put(text, "extends: standard.yaml", f"extends: {parent}")
     if sources:
         text += yaml.safe_dump({"sources": sources}, sort_keys=False, allow_unicode=True, width=120)
     write_text(path, text)
@@ -105,14 +109,22 @@ def _put(text: str, old: str, new: str) -> str:
 def _place(key: str, given: str, sources: dict) -> str:
     """Return the template's line for a local file or folder, or for a hub id, which it adds to `sources`."""
     start = {"base": "base", "pool": "own", "model": "mine"}[key]
-    kept = {"pool": ", licence: unknown", "model": ", prompt: chat"}.get(key, "")
+    kept = {"pool": {"licence": "unknown"}, "model": {"prompt": "chat"}}.get(key, {})
     if Path(given).exists() or not HUB.fullmatch(given) or given.endswith(DATA) and ":" not in given:
         if not Path(given).exists():
             raise BallastError(f"{given}: no such file, and no id of the hub (owner/name)")
-        return f"{start}: {{path: {yaml.safe_dump(given, default_flow_style=True).splitlines()[0]}{kept}}}"
+        if not given.isprintable() and (said := unfit(given)):
+            raise BallastError(said)
+        return f"{start}: {_flow({'path': given} | kept)}"
     name = f"my-{key}"
     sources[name] = _hub_source(given, key)
-    return f"{start}: {{source: {name}{kept if key == 'model' else ''}}}"
+    return f"{start}: {_flow({'source': name} | (kept if key == 'model' else {}))}"
+
+
+def _flow(entry: dict) -> str:
+    """Return an entry on one line of YAML; a path's own marks are quoted."""
+    said = yaml.safe_dump(entry, default_flow_style=True, sort_keys=False, allow_unicode=True, width=sys.maxsize)
+    return said.strip()
 
 
 def _hub_source(given: str, key: str) -> dict:

@@ -65,6 +65,14 @@ class Own:
         environment = os.environ | {"BALLAST_PRELOAD": "", "HF_HUB_OFFLINE": "1"}
         return forked.run(self.folder, target, *place, *given, environment=environment)
 
+    def rename(self, base: str, pool: str) -> None:
+        """Give both files other names, and let `init` write the config again."""
+        for old, new in (("base.json", base), ("pool.jsonl", pool)):
+            (self.folder / new).parent.mkdir(exist_ok=True)
+            (self.folder / old).rename(self.folder / new)
+        self.config.unlink()
+        self.config = cli.init("mine", self.folder / "config", base=base, pool=pool, n="14")
+
     def refuses(self, said: str, **changes) -> None:
         done = self.run("subsets", **changes)
         assert done.returncode != 0 and said in done.stdout + done.stderr, (done.stdout + done.stderr)[-2000:]
@@ -104,6 +112,14 @@ def test_from_a_pool_to_the_examples_to_add(own):
     assert done.returncode == 0 and "prompt-response" in done.stdout
     done = own.run("subsets", checks={"empty": 0.5}, experiments={"sampling": SAMPLING})
     assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == changed, "a check is no part of a subset"
+
+
+def test_a_path_with_marks_of_yaml_shell_and_options_is_read_by_every_job(own):
+    own.rename("-base,{a b}.json", "it's; a/$(x) [1]&`y` \"#z: \u00e9.jsonl")
+    experiments = {"sampling": {"samplers": ["random"], "trials": 1}}
+    done = own.run("results/mine/subsets/own/random/n14/t0/subset.jsonl", experiments=experiments)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    assert own.run("results/mine/data/base.parquet").returncode == 0
 
 
 @pytest.mark.parametrize("form", ["csv", "chats"])

@@ -48,7 +48,7 @@ class JobInputs:
             return (
                 f"{self.source_folder(data.source)}/{sources.file_name(data.source, self.study.sources[data.source])}"
             )
-        return f"{self.world}/data/{data.world}" if data.world else data.path
+        return f"{self.world}/data/{data.world}" if data.world else sources.as_word(data.path)
 
     def data_input(self, data: Data) -> str:
         """Return the file that a job which reads a dataset depends on."""
@@ -86,7 +86,7 @@ class JobInputs:
 
     def template_file(self, name: str) -> str:
         """Return the path of a prompt template: a source's, or the path that the config gives."""
-        return f"{self.source_folder(name)}/template.json" if name in self.study.sources else name
+        return f"{self.source_folder(name)}/template.json" if name in self.study.sources else sources.as_word(name)
 
     def template_input(self, name: str) -> str:
         return self.source_manifest(name) if name in self.study.sources else name
@@ -98,7 +98,7 @@ class JobInputs:
     def model_folder(self, place: Place) -> str:
         if place.source:
             return self.source_folder(place.source)
-        return f"{self.world}/models/{place.world}" if place.world else place.path
+        return f"{self.world}/models/{place.world}" if place.world else sources.as_word(place.path)
 
     def world_model(self, name: str | None) -> list[str]:
         """Return the files of a model of the mini world; none if the model is trained from scratch."""

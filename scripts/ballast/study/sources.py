@@ -4,7 +4,9 @@ A rule fetches the entries of `sources` (`fetching.py`); this file holds what th
 """
 
 import os
+import re
 import string
+import unicodedata
 from functools import cache
 from pathlib import Path
 
@@ -68,6 +70,9 @@ def _own_templates() -> dict[str, Path]:
 
 def check(study: Study) -> None:
     """Raise BallastError if a place of the study is not on this machine, in `sources` or in the mini world."""
+    for place, path in _paths(study):
+        if said := unfit(path):
+            raise BallastError(f"config: {place}: {said}")
     for place, found in _places(study):
         is_model = isinstance(found, Judge | Model | LanguageModel)
         if found.source:
@@ -105,6 +110,20 @@ def check(study: Study) -> None:
             local = Path(local_path(name, source.local))
             if not (local / "config.json" if source.kind == "model" else local).is_file():
                 raise BallastError(f"config: sources.{name}.local: {local}: no such {source.kind} on this machine")
+
+
+def unfit(path: str) -> str | None:
+    """Return why Snakemake cannot read a path as it is; None if it can."""
+    if re.search(r"\{\s*\w+\s*[,}]", path):
+        return f"{path}: Snakemake reads braces around a word as a wildcard; rename it, or give a link to it"
+    if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in path):
+        return f"{path!r}: a name with a line break or another control character cannot be read; rename it"
+    return None
+
+
+def as_word(path: str) -> str:
+    """Return a path that no program takes for an option."""
+    return f"./{path}" if path.startswith("-") else path
 
 
 def local_path(name: str, text: str) -> str:
@@ -167,6 +186,15 @@ def _places(study: Study) -> list[tuple[str, Place | Judge | Model | LanguageMod
     places += [("rewriting.model", study.rewriting and study.rewriting.model)]
     places += [(f"pairwise.{name}.model", pairwise.model) for name, pairwise in study.pairwise.items()]
     return [(place, found) for place, found in places if found is not None]
+
+
+def _paths(study: Study) -> list[tuple[str, str]]:
+    """Return the paths on this machine that the config gives, with their places."""
+    paths = [(f"{place}.path", found.path) for place, found in _places(study)]
+    paths += [(place, template) for place, template in _templates(study)]
+    paths += [(f"sources.{name}.local", source.local) for name, source in study.sources.items()]
+    paths += [("labels.annotations", study.labels.annotations), ("embedding.model", study.embedding.model)]
+    return [(place, path) for place, path in paths if path]
 
 
 def _templates(study: Study) -> list[tuple[str, str | None]]:
