@@ -1,10 +1,12 @@
 """Read one dataset in the schema of its source and write it in Ballast's row schema, with ids made of content.
 
 data.py --kind pool|base|references|benchmark --format READER --source FILE [--columns JSON] [--prompts safe|harmful]
-        [--rows N] [--order-seed S] [--unreadable SHARE] [--without BENCHMARK.parquet...] --out ROWS.parquet
+        [--longest CHARACTERS] [--rows N] [--order-seed S] [--unreadable SHARE] [--without BENCHMARK.parquet...]
+        --out ROWS.parquet
 
 With `--unreadable`, this share of the rows may be left out; a pool also drops repeats and rows without a response.
-With `--without`, rows whose request is one of a benchmark's prompts are dropped too.
+With `--without`, rows whose request is one of a benchmark's prompts are dropped too, and with `--longest` longer rows,
+before `--rows` are taken.
 """
 
 import argparse
@@ -55,6 +57,10 @@ def kept(arguments: argparse.Namespace) -> pd.DataFrame:
         leaked = overlap.exact(pairs_to_judge(table)["prompt"], prompts) >= 0
         table = table[~leaked]
         print(f"{leaked.sum()} rows left out that a benchmark asks", file=sys.stderr)
+    if arguments.longest:
+        short = table[sorted({*PAIR, "prompt"} & {*table})].map(len).sum(axis=1) <= arguments.longest
+        print(f"{(~short).sum()} rows left out that have more than {arguments.longest} characters", file=sys.stderr)
+        table = table[short]
     if table.empty:
         raise BallastError(f"{arguments.source}: no rows are left of {whole}")
     return table.reset_index(drop=True)
@@ -77,6 +83,7 @@ if __name__ == "__main__":
     parser.add_argument("--source", required=True)
     parser.add_argument("--columns", default="{}")
     parser.add_argument("--prompts", choices=["safe", "harmful"])
+    parser.add_argument("--longest", type=int)
     parser.add_argument("--rows", type=int)
     parser.add_argument("--order-seed", type=int)
     parser.add_argument("--unreadable", type=float)

@@ -1,7 +1,7 @@
 """The command `ballast`: `ballast init my-study` writes the config of your own study.
 
 python -m ballast init NAME [--base FILE|owner/name] [--pool FILE|owner/name] [--model DIR|owner/name] [--n 50,100]
-                            [--folder config]
+                            [--cpu] [--folder config]
 """
 
 import argparse
@@ -25,6 +25,8 @@ HUB = re.compile(r"[\w.-]+/[\w.-]+(:.+)?")
 DATA = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".jsonl.gz", ".json.gz", ".csv.gz")
 MODEL = {"*.safetensors": "unknown", "*.json": "unknown", "tokenizer.model": "unknown"}
 
+LOCAL_MODEL = "mine: {path: models/mine, prompt: chat}"
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; on a mistake print one line to stderr and return 1."""
@@ -38,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     start.add_argument("--pool", metavar="FILE|HUB-ID", help="the safety examples to choose from")
     start.add_argument("--model", metavar="DIR|HUB-ID", help="the model that you fine-tune")
     start.add_argument("--n", metavar="50,100", help="how many examples to add")
+    start.add_argument("--cpu", action="store_true", help="a study of a small model that ends in about an hour")
     start.add_argument("--folder", default="config", help="where the config goes (default: config)")
     start.set_defaults(run=_init)
     given = parser.parse_args(arguments)
@@ -50,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _init(given: argparse.Namespace) -> None:
-    path = init(given.name, given.folder, base=given.base, pool=given.pool, model=given.model, n=given.n)
+    path = init(given.name, given.folder, base=given.base, pool=given.pool, model=given.model, n=given.n, cpu=given.cpu)
     print(f"{path} is written; check your files, then pick:")
     for said in filter(None, (unfit(one) for one in (given.base, given.pool, given.model) if one)):
         print(f"ballast: {said}", file=sys.stderr)
@@ -65,10 +68,12 @@ def init(
     pool: str | None = None,
     model: str | None = None,
     n: str | None = None,
+    cpu: bool = False,
 ) -> Path:
     """Write <folder>/<name>.yaml from the template and return its path; never overwrite a file.
 
     base, pool, model: a path, or an id on the hub, `owner/name` or `owner/name:file`, whose newest revision is pinned.
+    cpu: extend cpu.yaml, whose rows, lengths and judges fit a small model on a CPU, and add fewer examples.
     Raises BallastError if a name, a number or a hub id is wrong.
     """
     path = Path(folder) / f"{name}.yaml"
@@ -80,15 +85,21 @@ def init(
         raise BallastError(f"{path} is there already; choose another name, or remove it")
     if not TEMPLATE.is_file():
         raise BallastError(f"{TEMPLATE}: no such file here; a study needs a checkout of Ballast, so run this in one")
-    parent = os.path.relpath(TEMPLATE.with_name("standard.yaml"), path.parent)
+    parent = os.path.relpath(TEMPLATE.with_name("cpu.yaml" if cpu else "standard.yaml"), path.parent)
     sources, text = {}, read_text(TEMPLATE)
     text = _put(text, "study: own", f"study: {name}").replace("my-study", name)
     text = _put(text, "extends: standard.yaml", _flow({"extends": parent})[1:-1])
-    if n:
-        text = _put(text, "n: [50, 100, 250]", f"n: {_numbers(n)}")
+    if cpu:
+        text = _put(text, "this needs GPUs", "about an hour of CPU time")
+        text = _put(
+            text, "benchmarks, judges and hyper-parameters of the publication", "rows, benchmarks and judges for a CPU"
+        )
+        text = _put(text, "mine: {source: qwen2.5-7b-instruct, prompt: chat}", LOCAL_MODEL)
+    if n or cpu:
+        text = _put(text, "n: [50, 100, 250]", f"n: {_numbers(n or '20,40,80')}")
     # Last, since a path may hold any words.
     for key, given, line in (
-        ("model", model, "mine: {source: qwen2.5-7b-instruct, prompt: chat}"),
+        ("model", model, LOCAL_MODEL if cpu else "mine: {source: qwen2.5-7b-instruct, prompt: chat}"),
         ("pool", pool, "own: {path: data/pool.jsonl, licence: unknown}"),
         ("base", base, "base: {path: data/base.jsonl}"),
     ):

@@ -32,7 +32,7 @@ class JobOptions:
     def dataset(self, wildcards: Wildcards) -> str:
         """Return how a dataset's file is read: columns, rows, their order, and the share that may be unreadable."""
         kind, data = self.plan.datasets[wildcards.dataset]
-        said = {"rows": data.rows, "prompts": data.prompts}
+        said = {"rows": data.rows, "longest": data.longest, "prompts": data.prompts}
         if data.order == "random":
             said["order-seed"] = str(self.seed("rows"))
         if data.columns:
