@@ -19,7 +19,7 @@ NAMES = {
     "backends": ("generate", "answer", "first_token", "record"),
     "readers": ("read", "GIVES"),
 }
-# What a reader gives, and the datasets that need it, in words.
+# Each kind of dataset: the rows that it needs from a reader, and its name in messages.
 NEEDED = {
     "pool": ("pairs", "a pool"),
     "base": ("pairs", "fine-tuning data"),

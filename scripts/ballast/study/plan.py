@@ -165,7 +165,7 @@ class Plan:
         """Return the (benchmark, judge) pairs of a run's metrics, sorted; `run` is its path."""
         return sorted({(self.metrics[name]["benchmark"], self.metrics[name]["judge"]) for name in self.measured[run]})
 
-    # What the study uses of what the config declares.
+    # The parts of the config that the study uses.
 
     @cached_property
     def pools_used(self) -> list[str]:

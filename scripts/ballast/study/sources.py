@@ -113,7 +113,7 @@ def check(study: Study) -> None:
 
 
 def unfit(path: str) -> str | None:
-    """Return why Snakemake cannot read a path as it is; None if it can."""
+    """Return why Snakemake cannot read a path; None if it can."""
     if re.search(r"\{\s*\w+\s*[,}]", path):
         return f"{path}: Snakemake reads braces around a word as a wildcard; rename it, or give a link to it"
     if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in path):
