@@ -1,12 +1,11 @@
 """Read one dataset in the schema of its source and write it in Ballast's row schema, with ids made of content.
 
-data.py --kind pool|base|references|benchmark --format READER --source FILE [--columns JSON] [--prompts safe|harmful]
-        [--longest CHARACTERS] [--rows N] [--order-seed S] [--unreadable SHARE] [--without BENCHMARK.parquet...]
-        --out ROWS.parquet
+data.py --kind pool|base|references|benchmark --format READER --source FILE [--columns JSON] [--where JSON]
+        [--prompts safe|harmful] [--longest CHARACTERS] [--rows N] [--order-seed S] [--unreadable SHARE]
+        [--without BENCHMARK.parquet...] --out ROWS.parquet --out-counts F.json
 
 With `--unreadable`, this share of the rows may be left out; a pool also drops repeats and rows without a response.
-With `--without`, rows whose request is one of a benchmark's prompts are dropped too, and with `--longest` longer rows,
-before `--rows` are taken.
+With `--without`, rows that hold a benchmark's prompt are dropped too. The counts add up to the file's rows.
 """
 
 import argparse
@@ -16,13 +15,22 @@ import sys
 import pandas as pd
 
 from ballast import plugins, schemas
-from ballast.data import overlap
-from ballast.data.rows import PAIR, content_id, pairs_to_judge, with_ids
-from ballast.files import BallastError
+from ballast.data import leaks
+from ballast.data.rows import PAIR, count, said, usable, with_ids
+from ballast.files import BallastError, write_json
 
 
 def main(arguments: argparse.Namespace) -> None:
-    table = rows(kept(arguments), arguments.rows, arguments.order_seed)
+    whole = read(arguments)
+    leaked = None
+    if arguments.without:
+        prompts = pd.concat([schemas.read(path, schemas.BENCHMARK) for path in arguments.without])["prompt"]
+        leaked = leaks.find(whole, prompts.tolist())["row"]
+    tidy = arguments.unreadable is not None and arguments.kind == "pool"
+    used, left_out = usable(whole, tidy, leaked, arguments.rows, arguments.order_seed, arguments.longest)
+    table, counts = used.reset_index(drop=True), count(whole, left_out, len(used))
+    if table.empty:
+        raise BallastError(f"{arguments.source}: no rows are left: {said(counts)}")
     if arguments.kind == "benchmark":
         table = with_ids(table, ("prompt",), arguments.source)
         schema = schemas.BENCHMARK
@@ -37,43 +45,17 @@ def main(arguments: argparse.Namespace) -> None:
         if absent:
             raise BallastError(f"{arguments.source}: no row has category {absent[0]} alone, so Cossim cannot score it")
     schemas.write(arguments.out, table, schema)
+    write_json(arguments.out_counts, counts)
+    print(f"{arguments.source}: {said(counts)}", file=sys.stderr)
 
 
-def kept(arguments: argparse.Namespace) -> pd.DataFrame:
-    """Return the rows without those that may be left out, and log how many these are."""
+def read(arguments: argparse.Namespace) -> pd.DataFrame:
+    """Return the rows that the reader finds."""
     reader = plugins.load("readers", arguments.format)
-    given = {"prompts": arguments.prompts} if arguments.prompts else {}
+    given = {"columns": json.loads(arguments.columns), "where": json.loads(arguments.where)}
     if hasattr(reader, "FORM"):
-        given |= {"columns": json.loads(arguments.columns), "unreadable": arguments.unreadable or 0}
-    table = reader.read(arguments.source, **given)
-    whole = len(table)
-    if arguments.unreadable is not None and arguments.kind == "pool":
-        table = table[table["output"].str.strip() != ""]
-        ids = pd.Series([content_id(*row) for row in table[list(PAIR)].itertuples(index=False)], table.index)
-        table = table[~ids.duplicated()]
-        print(f"{whole - len(table)} repeats and rows without a response left out", file=sys.stderr)
-    if arguments.without:
-        prompts = pd.concat([schemas.read(path, schemas.BENCHMARK) for path in arguments.without])["prompt"]
-        leaked = overlap.exact(pairs_to_judge(table)["prompt"], prompts) >= 0
-        table = table[~leaked]
-        print(f"{leaked.sum()} rows left out that a benchmark asks", file=sys.stderr)
-    if arguments.longest:
-        short = table[sorted({*PAIR, "prompt"} & {*table})].map(len).sum(axis=1) <= arguments.longest
-        print(f"{(~short).sum()} rows left out that have more than {arguments.longest} characters", file=sys.stderr)
-        table = table[short]
-    if table.empty:
-        raise BallastError(f"{arguments.source}: no rows are left of {whole}")
-    return table.reset_index(drop=True)
-
-
-def rows(table: pd.DataFrame, number: int | None, seed: int | None) -> pd.DataFrame:
-    """Return the first `number` rows, or `number` rows drawn by the seed and the rows' own text, in file order."""
-    if number is None or number >= len(table):
-        return table
-    if seed is None:
-        return table.head(number)
-    keys = [content_id(str(seed), *map(str, row)) for row in table.itertuples(index=False)]
-    return table.loc[sorted(pd.Series(keys, index=table.index).sort_values().index[:number])].reset_index(drop=True)
+        return reader.read(arguments.source, **given, unreadable=arguments.unreadable or 0)
+    return reader.read(arguments.source, **({"prompts": arguments.prompts} if arguments.prompts else {}))
 
 
 if __name__ == "__main__":
@@ -82,6 +64,7 @@ if __name__ == "__main__":
     parser.add_argument("--format", required=True)
     parser.add_argument("--source", required=True)
     parser.add_argument("--columns", default="{}")
+    parser.add_argument("--where", default="{}")
     parser.add_argument("--prompts", choices=["safe", "harmful"])
     parser.add_argument("--longest", type=int)
     parser.add_argument("--rows", type=int)
@@ -89,4 +72,5 @@ if __name__ == "__main__":
     parser.add_argument("--unreadable", type=float)
     parser.add_argument("--without", nargs="+", default=[])
     parser.add_argument("--out", required=True)
+    parser.add_argument("--out-counts", required=True)
     main(parser.parse_args())

@@ -1,7 +1,7 @@
 """Export a subset for use elsewhere: its rows in the pool's own form, ids, a card, a picture.
 
 export.py --options JSON --subset SUBSET.csv --pool ROWS.parquet --plane PLANE.parquet [--behaviour F] [--category F]
-          [--source FILE] --out DIR
+          [--source FILE] [--counts F.json] --out DIR
 
 Below DIR: subset.jsonl, ids.csv, README.md, dataset_info.json, pool.png, pool.svg.
 """
@@ -13,8 +13,9 @@ from pathlib import Path
 import pandas as pd
 
 from ballast import plugins, schemas
-from ballast.data import data_card, export, forms
-from ballast.files import BallastError, digest, read_parquet, write_csv, write_json, write_text
+from ballast.data import data_card, export
+from ballast.data.rows import said
+from ballast.files import BallastError, digest, read_json, read_parquet, write_csv, write_json, write_text
 from ballast.results import pool_map
 from ballast.results.style import save, styled
 
@@ -27,16 +28,16 @@ def main(arguments: argparse.Namespace) -> None:
     pairs = schemas.read(arguments.pool, schemas.PAIRS)
     plane = read_parquet(arguments.plane)
     pool = plane.merge(labels(arguments, pairs["id"]), on="id", validate="one_to_one")
-    format, columns = options["format"], options["columns"]
-    form, found = export.own_rows(pairs, subset["id"].tolist(), arguments.source, format, columns)
+    how = {name: options[name] for name in ("format", "columns", "where")}
+    found = export.own_rows(pairs, subset["id"].tolist(), arguments.source, **how)
     rows = subset.rename(columns={"category": "quota"}).merge(pool, on="id", validate="one_to_one")
-    records = [found[row] for row in rows["id"]]
+    records = [found.rows[row] for row in rows["id"]]
     write_text(out / "subset.jsonl", export.json_lines([record for _, record in records]))
     ids = rows.assign(row=[number for number, _ in records])
     write_csv(out / "ids.csv", ids[["rank", "id", "row", "behaviour", "category"]].astype({"category": "Int8"}))
     first = records[0][1]
-    write_json(out / "dataset_info.json", export.dataset_info(options["name"], form, first))
-    write_text(out / "README.md", data_card.text(card(arguments, options, form, first), rows, pool))
+    write_json(out / "dataset_info.json", export.dataset_info(options["name"], found.form, first))
+    write_text(out / "README.md", data_card.text(card(arguments, options, found, first), rows, pool))
     said = [f"Study {options['study']}, pool {options['pool']}, {options['sampler']}.", *options["notes"]]
     with styled():
         figure = pool_map.draw(pool, subset["id"], (plane["explained_x"][0], plane["explained_y"][0]), said)
@@ -56,7 +57,7 @@ def labels(arguments: argparse.Namespace, ids: pd.Series) -> pd.DataFrame:
     return known
 
 
-def card(arguments: argparse.Namespace, options: dict, form: forms.Form, record: dict) -> data_card.DataCard:
+def card(arguments: argparse.Namespace, options: dict, found: export.Exported, record: dict) -> data_card.DataCard:
     rule = (plugins.load("samplers", options["plugin"]).__doc__ or options["plugin"]).strip().splitlines()[0]
     rule += f" Among {options['among']} rows alone." if options["among"] else ""
     about = [
@@ -64,14 +65,17 @@ def card(arguments: argparse.Namespace, options: dict, form: forms.Form, record:
         ("file's SHA-256", digest(arguments.source) if arguments.source else "made by the study"),
         ("subset's SHA-256", digest(arguments.subset)),
     ]
-    said = (options["sampler"], options["pool"], rule, options["licence"], about, options["notes"])
-    return data_card.DataCard(*said, form, record)
+    if arguments.counts:
+        about.append(("rows of the pool's file", said(read_json(arguments.counts))))
+    notes = options["notes"] + data_card.remarks(found)
+    texts = (options["sampler"], options["pool"], rule, options["licence"], about, notes)
+    return data_card.DataCard(*texts, found.form, record)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("options", "subset", "pool", "plane", "out"):
         parser.add_argument(f"--{name}", required=True)
-    for name in ("behaviour", "category", "source"):
+    for name in ("behaviour", "category", "source", "counts"):
         parser.add_argument(f"--{name}")
     main(parser.parse_args())

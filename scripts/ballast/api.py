@@ -7,6 +7,7 @@ The samplers are the workflow's own: equal rows, features, options and seed give
 """
 
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -15,7 +16,7 @@ from pydantic import ValidationError
 
 from ballast import plugins, samplers
 from ballast.categories import CATEGORIES
-from ballast.data import forms
+from ballast.data import forms, verdicts
 from ballast.data.rows import PAIR, content_id, pair_text, pairs_to_judge
 from ballast.files import BallastError
 from ballast.labels.behaviour import TYPES, UNKNOWN
@@ -112,6 +113,10 @@ def _ids(table: pd.DataFrame, name: str = "the pool") -> pd.Series:
     """Return an id per row, as text, without repeats."""
     if not isinstance(table, pd.DataFrame) or table.empty:
         raise BallastError(f"{name} must be a DataFrame with at least one row")
+    if not table.columns.is_unique:
+        twice = table.columns[table.columns.duplicated()][0]
+        raise BallastError(f"{name}: the column '{twice}' stands twice; rename or remove one")
+    _warn_of_marks(table, name)
     if "id" in table:
         lacking = table["id"].isna().to_numpy()
         if lacking.any():
@@ -125,6 +130,15 @@ def _ids(table: pd.DataFrame, name: str = "the pool") -> pd.Series:
         first = int((ids == ids.iloc[row]).to_numpy().argmax())
         raise BallastError(f"{name}: row {row} repeats row {first} (id {ids.iloc[row]}); remove one of them")
     return ids
+
+
+def _warn_of_marks(table: pd.DataFrame, name: str) -> None:
+    for column in filter(verdicts.is_name, table.columns):
+        values = Counter(verdicts.normal(value) for value in table[column] if pd.notna(value))
+        refused = verdicts.refused(column, values) if verdicts.is_verdict(column, values) else 0
+        if refused:
+            said = f"{name}: {refused} of {len(table)} rows are marked by '{column}' as not to be learnt"
+            warnings.warn(f"{said}; leave them out, or drop the column", stacklevel=4)
 
 
 def _pairs(table: pd.DataFrame, name: str = "the pool") -> pd.DataFrame:

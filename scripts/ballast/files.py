@@ -166,34 +166,64 @@ def read_text(path: str | Path) -> str:
 
 def read_json(path: str | Path) -> object:
     """Read JSON; the error for a torn file names the line."""
-    text = read_text(path)
-    try:
-        return whole_json(json.loads(text), text, f"{path}")
-    except json.JSONDecodeError as error:
-        raise BallastError(f"{path}: line {error.lineno}: not valid JSON ({error.msg})") from None
-
-
-def read_rows(path: str | Path) -> list[dict]:
-    """Read the objects of a JSON list, or of JSON lines by the file's name."""
-    if ".jsonl" in Path(path).suffixes:
-        return read_jsonl(path)
-    rows = read_json(path)
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise BallastError(f"{path}: wanted a list of objects")
-    return rows
+    return parse_json(read_text(path), f"{path}", lines=True)
 
 
 def read_jsonl(path: str | Path) -> list[dict]:
     """Read JSON lines. Only a newline ends a row: U+2028 inside a string stays inside it."""
-    rows = []
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            rows.append(whole_json(json.loads(line), line, f"{path}: line {number}"))
-        except json.JSONDecodeError as error:
-            raise BallastError(f"{path}: line {number}: not valid JSON ({error.msg})") from None
-    return rows
+    lines = enumerate(read_text(path).split("\n"), start=1)
+    return [parse_json(line, f"{path}: line {number}") for number, line in lines if line.strip()]
+
+
+def parse_json(text: str, place: str, lines: bool = False) -> object:
+    """Return the value of a JSON text; BallastError names `place`, and with `lines` the line in the text."""
+    try:
+        return whole_json(DECODER.decode(text), text, place)
+    except json.JSONDecodeError as error:
+        at = f"{place}: line {error.lineno}" if lines else place
+        raise BallastError(f"{at}: not valid JSON ({json_mistake(error)})") from None
+    except UNREADABLE_JSON as error:
+        raise BallastError(f"{place}: {json_refusal(error)}") from None
+
+
+def json_mistake(error: json.JSONDecodeError) -> str:
+    """Return what is wrong, in the words of a person who wrote the file."""
+    before, after = error.doc[: error.pos].rstrip(), error.doc[error.pos :].lstrip()
+    if after[:1] in ("]", "}") and before.endswith(",") or error.msg.startswith("Illegal trailing comma"):
+        return "a trailing comma; remove it"
+    if error.msg == "Extra data" and after.startswith(","):
+        return "a comma after the object; JSON lines have none"
+    if error.msg == "Extra data":
+        return "more text after the first value; a file holds one list, or one object a line"
+    if after.startswith("'"):
+        return "single quotes, as Python prints a dict; write it with json.dumps"
+    return error.msg
+
+
+def json_refusal(error: Exception) -> str:
+    """Return what is wrong with JSON that is valid but that Python or a table cannot hold."""
+    if isinstance(error, RecursionError):
+        return "nested too deeply to be read; flatten it or remove the row"
+    if isinstance(error, RepeatedKey):
+        return f"the key '{error}' stands twice in an object; keep one"
+    return "a whole number of more than 4,300 digits; write it as text or remove it"
+
+
+class RepeatedKey(Exception):
+    """A key that stands twice in one object."""
+
+
+def _object(items: list[tuple[str, object]]) -> dict:
+    found = dict(items)
+    if len(found) < len(items):
+        keys = [key for key, _ in items]
+        raise RepeatedKey(next(key for key in keys if keys.count(key) > 1))
+    return found
+
+
+# Python's own decoder lets the last of two equal keys win.
+DECODER = json.JSONDecoder(object_pairs_hook=_object)
+UNREADABLE_JSON = (RepeatedKey, RecursionError, ValueError)
 
 
 def whole_json(value: object, text: str, place: str) -> object:

@@ -14,8 +14,11 @@ def _are_ids(categories) -> bool:
 
 
 IDS = pa.DataFrameSchema({"id": ID}, strict=True)
+# A chat's messages before its answer as JSON, empty for one request; the column is there if a row has several.
+TURNS = pa.Column(str, required=False)
 PAIRS = pa.DataFrameSchema(
-    {"id": ID, "instruction": pa.Column(str), "input": pa.Column(str), "output": pa.Column(str)}, strict=True
+    {"id": ID, "instruction": pa.Column(str), "input": pa.Column(str), "output": pa.Column(str), "turns": TURNS},
+    strict=True,
 )
 REFERENCES = PAIRS.add_columns({"category": CATEGORY})
 REFERENCE_CATEGORIES = IDS.add_columns({"category": CATEGORY})

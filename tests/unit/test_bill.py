@@ -17,7 +17,7 @@ TRANSFORMERS = SEVEN_B | {"backend": "transformers"}
 
 def dataset(rows, format="alpaca", **facts):
     usual = {"key": "base", "made": "absent.parquet", "file": "", "command": "snakemake"}
-    usual |= {"path": "", "columns": {}, "prompts": None}
+    usual |= {"path": "", "columns": {}, "where": {}, "prompts": None}
     return {"rows": rows, "format": format} | usual | facts
 
 

@@ -81,10 +81,12 @@ def written(folder, **changes):
         "notes": ["A stand-in."],
         "format": "auto",
         "columns": {},
+        "where": {},
     }
     given = {name: str(folder / f"{name}.parquet") for name in ("pool", "plane", "behaviour", "category")}
     given |= {"subset": str(folder / "subset.csv"), "source": str(folder / "pool.jsonl"), "out": str(folder / "out")}
-    given |= {"options": json.dumps(options)} | changes
+    (folder / "counts.json").write_text(json.dumps({"rows": 31, "used": 30, "left_out": {"unreadable": 1}}))
+    given |= {"options": json.dumps(options), "counts": str(folder / "counts.json")} | changes
     stage.main(argparse.Namespace(**given))
     return Path(given["out"])
 
@@ -168,6 +170,82 @@ def test_chats_that_trl_knows_are_left_as_they_are():
         assert export.for_trl(forms.Form(forms.MESSAGES, {"messages": column}), {column: chat}) == code
 
 
+def exported(folder, rows) -> export.Exported:
+    """The export of all rows of a pool, and the rows as the hub's library loads them, shaped for TRL."""
+    path = folder / "pool.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    table = with_ids(forms.understand(path).table, PAIR, str(path))
+    return export.own_rows(table, table["id"].tolist(), str(path), "auto", {}, {})
+
+
+def shaped(found: export.Exported, folder) -> list[dict]:
+    records = [record for _, record in found.rows.values()]
+    (folder / "subset.jsonl").write_text(export.json_lines(records), encoding="utf-8")
+    rows = datasets.load_dataset("json", data_files=str(folder / "subset.jsonl"), split="train")
+    return list(eval(f"rows{export.for_trl(found.form, records[0])}", {"rows": rows}))
+
+
+ASKED = {"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}
+SPOKEN = {"role": "user", "content": "q2"}, {"role": "assistant", "content": "a2"}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        [{"role": "user", "content": "q2"}, {"role": "assistant", "content": "a2"}],
+        [{"from": "user", "value": "q2"}, {"from": "assistant", "value": "a2"}],
+        [{"from": "user", "value": "q2", "role": None}, {"from": "gpt", "value": "a2", "content": None}],
+        json.dumps(SPOKEN),
+    ],
+)
+def test_chats_of_several_kinds_are_exported_as_one(tmp_path, cache, other):
+    found = exported(tmp_path, [{"conversations": list(ASKED)}, {"conversations": other}])
+    chats = [record["conversations"] for _, record in found.rows.values()]
+    assert [[message["content"] for message in chat] for chat in chats] == [["q", "a"], ["q2", "a2"]]
+    assert found.rewritten == 2 - (chats[1] == other)
+    assert f"{found.rewritten} chats had other keys or speakers; here they have role" in data_card.remarks(found)[0]
+    told = export.dataset_info("mine", found.form, {"conversations": chats[0]})["mine"]["tags"]
+    assert (told["role_tag"], told["user_tag"], told["assistant_tag"]) == ("role", "user", "assistant")
+    assert [row["messages"][0]["content"] for row in shaped(found, tmp_path)] == ["q", "q2"]
+
+
+def test_system_history_and_tools_go_to_llama_factory_and_trl(tmp_path, cache):
+    rows = [{"instruction": "and now?", "input": "", "output": "No.", "system": "Be terse.", "history": [["a", "b"]]}]
+    rows += [{"instruction": "x", "input": "y", "output": "z", "system": "", "history": []}]
+    found = exported(tmp_path, rows)
+    told = export.dataset_info("mine", found.form, rows[0])["mine"]["columns"]
+    wanted = {"prompt": "instruction", "query": "input", "response": "output", "system": "system", "history": "history"}
+    assert told == wanted
+    first, second = shaped(found, tmp_path)
+    assert [(said["role"], said["content"]) for said in first["prompt"] + first["completion"]] == [
+        *(("system", "Be terse."), ("user", "a"), ("assistant", "b")),
+        *(("user", "and now?"), ("assistant", "No.")),
+    ]
+    assert [said["content"] for said in second["prompt"] + second["completion"]] == ["x\ny", "z"]
+    folder = tmp_path / "chats"
+    folder.mkdir()
+    found = exported(folder, [{"conversations": list(ASKED), "system": "Be brief.", "tools": '[{"name": "f"}]'}])
+    told = export.dataset_info("mine", found.form, found.rows.popitem()[1][1])["mine"]["columns"]
+    assert told == {"messages": "conversations", "system": "system", "tools": "tools"}
+    found = exported(folder, [{"conversations": list(ASKED), "system": "Be brief."}])
+    [row] = shaped(found, folder)
+    assert [said["content"] for said in row["messages"]] == ["Be brief.", "q", "a"]
+
+
+def test_an_optional_column_that_no_row_has_is_not_promised(tmp_path):
+    rows = [{"instruction": "a", "output": "b", "system": None, "history": None}]
+    assert set(exported(tmp_path, rows).form.columns) == {"instruction", "output"}
+
+
+def test_a_row_that_where_leaves_out_is_not_exported_for_its_twin(tmp_path):
+    rows = [{"prompt": "q", "completion": "a", "label": label} for label in (False, True)]
+    path = tmp_path / "pool.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    table = with_ids(forms.understand(path, where={"label": True}).table, PAIR, str(path))
+    found = export.own_rows(table, table["id"].tolist(), str(path), "auto", {}, {"label": True})
+    assert [*found.rows.values()] == [(1, rows[1])]
+
+
 def test_the_card_counts_and_tells_the_shortfall(out):
     card = (out / "README.md").read_text()
     _, header, body = card.split("---\n", 2)
@@ -178,6 +256,7 @@ def test_the_card_counts_and_tells_the_shortfall(out):
         "| T1          | harmful request, refused         | 14       | 15     |",
         "Short of the even share of 2 rows, which others filled: category 0 by 1.",
         "- A stand-in.",
+        "31 rows - 1 unreadable = 30 used",
         "sss: Stratified Safety Sampling, the same number from every category (paper section 3.2). Among T1 rows",
     ):
         assert words in body
@@ -196,7 +275,7 @@ def test_equal_files_and_rows_in_another_order(pool, out, tmp_path):
 
 def test_a_pool_without_labels_or_file(pool, tmp_path):
     name, folder, picked = pool
-    out = written(folder, source=None, behaviour=None, category=None, out=str(tmp_path / "out"))
+    out = written(folder, source=None, counts=None, behaviour=None, category=None, out=str(tmp_path / "out"))
     rows = [json.loads(line) for line in (out / "subset.jsonl").read_text().splitlines()] if name != "messages" else []
     if name == "alpaca":
         assert rows[0] == {"instruction": f"Ask {picked[0]}.", "input": "", "output": f"Answer {picked[0]}."}

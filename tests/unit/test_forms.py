@@ -127,8 +127,98 @@ def test_a_system_message_is_left_out_and_several_turns_are_a_transcript():
     ]
     found = pair({"messages": turns}, CHAT)
     assert (found.instruction, found.output) == ("User: One?\n\nAssistant: 1.\n\nUser: Two?", "2.")
-    assert found.system and found.turns == 2
+    assert found.remarks == ("several", "system")
+    assert found.turns == (("user", "One?"), ("assistant", "1."), ("user", "Two?"))
     assert pair({"messages": turns[:3]}, CHAT).instruction == "One?"
+
+
+@pytest.mark.parametrize("weight", [{"weight": 0}, {"train": False}, {"training": "false"}, {"weight": 0.0}])
+def test_an_answer_that_is_not_to_be_learnt_is_not_the_response(weight):
+    turns = [*chat("One?", "1."), *chat("Two?", "2.")]
+    found = pair({"messages": [*turns[:3], turns[3] | weight]}, CHAT)
+    assert (found.instruction, found.output, found.remarks) == ("One?", "1.", ("untaught",))
+    # An earlier answer without weight is context, as in OpenAI's format.
+    found = pair({"messages": [turns[0], turns[1] | weight, *turns[2:]]}, CHAT)
+    assert (found.output, found.remarks) == ("2.", ("several",))
+    with pytest.raises(Unreadable, match="mark every answer as not to be learnt"):
+        pair({"messages": [turns[0], turns[1] | weight]}, CHAT)
+
+
+def test_keys_of_both_kinds_as_in_a_merged_file():
+    message = {"role": None, "content": None, "from": "human", "value": "hi"}
+    answer = {"role": "assistant", "content": "yo", "from": None, "value": None}
+    assert pair({"messages": [message, answer]}, CHAT).output == "yo"
+
+
+ROUNDS = [["How is a lock picked?", "Which kind?"], ["A door's.", "Fine."]]
+
+
+@pytest.mark.parametrize("history", [ROUNDS, json.dumps(ROUNDS), [said for one in ROUNDS for said in chat(*one)]])
+@pytest.mark.parametrize(("asked", "answer"), [("instruction", "output"), ("prompt", "response")])
+def test_history_is_part_of_the_request_and_system_is_counted(tmp_path, history, asked, answer):
+    row = {asked: "And now?", "input": "Here.", answer: "No.", "system": "You are terse.", "history": history}
+    found = forms.understand(write(tmp_path / "rows.jsonl", [row]))
+    said = "User: How is a lock picked?\n\nAssistant: Which kind?\n\nUser: A door's.\n\nAssistant: Fine.\n\n"
+    assert found.table[["instruction", "input", "output"]].to_numpy().tolist() == [
+        [f"{said}User: And now?\nHere.", "", "No."]
+    ]
+    assert json.loads(found.table["turns"][0])[-1] == ["user", "And now?\nHere."]
+    assert found.remarks == {"several": 1, "system": 1} and not found.unread
+
+
+def test_a_history_that_is_none_is_unreadable_and_an_empty_one_is_no_history(tmp_path):
+    rows = [
+        {"instruction": "a", "output": "b", "history": history} for history in ("x", [["a"]], [[1, 2]], [], None, "")
+    ]
+    found = forms.understand(write(tmp_path / "rows.jsonl", rows))
+    assert [number for number, _ in found.unreadable] == [0, 1, 2] and "turns" not in found.table
+
+
+def test_system_and_tools_stand_beside_a_chat(tmp_path):
+    row = {"conversations": chat("hi", "yo", "from", "value", "human", "gpt"), "system": "be brief", "tools": "[]"}
+    orca = {"system_prompt": "You are a pirate.", "question": "q", "response": "arr", "id": 1}
+    found = forms.understand(write(tmp_path / "rows.jsonl", [row, row | {"tools": '[{"name": "f"}]'}]))
+    assert found.remarks == {"system": 2, "tools": 1}
+    found = forms.understand(write(tmp_path / "orca.jsonl", [orca]))
+    assert (
+        found.remarks == {"system": 1} and found.form.columns["system"] == "system_prompt" and [*found.unread] == ["id"]
+    )
+
+
+@pytest.mark.parametrize("word", ["nan", "NaN", "None", "NULL", "null", "<NA>", "\u200b", "\ufeff", " \u2060\u200d\n"])
+def test_words_for_a_missing_value_are_empty_and_counted(tmp_path, word):
+    rows = [{"instruction": "q", "input": word, "output": "a"}, {"instruction": "r", "input": "", "output": word}]
+    rows += [{"messages": chat("q", word)}]
+    found = forms.understand(write(tmp_path / "rows.jsonl", rows[:2]))
+    assert found.table[["input", "output"]].to_numpy().tolist() == [["", "a"], ["", ""]]
+    assert found.remarks == {"absent": 2}
+    assert forms.understand(write(tmp_path / "chat.jsonl", rows[2:])).table["output"].tolist() == [""]
+
+
+def test_other_words_stay(tmp_path):
+    rows = [{"prompt": "q", "response": word} for word in ("none", "N/A", "No", "a nan", "0", "\u2063?")]
+    found = forms.understand(write(tmp_path / "rows.jsonl", rows))
+    assert found.table["output"].tolist() == [row["response"] for row in rows]
+    assert found.remarks == {"not applicable": 1}
+
+
+def test_where_takes_rows_by_their_columns_and_counts_the_others(tmp_path):
+    rows = [{"prompt": f"q{number}", "completion": "a", "label": number % 3 > 0, "source": "x"} for number in range(9)]
+    path = write(tmp_path / "rows.jsonl", rows)
+    found = forms.understand(path, where={"label": True})
+    assert (found.records, found.filtered, found.numbers.tolist()) == (9, 3, [1, 2, 4, 5, 7, 8])
+    assert [*found.unread] == ["source"]
+    assert forms.understand(path).unread["label"] == {"false": 3, "true": 6}
+    assert len(forms.read(path, "auto", where={"label": [True, False]})) == 9
+    assert forms.read(path, "auto", where={"label": True}).attrs["left_out"] == {"left out by where": 3}
+    pd.DataFrame(rows).to_csv(tmp_path / "rows.csv", index=False)
+    assert len(forms.read(tmp_path / "rows.csv", "auto", where={"label": True})) == 6
+    for where, said in (
+        ({"lable": True}, "no column 'lable', which `where` names; did you mean 'label'"),
+        ({"label": "good"}, r"no row has label good, which `where` wants \(there are: true \(6\), false \(3\)\)"),
+    ):
+        with pytest.raises(BallastError, match=said):
+            forms.understand(path, where=where)
 
 
 @pytest.mark.parametrize(
@@ -138,6 +228,9 @@ def test_a_system_message_is_left_out_and_several_turns_are_a_transcript():
         ([], "the chat is missing or no list of messages"),
         ("hello", "the chat is text, and no JSON list of messages"),
         (["hello"], "message 0 is no object of role and content"),
+        (chat([{"type": "text", "text": None}], "a"), "message 0: its content is missing or not text"),
+        (chat([{"type": "text"}], "a"), "message 0: its content is missing or not text"),
+        (chat([{"type": "image_url", "image_url": "x"}], "a"), "message 0: its content is missing or not text"),
         ([{"role": "tool", "content": "x"}], "message 0: the role 'tool' is none of user, assistant and system"),
         ([{"content": "x"}], "message 0: the role 'None' is none of user, assistant and system"),
         ([{"role": "user", "content": None}], "message 0: its content is missing or not text"),

@@ -8,7 +8,8 @@ import pytest
 
 import data
 from ballast import plugins, schemas
-from ballast.data import inspection
+from ballast.data import forms, inspection
+from ballast.data import leaks as leaks_of
 from ballast.files import BallastError, read_parquet
 
 NORTH = ["Oslo", "Bergen", "Turku", "Riga", "Vilnius", "Gdansk", "Kiel", "Ghent", "Lyon"]
@@ -30,14 +31,14 @@ class Bench:
     def __init__(self, folder):
         self.folder, self.base, self.pool = folder, list(BASE), list(POOL)
         self.options = {"checks": CHECKS, "asked": {"own": {"any": 5, "T1": 5}}, "labeller": "refusal-string"}
-        self.prompts = PROMPTS
+        self.prompts, self.rows = PROMPTS, {}
 
     def look(self) -> inspection.Inspection:
         datasets = []
         for name, rows in (("base", self.base), ("pools/own", self.pool)):
             path = self.folder / f"{name.split('/')[-1]}.jsonl"
             path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-            datasets.append(inspection.read(name, str(path), "auto", {}))
+            datasets.append(inspection.read(name, str(path), "auto", {}, **self.rows.get(name, {})))
         return inspection.inspect(datasets, {"winter": self.prompts}, self.options)
 
     def stops(self, *said: str) -> str:
@@ -63,7 +64,7 @@ def test_sound_files_stop_nothing_and_are_shown(bench):
     text = inspection.report(found, "mine")
     assert "Nothing here stops the study." in text
     assert "prompt-response" in text and "instruction = prompt, output = response" in text
-    assert "| base      | winter      | 2         | 0       | 0      |" in text
+    assert "| base      | winter      | 2         | 0       | 0        | 0      |" in text
     assert "12 of 18 responses open as a refusal" in text and "en 100.0%" in text
     inspection.refuse(inspection.findings_json(found))
 
@@ -109,6 +110,91 @@ def test_a_benchmark_in_the_data(bench, leaks, ending):
     assert leaks.to_dict("records") == [
         {"dataset": "base", "row": 7, "benchmark": "winter", "id": "p0", "kind": "exact", "cosine": 1.0}
     ]
+
+
+LOCK = PROMPTS["prompt"][0]
+TEMPLATE = "Below is an instruction. Write a response.\n\n### Instruction:\n{}\n\n### Response:"
+
+
+@pytest.mark.parametrize(
+    ("row", "kind"),
+    [
+        ({"messages": [("user", LOCK), ("assistant", "a"), ("user", "Thanks."), ("assistant", "b")]}, "exact"),
+        ({"messages": [("user", "Hello."), ("assistant", "a"), ("user", LOCK), ("assistant", "b")]}, "exact"),
+        ({"instruction": "Answer as a chef would.", "input": LOCK.upper(), "output": "b"}, "exact"),
+        ({"instruction": LOCK, "input": "Briefly.", "output": "b"}, "exact"),
+        ({"instruction": "Go on.", "history": [[LOCK, "a"]], "output": "b"}, "exact"),
+        ({"instruction": TEMPLATE.format(LOCK), "output": "b"}, "within"),
+    ],
+)
+@pytest.mark.parametrize("leaks", ["stop", "drop"])
+def test_a_benchmark_in_a_turn_an_input_or_a_template(bench, row, kind, leaks):
+    if "messages" in row:
+        row = {"messages": [{"role": role, "content": text} for role, text in row["messages"]]}
+        asked = ({"role": "user", "content": request} for request in REQUESTS)
+        said = {"role": "assistant", "content": "No."}
+        bench.pool = [{"messages": [each, said]} for each in asked]
+    else:
+        bench.pool = [{"instruction": request, "output": "No."} for request in REQUESTS]
+    bench.pool.append(row)
+    bench.options["checks"] = CHECKS | {"leaks": leaks}
+    found = bench.look()
+    [leak] = found.leaks.to_dict("records")
+    assert (leak["dataset"], leak["row"], leak["id"], leak["kind"]) == ("pools/own", 18, "p0", kind)
+    assert len(found.stops()) == (leaks == "stop")
+    table = forms.understand(bench.folder / "own.jsonl").table
+    assert leaks_of.find(table, PROMPTS["prompt"].tolist())["row"].tolist() == [18], "the stage drops the same rows"
+
+
+def test_leaks_count_in_the_rows_that_the_study_uses(bench):
+    bench.base.append({"instruction": LOCK, "output": "b"})
+    bench.stops("1 of the 2 prompts of winter stand in")
+    bench.rows = {"base": {"rows": 18}}
+    found = bench.look()
+    assert not found.stops() and found.leaks.empty
+    assert "| base      | 19     | 1                           | 18     |" in inspection.report(found, "mine")
+    # Rows that are dropped for another reason come first, so that `rows` are all of use.
+    bench.rows = {"base": {"rows": 18}, "pools/own": {"rows": 5, "order_seed": 3}}
+    bench.options["checks"] = CHECKS | {"leaks": "drop"}
+    assert bench.look().datasets[1].rows["used"].sum() == 5
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "counts"),
+    [
+        ("label", [True, True, False], "(false: 6, true: 12)"),
+        ("is_safe", ["True", "False", "True"], "(false: 6, true: 12)"),
+        ("weight", [1.0, 0, 0.5], "(0: 6, 0.5: 6, 1: 6)"),
+        ("Train", [1, 1, 0], "(0: 6, 1: 12)"),
+        ("label", ["chosen", "rejected", "chosen"], "(chosen: 12, rejected: 6)"),
+        ("exclude", [False, False, True], "(false: 12, true: 6)"),
+    ],
+)
+def test_a_column_that_marks_rows_not_to_be_learnt_stops(bench, column, values, counts):
+    bench.pool = [row | {column: values[number % 3]} for number, row in enumerate(bench.pool)]
+    bench.stops(
+        f"own.jsonl: 6 of 18 rows are marked by '{column}' as not to be learnt {counts}", f"where: {{{column}: "
+    )
+    every = sorted({value for value in values}, key=str)
+    bench.rows = {"pools/own": {"where": {column: every}}}
+    assert not bench.look().stops()
+    bench.rows = {"pools/own": {"where": {column: values[0]}}}
+    counted = bench.look().datasets[1]
+    assert counted.records == 18 == int(counted.rows["used"].sum()) + sum(counted.left_out.values())
+
+
+def test_an_optional_part_that_few_rows_have_is_read_and_one_that_comes_late_stops(bench):
+    bench.base = [{"instruction": f"Tell me of hill {number}.", "output": "High."} for number in range(150)]
+    bench.base[50] |= {"input": "In brief.", "history": [["Hello.", "Hi."]]}
+    assert bench.look().datasets[0].rows["request"][50].endswith("User: Tell me of hill 50.\nIn brief.")
+    bench.base[50] = bench.base[51]
+    bench.base[120] |= {"system": "Be kind."}
+    bench.stops("base.jsonl: the column 'system' first stands after row 99, so it is not read; name it in `columns`")
+
+
+def test_other_columns_that_are_not_read_are_named(bench):
+    bench.pool = [row | {"label": number % 14, "source": "made"} for number, row in enumerate(bench.pool)]
+    bench.remarks("own.jsonl: 2 columns are not read: label, source")
 
 
 def test_a_benchmark_nearly_in_the_data_is_a_remark(bench):
@@ -200,7 +286,7 @@ def test_system_messages_and_long_chats_are_counted(bench):
     turns = [{"role": role, "content": f"{role} says"} for role in ("system", "user", "assistant", "user", "assistant")]
     bench.base = [{"messages": turns} for _ in PLACES]
     bench.remarks("base.jsonl: 18 rows have a system message, which is not read")
-    bench.remarks("base.jsonl: 18 chats have several requests")
+    bench.remarks("base.jsonl: 18 rows are chats with several requests")
 
 
 def test_a_refusal_names_the_first_and_counts_the_rest():
@@ -221,8 +307,9 @@ class TestData:
         schemas.write(str(folder / "b.parquet"), PROMPTS.assign(category=pd.NA), schemas.BENCHMARK)
         given = {"kind": "pool", "format": "auto", "source": str(folder / "pool.json"), "columns": "{}", "rows": None}
         given |= {"order_seed": None, "unreadable": None, "without": [], "out": str(folder / "out.parquet")}
+        given |= {"where": "{}", "out_counts": str(folder / "counts.json")}
         try:
-            data.main(argparse.Namespace(**given | arguments))
+            data.main(argparse.Namespace(**{"longest": None, "prompts": None} | given | arguments))
         except BallastError as error:
             return [], str(error)
         return read_parquet(folder / "out.parquet")["instruction"].tolist(), self.capsys.readouterr().err
@@ -235,7 +322,8 @@ class TestData:
         kept, said = self.run(tmp_path, self.ROWS, unreadable=0.2, without=[str(tmp_path / "b.parquet")])
         assert kept == ["caf\u00e9", "f"], "two spellings of one text are a repeat"
         assert (
-            "2 repeats and rows without a response left out" in said and "1 rows left out that a benchmark asks" in said
+            "6 rows - 1 unreadable - 1 without a response - 1 repeats - 1 that hold a benchmark's prompt = 2 used"
+            in said
         )
 
     def test_without_checks_the_first_bad_row_stops(self, tmp_path):
@@ -244,7 +332,7 @@ class TestData:
 
     def test_nothing_left(self, tmp_path):
         said = self.run(tmp_path, [self.ROWS[2]], unreadable=0.2)[1]
-        assert "pool.json: no rows are left of 1" in said
+        assert "pool.json: no rows are left: 1 rows - 1 without a response = 0 used" in said
 
     def test_columns(self, tmp_path):
         rows = [{"ask": "a", "prompt": "x", "reply": "b"}]

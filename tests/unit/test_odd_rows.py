@@ -44,7 +44,8 @@ def data(folder: Path, pairs: list[dict], ascii_only: bool, kind: str = "pool", 
     source, out = folder / f"{ascii_only}.jsonl", folder / f"{ascii_only}.parquet"
     source.write_bytes("".join(json.dumps(row, ensure_ascii=ascii_only) + "\n" for row in pairs).encode("utf-8"))
     given = {"kind": kind, "format": "alpaca", "source": str(source), "rows": None, "order_seed": None, "prompts": None}
-    given |= {"columns": "{}", "unreadable": None, "without": None, "longest": None} | changes
+    given |= {"columns": "{}", "where": "{}", "unreadable": None, "without": None, "longest": None} | changes
+    given |= {"out_counts": f"{out}.counts.json"}
     runpy.run_path(str(HOME.parent / "data.py"))["main"](type("Given", (), given | {"out": str(out)}))
     return schemas.read(str(out), schemas.PAIRS)
 
@@ -134,6 +135,7 @@ def test_longer_rows_are_left_out_and_counted_before_rows_are_taken(tmp_path, ca
     pairs = pool(["a" * 8, "b" * 7, "c" * 6, "d" * 5])  # each with an answer of four characters
     kept = data(tmp_path, pairs, True, kind="base", longest=11, rows=2)
     assert kept["instruction"].tolist() == ["b" * 7, "c" * 6]
-    assert "1 rows left out that have more than 11 characters" in capsys.readouterr().err
-    with pytest.raises(BallastError, match="no rows are left of 4"):
+    said = "4 rows - 1 longer than 11 characters - 1 beyond the rows asked for = 2 used"
+    assert said in capsys.readouterr().err
+    with pytest.raises(BallastError, match="no rows are left: 4 rows - 4 longer than 8 characters = 0 used"):
         data(tmp_path, pairs, True, kind="base", longest=8)

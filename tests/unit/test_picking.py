@@ -2,6 +2,7 @@
 
 import sys
 import typing
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -167,6 +168,17 @@ def test_a_mistake_is_one_line(pool, given, said):
 def test_a_mistake_in_the_pool_is_one_line(pool, changed, said):
     with pytest.raises(BallastError, match=said):
         select(changed(pool), "random", 3)
+
+
+def test_marks_of_rows_not_to_be_learnt_are_a_warning_and_two_columns_of_a_name_an_error(pool):
+    with pytest.warns(UserWarning, match="the pool: 35 of 70 rows are marked by 'label' as not to be learnt"):
+        select(pool.assign(label=[True, False] * 35), "random", 3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        select(pool.assign(label=range(70), is_safe=True), "random", 3)
+    twice = pd.concat([pool, pool[["output"]]], axis=1)
+    with pytest.raises(BallastError, match="the pool: the column 'output' stands twice"):
+        select(twice, "random", 3)
 
 
 def test_labels_and_embeddings_without_a_study(pool):

@@ -153,3 +153,23 @@ def test_bad_prompts_are_named(tmp_path, text, message):
     with pytest.raises(BallastError) as refusal:
         prompts.read(str(path))
     assert str(refusal.value) == f"{path}: {message}"
+
+
+def test_a_pair_that_people_annotated_again_has_one_verdict_whatever_the_order(tmp_path):
+    def row(prompt, safe, *true):
+        flags = {category: category in true for category in CATEGORIES}
+        return {"prompt": prompt, "response": "r", "category": flags, "is_safe": safe}
+
+    one, two = CATEGORIES[:2]
+    rows = [row("q", True), row("q", False, one), row("q", False, one, two), row("tie", True), row("tie", False, two)]
+    rows += [row("safe", True), row("safe", True), row("safe", False, one)]
+    orders = [rows, rows[::-1], rows[3:] + rows[:3]]
+    for number, order in enumerate(orders):
+        path = str(write(tmp_path / f"{number}.jsonl", order))
+        kept = plugins.load("readers", "beavertails-safe").read(path)
+        assert kept["instruction"].tolist() == ["safe"]
+        assert kept.attrs["left_out"] == {"annotations of a pair that an earlier row has": 5, "with is_safe false": 2}
+        unsafe = plugins.load("readers", "beavertails-unsafe").read(path)
+        assert sorted(unsafe["instruction"]) == ["q", "tie"]
+        references = beavertails.read(path)
+        assert dict(zip(references["instruction"], references["category"], strict=True)) == {"q": 0, "tie": 1}

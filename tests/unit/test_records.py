@@ -1,5 +1,6 @@
 """Records of data files: the four kinds, packed or plain, read part by part, and what a bad file is told."""
 
+import bz2
 import csv
 import gzip
 import io
@@ -8,6 +9,8 @@ import lzma
 import tracemalloc
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from ballast.data import records as module
@@ -35,8 +38,32 @@ def as_parquet() -> bytes:
     return out.getvalue()
 
 
+def as_arrow(opened) -> bytes:
+    out = io.BytesIO()
+    table = pa.Table.from_pylist(ROWS)
+    with opened(out, table.schema) as writer:
+        writer.write_table(table, max_chunksize=2)
+    return out.getvalue()
+
+
 LINES = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ROWS).encode()
 LIST = json.dumps(ROWS, ensure_ascii=False, indent=2).encode()
+INCHES = b'prompt\tresponse\n"inch is a unit\tyes\nnext\tno\nlast "\tyes\n'
+
+
+def as_twice() -> bytes:
+    out = io.BytesIO()
+    pq.write_table(pa.Table.from_arrays([pa.array(["b"]), pa.array(["c"])], names=["a", "a"]), out)
+    return out.getvalue()
+
+
+def as_far() -> bytes:
+    """A date beyond the year 9999, in the second row."""
+    out = io.BytesIO()
+    pq.write_table(pa.table({"a": ["b", "c"], "t": pa.array([0, 300_000_000_000], pa.timestamp("s"))}), out)
+    return out.getvalue()
+
+
 FILES = {
     "rows.json": LIST,
     "rows.jsonl": LINES,
@@ -50,6 +77,11 @@ FILES = {
     "rows.json.gz": gzip.compress(LIST),
     "rows.jsonl.xz": lzma.compress(LINES),
     "rows.csv.gz": gzip.compress(as_csv()),
+    "rows.jsonl.bz2": bz2.compress(LINES),
+    "rows.json.zst": pa.compress(LIST, "zstd", asbytes=True),
+    "stream.arrow": as_arrow(pa.ipc.new_stream),
+    "file.arrow": as_arrow(pa.ipc.new_file),
+    "no-end-of-line.json": LIST + b"  \n\t ",
     "packed-without-saying-so.jsonl": gzip.compress(LINES),
     "mark.json": b"\xef\xbb\xbf" + LIST,
     "mark.jsonl": b"\xef\xbb\xbf" + LINES,
@@ -62,7 +94,7 @@ FILES = {
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("part", [1, 7, 2**20])
 def test_the_same_rows_in_every_file(tmp_path, monkeypatch, name, part):
-    monkeypatch.setattr(module, "PART", max(part, 2) if name.endswith((".gz", ".xz")) else part)
+    monkeypatch.setattr(module, "PART", max(part, 2) if name.endswith((".gz", ".xz", ".bz2", ".zst")) else part)
     (tmp_path / name).write_bytes(FILES[name])
     assert list(records(tmp_path / name)) == ROWS
 
@@ -84,10 +116,39 @@ def test_the_same_rows_in_every_file(tmp_path, monkeypatch, name, part):
         ("latin.csv", b"a,b\ncaf\xe9,c\n", "line 2: not UTF-8 at byte 7"),
         ("wide.csv", "a,b\n".encode("utf-16"), "UTF-16; save the file as UTF-8"),
         ("rows.xlsx", b"PK\x03\x04rest", "a zip archive or a spreadsheet; unpack it, or save it as CSV"),
-        ("rows.jsonl.zst", b"\x28\xb5\x2f\xfdrest", "packed with zstandard"),
+        ("rows.jsonl.zst", b"\x28\xb5\x2f\xfdrest", "could not be read ("),
         ("ragged.csv", b"a,b\nc,d,e\n", "line 2: more values than the header has columns; put quotes"),
         ("quote.csv", b'a,b\n"c,d\ne,f\n', ": not a whole CSV file ("),
-        ("torn.parquet", as_parquet()[:-20], "not a whole Parquet file ("),
+        ("torn.parquet", as_parquet()[:-20], "not a whole Parquet or Arrow file ("),
+        ("two.json", LIST + b"\n" + LIST, "line 15: more text after the list's end; a file holds one list"),
+        ("rest.json", b'[{"a": "b"}]]}rest', "line 1: more text after the list's end"),
+        ("lists.json", b'[{"a": "b"}]\n[{"a": "c"}]\n', "line 2: more text after the list's end"),
+        ("lists.jsonl", b'{"a": "b"}\n[{"a": "c"}]\n', "line 2: wanted an object of columns and values"),
+        ("objects.jsonl", b'{"a": "b"} {"a": "c"}\n', "line 1: not valid JSON (more text after the first value"),
+        ("trail.json", b'[{"a": "b"},\n]', "line 2: not valid JSON (a trailing comma; remove it)"),
+        ("inner.json", b'[{"a": "b",}\n]', "line 1: not valid JSON (a trailing comma; remove it)"),
+        ("commas.jsonl", b'{"a": "b"},\n{"a": "c"},\n', "line 1: not valid JSON (a comma after the object"),
+        ("python.jsonl", b"{'a': 'b'}\n", "line 1: not valid JSON (single quotes, as Python prints a dict"),
+        ("twice.jsonl", b'{"a": "b"}\n{"a": "b", "a": "c"}\n', "line 2: the key 'a' stands twice in an object"),
+        ("twice.json", b'[{"m": [{"a": "b",\n"a": "c"}]}]', "line 1: the key 'a' stands twice in an object"),
+        ("twice.csv", b"a,b,a\n1,2,3\n", "the column 'a' stands twice; rename or remove one"),
+        ("twice.parquet", as_twice(), "the column 'a' stands twice; rename or remove one"),
+        (
+            "huge.jsonl",
+            b'{"a": "b"}\n{"n": ' + b"1" * 5000 + b"}\n",
+            "line 2: a whole number of more than 4,300 digits",
+        ),
+        ("huge.json", b'[{"n": ' + b"1" * 5000 + b"}]", "line 1: a whole number of more than 4,300 digits"),
+        ("deep.jsonl", b'{"a": ' + b"[" * 9000 + b"]" * 9000 + b"}", "line 1: nested too deeply to be read"),
+        ("far.parquet", as_far(), "row 1: 't' cannot be read (date value out of range)"),
+        (
+            "inch.tsv",
+            INCHES,
+            "line 4: a quote that opens a value swallows whole rows up to this line",
+        ),
+        ("late.csv", b'a,b\n"c", "d"\n', "line 2: a space before an opening quote"),
+        ("torn.jsonl.bz2", bz2.compress(LINES)[:-12], "could not be read ("),
+        ("torn.arrow", as_arrow(pa.ipc.new_stream)[:-40], "not a whole Parquet or Arrow file ("),
         ("torn.jsonl.gz", gzip.compress(LINES)[:-12], "could not be read ("),
     ],
 )
@@ -97,6 +158,39 @@ def test_a_bad_file_is_one_line_that_names_it(tmp_path, name, content, said):
         list(records(tmp_path / name))
     message = str(refusal.value)
     assert message.startswith(f"{tmp_path / name}: ") and said in message and "\n" not in message
+
+
+def test_spaces_after_commas_are_layout_where_the_header_has_them(tmp_path):
+    (tmp_path / "hand.csv").write_text('instruction, input, output\n"How are you?", "", "I am fine, thanks"\na, b,c\n')
+    rows = [list(row.values()) for row in records(tmp_path / "hand.csv")]
+    assert rows == [["How are you?", "", "I am fine, thanks"], ["a", "b", "c"]]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'a,b\nhello,"one\ntwo, three"\n',
+        'a,b\nhello,"one\ntwo,three"\nhi,"four\n\nfive"\n',
+        '"a","b"\n"hello","one\ntwo,three"\n',
+        'a,b\nhello,"about\n1,000"\n',
+        'a,b\n" ""so"" he said",c\n',
+        'a\tb\nhello\t"one\ntwo"\n',
+    ],
+)
+def test_values_of_several_lines_are_read_as_pandas_reads_them(tmp_path, text):
+    (tmp_path / "lines.csv").write_text(text)
+    separator = "\t" if "\t" in text else ","
+    wanted = pd.read_csv(tmp_path / "lines.csv", sep=separator).to_dict("records")
+    assert list(records(tmp_path / "lines.csv")) == wanted
+
+
+def test_a_folder_is_told_how_to_become_a_file(tmp_path):
+    (tmp_path / "data-00000-of-00001.arrow").touch()
+    with pytest.raises(BallastError, match=r"a folder; give one file \(there are: data-00000-of-00001.arrow\)"):
+        list(records(tmp_path))
+    (tmp_path / "state.json").touch()
+    with pytest.raises(BallastError, match=r"a folder; datasets saved it: .*to_parquet"):
+        list(records(tmp_path))
 
 
 def test_a_file_that_is_not_there(tmp_path):

@@ -1,7 +1,8 @@
 """Read datasets into Ballast's row schema, with ids made of content; inspect base data and pools before any label.
 
 Inputs: the study's source files, each in the schema of its source; the benchmarks, if rows that ask them are dropped.
-Outputs: data/pools/<pool>.parquet, data/base.parquet, data/references.parquet, data/benchmarks/<benchmark>.parquet;
+Outputs: data/pools/<pool>.parquet, data/base.parquet, data/references.parquet, data/benchmarks/<benchmark>.parquet,
+each with <name>.counts.json, the rows of its file that are used and left out by reason;
 data/report.md, data/leaks.csv, data/findings.json; data/accepted.txt, which a study with `checks` waits for.
 Costs: CPU seconds for thousands of rows, a minute for hundreds of thousands.
 """
@@ -13,6 +14,7 @@ rule data:
         without=inputs.without_leaks,
     output:
         rows=f"{RESULTS}/data/{{dataset}}.parquet",
+        counts=f"{RESULTS}/data/{{dataset}}.counts.json",
     log:
         f"{RESULTS}/logs/data/{{dataset}}.log",
     conda:
@@ -32,7 +34,7 @@ rule data:
     shell:
         "stage data --record {params.code} {output:q} --"
         " --kind {params.kind} --format {params.format} --source {params.source:q} {params.rows} {params.without}"
-        " --out {output.rows:q} &> {log:q}"
+        " --out {output.rows:q} --out-counts {output.counts:q} &> {log:q}"
 
 
 rule inspection:

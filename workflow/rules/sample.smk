@@ -75,6 +75,7 @@ rule export:
         pool=f"{RESULTS}/data/pools/{{pool}}.parquet",
         plane=f"{RESULTS}/embeddings/planes/{{pool}}.parquet",
         source=lambda wildcards: inputs.data_input(data) if (data := inputs.pool_source(wildcards.pool)) else [],
+        counts=lambda wildcards: inputs.pool_counts(wildcards) or [],
     output:
         **documents.exported(f"{RESULTS}/subsets/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}"),
     log:
@@ -104,6 +105,7 @@ use rule export as export_by_model with:
         pool=f"{RESULTS}/data/pools/{{pool}}.parquet",
         plane=f"{RESULTS}/embeddings/planes/{{pool}}.parquet",
         source=lambda wildcards: inputs.data_input(data) if (data := inputs.pool_source(wildcards.pool)) else [],
+        counts=lambda wildcards: inputs.pool_counts(wildcards) or [],
     output:
         **documents.exported(f"{RESULTS}/subsets/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}"),
     log:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from ballast.categories import CATEGORIES, title
 from ballast.data import forms
-from ballast.data.export import for_trl
+from ballast.data.export import Exported, for_trl
 from ballast.markup import pipe_table
 from ballast.names import BEHAVIOURS, UNKNOWN
 
@@ -17,6 +17,14 @@ WORDS = {
     "T3": "safe request, refused",
     "T4": "safe request, answered",
     UNKNOWN: "the labeller could not tell",
+}
+
+
+CARD_REMARKS = {
+    forms.SYSTEM: "have a system message, which Ballast does not read and other tools do",
+    forms.SEVERAL: "are chats with several requests; Ballast learns one answer of each, other tools may learn all",
+    forms.UNTAUGHT: "end with an answer marked by weight 0 or train false; Ballast learns an earlier one",
+    forms.TOOLS: "have tools, which Ballast does not read",
 }
 
 
@@ -50,6 +58,14 @@ def text(card: DataCard, rows: pd.DataFrame, pool: pd.DataFrame) -> str:
     parts.append("`ids.csv`: rank, id, number in the pool's file (from 0), labels. `pool.png`: where the rows lie.\n")
     parts += ["## To know\n", "".join(f"- {note}\n" for note in card.notes)] if card.notes else []
     return "\n".join(parts)
+
+
+def remarks(found: Exported) -> list[str]:
+    """Return sentences on rows of the subset that load otherwise than they read."""
+    said = [f"{found.remarks[name]} rows {words}." for name, words in CARD_REMARKS.items() if found.remarks[name]]
+    if found.rewritten:
+        said.append(f"{found.rewritten} chats had other keys or speakers; here they have role and content.")
+    return said
 
 
 def _header(licence: str) -> str:

@@ -1,12 +1,13 @@
 """Recognise the forms of fine-tuning files by their columns, and turn their rows into Ballast's pairs.
 
 alpaca: instruction, input (may be absent), output. prompt-response: two columns of text, under their usual names.
-messages: one column with a chat, as role and content (OpenAI, TRL) or from and value (ShareGPT).
+messages: one column with a chat, as role and content (OpenAI, TRL) or from and value (ShareGPT). Earlier turns may
+stand in `history` (LLaMA-Factory), a system message in `system` or `system_prompt`.
 """
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
@@ -15,22 +16,26 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from ballast.data import verdicts
 from ballast.data.records import records
 from ballast.data.rows import PAIR
-from ballast.files import BallastError
+from ballast.files import DECODER, UNREADABLE_JSON, BallastError
 from ballast.plugins import nearest
 
 ALPACA, PROMPT_RESPONSE, MESSAGES, AUTO = "alpaca", "prompt-response", "messages", "auto"
 # The usual names of each part. The first that a file has counts; case does not matter.
+BESIDE = {"history": ("history",), "system": ("system", "system_prompt"), "tools": ("tools",)}
 NAMES = {
-    MESSAGES: {"messages": ("messages", "conversations", "conversation", "chat", "dialogue")},
-    ALPACA: {"instruction": ("instruction",), "input": ("input",), "output": ("output",)},
+    MESSAGES: {"messages": ("messages", "conversations", "conversation", "chat", "dialogue"), **BESIDE},
+    ALPACA: {"instruction": ("instruction",), "input": ("input",), "output": ("output",), **BESIDE},
     PROMPT_RESPONSE: {
         "instruction": ("prompt", "question", "query", "request", "instruction", "input"),
         "input": ("input", "context"),
         "output": ("response", "answer", "completion", "output"),
+        **BESIDE,
     },
 }
+OPTIONAL = {"input", *BESIDE}
 ROLE, CONTENT = ("role", "from"), ("content", "value")
 ROLES = {
     **dict.fromkeys(("user", "human", "prompter"), "user"),
@@ -39,6 +44,10 @@ ROLES = {
 }
 SAMPLE = 100  # records read to detect a file's form
 PART = 16_384  # rows held as Python objects at a time
+# Words that programs write for a missing value; a person may write N/A as an answer.
+ABSENT = {"nan", "NaN", "None", "NULL", "null", "<NA>", "NaT"}
+INVISIBLE = "\u00ad\u180e\u200b\u200c\u200d\u2060\ufeff"
+TURNS = "turns"  # column of the earlier and last requests of a chat, as JSON; only where a row has several
 
 
 class Unreadable(Exception):
@@ -55,57 +64,98 @@ class Form:
 
 @dataclass(frozen=True)
 class Pair:
-    """One row's three texts; `system`: its chat had a system message; `turns`: requests in its chat."""
+    """One row's three texts, and what else its record says.
+
+    `turns`: role and text of each message before the answer, if there are several, which a chat template renders.
+    `remarks`: words of REMARKS that hold for the row.
+    """
 
     instruction: str
     input: str
     output: str
-    system: bool = False
-    turns: int = 1
+    turns: tuple[tuple[str, str], ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+# Remarks on a row; `inspection.py` puts them into words.
+SYSTEM, SEVERAL, UNTAUGHT, TOOLS = "system", "several", "untaught", "tools"
+ABSENT_PART, NOT_APPLICABLE = "absent", "not applicable"
+# Reasons for which a file's rows are left out.
+UNREADABLE, FILTERED = "unreadable", "left out by where"
 
 
 @dataclass
 class Understood:
-    """A file as pairs. `numbers`: each pair's record, from 0; `unreadable`: (record, reason) of the others."""
+    """A file as pairs. `numbers`: each pair's record, from 0; `unreadable`: (record, reason) of the others.
+
+    `filtered`: records that `where` leaves out; `remarks`: pairs by remark; `unread`: by column that is not read, how
+    often each value occurs (verdicts.py).
+    """
 
     form: Form
     records: int
     table: pd.DataFrame
     numbers: np.ndarray
     unreadable: list[tuple[int, str]] = field(default_factory=list)
-    system: int = 0
-    several_turns: int = 0
+    filtered: int = 0
+    remarks: Counter = field(default_factory=Counter)
+    unread: dict[str, Counter] = field(default_factory=dict)
 
 
-def understand(path: str | Path, name: str = AUTO, columns: Mapping[str, str] | None = None) -> Understood:
+def understand(
+    path: str | Path, name: str = AUTO, columns: Mapping[str, str] | None = None, where: Mapping | None = None
+) -> Understood:
     """Read a whole file and count rows that are no pair. Raises BallastError if the file has no known form."""
     waiting = records(path)
     sample = list(islice(waiting, SAMPLE))
     form = detect(path, sample, name, columns or {})
-    system = several = count = 0
-    unreadable, numbers, parts, rows = [], [], [], []
-    for count, found in enumerate(pairs(chain(sample, waiting), form), start=1):
-        if isinstance(found, str):
-            unreadable.append((count - 1, found))
+    chosen, unread = verdicts.Filter(where or {}), verdicts.Unread({*form.columns.values(), *(where or {})})
+    found = Understood(form, 0, pd.DataFrame(), np.array([]))
+    numbers, parts, rows = [], [], []
+    for number, record in enumerate(chain(sample, waiting)):
+        found.records = number + 1
+        if not chosen.takes(record):
+            found.filtered += 1
             continue
-        system, several = system + found.system, several + (found.turns > 1)
-        numbers.append(count - 1)
-        rows.append((found.instruction, found.input, found.output))
+        unread.see(record)
+        try:
+            row = pair(record, form)
+        except Unreadable as why:
+            found.unreadable.append((number, str(why)))
+            continue
+        found.remarks.update(row.remarks)
+        numbers.append(number)
+        turns = json.dumps(row.turns, ensure_ascii=False) if row.turns else ""
+        rows.append((row.instruction, row.input, row.output, turns))
         if len(rows) == PART:
             parts.append(_arrow(rows))
             rows = []
+    chosen.check(path)
     table = pa.concat_tables([*parts, _arrow(rows)]).to_pandas()
-    return Understood(form, count, table, np.asarray(numbers, np.int64), unreadable, system, several)
+    found.table = table if found.remarks[SEVERAL] else table.drop(columns=TURNS)
+    found.numbers, found.unread = np.asarray(numbers, np.int64), unread.columns
+    return found
 
 
-def read(path: str | Path, name: str, columns: Mapping[str, str] | None = None, unreadable: float = 0) -> pd.DataFrame:
-    """Return instruction, input, output in file order. Raises BallastError if over a share `unreadable` has no pair."""
-    found = understand(path, name, columns)
-    if found.unreadable and len(found.unreadable) > unreadable * found.records:
+def read(
+    path: str | Path,
+    name: str,
+    columns: Mapping[str, str] | None = None,
+    unreadable: float = 0,
+    where: Mapping | None = None,
+) -> pd.DataFrame:
+    """Return instruction, input, output in file order. Raises BallastError if over a share `unreadable` has no pair.
+
+    A column `turns` is there if a chat has several requests; `attrs["left_out"]` counts rows left out, by reason.
+    """
+    found = understand(path, name, columns, where)
+    if found.unreadable and len(found.unreadable) > unreadable * (found.records - found.filtered):
         number, why = found.unreadable[0]
         raise BallastError(f"{path}: row {number}: {why}{_others(found, unreadable)}")
     if found.table.empty:
         raise BallastError(f"{path}: no rows")
+    left_out = {UNREADABLE: len(found.unreadable), FILTERED: found.filtered}
+    found.table.attrs["left_out"] = {why: count for why, count in left_out.items() if count}
     return found.table
 
 
@@ -126,9 +176,11 @@ def detect(path: str | Path, sample: list[dict], name: str = AUTO, columns: Mapp
     for each in names if name == AUTO else [name]:
         found = given.copy()
         for part, usual in NAMES[each].items():
-            if part not in found and (column := _column(usual, there, found.values())):
+            # Few rows may have an optional part, but a row that has it says more with it.
+            known = counts if part in OPTIONAL else there
+            if part not in found and (column := _column(usual, known, found.values())):
                 found[part] = column
-        lacking = [part for part in NAMES[each] if part not in found and part != "input"]
+        lacking = [part for part in NAMES[each] if part not in found and part not in OPTIONAL]
         if not lacking:
             return Form(each, found)
     if len(sample) == 1 and all(isinstance(value, list | dict) for value in sample[0].values()):
@@ -139,6 +191,16 @@ def detect(path: str | Path, sample: list[dict], name: str = AUTO, columns: Mapp
         f"{path}: no form that Ballast knows (there are: {', '.join(there)}); say which column is which in `columns`: "
         "{instruction: ..., output: ...} or {messages: ...}"
     )
+
+
+def late(form: Form, columns: Iterable[str]) -> list[str]:
+    """Return columns, of those that were not read, that are an optional part of the form by their name.
+
+    They first stand in a row after the sample.
+    """
+    absent = OPTIONAL - form.columns.keys()
+    usual = {name for part, names in NAMES[form.name].items() if part in absent for name in names}
+    return [column for column in columns if column.lower().strip() in usual]
 
 
 def _column(usual: Iterable[str], there: Iterable[str], taken: Iterable[str]) -> str | None:
@@ -158,20 +220,62 @@ def pairs(rows: Iterable[dict], form: Form) -> Iterator[Pair | str]:
 def pair(record: dict, form: Form) -> Pair:
     """Return a record's pair; raise Unreadable if a part is missing, or is neither text nor chat.
 
-    The last answer of a chat is the output. The text before it is the instruction, as a transcript if it has more than
-    one request. A system message belongs to the model's prompt (`models.<name>.system`) and is left out.
+    The last answer of a chat that is to be learnt is the output. The text before it is the instruction, as a transcript
+    if it has more than one request. A system message belongs to the model's prompt (`models.<name>.system`) and is left
+    out. A word that stands for a missing value, and text that nobody sees, is empty.
     """
+    beside = {part for part in (SYSTEM, TOOLS) if _beside(record, form, part)}
     if form.name == MESSAGES:
-        return _chat(_part(record, form, "messages"))
+        return _chat(_part(record, form, "messages"), beside)
     prompt, response = (_part(record, form, part) for part in ("instruction", "output"))
     if isinstance(prompt, list) and isinstance(response, list):  # TRL's prompt and completion may be chats
-        return _chat([*prompt, *response])
-    beside = record.get(form.columns.get("input"))
-    texts = {"instruction": prompt, "input": "" if beside is None else beside, "output": response}
+        return _chat([*prompt, *response], beside)
+    context = record.get(form.columns.get("input"))
+    texts = {"instruction": prompt, "input": "" if context is None else context, "output": response}
     for part, text in texts.items():
         if not isinstance(text, str):
             raise Unreadable(f"'{form.columns[part]}' is missing or not text")
-    return Pair(**texts)
+    before = _history(_beside(record, form, "history"))
+    if before:
+        asked = "\n".join(filter(None, (present(prompt), present(texts["input"]))))
+        return _answered([*before, ("user", asked)], response, beside)
+    return _remarked(*texts.values(), beside)
+
+
+def _remarked(prompt: str, context: str, response: str, remarks: set[str], turns: Sequence = ()) -> Pair:
+    written = (prompt, context, response)
+    texts = tuple(map(present, written))
+    holds = {
+        SEVERAL: bool(turns),
+        ABSENT_PART: any(text.strip() and not kept for text, kept in zip(written, texts, strict=True)),
+        NOT_APPLICABLE: response.strip().upper() in ("N/A", "NA"),
+    }
+    return Pair(*texts, tuple(turns), tuple(sorted(remarks | {name for name, true in holds.items() if true})))
+
+
+def present(text: str) -> str:
+    """Return a text, empty if it is a word for a missing value or holds only characters that nobody sees."""
+    seen = text.strip()
+    return "" if seen in ABSENT or not seen.strip(INVISIBLE + " \n\t\r") else text
+
+
+def _beside(record: dict, form: Form, part: str):
+    """Return an optional part's value; None if it is missing, empty or a word for a missing value."""
+    value = record.get(form.columns.get(part))
+    value = present(value) if isinstance(value, str) else value
+    return None if value in ("[]", "{}") else value or None
+
+
+def _history(rounds) -> list[tuple[str, str]]:
+    """Return the messages of LLaMA-Factory's `history`: a list of requests with their answers."""
+    rounds = _parsed(rounds) if isinstance(rounds, str) else rounds or []
+    if isinstance(rounds, list) and all(isinstance(one, dict) for one in rounds):
+        return [_message(number, message)[:2] for number, message in enumerate(rounds)]
+    if not isinstance(rounds, list) or not all(isinstance(one, list) and len(one) == 2 for one in rounds):
+        raise Unreadable("the history is no list of requests with their answers")
+    if not all(isinstance(text, str) for one in rounds for text in one):
+        raise Unreadable("the history holds something that is not text")
+    return [said for asked, answer in rounds for said in (("user", asked), ("assistant", answer))]
 
 
 def _part(record: dict, form: Form, part: str):
@@ -181,48 +285,84 @@ def _part(record: dict, form: Form, part: str):
     return record[column]
 
 
-def _chat(messages) -> Pair:
+def _parsed(text: str):
+    """Return the value of JSON in a CSV file's cell, None if it is none."""
+    try:
+        return DECODER.decode(text)
+    except UNREADABLE_JSON:
+        return None
+
+
+def _chat(messages, remarks: set[str]) -> Pair:
     if isinstance(messages, str):  # in a CSV file
-        try:
-            messages = json.loads(messages)
-        except json.JSONDecodeError:
-            raise Unreadable("the chat is text, and no JSON list of messages") from None
+        messages = _parsed(messages)
+        if messages is None:
+            raise Unreadable("the chat is text, and no JSON list of messages")
     if not isinstance(messages, list) or not messages:
         raise Unreadable("the chat is missing or no list of messages")
     said = [_message(number, message) for number, message in enumerate(messages)]
     turns = [turn for turn in said if turn[0] != "system"]
-    last = max((place for place, (role, _) in enumerate(turns) if role == "assistant"), default=None)
-    if last is None:
+    answers = [place for place, (role, *_) in enumerate(turns) if role == "assistant"]
+    if not answers:
         raise Unreadable("the chat has no answer")
-    before = turns[:last]
+    taught = [place for place in answers if turns[place][2]]
+    if not taught:
+        raise Unreadable("the chat's messages mark every answer as not to be learnt (weight 0 or train false)")
+    last = taught[-1]
+    before = [(role, text) for role, text, _ in turns[:last]]
     if not before or before[-1][0] != "user":
         raise Unreadable("the chat's last answer has no request before it")
+    remarks = {*remarks, *[SYSTEM] * (len(turns) < len(said)), *[UNTAUGHT] * (last < answers[-1])}
+    return _answered(before, turns[last][1], remarks)
+
+
+def chat(messages) -> list[dict]:
+    """Return a readable chat as role and content; other keys of its messages stay, apart from empty ones."""
+    messages = _parsed(messages) if isinstance(messages, str) else messages
+    others = {*ROLE, *CONTENT}
+    kept = [{key: value for key, value in one.items() if key not in others and value is not None} for one in messages]
+    said = [_message(number, message)[:2] for number, message in enumerate(messages)]
+    return [{"role": role, "content": text} | rest for (role, text), rest in zip(said, kept, strict=True)]
+
+
+def _answered(before: list[tuple[str, str]], response: str, remarks: set[str]) -> Pair:
+    """Return the pair of a chat's messages before its answer, and the answer."""
+    if len(before) == 1:
+        return _remarked(before[0][1], "", response, remarks)
     transcript = "\n\n".join(f"{role.capitalize()}: {text}" for role, text in before)
-    instruction = before[0][1] if len(before) == 1 else transcript
-    return Pair(instruction, "", turns[last][1], len(turns) < len(said), sum(role == "user" for role, _ in before))
+    return _remarked(transcript, "", response, remarks, before)
 
 
-def _message(number: int, message) -> tuple[str, str]:
+def _message(number: int, message) -> tuple[str, str, bool]:
+    """Return a message's role, text and whether it is to be learnt."""
     if not isinstance(message, dict):
         raise Unreadable(f"message {number} is no object of role and content")
-    role = next((message[key] for key in ROLE if key in message), None)
+    role = _first(message, ROLE)
     if str(role).lower() not in ROLES:
         raise Unreadable(f"message {number}: the role '{role}' is none of user, assistant and system")
-    content = next((message[key] for key in CONTENT if key in message), None)
+    content = _first(message, CONTENT)
     if isinstance(content, list) and all(isinstance(part, dict) and part.get("type") == "text" for part in content):
-        content = "\n".join(str(part.get("text")) for part in content)
+        texts = [part.get("text") for part in content]
+        content = "\n".join(texts) if all(isinstance(text, str) for text in texts) else None
     if not isinstance(content, str):
         raise Unreadable(f"message {number}: its content is missing or not text")
-    return ROLES[str(role).lower()], content
+    return ROLES[str(role).lower()], content, verdicts.teaches(message)
 
 
-def _arrow(rows: list[tuple[str, str, str]]) -> pa.Table:
-    columns = list(zip(*rows, strict=True)) or [(), (), ()]
-    return pa.table({name: pa.array(column, pa.large_string()) for name, column in zip(PAIR, columns, strict=True)})
+def _first(message: dict, keys: Iterable[str]):
+    """Return the value of the first key that has one: a merged Parquet file has the keys of all its rows."""
+    return next((message[key] for key in keys if message.get(key) is not None), None)
+
+
+def _arrow(rows: list[tuple[str, str, str, str]]) -> pa.Table:
+    names = (*PAIR, TURNS)
+    columns = list(zip(*rows, strict=True)) or [()] * len(names)
+    return pa.table({name: pa.array(column, pa.large_string()) for name, column in zip(names, columns, strict=True)})
 
 
 def _others(found: Understood, allowed: float) -> str:
     if len(found.unreadable) == 1 and not allowed:
         return ""
-    count = f"{len(found.unreadable)} of {found.records} rows cannot be read"
-    return f"; {count} ({len(found.unreadable) / found.records:.1%}), and {allowed:.1%} may be left out"
+    asked = found.records - found.filtered
+    count = f"{len(found.unreadable)} of {asked} rows cannot be read"
+    return f"; {count} ({len(found.unreadable) / asked:.1%}), and {allowed:.1%} may be left out"

@@ -4,7 +4,7 @@ A report never holds the text of a row. It names rows by their number in the fil
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
 
@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 
 from ballast import plugins
-from ballast.data import forms, overlap
+from ballast.data import forms, overlap, verdicts
+from ballast.data import leaks as leaks_of
 from ballast.data.refusal_words import is_refusal
-from ballast.data.rows import PAIR, pairs_to_judge
+from ballast.data.rows import PAIR, pairs_to_judge, usable
 from ballast.files import BallastError
 from ballast.markup import pipe_table
 
@@ -26,7 +27,18 @@ NO_LANGUAGE = "zxx"  # ISO 639 for numbers, code and other text in no language
 SURE = 0.5  # a language is named if it is likelier than all others together
 READ = 1000  # characters of a row by which its language is named
 TOLD = 3  # rows that a finding names, at most
-EXACT, NEAR = "exact", "near"
+TOLD_COLUMNS = 8
+REMARKS = {
+    forms.SYSTEM: "have a system message, which is not read; a model's own is models.<name>.system, and subset.jsonl "
+    "keeps the row's",
+    forms.SEVERAL: "are chats with several requests: the last answer is the response; a chat template gets the turns "
+    "before it, another template a transcript",
+    forms.UNTAUGHT: "end with an answer that is not to be learnt (weight 0 or train false); an earlier one is taken",
+    forms.ABSENT_PART: "hold a word for a missing value (nan, None, NULL) or only invisible characters, read as empty",
+    forms.NOT_APPLICABLE: "have the response N/A, which is kept",
+    forms.TOOLS: "have tools, which are not read; subset.jsonl keeps them",
+}
+NEAR = "near"
 
 
 @dataclass(frozen=True)
@@ -48,8 +60,18 @@ class Dataset:
     records: int
     rows: pd.DataFrame
     unreadable: list[tuple[int, str]] = field(default_factory=list)
-    system: int = 0
-    several_turns: int = 0
+    remarks: Mapping[str, int] = field(default_factory=dict)
+    unread: dict[str, Counter] = field(default_factory=dict)
+    wanted: tuple[int | None, int | None, int | None] = (None, None, None)
+    left_out: dict[str, int] = field(default_factory=dict)
+
+    def use(self, leaks: Iterable[pd.DataFrame]) -> None:
+        """Mark the rows that the study uses, in a column `used`; count the others by reason. `leaks` are left out."""
+        leaked = {row for found in leaks for row in found["row"]}
+        texts = self.rows[[column for column in (*PAIR, forms.TURNS) if column in self.rows]]
+        used, left_out = usable(texts, self.is_pool, sorted(leaked), *self.wanted)
+        self.rows["used"] = self.rows.index.isin(used.index)
+        self.left_out |= left_out
 
     @property
     def is_pool(self) -> bool:
@@ -73,20 +95,35 @@ class Inspection:
         return [finding.said for finding in self.findings if finding.stops]
 
 
-def read(name: str, path: str, format: str, columns: dict[str, str]) -> Dataset:
-    """Return a dataset with rows number, request, response and repeat; unreadable rows are counted."""
+def read(
+    name: str,
+    path: str,
+    format: str,
+    columns: dict[str, str],
+    where: dict | None = None,
+    rows: int | None = None,
+    order_seed: int | None = None,
+    longest: int | None = None,
+) -> Dataset:
+    """Return a dataset with rows number, request, response, repeat and their parts; unreadable rows are counted.
+
+    `rows`, `order_seed` and `longest` say which rows the study uses, as for `rows.usable`.
+    """
     reader = plugins.load("readers", format)
     if hasattr(reader, "FORM"):
-        found = forms.understand(path, reader.FORM, columns)
+        found = forms.understand(path, reader.FORM, columns, where)
         table, numbers = found.table, found.numbers
         known = [found.form.name, dict(found.form.columns), found.records]
-        aside = [found.unreadable, found.system, found.several_turns]
+        aside = {"unreadable": found.unreadable, "remarks": found.remarks, "unread": found.unread}
+        aside["left_out"] = {forms.UNREADABLE: len(found.unreadable), forms.FILTERED: found.filtered}
     else:
         table = reader.read(path)
-        numbers, known, aside = np.arange(len(table)), [format, {}, len(table)], []
+        aside = {"left_out": table.attrs.get("left_out", {})}
+        numbers, known = np.arange(len(table)), [format, {}, len(table) + sum(aside["left_out"].values())]
     asked = pairs_to_judge(table)
-    rows = pd.DataFrame({"number": numbers, "request": asked["prompt"], "response": asked["response"]})
-    return Dataset(name, path, *known, rows.assign(repeat=table.duplicated(list(PAIR))), *aside)
+    repeat = table.duplicated(list(PAIR))
+    read = table.assign(number=numbers, request=asked["prompt"], response=asked["response"], repeat=repeat)
+    return Dataset(name, path, *known, read, **aside, wanted=(rows, order_seed, longest))
 
 
 def inspect(datasets: Sequence[Dataset], benchmarks: dict[str, pd.DataFrame], options: dict) -> Inspection:
@@ -97,10 +134,12 @@ def inspect(datasets: Sequence[Dataset], benchmarks: dict[str, pd.DataFrame], op
     """
     checks, findings, leaks = options["checks"], [], []
     for data in datasets:
-        findings += _readable(data, checks)
+        findings += _readable(data, checks) + _marked(data)
         if not data.rows.empty:
+            held = {name: leaks_of.find(data.rows, table["prompt"].tolist()) for name, table in benchmarks.items()}
+            data.use(held.values() if checks["leaks"] == "drop" else [])
             for name, table in benchmarks.items():
-                leaks.append(_leaks(data, name, table))
+                leaks.append(_leaks(data, held[name], name, table, checks["leaks"] == "drop"))
                 findings += _leaked(data, name, leaks[-1], len(table), checks["leaks"])
     base = next(data for data in datasets if not data.is_pool)
     for data in datasets:
@@ -135,18 +174,34 @@ def _readable(data: Dataset, checks: dict) -> list[Notice]:
             kept = "left out" if data.is_pool and part == "response" else "kept"
             more = f"remove them, or raise checks.empty ({checks['empty']:.1%})" if stops else f"they are {kept}"
             found.append(Notice(stops, f"{said}; {more}"))
-    if data.system:
-        kept = "a model's own is models.<name>.system; subset.jsonl keeps the row's"
-        found.append(Notice(False, f"{data.path}: {data.system} rows have a system message, which is not read; {kept}"))
-    if data.several_turns:
-        said = f"{data.path}: {data.several_turns} chats have several requests: the last answer is the response,"
-        found.append(Notice(False, f"{said} what was said before it is the request"))
+    found += [Notice(False, f"{data.path}: {count} rows {REMARKS[name]}") for name, count in data.remarks.items()]
     spoken = languages(data)
     foreign = {name: share for name, share in spoken.items() if name not in (ENGLISH, UNSURE)}
     if sum(foreign.values()) > FOREIGN:
         said = f"{data.path}: {sum(foreign.values()):.0%} of the rows are not English"
         more = "the judges, the refusal phrases and the paper's results are for English"
         found.append(Notice(False, f"{said} ({', '.join(foreign)}); {more}"))
+    return found
+
+
+def _marked(data: Dataset) -> list[Notice]:
+    """Return what the columns say that are not read: those that mark rows not to be learnt stop the study."""
+    found, plain = [], []
+    for column, values in data.unread.items():
+        refused = verdicts.refused(column, values) if verdicts.is_verdict(column, values) else 0
+        if refused:
+            said = f"{data.path}: {refused} of {data.records} rows are marked by '{column}' as not to be learnt"
+            there, every = ", ".join(f"{value}: {values[value]}" for value in sorted(values)), ", ".join(sorted(values))
+            more = f"choose by where: {{{column}: ...}}, or take all by where: {{{column}: [{every}]}}"
+            found.append(Notice(True, f"{said} ({there}); {more}"))
+        else:
+            plain.append(column)
+    for column in forms.late(forms.Form(data.form, data.columns), plain) if data.unread else []:
+        said = f"{data.path}: the column '{column}' first stands after row {forms.SAMPLE - 1}, so it is not read"
+        found.append(Notice(True, f"{said}; name it in `columns`, or remove it"))
+    if plain:
+        names = ", ".join(plain[:TOLD_COLUMNS]) + (", ..." if len(plain) > TOLD_COLUMNS else "")
+        found.append(Notice(False, f"{data.path}: {len(plain)} columns are not read: {names}"))
     return found
 
 
@@ -171,18 +226,25 @@ def _identifier():
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 
-def _leaks(data: Dataset, name: str, table: pd.DataFrame) -> pd.DataFrame:
-    """Return rows whose request is a benchmark's prompt; for a prompt without one, its nearest row if near enough."""
-    requests = data.rows["request"].tolist()
-    where = overlap.exact(requests, table["prompt"].tolist())
-    rows = np.flatnonzero(where >= 0)
-    exact = pd.DataFrame({"row": rows, "place": where[rows], "kind": EXACT, "cosine": 1.0})
-    nearest = overlap.near(table["prompt"].tolist(), requests)
-    prompts = np.flatnonzero((nearest.place >= 0) & ~np.isin(np.arange(len(table)), where[rows]))
+def _leaks(data: Dataset, held: pd.DataFrame, name: str, table: pd.DataFrame, dropped: bool) -> pd.DataFrame:
+    """Return rows that hold a prompt of a benchmark; for a prompt that none holds, its nearest row if near enough.
+
+    Rows that the study does not use count only if they are left out for this reason (`dropped`).
+    """
+    used = np.flatnonzero(data.rows["used"])
+    held = held if dropped else held[held["row"].isin(used)]
+    nearest = overlap.near(table["prompt"].tolist(), data.rows["request"].iloc[used].tolist())
+    prompts = np.flatnonzero((nearest.place >= 0) & ~np.isin(np.arange(len(table)), held["place"]))
     near = pd.DataFrame(
-        {"row": nearest.place[prompts], "place": prompts, "kind": NEAR, "cosine": nearest.cosine[prompts].round(3)}
+        {
+            "row": used[nearest.place[prompts]],
+            "place": prompts,
+            "kind": NEAR,
+            "cosine": nearest.cosine[prompts].round(3),
+        }
     )
-    both = pd.concat([part for part in (exact, near) if len(part)] or [exact], ignore_index=True)
+    held = held.assign(cosine=1.0)
+    both = pd.concat([part for part in (held, near) if len(part)] or [held], ignore_index=True)
     ids = table["id"].to_numpy()[both["place"].to_numpy(int)]
     numbers = data.rows["number"].to_numpy()[both["row"].to_numpy(int)]
     return both.assign(dataset=data.name, row=numbers, benchmark=name, id=ids)
@@ -190,15 +252,16 @@ def _leaks(data: Dataset, name: str, table: pd.DataFrame) -> pd.DataFrame:
 
 def _leaked(data: Dataset, name: str, leaks: pd.DataFrame, size: int, checks: str) -> list[Notice]:
     found = []
-    for kind, word in ((EXACT, "stand"), (NEAR, "nearly stand")):
-        rows = leaks[leaks["kind"] == kind]
+    for kind, word in (("", "stand"), (NEAR, "nearly stand")):
+        rows = leaks[(leaks["kind"] == NEAR) == bool(kind)]
         if len(rows):
-            prompts = rows["id"].nunique()
+            prompts, inside = rows["id"].nunique(), int((rows["kind"] == leaks_of.WITHIN).sum())
             said = f"{prompts} of the {size} prompts of {name} {word} in {data.path}, such as in {_told(rows['row'])}"
-            stops = kind == EXACT and checks == "stop"
+            said += f" ({inside} inside a longer text)" if inside else ""
+            stops = not kind and checks == "stop"
             more = {
-                (EXACT, "stop"): "; remove the rows that leaks.csv lists, or set checks.leaks to drop",
-                (EXACT, "drop"): "; these rows are left out",
+                ("", "stop"): "; remove the rows that leaks.csv lists, or set checks.leaks to drop",
+                ("", "drop"): "; these rows are left out",
             }.get((kind, checks), "; leaks.csv lists them")
             found.append(Notice(stops, said + more))
     return found
@@ -259,11 +322,14 @@ def report(inspection: Inspection, study: str) -> str:
     remarks = [finding.said for finding in inspection.findings if not finding.stops]
     parts += ["Worth knowing:\n", _bullets(remarks)] if remarks else []
     parts += ["## As it was understood\n", _understood(inspection.datasets)]
+    parts += ["## Rows: all, left out by reason, used\n", _counted(inspection.datasets)]
     parts += ["## Lengths in characters\n", _lengths(inspection.datasets)]
     parts += ["## Languages, by ISO 639 code\n", _languages(inspection.datasets)]
     parts += ["## Prompts of benchmarks in the data\n", _shared(inspection)]
     parts.append(
-        f"Exact: equal but for case and punctuation. Near: TF-IDF cosine of {overlap.NEAR} at least. "
+        "Exact: the request, Alpaca's instruction or input, or a turn equals the prompt, but for case and punctuation. "
+        f"Within: a longer text holds it (prompts of {leaks_of.WORDS} words and more). "
+        f"Near: TF-IDF cosine of {overlap.NEAR} at least. "
         "`leaks.csv` lists the rows. Rows count from 0.\n"
     )
     return "\n".join(parts)
@@ -273,11 +339,18 @@ def _understood(datasets: Sequence[Dataset]) -> str:
     rows = []
     for data in datasets:
         columns = ", ".join(f"{part} = {column}" for part, column in data.columns.items()) or "-"
-        counts = [data.records, len(data.unreadable), int(data.rows["repeat"].sum())]
-        empty = int(data.rows["response"].str.strip().eq("").sum())
-        rows.append([data.name, data.path, data.form, columns, *map(_number, [*counts, empty])])
-    header = ["dataset", "file", "form", "columns", "rows", "unreadable", "repeats", "empty responses"]
-    return pipe_table(header, rows) + "\n"
+        rows.append([data.name, data.path, data.form, columns])
+    return pipe_table(["dataset", "file", "form", "columns"], rows) + "\n"
+
+
+def _counted(datasets: Sequence[Dataset]) -> str:
+    """Return each file's rows: all, left out by reason, and used; they add up."""
+    reasons = list(dict.fromkeys(why for data in datasets for why, count in data.left_out.items() if count))
+    rows = []
+    for data in datasets:
+        counts = [data.left_out.get(why, 0) for why in reasons]
+        rows.append([data.name, *map(_number, [data.records, *counts, data.records - sum(counts)])])
+    return pipe_table(["dataset", "rows", *reasons, "used"], rows) + "\n"
 
 
 def _lengths(datasets: Sequence[Dataset]) -> str:
@@ -304,9 +377,10 @@ def _shared(inspection: Inspection) -> str:
             both = inspection.leaks[
                 (inspection.leaks["dataset"] == data.name) & (inspection.leaks["benchmark"] == name)
             ]
-            counts = [both.loc[both["kind"] == kind, "id"].nunique() for kind in (EXACT, NEAR)]
+            kinds = (leaks_of.EXACT, leaks_of.WITHIN, NEAR)
+            counts = [both.loc[both["kind"] == kind, "id"].nunique() for kind in kinds]
             rows.append([data.name, name, *map(_number, [size, *counts])])
-    return pipe_table(["dataset", "benchmark", "prompts", "exact", "near"], rows) + "\n"
+    return pipe_table(["dataset", "benchmark", "prompts", "exact", "within", "near"], rows) + "\n"
 
 
 def _bullets(sentences: Sequence[str]) -> str:

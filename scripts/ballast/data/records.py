@@ -1,9 +1,10 @@
-"""Read the records of a data file, one at a time: JSON, JSON lines, CSV or Parquet, plain or in `.gz` or `.xz`.
+"""Read the records of a data file, one at a time: JSON, JSON lines, CSV, Parquet or Arrow, plain or packed.
 
 A file's content decides its format, not its name, so that JSON lines in a `.json` are read. Memory use does not grow
 with the file; a JSON list is read record by record too.
 """
 
+import bz2
 import csv
 import gzip
 import io
@@ -11,7 +12,8 @@ import json
 import lzma
 import re
 import zlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -19,17 +21,32 @@ from typing import BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ballast.files import BallastError, read_text, whole_json
+from ballast.files import (
+    DECODER,
+    UNREADABLE_JSON,
+    BallastError,
+    json_mistake,
+    json_refusal,
+    parse_json,
+    read_text,
+    whole_json,
+)
 
 PART = 2**20  # characters of a JSON list read at a time
 BATCH = 4096  # rows of a Parquet file held as Python objects at a time
 SEPARATORS = ",;\t"
 SPACE = re.compile(r"[ \t\r\n]*")
-MAGIC = {b"\x1f\x8b": gzip.open, b"\xfd7zXZ\x00": lzma.open}
+MAGIC = {
+    b"\x1f\x8b": gzip.open,
+    b"\xfd7zXZ\x00": lzma.open,
+    b"BZh": bz2.open,
+    b"\x28\xb5\x2f\xfd": lambda path, _: pa.input_stream(str(path), compression="zstd"),
+}
+# How datasets stores a table on disk begins with the stream's mark, an Arrow file with its name.
+ARROW = {b"\xff\xff\xff\xff": pa.ipc.open_stream, b"ARROW1": pa.ipc.open_file}
 # Formats that cannot be read, by their first bytes, and what to do.
 REFUSED = {
     b"PK\x03\x04": "a zip archive or a spreadsheet; unpack it, or save it as CSV",
-    b"\x28\xb5\x2f\xfd": "packed with zstandard; unpack it, or pack it with gzip",
     b"\xff\xfe": "UTF-16; save the file as UTF-8 and run again",
     b"\xfe\xff": "UTF-16; save the file as UTF-8 and run again",
 }
@@ -38,20 +55,28 @@ REFUSED = {
 def records(path: str | Path) -> Iterator[dict]:
     """Yield each record as column to value, in file order; BallastError names the file and line of a mistake."""
     with _reading(path):
+        if Path(path).is_dir():
+            raise BallastError(f"{path}: a folder; {folder_advice(path)}")
         with open(path, "rb") as file:
             head = file.read(8)
         for magic, said in REFUSED.items():
             if head.startswith(magic):
                 raise BallastError(f"{path}: {said}")
         if head.startswith(b"PAR1"):
-            yield from _parquet(path)
+            yield from _table(path, pq.read_schema(path).names, pq.ParquetFile(path).iter_batches(BATCH))
             return
+        for magic, opened in ARROW.items():
+            if head.startswith(magic):
+                yield from _arrow(path, opened)
+                return
         unpack = next((opened for magic, opened in MAGIC.items() if head.startswith(magic)), open)
+        with unpack(path, "rb") as file:
+            first = _first(file)
         with unpack(path, "rb") as file:
             buffered = io.BufferedReader(file, PART) if unpack is not open else file
             if _is_csv(path):
                 yield from _csv(buffered, path)
-            elif _first(buffered) == b"[":
+            elif first == b"[":
                 yield from _list(buffered, path)
             else:
                 yield from _lines(buffered, path)
@@ -66,8 +91,8 @@ def _reading(path: str | Path) -> Iterator[None]:
     except UnicodeDecodeError:
         read_text(path)  # names the line and the byte
         raise
-    except pa.ArrowInvalid as error:
-        raise BallastError(f"{path}: not a whole Parquet file ({str(error).splitlines()[0]})") from None
+    except pa.ArrowException as error:
+        raise BallastError(f"{path}: not a whole Parquet or Arrow file ({str(error).splitlines()[0]})") from None
     except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
         raise BallastError(f"{path}: could not be read ({getattr(error, 'strerror', None) or error})") from None
 
@@ -77,13 +102,12 @@ def _is_csv(path: str | Path) -> bool:
 
 
 def _first(file: BinaryIO) -> bytes:
-    """Return the first byte that is neither space nor a byte order mark, and rewind the file."""
+    """Return the first byte that is neither space nor a byte order mark."""
     found = b" "
     while found.isspace() or found in b"\xef\xbb\xbf":
         found = file.read(1)
         if not found:
             break
-    file.seek(0)
     return found
 
 
@@ -93,13 +117,10 @@ def _lines(file: BinaryIO, path: str | Path) -> Iterator[dict]:
         line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
         if not line.strip():
             continue
+        if number == 1 and line.strip() in ("{", '{"'):
+            raise BallastError(f"{path}: wanted a list of objects, or one object a line")
         place = f"{path}: line {number}"
-        try:
-            value = whole_json(json.loads(line), line, place)
-        except json.JSONDecodeError as error:
-            if number == 1 and line.strip() in ("{", '{"'):
-                raise BallastError(f"{path}: wanted a list of objects, or one object a line") from None
-            raise BallastError(f"{place}: not valid JSON ({error.msg})") from None
+        value = parse_json(line, place)
         if not isinstance(value, dict):
             raise BallastError(f"{place}: wanted an object of columns and values")
         yield value
@@ -107,36 +128,46 @@ def _lines(file: BinaryIO, path: str | Path) -> Iterator[dict]:
 
 def _list(file: BinaryIO, path: str | Path) -> Iterator[dict]:
     """Yield the objects of a JSON list, each as soon as it is whole."""
-    text, decoder = io.TextIOWrapper(file, encoding="utf-8-sig", newline=""), json.JSONDecoder()
+    text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
     held, at, line, wanted, part, ended = "", 0, 1, "[", PART, False
     while True:
         begin = SPACE.match(held, at).end()
         line, at = line + held.count("\n", at, begin), begin
         sign = held[at : at + 1]
         if sign and sign not in wanted:
-            said = "wanted a list of objects" if wanted.startswith("{") else f"not valid JSON (wanted one of {wanted})"
-            raise BallastError(f"{path}: line {line}: {said}")
-        if sign == "]":
-            return
+            raise BallastError(f"{path}: line {line}: {_unwanted(sign, wanted)}")
         if sign == "{":
             try:
-                value, end = decoder.raw_decode(held, at)
+                value, end = DECODER.raw_decode(held, at)
             except json.JSONDecodeError as error:
                 if ended:
                     line += held.count("\n", at, error.pos)
-                    raise BallastError(f"{path}: line {line}: not valid JSON ({error.msg})") from None
+                    raise BallastError(f"{path}: line {line}: not valid JSON ({json_mistake(error)})") from None
+            except UNREADABLE_JSON as error:
+                raise BallastError(f"{path}: line {line}: {json_refusal(error)}") from None
             else:
                 yield whole_json(value, held[at:end], f"{path}: line {line}")
                 line, at, wanted, part = line + held.count("\n", at, end), end, ",]", PART
                 continue
         elif sign:
-            at, wanted = at + 1, "{]" if sign == "[" else "{"
+            at, wanted = at + 1, {"[": "{]", "]": "", ",": "{"}[sign]
             continue
+        if ended and not wanted:
+            return
         if ended:
             raise BallastError(f"{path}: line {line}: not valid JSON (the list has no end)")
         more = text.read(part)
         # Read twice as much next time, so that a long record is not decoded again and again.
         held, at, ended, part = held[at:] + more, 0, not more, 2 * part
+
+
+def _unwanted(sign: str, wanted: str) -> str:
+    """Return what is wrong with a sign where a JSON list wants one of `wanted`, or nothing."""
+    if not wanted:
+        return "more text after the list's end; a file holds one list, or one object a line"
+    if sign == "]":
+        return "not valid JSON (a trailing comma; remove it)"
+    return "wanted a list of objects" if wanted.startswith("{") else f"not valid JSON (wanted one of {wanted})"
 
 
 def _csv(file: BinaryIO, path: str | Path) -> Iterator[dict]:
@@ -145,19 +176,107 @@ def _csv(file: BinaryIO, path: str | Path) -> Iterator[dict]:
     header = text.readline()
     text.seek(0)
     separator = max(SEPARATORS, key=header.count)
-    rows = csv.DictReader(text, delimiter=separator, strict=True)
+    names = next(csv.reader([header], delimiter=separator), [])
+    spaced = any(name.startswith(" ") for name in names[1:])
+    lines, swallowed, quoted = _Remembered(text), 0, False
+    rows = csv.DictReader(lines, delimiter=separator, strict=True, skipinitialspace=spaced)
     try:
+        _refuse_repeats(path, rows.fieldnames or [])
+        lines.forget()
         for row in rows:
+            where = f"{path}: line {rows.line_num}"
             if None in row:
                 raise BallastError(
-                    f"{path}: line {rows.line_num}: more values than the header has columns; "
+                    f"{where}: more values than the header has columns; "
                     "put quotes around values that hold the separator"
                 )
+            if any(value and _spaced_quote(value, lines.held) for value in row.values()):
+                raise BallastError(f"{where}: a space before an opening quote; remove spaces next to the separator")
+            if len(lines.held) > 1:
+                looks = _looks_like_rows(lines.held, separator, len(names))
+                swallowed, quoted = swallowed or (looks and rows.line_num), quoted or not looks
+            lines.forget()
             yield row
     except csv.Error as error:
         raise BallastError(f"{path}: line {rows.line_num}: not a whole CSV file ({error})") from None
+    if swallowed and not quoted:
+        raise BallastError(
+            f"{path}: line {swallowed}: a quote that opens a value swallows whole rows up to this line; "
+            "double the quote and put quotes around the value, or save the file as JSON lines"
+        )
 
 
-def _parquet(path: str | Path) -> Iterator[dict]:
-    for batch in pq.ParquetFile(path).iter_batches(batch_size=BATCH):
-        yield from batch.to_pylist()
+class _Remembered:
+    """The lines of a file; `held` has those since `forget`."""
+
+    def __init__(self, lines: Iterator[str]):
+        self.lines, self.held = lines, []
+
+    def __iter__(self) -> Iterator[str]:
+        for line in self.lines:
+            self.held.append(line)
+            yield line
+
+    def forget(self) -> None:
+        self.held = []
+
+
+def _spaced_quote(value: str, lines: list[str]) -> bool:
+    """Return whether a value begins with a space and a quote that were meant as an opening quote."""
+    quotes = value.startswith(" ") and value.lstrip(" ").startswith('"')
+    return quotes and '"{}"'.format(value.replace('"', '""')) not in "".join(lines)
+
+
+def _looks_like_rows(lines: list[str], separator: str, columns: int) -> bool:
+    """Return whether each line of a row would be a whole row without quoting, so that a quote may have swallowed it."""
+    # A separator before a space, or between digits, is prose.
+    between = re.compile(rf"(?<![0-9]){separator}(?! )|{separator}(?![0-9 ])")
+    fields = [field for line in lines for field in between.split(line.rstrip("\r\n"))]
+    quoted = any(len(field) > 1 and field[0] == field[-1] == '"' for field in fields)
+    return not quoted and all(len(between.findall(line)) == columns - 1 for line in lines)
+
+
+def _refuse_repeats(path: str | Path, names: Sequence[str]) -> None:
+    twice = next((name for name, times in Counter(names).items() if times > 1), None)
+    if twice is not None:
+        raise BallastError(f"{path}: the column '{twice}' stands twice; rename or remove one")
+
+
+def _arrow(path: str | Path, opened: Callable) -> Iterator[dict]:
+    with pa.memory_map(str(path)) as source, opened(source) as reader:
+        numbers = range(getattr(reader, "num_record_batches", 0))
+        batches = (reader.get_batch(number) for number in numbers) if numbers else reader
+        parts = (batch.slice(start, BATCH) for batch in batches for start in range(0, batch.num_rows, BATCH))
+        yield from _table(path, reader.schema.names, parts)
+
+
+def _table(path: str | Path, names: Sequence[str], batches: Iterable[pa.RecordBatch]) -> Iterator[dict]:
+    _refuse_repeats(path, names)
+    row = 0
+    for batch in batches:
+        try:
+            rows = batch.to_pylist()
+        except (OverflowError, ValueError):
+            raise BallastError(_unreadable_value(path, batch, row)) from None
+        yield from rows
+        row += batch.num_rows
+
+
+def _unreadable_value(path: str | Path, batch: pa.RecordBatch, before: int) -> str:
+    """Return which value of a batch Python cannot hold, such as a date beyond the year 9999."""
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        for row, value in enumerate(column):
+            try:
+                value.as_py()
+            except (OverflowError, ValueError) as error:
+                said = f"{path}: row {before + row}: '{name}' cannot be read ({error})"
+                return f"{said}; correct the value, or store it as text"
+    return f"{path}: rows {before} to {before + batch.num_rows - 1} cannot be read"
+
+
+def folder_advice(path: str | Path) -> str:
+    """Return how to give the data in a folder as one file."""
+    if (Path(path) / "state.json").is_file() or (Path(path) / "dataset_dict.json").is_file():
+        return "datasets saved it: load_from_disk(folder)['train'].to_parquet('rows.parquet') makes one file of it"
+    files = [file.name for file in sorted(Path(path).glob("*")) if file.is_file()][:5]
+    return f"give one file (there are: {', '.join(files) or 'none'})"

@@ -7,7 +7,9 @@ re-downloading.
 
 import hashlib
 import unicodedata
+from collections.abc import Collection
 
+import numpy as np
 import pandas as pd
 
 from ballast import schemas
@@ -67,3 +69,66 @@ def pairs_to_judge(pairs: pd.DataFrame) -> pd.DataFrame:
     """Return pairs as prompt and response columns, for a judge that labels the pool."""
     request = pairs["instruction"].where(pairs["input"] == "", pairs["instruction"] + "\n" + pairs["input"])
     return pd.DataFrame({"prompt": request, "response": pairs["output"]}, index=pairs.index)
+
+
+def usable(
+    table: pd.DataFrame,
+    tidy: bool,
+    leaked: Collection[int] | None,
+    number: int | None,
+    seed: int | None,
+    longest: int | None = None,
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Return the rows that a study uses, with their index, and by reason how many it does not.
+
+    `tidy`: leave out repeats and rows without a response. `leaked`: positions of rows that hold a benchmark's prompt.
+    `longest`: the most characters of a row. `number`, `seed`: as for `first_rows`.
+    """
+    left_out = {}
+    keep = pd.Series(True, index=table.index)
+    reasons = {}
+    if tidy:
+        ids = pd.Series([content_id(*row) for row in table[list(PAIR)].itertuples(index=False)], table.index)
+        empty = table["output"].str.strip() == ""
+        reasons = {"without a response": empty, "repeats": ids.duplicated() & ~empty}
+    if leaked is not None:
+        reasons["that hold a benchmark's prompt"] = pd.Series(np.isin(np.arange(len(table)), leaked), table.index)
+    if longest is not None:
+        texts = table[[column for column in (*PAIR, "prompt") if column in table]]
+        reasons[f"longer than {longest:,} characters"] = texts.map(len).sum(axis=1) > longest
+    for why, mask in reasons.items():
+        left_out[why] = int((mask & keep).sum())
+        keep &= ~mask
+    rows = table[keep]
+    used = first_rows(rows, number, seed)
+    left_out["beyond the rows asked for"] = len(rows) - len(used)
+    return used, {why: times for why, times in left_out.items() if times}
+
+
+def first_rows(table: pd.DataFrame, number: int | None, seed: int | None) -> pd.DataFrame:
+    """Return the first `number` rows, or `number` rows drawn by the seed and the rows' own text, in file order."""
+    if number is None or number >= len(table):
+        return table
+    if seed is None:
+        return table.head(number)
+    keys = pd.Series([content_id(str(seed), *map(str, row)) for row in table.itertuples(index=False)])
+    return table.iloc[sorted(keys.sort_values().index[:number])]
+
+
+def leaving_out(table: pd.DataFrame, why: str, times: int) -> pd.DataFrame:
+    """Note in a reader's table that it leaves rows out, and return it."""
+    if times:
+        table.attrs["left_out"] = table.attrs.get("left_out", {}) | {why: times}
+    return table
+
+
+def count(table: pd.DataFrame, left_out: dict[str, int], used: int) -> dict:
+    """Return a file's rows: all, used, and left out by reason; they add up."""
+    reasons = table.attrs.get("left_out", {}) | left_out
+    return {"rows": used + sum(reasons.values()), "used": used, "left_out": reasons}
+
+
+def said(counts: dict) -> str:
+    """Return the counts of a file's rows as one sentence."""
+    reasons = [f"{times:,} {why}" for why, times in counts["left_out"].items()]
+    return " - ".join([f"{counts['rows']:,} rows", *reasons]) + f" = {counts['used']:,} used"

@@ -2,15 +2,16 @@
 
 import pandas as pd
 
+from ballast.data.records import records
 from ballast.data.rows import require
-from ballast.files import BallastError, read_rows
+from ballast.files import BallastError
 
 GIVES = "prompts"
 
 
 def read(path: str) -> pd.DataFrame:
     """Return prompt and category, in file order."""
-    table = require(pd.DataFrame(read_rows(path)), ("prompt",), path)
+    table = require(pd.DataFrame(records(path)), ("prompt",), path)
     if "category_id" not in table:
         raise BallastError(f"{path}: no column 'category_id' (there are: {', '.join(map(str, table.columns))})")
     wrong = table.index[~table["category_id"].isin(range(14))]

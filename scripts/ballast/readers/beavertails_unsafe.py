@@ -2,17 +2,11 @@
 
 import pandas as pd
 
-from ballast.data.rows import PAIR
-from ballast.files import BallastError
-from ballast.readers.beavertails import pairs
+from ballast.readers.beavertails import labelled
 
 GIVES = "pairs"
 
 
 def read(path: str) -> pd.DataFrame:
-    """Return instruction, input, output of the rows with is_safe false, in file order, equal pairs once."""
-    table = pairs(path)
-    table = table[~table["is_safe"]]
-    if table.empty:
-        raise BallastError(f"{path}: no row has is_safe false")
-    return table[list(PAIR)].reset_index(drop=True)
+    """Return instruction, input, output of the pairs with is_safe false, in file order, equal pairs once."""
+    return labelled(path, False)

@@ -7,8 +7,9 @@ import re
 
 import pandas as pd
 
+from ballast.data.records import records
 from ballast.data.rows import require
-from ballast.files import BallastError, read_jsonl
+from ballast.files import BallastError
 
 GIVES = "prompts"
 # Every published row ends like this; thousands have commas.
@@ -26,4 +27,4 @@ def read(path: str) -> pd.DataFrame:
 
 def rows(path: str) -> pd.DataFrame:
     """Return question and answer as in the file."""
-    return require(pd.DataFrame(read_jsonl(path)), ("question", "answer"), path)[["question", "answer"]]
+    return require(pd.DataFrame(records(path)), ("question", "answer"), path)[["question", "answer"]]

@@ -6,7 +6,7 @@ asked once, so 98 of I-MaliciousInstructions' 100 remain.
 
 import pandas as pd
 
-from ballast.data.rows import require
+from ballast.data.rows import leaving_out, require
 from ballast.files import BallastError, read_json
 
 GIVES = "prompts"
@@ -18,4 +18,5 @@ def read(path: str) -> pd.DataFrame:
     if not isinstance(raw, dict) or not isinstance(raw.get("instructions"), list):
         raise BallastError(f"{path}: wanted an object with the list 'instructions'")
     table = require(pd.DataFrame({"prompt": raw["instructions"]}), ("prompt",), path)
-    return table.drop_duplicates(ignore_index=True)
+    once = table.drop_duplicates(ignore_index=True)
+    return leaving_out(once, "repeats", len(table) - len(once))

@@ -8,6 +8,6 @@ GIVES = "pairs"
 FORM = forms.MESSAGES
 
 
-def read(path: str, columns: dict[str, str] | None = None, unreadable: float = 0) -> pd.DataFrame:
+def read(path: str, columns: dict | None = None, unreadable: float = 0, where: dict | None = None) -> pd.DataFrame:
     """Return instruction, input (empty), output in file order; the last answer of several is the output."""
-    return forms.read(path, FORM, columns, unreadable)
+    return forms.read(path, FORM, columns, unreadable, where)

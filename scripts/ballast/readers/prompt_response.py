@@ -8,6 +8,6 @@ GIVES = "pairs"
 FORM = forms.PROMPT_RESPONSE
 
 
-def read(path: str, columns: dict[str, str] | None = None, unreadable: float = 0) -> pd.DataFrame:
+def read(path: str, columns: dict | None = None, unreadable: float = 0, where: dict | None = None) -> pd.DataFrame:
     """Return instruction, input (from a context column, else empty), output in file order."""
-    return forms.read(path, FORM, columns, unreadable)
+    return forms.read(path, FORM, columns, unreadable, where)

@@ -5,14 +5,14 @@ Copies that renamed augq to prompt are read too. The model and MD-Judge see the 
 
 import pandas as pd
 
+from ballast.data.records import records
 from ballast.data.rows import require
-from ballast.files import read_rows
 
 GIVES = "prompts"
 
 
 def read(path: str) -> pd.DataFrame:
     """Return prompt, in file order."""
-    table = pd.DataFrame(read_rows(path))
+    table = pd.DataFrame(records(path))
     prompt = "prompt" if "prompt" in table and "augq" not in table else "augq"
     return pd.DataFrame({"prompt": require(table, (prompt,), path)[prompt]})

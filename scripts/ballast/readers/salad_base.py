@@ -2,14 +2,14 @@
 
 import pandas as pd
 
+from ballast.data.records import records
 from ballast.data.rows import require
-from ballast.files import read_rows
 
 GIVES = "prompts"
 
 
 def read(path: str) -> pd.DataFrame:
     """Return prompt, in file order."""
-    table = pd.DataFrame(read_rows(path))
+    table = pd.DataFrame(records(path))
     prompt = "prompt" if "prompt" in table and "question" not in table else "question"
     return pd.DataFrame({"prompt": require(table, (prompt,), path)[prompt]})

@@ -7,7 +7,7 @@ import io
 
 import pandas as pd
 
-from ballast.data.rows import require
+from ballast.data.rows import leaving_out, require
 from ballast.files import BallastError, read_text
 
 GIVES = "prompts"
@@ -27,7 +27,7 @@ def read(path: str, prompts: str = "safe") -> pd.DataFrame:
         table["label"] = ["unsafe" if kind.startswith("contrast_") else "safe" for kind in table["type"]]
     table = require(table, ("prompt", "label"), path)
     label = "safe" if prompts == "safe" else "unsafe"
-    found = table[table["label"] == label]
+    found = table[table["label"] == label][["prompt"]].reset_index(drop=True)
     if found.empty:
         raise BallastError(f"{path}: no row has the label '{label}'")
-    return found[["prompt"]].reset_index(drop=True)
+    return leaving_out(found, f"whose label is not {label}", len(table) - len(found))

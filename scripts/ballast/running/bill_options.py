@@ -200,6 +200,7 @@ class BillOptions:
             "file": os.path.basename(self.inputs.data_file(data)) if source and not source.local else "",
             "format": self.plan.dataset_format(name),
             "columns": data.columns,
+            "where": data.where,
             "prompts": data.prompts,
             "command": self.command,
         }

@@ -99,7 +99,7 @@ def known_rows(name: str, dataset: dict) -> tuple[int, str]:
     """Return a dataset's number of rows, and its origin: the config, the finished file, its source, or a publication.
 
     `dataset`: key, rows, made (its file in results), path (its source on this machine, or ""), file (of its source),
-    format, columns, prompts, command. Raises BallastError if none of them gives it.
+    format, columns, where, prompts, command. Raises BallastError if none of them gives it.
     """
     if dataset["rows"]:
         return dataset["rows"], "config, at most"
@@ -125,7 +125,7 @@ def _counted(dataset: dict) -> int:
     reader = plugins.load("readers", dataset["format"])
     given = {"prompts": dataset["prompts"]} if dataset["prompts"] else {}
     if hasattr(reader, "FORM"):
-        given |= {"columns": dataset["columns"], "unreadable": 1}
+        given |= {"columns": dataset["columns"], "where": dataset["where"], "unreadable": 1}
     return len(reader.read(dataset["path"], **given))
 
 

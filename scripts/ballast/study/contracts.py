@@ -66,7 +66,7 @@ def check_dataset(place: str, kind: str, reader: str, given: Collection[str]) ->
         fit = [name for name in plugins.names("readers") if constant(f"readers/{name}", "GIVES") == needed]
         near = plugins.nearest(reader, fit)
         raise BallastError(f"config: {place}: format {reader} gives {gives}, and {said} needs {needed}{near}")
-    for key, name in (("columns", "FORM"), ("prompts", "PROMPTS")):
+    for key, name in (("columns", "FORM"), ("where", "FORM"), ("prompts", "PROMPTS")):
         if key in given and name not in defined(f"readers/{reader}"):
             fit = [other for other in plugins.names("readers") if name in defined(f"readers/{other}")]
             raise BallastError(f"config: {place}.{key}: format {reader} takes none; these do: {', '.join(fit)}")

@@ -293,7 +293,8 @@ class DocumentOptions:
     def exported_from(self, wildcards: Wildcards) -> str:
         """Return the labels and the pool's own file that an export reads."""
         own = self.inputs.pool_source(wildcards.pool)
-        return as_arguments(self.inputs.pool_labels(wildcards) | {"source": own and self.inputs.data_file(own)})
+        files = {"source": own and self.inputs.data_file(own), "counts": self.inputs.pool_counts(wildcards)}
+        return as_arguments(self.inputs.pool_labels(wildcards) | files)
 
     def export(self, wildcards: Wildcards) -> str:
         """Return the facts on a subset's card and picture that its files lack."""
@@ -335,6 +336,7 @@ class DocumentOptions:
                 "notes": notes,
                 "format": own and self.plan.dataset_format(f"pools/{wildcards.pool}"),
                 "columns": own.columns if own else {},
+                "where": own.where if own else {},
             }
         )
 

@@ -82,6 +82,11 @@ class JobInputs:
         """Return the section of a pool's file; None if the study made the rows."""
         return None if pool in self.plan.rewritten else self.study.pools[pool]
 
+    def pool_counts(self, wildcards: Wildcards) -> str | None:
+        """Return the counts of a pool's file; None if the study made the rows."""
+        known = self.pool_source(wildcards.pool)
+        return known and f"{self.results}/data/pools/{wildcards.pool}.counts.json"
+
     # Templates and models.
 
     def template_file(self, name: str) -> str:

@@ -35,8 +35,8 @@ class JobOptions:
         said = {"rows": data.rows, "longest": data.longest, "prompts": data.prompts}
         if data.order == "random":
             said["order-seed"] = str(self.seed("rows"))
-        if data.columns:
-            said["columns"] = json.dumps(data.columns, sort_keys=True)
+        given = {"columns": data.columns, "where": data.where}
+        said |= {name: json.dumps(value, sort_keys=True) for name, value in given.items() if value}
         if kind in ("pool", "base") and self.study.checks:
             said["unreadable"] = str(self.study.checks.unreadable)
         return as_arguments(said)
@@ -50,6 +50,10 @@ class JobOptions:
                 "path": inputs.data_file(data),
                 "format": self.plan.dataset_format(name),
                 "columns": data.columns,
+                "where": data.where,
+                "rows": data.rows,
+                "order_seed": self.seed("rows") if data.order == "random" else None,
+                "longest": data.longest,
             }
             for name, data in self.plan.inspected.items()
         ]

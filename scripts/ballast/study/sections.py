@@ -116,8 +116,11 @@ class Data(Place):
     format: Literal[*plugins.names("readers")] | None = Field(
         None, description="Reader of the file; the default is the reader of its source."
     )
-    columns: dict[Literal["instruction", "input", "output", "messages"], str] = Field(
+    columns: dict[Literal["instruction", "input", "output", "messages", "history", "system", "tools"], str] = Field(
         {}, description="Column of each part, if the file uses other names."
+    )
+    where: dict[str, bool | int | float | str | list[bool | int | float | str]] = Field(
+        {}, description="Use only rows whose columns have these values, such as `{is_safe: true}`."
     )
     prompts: Literal["safe", "harmful"] | None = Field(
         None, description="Prompts of a file that holds both kinds, such as XSTest; the default is its reader's."
