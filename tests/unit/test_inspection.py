@@ -307,9 +307,9 @@ class TestData:
         schemas.write(str(folder / "b.parquet"), PROMPTS.assign(category=pd.NA), schemas.BENCHMARK)
         given = {"kind": "pool", "format": "auto", "source": str(folder / "pool.json"), "columns": "{}", "rows": None}
         given |= {"order_seed": None, "unreadable": None, "without": [], "out": str(folder / "out.parquet")}
-        given |= {"where": "{}", "out_counts": str(folder / "counts.json")}
+        given |= {"where": "{}", "longest": None, "prompts": None, "out_counts": str(folder / "counts.json")}
         try:
-            data.main(argparse.Namespace(**{"longest": None, "prompts": None} | given | arguments))
+            data.main(argparse.Namespace(**given | arguments))
         except BallastError as error:
             return [], str(error)
         return read_parquet(folder / "out.parquet")["instruction"].tolist(), self.capsys.readouterr().err
