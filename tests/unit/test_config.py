@@ -157,8 +157,9 @@ def test_an_odd_file_is_one_line(write, files, said):
 
 
 def test_a_key_that_overrides_a_merged_one_stands_once(write):
-    write({"a.yaml": "x: &x {r: 1, s: 2}\ny: {<<: *x, r: 3}\nday: 2024-01-01\n"})
-    assert config.read("a.yaml") == {"x": {"r": 1, "s": 2}, "y": {"r": 3, "s": 2}, "day": "2024-01-01"}
+    write({"a.yaml": "x: &x {r: 1, s: 2}\nz: &z {t: 4}\ny: {<<: *x, <<: *z, r: 3}\nday: 2024-01-01\n"})
+    read = config.read("a.yaml")
+    assert read["y"] == {"r": 3, "s": 2, "t": 4} and read["day"] == "2024-01-01"
 
 
 def test_files_of_one_command_lie_over_each_other_and_its_words_over_all(write):

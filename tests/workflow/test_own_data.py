@@ -127,7 +127,7 @@ def test_a_backend_that_is_not_here_stops_before_the_first_job(own, model):
 
 
 def test_a_path_with_marks_of_yaml_shell_and_options_is_read_by_every_job(own):
-    own.rename("-base,{a b}.json", "it's; a/$(x) [1]&`y` \"#z: \u00e9.jsonl")
+    own.rename("-base,{a-b}.json", "it's; a/$(x) [1]&`y` \"#z: \u00e9.jsonl")
     experiments = {"sampling": {"samplers": ["random"], "trials": 1}}
     done = own.run("results/mine/subsets/own/random/n14/t0/subset.jsonl", experiments=experiments)
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
