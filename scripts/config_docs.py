@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from pydantic_core import PydanticUndefined
 
@@ -11,7 +12,7 @@ from ballast.study.config import Section, Study, section_class
 from ballast.study.methods import KINDS, plugin_constant
 
 CONFIG = Path(__file__).parents[1] / "config"
-WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false"}
+WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false", Any: "value"}
 HEAD = """# Every key of a config
 
 `python scripts/config_docs.py` generates this page from `scripts/ballast/study/config.py`; a test compares the two.

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import yaml
 
+from ballast import identity
 from ballast.files import BallastError, read_text, write_text
 from ballast.plugins import HOME
 from ballast.study.sources import unfit
@@ -23,7 +24,8 @@ TEMPLATE = next((path for path in (HOME.parents[1] / OWN, OWN) if path.is_file()
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 HUB = re.compile(r"[\w.-]+/[\w.-]+(:.+)?")
 DATA = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".jsonl.gz", ".json.gz", ".csv.gz")
-MODEL = {"*.safetensors": "unknown", "*.json": "unknown", "tokenizer.model": "unknown"}
+# Weights and configs, by pattern; a model's other files (tokenizer, chat template) are named.
+PATTERNS = ("*.safetensors", "*.json")
 
 LOCAL_MODEL = "mine: {path: models/mine, prompt: chat}"
 
@@ -143,25 +145,30 @@ def _hub_source(given: str, key: str) -> dict:
     from huggingface_hub import HfApi
     from huggingface_hub.errors import RepositoryNotFoundError
 
-    identity, _, file = given.partition(":")
+    name, _, file = given.partition(":")
     kind = "model" if key == "model" else "dataset"
     try:
-        found = HfApi().repo_info(identity, repo_type=kind, revision="main")
+        found = HfApi().repo_info(name, repo_type=kind, revision="main")
     except RepositoryNotFoundError:
-        raise BallastError(f"the hub shows no {kind} {identity}; correct the id, or set HF_TOKEN") from None
+        raise BallastError(f"the hub shows no {kind} {name}; correct the id, or set HF_TOKEN") from None
     except Exception as error:  # also errors of the HTTP client, which the hub's library passes on
         raise BallastError(
-            f"{identity}: the hub could not be asked ({type(error).__name__}); go online, or give a copy here"
+            f"{name}: the hub could not be asked ({type(error).__name__}); go online, or give a copy here"
         ) from None
     licence = getattr(getattr(found, "card_data", None), "license", None) or "unknown"
     names = [sibling.rfilename for sibling in found.siblings]
-    files = MODEL if kind == "model" else {_data_file(identity, names, file): "unknown"}
-    files = {name: digest for name, digest in files.items() if "*" in name or name in names}
-    entry = {"kind": kind, "hub": identity, "revision": found.sha, "files": dict(files), "licence": str(licence)}
+    files = dict.fromkeys(_model_files(names) if kind == "model" else [_data_file(name, names, file)], "unknown")
+    entry = {"kind": kind, "hub": name, "revision": found.sha, "files": files, "licence": str(licence)}
     return entry | {"used_for": {"base": "base data", "pool": "the pool", "model": "the model that is fine-tuned"}[key]}
 
 
-def _data_file(identity: str, names: list[str], file: str) -> str:
+def _model_files(names: list[str]) -> list[str]:
+    """Return the files of a model among those of its repository."""
+    others = [name for name in sorted(names) if "/" not in name and name.endswith(identity.MODEL)]
+    return [*PATTERNS, *(name for name in others if not name.endswith((".safetensors", ".json")))]
+
+
+def _data_file(hub: str, names: list[str], file: str) -> str:
     """Return a dataset's file: the named one, else the only one, else the only one of its training split."""
     data = sorted(name for name in names if name.endswith(DATA))
     if file in data:
@@ -169,7 +176,7 @@ def _data_file(identity: str, names: list[str], file: str) -> str:
     few = data if len(data) == 1 else [name for name in data if "train" in name]
     if file or len(few) != 1:
         said = f"no data file {file}" if file else "several data files" if data else "no data file"
-        raise BallastError(f"{identity} has {said}; give {identity}:FILE of {', '.join(data[:10]) or ', '.join(names)}")
+        raise BallastError(f"{hub} has {said}; give {hub}:FILE of {', '.join(data[:10]) or ', '.join(names)}")
     return few[0]
 
 

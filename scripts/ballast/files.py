@@ -15,7 +15,7 @@ import os
 import shutil
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -125,13 +125,13 @@ def read_parquet(path: str | Path) -> pd.DataFrame:
         return pd.read_parquet(path)
 
 
-def read_arrow(path: str | Path, columns: list[str]) -> pa.Table:
-    """Read some columns of a Parquet file, without a Python object per value."""
+def read_arrow(path: str | Path, columns: list[str], optional: Collection[str] = ()) -> pa.Table:
+    """Read some columns of a Parquet file, without a Python object per value; `optional` ones may be absent."""
     with _reading_parquet(path):
         known = pq.read_schema(path).names
-        lacking = [column for column in columns if column not in known]
+        lacking = [column for column in columns if column not in known and column not in optional]
         if not lacking:
-            return pq.read_table(path, columns=columns)
+            return pq.read_table(path, columns=[column for column in columns if column in known])
     raise BallastError(f"{path}: no column '{lacking[0]}'")
 
 

@@ -22,6 +22,7 @@ PAIRS = pa.DataFrameSchema(
 )
 REFERENCES = PAIRS.add_columns({"category": CATEGORY})
 REFERENCE_CATEGORIES = IDS.add_columns({"category": CATEGORY})
+ANSWER_STATUS = pa.Column(str, pa.Check.isin(["parsed", "unparsable", "too long", "no answer"]))
 # The right answer to a prompt, if its benchmark has one.
 EXPECTED = pa.Column(str, nullable=True, required=False)
 BENCHMARK = pa.DataFrameSchema(
@@ -66,7 +67,7 @@ JUDGED = pa.DataFrameSchema(
         "prompt_id": ID,
         "score": pa.Column(float, nullable=True),
         "answer": pa.Column(str),
-        "answer_status": pa.Column(str, pa.Check.isin(["parsed", "unparsable", "too long"])),
+        "answer_status": ANSWER_STATUS,
     }
 )
 # The verdict on our response, shown first and shown second: 1 better, 0.5 a tie, 0 worse.
@@ -83,7 +84,7 @@ SCORES = pa.DataFrameSchema(
         "prompt_id": pa.Column(str),
         "category": CATEGORY,
         "score": pa.Column(float, nullable=True),
-        "answer_status": pa.Column(str, pa.Check.isin(["parsed", "unparsable", "too long"])),
+        "answer_status": ANSWER_STATUS,
         "finish_reason": pa.Column(str, pa.Check.isin(["stop", "length"])),
         "prompt_tokens": COUNT,
         "response_tokens": COUNT,
@@ -100,7 +101,8 @@ def read(path: str, schema: pa.DataFrameSchema):
 
 def read_columns(path: str, schema: pa.DataFrameSchema):
     """Read the columns of a schema from a Parquet file, which may have more, and check them."""
-    return _check(read_arrow(path, list(schema.columns)).to_pandas(), schema, path)
+    optional = {name for name, column in schema.columns.items() if not column.required}
+    return _check(read_arrow(path, list(schema.columns), optional).to_pandas(), schema, path)
 
 
 def write(path: str, table, schema: pa.DataFrameSchema) -> None:

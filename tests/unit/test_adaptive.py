@@ -98,6 +98,21 @@ def test_the_unsafe_category_gets_the_next_slots(model, base, tmp_path, monkeypa
     assert set(selection["step"]) == {0, 3, 6} and log["steps"] == 9
 
 
+@pytest.mark.parametrize("on_prompt", [False, True])
+def test_picked_rows_that_teach_no_answer_are_counted_among_the_last_picks(
+    model, base, tmp_path, monkeypatch, on_prompt
+):
+    refusing(monkeypatch, lambda row: True)
+    pool = POOL.assign(instruction=["x" * 90 if row.startswith("T1-0") else f"Do {row}." for row in POOL["id"]])
+    options = OPTIONS | {"train_on_prompt": on_prompt}
+    log = adaptive.train(model, pd.concat([base, pool]), options, 0, tmp_path, features=FEATURES)
+    picked = [row for entry in log["selection"] for row in entry["ids"]]
+    lost = [row for row in picked if row.startswith("T1-0")]
+    assert sorted(log["ids_without_answer"]) == sorted(lost) and 0 < len(lost) < len(picked) == 6
+    assert log["rows_without_answer"] == {"base": 0, "subset": len(lost)}
+    assert log["rows_learnt"] == {"base": 10, "subset": 6 - len(lost)}
+
+
 def test_one_round_is_plain_training_on_the_rows_of_sss_b_bit_for_bit(model, base, tmp_path):
     for packing, order in ((False, "random"), (True, "group_by_length")):
         options = OPTIONS | {"rounds": 1, "packing": packing, "train_sampling_strategy": order}

@@ -119,6 +119,13 @@ def test_the_command_says_what_comes_next(tmp_path):
 def test_ids_of_the_hub_are_pinned(tmp_path, monkeypatch, capsys):
     files = {"data/train.jsonl": b"{}", "data/test.jsonl": b"{}", "README.md": b""}
     weights = {"config.json": b"{}", "model.safetensors": b"", "tokenizer.model": b""}
+    weights |= {
+        "chat_template.jinja": b"",
+        "vocab.txt": b"",
+        "merges.txt": b"",
+        "README.md": b"",
+        "onnx/model.onnx": b"",
+    }
     hub = Hub({"us/rows": files, "us/two": {"a.csv": b"", "b.csv": b""}, "us/model": weights})
     server = serve(hub)
     monkeypatch.chdir(tmp_path)
@@ -133,7 +140,11 @@ def test_ids_of_the_hub_are_pinned(tmp_path, monkeypatch, capsys):
     )
     pool, base, model = (study.sources[f"my-{key}"] for key in ("pool", "base", "model"))
     assert (pool.hub, pool.revision, list(pool.files)) == ("us/rows", COMMIT, ["data/train.jsonl"])
-    assert list(base.files) == ["data/test.jsonl"] and model.files.keys() >= {"*.safetensors", "tokenizer.model"}
+    assert list(base.files) == ["data/test.jsonl"] and list(model.files) == [
+        "*.safetensors",
+        "*.json",
+        *("chat_template.jinja", "merges.txt", "tokenizer.model", "vocab.txt"),
+    ]
     for given, said in (
         ("us/none", "the hub shows no dataset us/none"),
         ("us/two", "us/two has several data files; give us/two:FILE of a.csv, b.csv"),

@@ -100,6 +100,97 @@ def test_a_text_without_an_answer_is_missing_and_says_why(behaviour, reason, req
     assert said.retries == requests - 1
 
 
+def refused(status, **error):
+    return status, {}, {"error": error}
+
+
+VIOLATES = "Your input was flagged for violence"
+FILTERS = {
+    "OpenAI": refused(400, code="invalid_prompt", message="Invalid prompt", type="invalid_request_error"),
+    "OpenAI, images": refused(400, code="content_policy_violation", message="Your request was rejected"),
+    "Azure": refused(400, code="content_filter", message="x"),
+    "LiteLLM, Azure": refused(400, code="400", message="x", innererror={"code": "ResponsibleAIPolicyViolation"}),
+    "LiteLLM": refused(400, code="400", message="litellm.ContentPolicyViolationError: OpenAIException", type=None),
+    "DashScope": refused(400, code="data_inspection_failed", message="Input data may contain inappropriate content."),
+    "DashScope, raw": (400, {}, {"code": "DataInspectionFailed", "message": "", "request_id": "x"}),
+    "DeepSeek": refused(400, code="invalid_request_error", message="Content Exists Risk", type="invalid_request_error"),
+    "Moonshot": refused(400, type="content_filter", message="The request was rejected: considered high risk"),
+    "Gemini": (400, {}, [{"error": {"code": 400, "message": "blocked: PROHIBITED_CONTENT", "status": "INVALID"}}]),
+    "Anthropic": refused(400, type="invalid_request_error", message="Output blocked by content filtering policy"),
+    "Bedrock": refused(400, code="400", message="Violated guardrail policy"),
+    "OpenRouter": refused(403, code=403, message=VIOLATES, metadata={"reasons": ["violence"], "flagged_input": "x"}),
+    "xAI": (403, {}, {"code": "denied", "error": "Content violates usage guidelines. SAFETY_CHECK_TYPE_BIO"}),
+    "Zhipu": refused(400, code="1301", message="x"),
+    "Volcengine": refused(400, code="InputTextSensitiveContentDetected", message="x"),
+    "StepFun": refused(451, type="censorship_blocked", message="x"),
+    "OpenRouter, 200": (200, {}, {"error": {"code": 403, "metadata": {"flagged_input": "x"}}}),
+    "Gemini, empty": (200, {}, {"choices": [], "promptFeedback": {"blockReason": "SAFETY"}}),
+    "Gemini, ended": reply("half", finish_reason="SAFETY"),
+    "Gemini, named": reply(None, finish_reason="content_filter: PROHIBITED_CONTENT"),
+    "Anthropic, ended": reply("", finish_reason="refusal"),
+    "Bedrock, ended": reply("Sorry.", finish_reason="guardrail_intervened"),
+    "Zhipu, ended": reply("", finish_reason="sensitive"),
+}
+
+
+@pytest.mark.parametrize("service", FILTERS)
+def test_a_filter_s_refusal_of_one_text_is_a_missing_answer(tmp_path, service):
+    behave = lambda text, times: FILTERS[service] if text == "bad" else echo(text, times)  # noqa: E731
+    with ChatServer(behave) as server:
+        # The refused text is the first: nothing yet shows that the server works.
+        for kept in (0, 2):
+            said = answer(["bad", "text 0"], options(server, concurrency=1), 8, store=tmp_path / "store")
+            assert said.answers == [None, "answer to text 0"] and said.kept == kept
+            assert said.missing == {"refused by the server's filter": 1}
+        assert len(server.requests) == 2, "it is final, and a later job does not ask it again"
+
+
+def test_every_text_may_be_refused_by_a_filter():
+    with ChatServer(lambda text, times: FILTERS["DashScope"]) as server:
+        said = answer(TEXTS, options(server, concurrency=1), 8)
+    assert said.missing == {"refused by the server's filter": 20}
+
+
+def test_a_text_that_is_refused_among_answers_is_missing_and_kept(tmp_path):
+    """Codes that nobody knows yet: the texts around it show that the request is right."""
+    behave = lambda text, times: refused(400, code="NewRule", message="x") if "1" in text else echo(text, times)  # noqa: E731
+    with ChatServer(behave) as server:
+        for kept in (0, 20):
+            said = answer(TEXTS[::-1], options(server, concurrency=1), 8, store=tmp_path / "store")
+            assert said.missing == {"refused with HTTP 400, NewRule": 11} and said.kept == kept
+            assert said.answers.count(None) == 11, "ten of them in a row"
+    with ChatServer(lambda text, times: refused(422) if text == "text 3" else echo(text, times)) as server:
+        assert answer(TEXTS, options(server, concurrency=1), 8).missing == {"refused with HTTP 422": 1}
+
+
+def test_a_request_that_is_wrong_for_every_text_ends_the_job(tmp_path):
+    store = tmp_path / "store"
+    with ChatServer(lambda text, times: refused(400, code="wrong_model", message="x")) as server:
+        for texts, requests in ((TEXTS, 20), (TEXTS[:1], 21), (TEXTS * 9, 41), ([*TEXTS, *map(str, range(99))], 91)):
+            with pytest.raises(BallastError, match="HTTP 400, wrong_model: check the endpoint's model"):
+                answer(texts, options(server, concurrency=1), 8, store=store)
+            assert len(server.requests) == requests, "no refusal is kept where nothing was answered"
+    many = [f"text {number}" for number in range(99)]
+    falls = ChatServer(lambda text, times: echo(text, times) if text < "text 2" else refused(400))
+    with falls as server, pytest.raises(BallastError, match="HTTP 400: check"):
+        answer(sorted(many), options(server, concurrency=1), 8)
+    assert len(server.requests) == 12 + 50
+
+
+def test_a_wrong_model_or_a_proxy_is_no_filter():
+    """Words of a filter in the model's name, in the text that a server sends back, or on a page."""
+    echoed = {"code": "bad_value", "message": "model invalid_prompt: 'content_filter \u00e4'"}
+    for error in ((400, {}, {"error": echoed}), (403, {}, b"<html>content filter: prompt blocked</html>")):
+        with ChatServer(lambda text, times, error=error: error) as server, pytest.raises(BallastError, match="HTTP 40"):
+            answer(["content_filter \u00e4"], options(server, model="invalid_prompt"), 8)
+
+
+def test_parts_of_an_answer_are_joined_without_the_thinking():
+    parts = [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text", "text": "Yes."}]
+    with ChatServer(lambda text, times: reply(parts)) as server:
+        assert answer(TEXTS[:1], options(server), 8).answers == ["Yes."]
+
+
 def test_cut_answers_are_counted_and_unknown_tokens_are_not_guessed():
     with ChatServer(lambda text, times: reply("Half an", finish_reason="length", usage=None)) as server:
         said = answer(TEXTS[:2], options(server), 8)

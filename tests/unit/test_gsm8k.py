@@ -83,6 +83,14 @@ def test_a_benchmark_without_right_answers_is_refused(columns):
         exact_match.judge(pd.DataFrame({"prompt": ["p"], "response": ["1"]} | columns), {})
 
 
+@pytest.mark.parametrize("expected", ["B", ["5"], True, float("inf"), "1e5"])
+def test_a_right_answer_that_is_no_number_is_no_traceback(expected):
+    pairs = pd.DataFrame({"prompt": "q", "response": "5", "expected": pd.Series(["5", expected], dtype=object)})
+    with pytest.raises(BallastError, match="exact-match: row 1: 'expected' is not a number"):
+        exact_match.judge(pairs, {})
+    assert exact_match.judge(pairs.assign(expected=[5, 10**5000]), {})["score"].tolist() == [1, 0]
+
+
 def test_rows_are_a_task_and_a_benchmark(tmp_path):
     path = written(tmp_path, ROWS)
     assert gsm8k.read(path)["expected"].tolist() == ["7", "1000005"]

@@ -3,6 +3,7 @@
 import pytest
 
 from ballast import identity
+from ballast.study import sources
 
 
 @pytest.fixture
@@ -53,3 +54,27 @@ def test_a_module_that_only_a_plugin_imports_counts(tree):
 
 def test_a_constant_is_read_without_importing(tree):
     assert identity.constant("samplers/one", "NEEDS") == ("behaviour",)
+
+
+@pytest.mark.parametrize(
+    "name", ["chat_template.jinja", "tokenizer.model", "merges.txt", "qwen.tiktoken", "sub/a.json"]
+)
+def test_an_edited_file_of_a_model_is_another_model_and_an_input_of_its_jobs(tmp_path, name):
+    (tmp_path / "sub").mkdir()
+    for file in ("config.json", "model.safetensors", "README.md", "checkpoint-9", name):
+        (tmp_path / file).write_text("before")
+    before = identity.model_identity(tmp_path)
+    (tmp_path / "README.md").write_text("after")
+    assert identity.model_identity(tmp_path) == before
+    (tmp_path / name).write_text("after")
+    assert identity.model_identity(tmp_path) != before
+    inputs = {str(tmp_path / file) for file in ("config.json", "model.safetensors", name)}
+    assert set(sources.model_files(str(tmp_path))) == inputs
+    assert set(sources.local_files(tmp_path)) == {"config.json", "model.safetensors", name}
+
+
+def test_a_fetched_model_is_known_by_its_manifest_alone(tmp_path):
+    (tmp_path / "source.json").write_text("{}")
+    before = identity.model_identity(tmp_path)
+    (tmp_path / "tokenizer.model").write_text("linked")
+    assert identity.model_identity(tmp_path) == before

@@ -23,7 +23,7 @@ POOL = [
     }
     for number, request in enumerate(REQUESTS)
 ]
-CHECKS = {"unreadable": 0.1, "empty": 0.1, "leaks": "stop"}
+CHECKS = {"unreadable": 0.1, "empty": 0.1, "leaks": "stop", "reasoning": "stop"}
 PROMPTS = pd.DataFrame({"id": ["p0", "p1"], "prompt": ["Explain how a lock works.", "Write about winter nights."]})
 
 
@@ -190,6 +190,13 @@ def test_an_optional_part_that_few_rows_have_is_read_and_one_that_comes_late_sto
     bench.base[50] = bench.base[51]
     bench.base[120] |= {"system": "Be kind."}
     bench.stops("base.jsonl: the column 'system' first stands after row 99, so it is not read; name it in `columns`")
+
+
+def test_reasoning_in_responses_stops_unless_it_is_wanted(bench):
+    bench.pool[4] = bench.pool[4] | {"response": "<think>Is that safe? No.</think>\n\nI cannot help with that."}
+    bench.stops("own.jsonl: 1 responses have reasoning before the answer, such as row 4; take it out")
+    bench.options["checks"] = CHECKS | {"reasoning": "keep"}
+    bench.remarks("1 responses have reasoning before the answer, such as row 4; it is trained as it stands")
 
 
 def test_other_columns_that_are_not_read_are_named(bench):

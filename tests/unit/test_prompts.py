@@ -4,7 +4,9 @@ import json
 
 import pytest
 
-from ballast.asking.prompts import PairTemplate, PromptTemplate, prompt_ids, training_ids
+from ballast.asking.prompts import ChatPrompt, PairTemplate, PromptTemplate, prompt_ids, training_ids
+from ballast.backends.transformers import load_tokenizer
+from ballast.data import forms
 from ballast.files import BallastError
 from ballast.judges import harm_rm
 from ballast.plugins import HOME
@@ -87,3 +89,26 @@ def test_our_own_pair_templates_have_the_fields():
     files = [*HOME.glob("judges/*.json"), *HOME.glob("labels/*.json"), HOME / "rewriting.json"]
     assert len(files) == 7
     assert all(PairTemplate.load(file).render("p", "r") for file in files)
+
+
+def test_a_chat_of_several_turns_stays_one_in_the_models_own_template(model, tmp_path):
+    """From a file to the prompt that is trained on; another template gets the transcript."""
+    said = [("user", "One?"), ("assistant", "1."), ("user", "Two,"), ("user", "or three?"), ("assistant", "3.")]
+    rows = [{"messages": [{"role": role, "content": text} for role, text in said]}]
+    rows += [{"messages": [{"role": "user", "content": "Alone?"}, {"role": "assistant", "content": "Yes."}]}]
+    rows += [{"messages": [{"role": "assistant", "content": "Hello."}, *rows[0]["messages"][2:]]}]
+    path = tmp_path / "chats.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    table = forms.understand(path).table
+    tokenizer = load_tokenizer(model)
+    chat = ChatPrompt(tokenizer, "Be kind.")
+    first, alone, greeted = (chat.render_row(row) for row in table.itertuples())
+    roles = ["system", "user", "assistant", "user"]
+    texts = ["Be kind.", "One?", "1.", "Two,\n\nor three?"]
+    messages = [{"role": role, "content": text} for role, text in zip(roles, texts, strict=True)]
+    assert first == tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    assert alone == chat.render("Alone?")
+    # No template takes a chat that the assistant opens, so its words are a transcript.
+    assert greeted == chat.render("Assistant: Hello.\n\nUser: Two,\n\nUser: or three?")
+    alpaca = PromptTemplate("{instruction}", "{instruction}{input}")
+    assert alpaca.render_row(next(table.itertuples())) == "User: One?\n\nAssistant: 1.\n\nUser: Two,\n\nUser: or three?"

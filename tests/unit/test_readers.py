@@ -9,6 +9,7 @@ from ballast import plugins
 from ballast.categories import CATEGORIES, category_id
 from ballast.data.rows import PAIR, content_id, with_ids
 from ballast.files import BallastError
+from ballast.judges import exact_match
 from ballast.readers import alpaca, beavertails, beavertails_eval, i_alpaca, prompts, salad_attack, xstest
 
 ROW = {"instruction": "Name a river.", "input": "", "output": "The Rhine."}
@@ -135,6 +136,55 @@ def test_prompts_of_ones_own_come_in_any_format(tmp_path, name, text):
     assert prompts.read(str(tmp_path / "plain.jsonl")).columns.tolist() == ["prompt"]
     (tmp_path / "answered.jsonl").write_text('{"prompt": "One and two?", "expected": 3}\n')
     assert prompts.read(str(tmp_path / "answered.jsonl"))["expected"].tolist() == ["3"]
+
+
+@pytest.mark.parametrize(
+    ("expected", "number"),
+    [
+        ("1,000", "1000"),
+        ("$5", "5"),
+        ("50%", "50"),
+        (" 50 % ", "50"),
+        ("-$7.25", "-7.25"),
+        ("\u22123", "-3"),
+        ("18.", "18"),
+        ("3+4 = 7\n#### 7", "7"),
+        ("9" * 5000, "9" * 5000),
+        (18.0, "18.0"),
+        (1e22, "1" + "0" * 22),
+        (12345678901234567, "12345678901234567"),
+        (10**25 + 1, "10000000000000000000000001"),
+        ("", None),
+        (" ", None),
+        (None, None),
+        (float("nan"), None),
+    ],
+)
+def test_right_answers_are_read_as_exact_match_reads_responses(tmp_path, expected, number):
+    """Beside an empty cell, for which pandas would make floats of whole numbers."""
+    path = tmp_path / "own.jsonl"
+    path.write_text("".join(json.dumps({"prompt": p, "expected": e}) + "\n" for p, e in (("a", expected), ("b", None))))
+    found = prompts.read(str(path))["expected"]
+    assert [None if pd.isna(one) else one for one in found] == [number, None]
+    if number:
+        response = expected if isinstance(expected, str) else f"It is {number}."
+        pairs = pd.DataFrame({"prompt": "a", "response": [response, "no"], "expected": found})
+        assert exact_match.judge(pairs, {})["score"].iloc[0] == 1
+
+
+@pytest.mark.parametrize(
+    "expected", ["B", "nan", "5 apples", "1/2", "1,5", "1.000,5", True, [5], {"n": 5}, float("inf"), "Infinity", "1e5"]
+)
+def test_a_right_answer_that_is_no_number_is_named(tmp_path, expected):
+    path = tmp_path / "own.jsonl"
+    path.write_text("".join(json.dumps({"prompt": f"p{e}", "expected": e}) + "\n" for e in (5, expected)))
+    with pytest.raises(BallastError, match=r"own.jsonl: row 1: 'expected' is not a number"):
+        prompts.read(str(path))
+
+
+def test_an_empty_right_answer_of_a_csv_is_missing(tmp_path):
+    (tmp_path / "own.csv").write_text('prompt,expected\nq1,\nq2,5\nq3,"1,000"\n')
+    assert prompts.read(str(tmp_path / "own.csv"))["expected"].fillna("").tolist() == ["", "5", "1000"]
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def tiny(tmp_path_factory) -> SimpleNamespace:
     )
     # A random model hardly ever ends an answer; a longer row makes EOS the most likely token now and then.
     network.lm_head.weight.data[tokenizer.eos_token_id] *= 1.5
-    # A checkpoint's own generation config may name more ends and ask for sampling; no backend may follow it.
+    # A checkpoint's own generation config may ask for sampling, which no backend may follow, and name more ends.
     network.generation_config.update(eos_token_id=[tokenizer.eos_token_id, *range(300, 330)], do_sample=True, top_k=5)
     network.save_pretrained(home / "model")
     adapters = [_adapter(home / "model", home / name, seed) for seed, name in enumerate("abc", start=1)]

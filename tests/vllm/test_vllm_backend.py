@@ -60,6 +60,15 @@ def test_the_model_and_three_adapters_answer_200_prompts_as_transformers_does(ti
     assert len({tuple(table["response"]) for table in right.values()}) == 4
 
 
+def test_every_end_that_the_model_declares_ends_an_answer(tiny):
+    tokenizer = transformers.load_tokenizer(tiny.model)
+    assert tokenizer.ends == [tokenizer.eos_token_id, *range(300, 330)]
+    with vllm._engine(tiny.model, OPTIONS, 432) as engine:
+        tokens = vllm._greedy(engine, OPTIONS, None, tiny.prompts)
+    assert all(token not in tokenizer.ends for ids in tokens for token in ids[:-1])
+    assert {ids[-1] for ids in tokens} & set(range(300, 330))
+
+
 def test_no_order_of_adapters_gives_one_the_answers_of_another(tiny, right):
     a, b, c = tiny.adapters
     prompts, tokenizer = tiny.prompts[:40], transformers.load_tokenizer(tiny.model)

@@ -2,11 +2,13 @@
 
 import hashlib
 from collections.abc import Callable
+from itertools import takewhile
 from pathlib import Path
 
 import pandas as pd
 
-from ballast.asking.prompts import chat_text, prompt_ids
+from ballast.asking import chat
+from ballast.asking.prompts import prompt_ids
 from ballast.asking.store import Store
 from ballast.asking.weights import ADAPTER, adapter_folder
 from ballast.files import BallastError, digest
@@ -33,22 +35,35 @@ def within_limit(prompts: list[list[int]], options: dict) -> list[list[int]]:
 def responses(tokenizer, prompts: list[list[int]], asked: list[list[int]], tokens: list[list[int]]) -> pd.DataFrame:
     """Return the table that `generate` returns, one row per prompt.
 
-    `asked` are the prompts after `within_limit`, `tokens` the new ids, with or without EOS at their end. Columns:
-    response; finish_reason ("stop" at EOS, "length" if cut); prompt_tokens and response_tokens (EOS excluded);
+    `asked` are the prompts after `within_limit`, `tokens` the new ids, with or without an end token. Columns: response;
+    finish_reason ("stop" at an end token, "length" if cut); prompt_tokens and response_tokens (end token excluded);
     prompt_cut (the prompt was over the limit and lost tokens from its middle).
     """
     rows = []
     for whole, ids, new in zip(prompts, asked, tokens, strict=True):
-        stopped = tokenizer.eos_token_id in new
-        new = new[: new.index(tokenizer.eos_token_id)] if stopped else new
-        text = tokenizer.decode(new, skip_special_tokens=True).strip()
-        rows.append((text, "stop" if stopped else "length", len(ids), len(new), len(ids) < len(whole)))
+        said = before_end(tokenizer, new)
+        text = tokenizer.decode(said, skip_special_tokens=True).strip()
+        rows.append((text, "stop" if len(said) < len(new) else "length", len(ids), len(said), len(ids) < len(whole)))
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def ends(tokenizer) -> list[int]:
+    """Return the ids that end an answer: the tokenizer's EOS, then those that the model declares beside it."""
+    return getattr(tokenizer, "ends", [tokenizer.eos_token_id])
+
+
+def before_end(tokenizer, new: list[int]) -> list[int]:
+    """Return an answer's ids before its first end token."""
+    over = set(ends(tokenizer))
+    return list(takewhile(lambda token: token not in over, new))
 
 
 def askable(tokenizer, texts: list[str], options: dict) -> dict[int, list[int]]:
     """Return token ids by index for texts that fit `max_length`; `chat` wraps each in the model's chat template."""
-    wrapped = [chat_text(tokenizer, text) for text in texts] if options.get("chat") else texts
+    wrapped, arguments = texts, options.get("chat_template")
+    if options.get("chat"):
+        chat.check(tokenizer, arguments=arguments, decided=False)
+        wrapped = [chat.chat_text(tokenizer, text, arguments=arguments) for text in texts]
     prompts = [prompt_ids(tokenizer, text) for text in wrapped]
     return {index: ids for index, ids in enumerate(prompts) if len(ids) <= options["max_length"]}
 

@@ -1,17 +1,19 @@
 """Ask a model, in one place: each distinct text once, and never again if `options["store"]` keeps the answer.
 
 `options` is a judge's or a LanguageModel's section of the config: backend, model (folder), batch_size, max_length,
-dtype, chat, or `endpoint`; and `store`, a folder (`asking.store`) or None. An answer's key is the text and all that
-shapes the answer: model files, backend, versions, settings. So an edited template asks again, an edited parser does
-not, and a killed job resumes where it stopped.
+dtype, chat, chat_template, or `endpoint`; and `store`, a folder (`asking.store`) or None. An answer's key is the text
+and all that shapes the answer: model files, backend, versions, settings. So an edited template asks again, an edited
+parser does not, and a killed job resumes where it stopped.
 """
 
 import sys
 from collections.abc import Callable
 
 from ballast import plugins
+from ballast.asking import thinking
 from ballast.asking.answers import Answer, Answers
 from ballast.asking.decoding import rows_at_once
+from ballast.asking.prompts import chat_text
 from ballast.asking.store import Store
 from ballast.identity import backend_identity
 
@@ -19,7 +21,7 @@ TOO_LONG = "too long"
 
 
 def ask(texts: list[str], options: dict, max_new_tokens: int, schema: dict | None = None) -> Answers:
-    """Return greedy answers to texts, with counts. `schema` is a JSON schema for the answer."""
+    """Return greedy answers to texts, without reasoning, with counts. `schema` is a JSON schema for the answer."""
     if options.get("endpoint"):
         from ballast.asking import endpoint
 
@@ -32,7 +34,10 @@ def ask(texts: list[str], options: dict, max_new_tokens: int, schema: dict | Non
         _store(options["backend"], options, "words", max_new_tokens, schema),
         lambda waiting, done: backend.answer(options["model"], waiting, options, max_new_tokens, schema, done=done),
     )
-    answers = {text: Answer(said, TOO_LONG if said is None else None) for text, said in found.items()}
+    opened = _opening(options)
+    answers = {
+        text: Answer(None, TOO_LONG) if said is None else Answer(opened + said, None) for text, said in found.items()
+    }
     return Answers.of(texts, answers, kept)
 
 
@@ -62,6 +67,15 @@ def score(texts: list[str] | list[tuple[str, str]], options: dict) -> list[float
     return [found[text] for text in texts]
 
 
+def _opening(options: dict) -> str:
+    """Return the mark by which the model's chat template opens reasoning; the answers begin inside of it."""
+    if not options.get("chat"):
+        return ""
+    from ballast.backends.transformers import load_tokenizer
+
+    return thinking.opening(chat_text(load_tokenizer(options["model"]), ""))
+
+
 def _once(texts: list, store: Store, ask: Callable) -> tuple[dict, int]:
     """Return the answer to each distinct text, and how many the store had; `ask(texts, done)` asks for the others.
 
@@ -80,7 +94,7 @@ def _once(texts: list, store: Store, ask: Callable) -> tuple[dict, int]:
 def _store(backend: str, options: dict, *asked: object) -> Store:
     if not options.get("store"):
         return Store(None)
-    shape = [options["max_length"], options.get("chat"), rows_at_once(options)]
+    shape = [options["max_length"], options.get("chat"), options.get("chat_template"), rows_at_once(options)]
     return Store(options["store"], backend_identity(backend, options["model"], options), shape, *asked)
 
 

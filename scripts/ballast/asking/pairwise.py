@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from ballast.asking import language_model
-from ballast.asking.judging import PARSED, TOO_LONG, UNPARSABLE, check_readable
+from ballast.asking.judging import NO_ANSWER, PARSED, TOO_LONG, UNPARSABLE, check_readable, without_reasoning
 from ballast.files import BallastError, read_json
 
 FIELDS = ("prompt", "first", "second")
@@ -58,9 +58,13 @@ def compare(name: str, pairs: pd.DataFrame, options: dict) -> pd.DataFrame:
 
     `options`: those of `language_model.ask`, template (file) and max_unparsable. Returns the columns of `scored`. A
     comparison with one unreadable answer is missing as a whole, since one order alone may only show the model's
-    favourite position. Raises BallastError if more than max_unparsable of them are missing.
+    favourite position; so is one with a response that never ended its reasoning. The model reads responses without
+    reasoning. Raises BallastError if more than max_unparsable of them are missing.
     """
-    template = Template.load(options["template"])
+    template, index = Template.load(options["template"]), pairs.index
+    pairs = without_reasoning(name, pairs, options)
+    theirs = without_reasoning(name, pairs.assign(response=pairs["other"]), options)
+    pairs = pairs.loc[theirs.index].assign(other=theirs["response"])
     ours_first = map(template.render, pairs["prompt"], pairs["response"], pairs["other"])
     ours_second = map(template.render, pairs["prompt"], pairs["other"], pairs["response"])
     said = language_model.ask([*ours_first, *ours_second], options, MAX_NEW_TOKENS)
@@ -74,7 +78,8 @@ def compare(name: str, pairs: pd.DataFrame, options: dict) -> pd.DataFrame:
     check_readable(name, pd.Series(status), options["max_unparsable"])
     second = [None if value is None else 1 - value for value in second]
     words = [" | ".join(answer or "" for answer in both) for both in zip(*answers, strict=True)]
-    return scored(first, second, words, status, pairs.index)
+    table = scored(first, second, words, status, pairs.index)
+    return table.reindex(index).fillna({"answer": "", "answer_status": NO_ANSWER})
 
 
 def compare_scores(ours: pd.DataFrame, theirs: pd.DataFrame, direction: str) -> pd.DataFrame:

@@ -5,11 +5,14 @@ with `{instruction}` and `{input}`. A judge's is a JSON file with `template`, wh
 Ids are made once here and passed on, so the number of BOS tokens is checked in one place.
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
+from ballast.asking import chat
+from ballast.asking.chat import chat_text
 from ballast.files import BallastError, read_json
 
 
@@ -36,6 +39,10 @@ class PromptTemplate:
             return self.prompt_no_input.replace("{instruction}", instruction, 1)
         before, after = self.prompt_input.split("{instruction}", 1)
         return before + instruction + after.replace("{input}", context, 1)
+
+    def render_row(self, row) -> str:
+        """Return the prompt text for a row of a table; a chat of several turns is its transcript."""
+        return self.render(row.instruction, row.input)
 
 
 @dataclass(frozen=True)
@@ -74,26 +81,33 @@ class ChatPrompt:
 
     tokenizer: object
     system: str | None = None
+    arguments: dict | None = None
 
     def render(self, instruction: str, context: str = "") -> str:
         """Return the prompt text for one row; `context` is Alpaca's `input`, put below the instruction."""
-        return chat_text(self.tokenizer, f"{instruction}\n{context}" if context else instruction, self.system)
+        request = f"{instruction}\n{context}" if context else instruction
+        return chat_text(self.tokenizer, request, self.system, self.arguments)
+
+    def render_row(self, row) -> str:
+        """Return the prompt text for a row of a table; a chat of several turns stays one."""
+        turns = getattr(row, "turns", None)
+        if not isinstance(turns, str) or not turns:
+            return self.render(row.instruction, row.input)
+        messages = [{"role": "system", "content": self.system}] if self.system else []
+        messages += [{"role": role, "content": text} for role, text in json.loads(turns)]
+        return chat.render(self.tokenizer, messages, self.arguments)
 
 
 def prompt_template(tokenizer, options: dict) -> PromptTemplate | ChatPrompt:
-    """Return the template that renders rows; `options`: prompt ("alpaca" or "chat"), template (file), system."""
+    """Return the template that renders rows; raise BallastError if a chat template does not fit (`chat.check`).
+
+    `options`: prompt ("alpaca" or "chat"), template (a file), system, chat_template (arguments of the model's own).
+    """
     if options["prompt"] == "chat":
-        return ChatPrompt(tokenizer, options["system"])
+        asked = ChatPrompt(tokenizer, options["system"], options.get("chat_template"))
+        chat.check(tokenizer, asked.system, asked.arguments)
+        return asked
     return PromptTemplate.load(options["template"])
-
-
-def chat_text(tokenizer, text: str, system: str | None = None) -> str:
-    """Return a user's message in the model's own chat template, up to where the answer begins."""
-    if not getattr(tokenizer, "chat_template", None):
-        raise BallastError(f"{tokenizer.name_or_path}: the tokenizer has no chat template; use prompt: alpaca")
-    messages = [{"role": "system", "content": system}] if system else []
-    messages.append({"role": "user", "content": text})
-    return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
 
 
 def prompt_ids(tokenizer, text: str) -> list[int]:
@@ -122,6 +136,8 @@ def training_ids(tokenizer, prompt: str, response: str, max_length: int) -> tupl
 
     EOS is added only if it still fits, as in the paper's code (alpaca-lora `tokenize`).
     """
+    if tokenizer.eos_token_id is None:
+        raise BallastError(f"{tokenizer.name_or_path}: the tokenizer has no EOS, so no answer would learn to end")
     start = prompt_ids(tokenizer, prompt)
     ids = _ids(tokenizer, prompt + response)
     if ids and ids[-1] == tokenizer.eos_token_id:
@@ -132,4 +148,17 @@ def training_ids(tokenizer, prompt: str, response: str, max_length: int) -> tupl
 
 def _ids(tokenizer, text: str) -> list[int]:
     written = bool(tokenizer.bos_token) and text.startswith(tokenizer.bos_token)
-    return tokenizer(text, add_special_tokens=not written)["input_ids"]
+    ids = tokenizer(text, add_special_tokens=not written)["input_ids"]
+    fits(tokenizer, max(ids, default=0))
+    return ids
+
+
+def fits(tokenizer, token: int | None) -> None:
+    """Raise BallastError if the model has no embedding for a token's id; `load_tokenizer` knows their number."""
+    size = getattr(tokenizer, "embeddings", None)
+    if size is not None and token is not None and token >= size:
+        raise BallastError(
+            f"{tokenizer.name_or_path}: the tokenizer's {tokenizer.convert_ids_to_tokens(token)} has id {token}, and "
+            f"the model's embedding ends at id {size - 1}; resize it (resize_token_embeddings), or take the token out "
+            "of the tokenizer"
+        )

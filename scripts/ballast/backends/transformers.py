@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -24,12 +25,23 @@ from transformers import __version__ as transformers_version
 from transformers.utils.logging import disable_progress_bar
 
 from ballast.asking import keep_model
-from ballast.asking.decoding import BEAMS, askable, continued, no_keeping, responses, rows_at_once, within_limit
+from ballast.asking.decoding import (
+    BEAMS,
+    askable,
+    before_end,
+    continued,
+    ends,
+    no_keeping,
+    responses,
+    rows_at_once,
+    within_limit,
+)
 from ballast.asking.key_cache import key_cache
 from ballast.asking.memory import enough, lower
+from ballast.asking.prompts import fits
 from ballast.asking.store import Store
 from ballast.asking.weights import adapter_folder, model_folder
-from ballast.files import BallastError
+from ballast.files import BallastError, read_json
 
 # Batch widths are multiples of this, so that a text's width depends on its own length alone.
 STEP = 32
@@ -40,7 +52,34 @@ disable_progress_bar()
 
 
 def load_tokenizer(path: str | Path):
-    return AutoTokenizer.from_pretrained(model_folder(path), local_files_only=True)
+    """Return a folder's tokenizer, which knows of its model the number of `embeddings` and what `ends` an answer.
+
+    Raises BallastError if it does not load, or if the model has no embedding for its EOS or padding.
+    """
+    folder = model_folder(path)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer.embeddings = getattr(text_config(folder), "vocab_size", None)
+    except (OSError, ValueError, ImportError) as error:
+        raise BallastError(f"{path}: its tokenizer does not load ({' '.join(str(error).split())[:200]})") from None
+    own = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
+    tokenizer.ends = list(dict.fromkeys(own + declared_ends(folder)))
+    for token in (tokenizer.eos_token_id, tokenizer.pad_token_id):
+        fits(tokenizer, token)
+    return tokenizer
+
+
+def text_config(model: str | Path):
+    """Return the config of a model, or of its language part."""
+    return AutoConfig.from_pretrained(model_folder(model), local_files_only=True).get_text_config()
+
+
+def declared_ends(folder: str | Path) -> list[int]:
+    """Return the end tokens in generation_config.json and config.json, in order; vLLM and transformers stop there."""
+    files = [Path(folder) / name for name in ("generation_config.json", "config.json")]
+    found = [read_json(file) for file in files if file.is_file()]
+    values = [given.get("eos_token_id") for config in found for given in (config, config.get("text_config") or {})]
+    return [token for value in values for token in (value if isinstance(value, list) else [value]) if token is not None]
 
 
 @enough("the model itself does not fit: take a GPU with more memory, or a smaller dtype")
@@ -80,7 +119,8 @@ def generate(
 
         network = PeftModel.from_pretrained(network, adapter_folder(adapter), local_files_only=True)
         if not options["load_in_8bit"]:  # merging would round the sum to 8 bits again
-            network = network.merge_and_unload()
+            # Weights without gradients take a slower path in bfloat16 on a CPU.
+            network = network.merge_and_unload().requires_grad_(True)
     say = partial(continuations, network, tokenizer, options["max_new_tokens"], BEAMS[options["decoding"]])
     with enough(lower("generation.batch_size", options["batch_size"])):
         tokens = continued(asked, by_length(asked, options["batch_size"]), adapter, store, say)
@@ -104,7 +144,7 @@ def answer(
 
     def ask(network, prompts: list[list[int]], width: int) -> list[str]:
         tokens = continuations(network, tokenizer, max_new_tokens, 1, prompts, width)
-        return [tokenizer.decode(new, skip_special_tokens=True) for new in tokens]
+        return [tokenizer.decode(before_end(tokenizer, new), skip_special_tokens=True) for new in tokens]
 
     return _apart(model, AutoModelForCausalLM, askable(tokenizer, texts, options), answers, options, ask, done)
 
@@ -198,14 +238,14 @@ def _tokens(item: list[int] | BatchEncoding) -> list[int]:
 def continuations(
     network, tokenizer, max_new_tokens: int, beams: int, prompts: list[list[int]], width: int = 0
 ) -> list[list[int]]:
-    """Continue one batch without sampling, left-padded to `width` or more; return token ids up to and with EOS."""
+    """Continue one batch without sampling, left-padded to `width` or more; return token ids up to and with an end."""
     # Replace the checkpoint's own generation config, which may ask for sampling.
     network.generation_config = GenerationConfig(
         do_sample=False,
         num_beams=beams,
         max_new_tokens=max_new_tokens,
         bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
+        eos_token_id=ends(tokenizer) or None,
         pad_token_id=_pad(tokenizer),
     )
     inputs = _left_padded(tokenizer, prompts, width).to(network.device)

@@ -14,15 +14,24 @@ from tempfile import TemporaryDirectory
 
 import pandas as pd
 import torch
-from transformers import AutoConfig
 from transformers import __version__ as transformers_version
 
 from ballast.asking import keep_model
-from ballast.asking.decoding import BEAMS, adapter_name, askable, continued, no_keeping, responses, within_limit
+from ballast.asking.decoding import (
+    BEAMS,
+    adapter_name,
+    askable,
+    before_end,
+    continued,
+    ends,
+    no_keeping,
+    responses,
+    within_limit,
+)
 from ballast.asking.memory import enough, lower
 from ballast.asking.store import Store
 from ballast.asking.weights import adapter_folder, model_folder
-from ballast.backends.transformers import ITS_BATCH, load_tokenizer
+from ballast.backends.transformers import ITS_BATCH, load_tokenizer, text_config
 from ballast.files import BallastError, read_json, write_json
 
 PACKAGE = "vllm"  # half of the environments lack it
@@ -58,7 +67,9 @@ def generate(
     if not asked:
         return responses(tokenizer, [], [], [])
     length = _length(model, asked, options["max_prompt_tokens"], options["max_new_tokens"])
-    say, size = (_greedy, CHUNK) if BEAMS[options["decoding"]] == 1 else (_beam_search, options["batch_size"])
+    say, size = _greedy, CHUNK
+    if BEAMS[options["decoding"]] > 1:
+        say, size = partial(_beam_search, ends(tokenizer)), options["batch_size"]
     batches = _chunks(asked, size)
     named = [adapter_folder(adapter)] if adapter is not None else []
     advice = lower("generation.batch_size", options["batch_size"])
@@ -90,7 +101,7 @@ def answer(
         return _params(max_new_tokens, structured_outputs=rules)
 
     def read(output) -> str:
-        return tokenizer.decode(output.token_ids, skip_special_tokens=True)
+        return tokenizer.decode(before_end(tokenizer, list(output.token_ids)), skip_special_tokens=True)
 
     return _ask(model, askable(tokenizer, texts, options), len(texts), options, max_new_tokens, params, read, done)
 
@@ -176,9 +187,9 @@ def _engine(model: str, options: dict, length: int, adapters: list[str] = (), **
     lora = {"enable_lora": True, "max_loras": 1, "max_lora_rank": _rank(adapters)} if adapters else {}
     try:
         with TemporaryDirectory() as scratch:
-            # The model's own config may name more ends; only the tokenizer's EOS may end an answer.
-            eos = load_tokenizer(model).eos_token_id
-            write_json(Path(scratch) / "generation_config.json", {"eos_token_id": eos})
+            # The model's own generation config may ask for sampling too; only what ends an answer is taken from it.
+            over = ends(load_tokenizer(model))
+            write_json(Path(scratch) / "generation_config.json", {"eos_token_id": over})
             engine = vllm.LLM(
                 model_folder(model),
                 max_model_len=length,
@@ -219,7 +230,7 @@ def _vllm():
 
 def _length(model: str, prompts: list[list[int]], longest: int, max_new_tokens: int) -> int:
     """Return the tokens of the longest allowed prompt and its answer, within the model's limit."""
-    positions = getattr(_config(model), "max_position_embeddings", None) or longest + max_new_tokens
+    positions = getattr(text_config(model), "max_position_embeddings", None) or longest + max_new_tokens
     asked = max(map(len, prompts))
     if asked + max_new_tokens > positions:
         raise BallastError(
@@ -233,17 +244,13 @@ def _check_heads(model: str) -> None:
     """Raise BallastError for a model that the CPU kernels would refuse only in the middle of an answer."""
     from vllm.v1.attention.backends.cpu_attn import CPUAttentionBackend
 
-    config, known = _config(model), CPUAttentionBackend.get_supported_head_sizes()
+    config, known = text_config(model), CPUAttentionBackend.get_supported_head_sizes()
     size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     if size not in known:
         raise BallastError(
             f"{model}: its attention heads have size {size}, and vLLM on CPUs knows {', '.join(map(str, known))}; "
             "set backend: transformers"
         )
-
-
-def _config(model: str):
-    return AutoConfig.from_pretrained(model_folder(model), local_files_only=True).get_text_config()
 
 
 def _rank(adapters: list[str]) -> int:
@@ -279,11 +286,10 @@ def _greedy(engine, options: dict, lora, prompts: list[list[int]]) -> list[list[
     return [list(completion.token_ids) for completion in completions]
 
 
-def _beam_search(engine, options: dict, lora, prompts: list[list[int]]) -> list[list[int]]:
-    """Return the best answer of each prompt's `_Beams`; the engine extends all open answers at once."""
+def _beam_search(over: list[int], engine, options: dict, lora, prompts: list[list[int]]) -> list[list[int]]:
+    """Return the best answer of each prompt's `_Beams`, which ends at a token of `over`; all open ones grow at once."""
     limit, width = options["max_new_tokens"], BEAMS[options["decoding"]]
-    eos = engine.get_tokenizer().eos_token_id
-    searches = [_Beams(ids, width, limit, eos) for ids in prompts]
+    searches = [_Beams(ids, width, limit, over) for ids in prompts]
     params, waiting = _params(1, logprobs=2 * width), searches
     while waiting:
         asked = [{"prompt_token_ids": search.prompt + ids} for search in waiting for _, ids in search.running]
@@ -301,8 +307,9 @@ class _Beams:
     answer together, which favours short answers, and accepts an end from outside the `width` best continuations.
     """
 
-    def __init__(self, prompt: list[int], width: int, limit: int, eos: int):
-        self.prompt, self.width, self.limit, self.eos = prompt, width, limit, eos
+    def __init__(self, prompt: list[int], width: int, limit: int, eos: int | list[int]):
+        self.prompt, self.width, self.limit = prompt, width, limit
+        self.ends = {eos} if isinstance(eos, int) else set(eos)
         self.running: list[tuple[float, list[int]]] = [(0.0, [])]  # log-probability and ids, best first
         self.finished: list[tuple[float, list[int]]] = []  # log-probability per token and ids, best first
 
@@ -315,7 +322,7 @@ class _Beams:
         ]
         found = sorted(found, key=lambda pair: -pair[0])[: 2 * self.width]
         length = len(found[0][1])
-        over = [length == self.limit or ids[-1] == self.eos for _, ids in found]
+        over = [length == self.limit or ids[-1] in self.ends for _, ids in found]
         # Only an end among the best counts; the rest ensure that `width` answers continue.
         ended = [(total / length, ids) for (total, ids), ends in zip(found[: self.width], over, strict=False) if ends]
         self.finished = sorted(self.finished + ended, key=lambda pair: -pair[0])[: self.width]

@@ -9,7 +9,8 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import chain, groupby, islice
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -246,7 +247,6 @@ def _remarked(prompt: str, context: str, response: str, remarks: set[str], turns
     written = (prompt, context, response)
     texts = tuple(map(present, written))
     holds = {
-        SEVERAL: bool(turns),
         ABSENT_PART: any(text.strip() and not kept for text, kept in zip(written, texts, strict=True)),
         NOT_APPLICABLE: response.strip().upper() in ("N/A", "NA"),
     }
@@ -330,7 +330,13 @@ def _answered(before: list[tuple[str, str]], response: str, remarks: set[str]) -
     if len(before) == 1:
         return _remarked(before[0][1], "", response, remarks)
     transcript = "\n\n".join(f"{role.capitalize()}: {text}" for role, text in before)
-    return _remarked(transcript, "", response, remarks, before)
+    return _remarked(transcript, "", response, remarks | {SEVERAL}, _alternating(before))
+
+
+def _alternating(messages: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return messages with those of one speaker in a row joined, as templates want; none if a user is not first."""
+    groups = groupby(messages, key=itemgetter(0))
+    return [(role, "\n\n".join(text for _, text in said)) for role, said in groups] if messages[0][0] == "user" else []
 
 
 def _message(number: int, message) -> tuple[str, str, bool]:

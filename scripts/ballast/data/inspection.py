@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ballast import plugins
+from ballast.asking import thinking
 from ballast.data import forms, overlap, verdicts
 from ballast.data import leaks as leaks_of
 from ballast.data.refusal_words import is_refusal
@@ -175,6 +176,14 @@ def _readable(data: Dataset, checks: dict) -> list[Notice]:
             more = f"remove them, or raise checks.empty ({checks['empty']:.1%})" if stops else f"they are {kept}"
             found.append(Notice(stops, f"{said}; {more}"))
     found += [Notice(False, f"{data.path}: {count} rows {REMARKS[name]}") for name, count in data.remarks.items()]
+    thoughts = np.array([thinking.answer(response) != response for response in data.rows["response"]])
+    if thoughts.any():
+        said = (
+            f"{data.path}: {thoughts.sum()} responses have reasoning before the answer, such as {data.told(thoughts)}"
+        )
+        stops = checks["reasoning"] == "stop"
+        more = "take it out, or set checks.reasoning to keep" if stops else "it is trained as it stands"
+        found.append(Notice(stops, f"{said}; {more}"))
     spoken = languages(data)
     foreign = {name: share for name, share in spoken.items() if name not in (ENGLISH, UNSURE)}
     if sum(foreign.values()) > FOREIGN:

@@ -15,7 +15,6 @@ from contextlib import nullcontext
 
 import pandas as pd
 import torch
-from peft import LoraConfig, get_peft_model
 from transformers import get_scheduler, set_seed
 
 from ballast.asking import memory
@@ -48,7 +47,7 @@ def score(model, base, safety, features, options, seed) -> pd.Series:
     rows, reference = (
         fit.encode(tokenizer, table.sort_values("id", ignore_index=True), options) for table in (base, safety)
     )
-    network = get_peft_model(fit.base_model(model, options), LoraConfig(task_type="CAUSAL_LM", **options["lora"]))
+    network = fit.with_adapter(fit.base_model(model, options), options)
     if options["packing"]:
         packing.prepare(network)
     collate = packing.collator() if options["packing"] else fit.Collator(tokenizer)

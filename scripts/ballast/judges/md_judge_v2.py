@@ -13,7 +13,7 @@ import re
 
 import pandas as pd
 
-from ballast.asking import language_model
+from ballast.asking import chat, language_model
 from ballast.asking.prompts import PairTemplate
 from ballast.backends.transformers import load_tokenizer
 from ballast.files import BallastError, read_json
@@ -44,7 +44,7 @@ def render(pairs: pd.DataFrame, options: dict) -> list[str]:
     else:
         texts = PairTemplate.load(options["template"]).render_all(pairs)
         chats = [[{"role": "user", "content": text}] for text in texts]
-    return [tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True) for chat in chats]
+    return [chat.render(tokenizer, messages) for messages in chats]
 
 
 def _turns(messages: list[dict], prompt: str, response: str) -> list[dict]:

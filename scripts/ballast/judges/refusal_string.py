@@ -1,7 +1,7 @@
 """Detect a refusal by a response's opening words: a rule, not a model.
 
-After XSTest's string matching (Röttger et al., 2024). It flags more than people do (protocol: 1 to 13 points more on
-XSTest), so wherever it labels or judges, its name says that it stands in for WildGuard.
+After XSTest's string matching (Röttger et al., 2024). docs/judges.md has its agreement with people. It flags more than
+they do and misses some wordings, so wherever it labels or judges, its name says that it stands in for WildGuard.
 """
 
 import pandas as pd

@@ -23,7 +23,8 @@ def rewrite(
     `options` as for `language_model.ask`. A rewrite is unusable if it is missing, blank or the old response itself.
     Unusable rows are left out, and more than `max_failed` of them are an error. A usable rewrite need not open as a
     refusal (by the rule of the judge refusal-string); the log counts those that do not. It also counts rows that repeat
-    an earlier rewrite, which are left out: a pool never holds a pair twice.
+    an earlier rewrite, which are left out: a pool never holds a pair twice. A model's reasoning is never a part of a
+    refusal; an answer that never ended it is unusable.
     """
     texts = PairTemplate.load(template).render_all(pairs_to_judge(pool))
     said = ask(texts, options, max_new_tokens)
@@ -32,7 +33,7 @@ def rewrite(
     usable = (refusals != "") & ~unchanged
     failed = int((~usable).sum())
     if failed > max_failed * len(pool):
-        reasons = said.missing | {"the old response": int(unchanged.sum())}
+        reasons = said.missing | {"still thinking": said.unfinished, "the old response": int(unchanged.sum())}
         why = ", ".join(f"{count} {reason}" for reason, count in reasons.items() if count)
         raise BallastError(
             f"rewriting: {failed} of {len(pool)} rows got no usable refusal ({why}), more than rewriting.max_failed "
@@ -72,6 +73,8 @@ def _taken(said: Answers, options: dict) -> dict:
         "texts": said.distinct,
         "texts_answered_by_an_earlier_job": said.kept,
         "texts_cut": said.cut,
+        "texts_with_reasoning": said.thinking,
+        "texts_still_thinking": said.unfinished,
         "texts_missing": said.missing,
         "retries": said.retries,
         "input_tokens": said.input_tokens,

@@ -1,7 +1,7 @@
 """Read a user's own benchmark: prompts as JSON, JSON lines, CSV or Parquet.
 
 Columns: `prompt` (or `question`, `instruction`, `request`); optionally `category`, an id of 0..13 or empty, and
-`expected`, the right answer, which the judge exact-match reads.
+`expected`, the right answer, which the judge exact-match reads: a number (1,000 and $5 and 50% are), or empty.
 """
 
 import pandas as pd
@@ -9,6 +9,7 @@ import pandas as pd
 from ballast.data.records import records
 from ballast.data.rows import require
 from ballast.files import BallastError
+from ballast.judges.exact_match import right_number
 
 GIVES = "prompts"
 NAMES = ("prompt", "question", "instruction", "request")
@@ -16,14 +17,15 @@ NAMES = ("prompt", "question", "instruction", "request")
 
 def read(path: str) -> pd.DataFrame:
     """Return prompt and, if the file has them, category and expected, in file order."""
-    table = pd.DataFrame(list(records(path)))
+    table = pd.DataFrame(list(records(path)), dtype=object)  # else an empty cell makes floats of whole numbers
     name = next((name for name in NAMES if name in table), "prompt")
     given = require(table.rename(columns={name: "prompt"}), ("prompt",), path)
     found = given[["prompt"]].copy()
     if "category" in given:
         found["category"] = _categories(given["category"].replace("", None), path)
     if "expected" in given:
-        found["expected"] = [None if pd.isna(answer) else str(answer) for answer in given["expected"]]
+        right = [right_number(answer, f"{path}: row {row}") for row, answer in enumerate(given["expected"])]
+        found["expected"] = [None if number is None else f"{number:f}" for number in right]
     return found
 
 

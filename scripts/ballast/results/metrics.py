@@ -10,7 +10,7 @@ import pandas as pd
 from scipy import stats
 
 from ballast import schemas
-from ballast.asking.judging import PARSED, TOO_LONG, UNPARSABLE
+from ballast.asking.judging import NO_ANSWER, PARSED, TOO_LONG, UNPARSABLE
 from ballast.categories import CATEGORIES, title
 from ballast.files import BallastError
 from ballast.names import AS_IS, NONE, REFERENCES, in_order
@@ -93,13 +93,16 @@ def read_scores(path: str) -> pd.DataFrame:
 def run_values(scores: pd.DataFrame, metric: Metric, judge: str, benchmark: str | None = None) -> pd.DataFrame:
     """Return one row per run: RUN, `value` in the metric's unit (missing if no score was parsed), COUNTS.
 
-    `judged` counts parsed scores, `unparsable` answers that could not be read and `too_long` pairs too long for the
-    judge, whose scores are missing; `truncated` counts responses that ran to the length limit.
+    `judged` counts parsed scores, `unparsable` answers that could not be read and `too_long` pairs that were not asked,
+    whose scores are missing: too long for the judge, or a response that was cut while the model still thought.
+    `truncated` counts responses that ran to the length limit.
     """
     used = scores[(scores["benchmark"] == (benchmark or metric.benchmark)) & (scores["judge"] == judge)]
     status = used["answer_status"]
     used = used.assign(
-        unparsable=status == UNPARSABLE, too_long=status == TOO_LONG, truncated=used["finish_reason"] == "length"
+        unparsable=status == UNPARSABLE,
+        too_long=status.isin([TOO_LONG, NO_ANSWER]),
+        truncated=used["finish_reason"] == "length",
     )
     runs = used.groupby(RUN, as_index=False, observed=True).agg(
         value=("score", "mean"),

@@ -45,7 +45,8 @@ def counts(table: pd.DataFrame) -> str:
     """Return the numbers of unreadable answers, unasked pairs and cut responses; the CSV has them by cell."""
     unasked = int(table["too_long"].sum())
     asked = int(table["judged"].sum() + table["unparsable"].sum())
-    long = f"{unasked:,} more pairs were too long for the judge and are missing too. " if unasked else ""
+    why = "too long for the judge, or without an answer after the response's reasoning"
+    long = f"{unasked:,} more pairs were {why}, and are missing too. " if unasked else ""
     return (
         f"{int(table['unparsable'].sum()):,} of {asked:,} judge answers could not be parsed: they are missing, not 0. "
         f"{long}"

@@ -1,4 +1,4 @@
-"""Check, before any job starts, that this machine can run the study: pins, gated access, token, disk, GPU, keys."""
+"""Check, before any job starts, that this machine can run the study: pins, gated access, disk, GPU, keys, models."""
 
 import importlib.util
 import os
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ballast.files import BallastError
 from ballast.study.sections import UNKNOWN
 from ballast.study.sources import page
 
@@ -27,7 +28,8 @@ class Diagnosis:
 def examine(options: dict) -> list[Diagnosis]:
     """Return findings for a study.
 
-    `options`: sources (name -> entry), allow_unpinned, backends, load_in_8bit, keys, results, runs.
+    `options`: sources (name -> entry), allow_unpinned, backends, load_in_8bit, keys, results, runs, models (name ->
+    folder and what `training.fits` checks).
     """
     away = {name: source for name, source in options["sources"].items() if not source["local"]}
     return [
@@ -36,6 +38,7 @@ def examine(options: dict) -> list[Diagnosis]:
         *_disk(away, Path(options["results"]), options["runs"]),
         *_machine(away, options),
         *_keys(options["keys"]),
+        *_models(options.get("models", {})),
     ]
 
 
@@ -135,3 +138,18 @@ def _keys(names: list[str]) -> Iterator[Diagnosis]:
     for name in names:
         there = bool(os.environ.get(name))
         yield Diagnosis(OK if there else PROBLEM, name, "set" if there else "not set; the endpoint asks for a key")
+
+
+def _models(models: dict[str, dict]) -> Iterator[Diagnosis]:
+    """Check the models that are on this machine by now; a job checks each at its start."""
+    for name, model in models.items():
+        if not (Path(model["folder"]) / "config.json").is_file():
+            continue
+        from ballast.training import fits
+
+        try:
+            fits.check(model["folder"], model)
+        except BallastError as error:
+            yield Diagnosis(PROBLEM, name, str(error))
+        else:
+            yield Diagnosis(OK, name, "its tokenizer, template and layers fit")

@@ -254,7 +254,8 @@ class Prices:
     def disk(self, jobs: list[tuple[int, Stage]]) -> dict[str, float]:
         """Return gigabytes of adapters, responses, scores, gradients and fetched sources; labels are small."""
         lora = self.options["training"]["lora"]
-        adapter = self.rate("adapter") * lora["r"] / 8 * len(lora["target_modules"]) / 2
+        layers = 7 if lora["target_modules"] == ["all-linear"] else len(lora["target_modules"])
+        adapter = self.rate("adapter") * lora["r"] / 8 * layers / 2
         found = Counter()
         for number, stage in jobs:
             answers = {name: number * self.rows[name] for name in stage.datasets}

@@ -347,6 +347,8 @@ class DocumentOptions:
         scores = dict(zip(self.plan.judgements(run.path), self.inputs.run_scores(run.path), strict=True))
         metrics = {name: self.plan.metrics[name] for name in self.plan.measured[run.path]}
         template = f"the Alpaca template {self.inputs.model_template(model)}"
+        told = {"system": model.system, "arguments": model.chat_template}
+        more = "".join(f", {name} {as_json(value)}" for name, value in told.items() if value)
         said = {
             "study": study.study,
             "synthetic": study.synthetic,
@@ -361,7 +363,7 @@ class DocumentOptions:
                 *([self._described(then, study.tasks[then])] if then else []),
             ],
             "parts": self._parts(run.sampler),
-            "prompt": template if model.prompt == "alpaca" else "the model's own chat template",
+            "prompt": template if model.prompt == "alpaca" else f"the model's own chat template{more}",
             "training": study.training.model_dump(exclude={"trainer"}),
             "metrics": [
                 [name, metric["benchmark"], metric["judge"], scores[metric["benchmark"], metric["judge"]]]

@@ -1,12 +1,27 @@
 """The config's sections about fine-tuning: adapter, steps, gradients of rows, methods."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from ballast import plugins
 from ballast.names import BEHAVIOURS
 from ballast.study.sections import Dtype, Name, NaturalInt, PositiveInt, Section
+
+ALL = "all-linear"
+WORD_OR_LIST = BeforeValidator(
+    lambda given: [given] if given == ALL else given, json_schema_input_type=list[str] | Literal[ALL]
+)
+# Those of transformers that need no arguments of their own.
+SCHEDULES = (
+    "linear",
+    "cosine",
+    "cosine_with_restarts",
+    "polynomial",
+    "constant",
+    "constant_with_warmup",
+    "inverse_sqrt",
+)
 
 
 class Lora(Section):
@@ -15,7 +30,9 @@ class Lora(Section):
     r: PositiveInt = Field(8, description="Rank.")
     lora_alpha: PositiveInt = Field(16, description="Scale, as alpha / r.")
     lora_dropout: float = Field(0.05, ge=0, lt=1, description="Dropout on the adapter's input.")
-    target_modules: list[str] = Field(["q_proj", "v_proj"], description="Linear layers with an adapter.")
+    target_modules: Annotated[list[str], WORD_OR_LIST] = Field(
+        ["q_proj", "v_proj"], min_length=1, description="Layers of the model with an adapter, or `all-linear`."
+    )
     bias: Literal["none", "all", "lora_only"] = Field("none", description="Biases to train.")
 
 
@@ -28,7 +45,7 @@ class Training(Section):
     batch_size: PositiveInt = Field(128, description="Rows per optimiser step, over all micro-batches.")
     per_device_train_batch_size: PositiveInt = Field(4, description="Rows per micro-batch; divides batch_size.")
     learning_rate: float = Field(3e-4, gt=0, description="Peak learning rate.")
-    lr_scheduler_type: str = Field("linear", description="Schedule after the warm-up.")
+    lr_scheduler_type: Literal[*SCHEDULES] = Field("linear", description="Schedule after the warm-up.")
     warmup_steps: NaturalInt = Field(10, description="Steps of linear warm-up.")
     weight_decay: float = Field(0.0, ge=0, description="AdamW's weight decay.")
     adam_beta1: float = Field(0.9, gt=0, lt=1, description="AdamW's first beta.")

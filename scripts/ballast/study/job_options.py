@@ -5,6 +5,7 @@ A method takes the job's wildcards, or a name. It returns text for the stage's c
 
 import json
 
+from ballast.study import sources
 from ballast.study.arguments import as_arguments, as_json, as_pairs
 from ballast.study.config import Checks
 from ballast.study.job_inputs import JobInputs, is_model, pairwise_template
@@ -71,7 +72,8 @@ class JobOptions:
     def prompt(self, model: Model) -> dict:
         """Return how a model is prompted: by an Alpaca template, or by its own chat template."""
         file = self.inputs.template_file(self.inputs.model_template(model)) if model.prompt == "alpaca" else None
-        return {"prompt": model.prompt, "system": model.system, "template": file}
+        said = {"prompt": model.prompt, "system": model.system, "template": file}
+        return said | ({"chat_template": model.chat_template} if model.chat_template else {})
 
     def model(self, wildcards: Wildcards) -> str:
         """Return the folder of the job's model."""
@@ -82,7 +84,7 @@ class JobOptions:
         return as_json(self._language_model(model))
 
     def _language_model(self, model: LanguageModel) -> dict:
-        common = model.model_dump(include={"backend", "chat", "batch_size", "max_length", "dtype"})
+        common = model.model_dump(include={"backend", "chat", "chat_template", "batch_size", "max_length", "dtype"})
         if model.endpoint:
             return common | {"endpoint": model.endpoint.model_dump()}
         return common | {"model": self.inputs.model_folder(model)}
@@ -228,5 +230,27 @@ class JobOptions:
                 "keys": study.keys,
                 "results": self.plan.results,
                 "runs": len(self.plan.measured),
+                "models": self._here(),
             }
         )
+
+    def _here(self) -> dict[str, dict]:
+        """Return how each model is used, by its place in the config, for those that may be on this machine already."""
+        study, words = self.study, {"labels.category_model": self.study.labels.category_model}
+        words |= {"rewriting.model": study.rewriting and study.rewriting.model}
+        words |= {f"pairwise.{name}.model": pairwise.model for name, pairwise in study.pairwise.items()}
+        trained = {run.model for run in self.plan.trained}
+        asked = {f"models.{name}": (model, self.prompt(model)) for name, model in study.models.items()}
+        for name in trained:
+            asked[f"models.{name}"][1]["lora"] = study.training.lora.model_dump()
+        asked |= {place: (model, self._language_model(model)) for place, model in words.items() if model}
+        return {
+            place: {"folder": self._folder_now(model)} | options
+            for place, (model, options) in asked.items()
+            if "endpoint" not in options
+        }
+
+    def _folder_now(self, model: Model | LanguageModel) -> str:
+        """Return a model's folder, before its source is fetched that of the copy on this machine."""
+        local = model.source and self.study.sources[model.source].local
+        return sources.local_path(model.source, local) if local else self.inputs.model_folder(model)

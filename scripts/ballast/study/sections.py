@@ -5,7 +5,7 @@ them.
 """
 
 import json
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -143,7 +143,10 @@ class Checks(Section):
     )
     empty: float = Field(0.01, ge=0, le=1, description="Largest share of rows with an empty request or response.")
     leaks: Literal["stop", "drop", "keep"] = Field(
-        "stop", description="Action on a row of base data or a pool whose request is a benchmark's prompt."
+        "stop", description="Action on a row of base data or a pool whose request holds a benchmark's prompt."
+    )
+    reasoning: Literal["stop", "keep"] = Field(
+        "stop", description="Action on responses with reasoning before the answer (`<think>` and the like)."
     )
 
 
@@ -165,6 +168,9 @@ class Model(Place):
         None, description="Alpaca template: a source's name or a JSON file; the default is Ballast's own."
     )
     system: str | None = Field(None, description="System message of a chat prompt; none by default.")
+    chat_template: dict[str, Any] = Field(
+        {}, description="Arguments of the model's chat template, such as `{enable_thinking: false}`."
+    )
     pretrained: Name | None = Field(
         None, description="Key of the model that this one was aligned from, for transforms that compare the two."
     )
@@ -173,9 +179,12 @@ class Model(Place):
     )
 
     @model_validator(mode="after")
-    def _not_made_here(self):
+    def _fits(self):
         if self.world and self.published:
             raise ValueError("a model of the mini world is none of the paper's; leave out 'published'")
+        unread = [key for key in ("system", "chat_template") if getattr(self, key) and self.prompt != "chat"]
+        if unread:
+            raise ValueError(f"'{unread[0]}' goes with prompt: chat, and this model's prompt is alpaca")
         return self
 
 
@@ -201,6 +210,7 @@ class LanguageModel(Section):
     endpoint: Endpoint | None = Field(None, description="A server to ask instead of a local model.")
     backend: Literal[*plugins.names("backends")] = Field("transformers", description="Backend of a local model.")
     chat: bool = Field(False, description="Wrap each text in the model's chat template.")
+    chat_template: dict[str, Any] = Field({}, description="Arguments of that template.")
     batch_size: PositiveInt = Field(64, description="Texts per batch.")
     max_length: PositiveInt = Field(4096, description="Longest input in tokens; longer ones are counted and not asked.")
     dtype: Dtype = Field("float32", description="Number type of weights and arithmetic.")
@@ -209,6 +219,8 @@ class LanguageModel(Section):
     def _one_place(self):
         if sum(place is not None for place in (self.world, self.path, self.source, self.endpoint)) != 1:
             raise ValueError("give exactly one of 'world', 'path', 'source' and 'endpoint'")
+        if self.chat_template and (self.endpoint or not self.chat):
+            raise ValueError("'chat_template' goes with chat: true of a model on this machine")
         return self
 
 

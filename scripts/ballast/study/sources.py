@@ -10,6 +10,7 @@ import unicodedata
 from functools import cache
 from pathlib import Path
 
+from ballast import identity
 from ballast.files import BallastError
 from ballast.plugins import HOME, nearest
 from ballast.study import contracts
@@ -53,8 +54,6 @@ WORLD_JUDGES = {
     "category-llm": "llama-pretrained",
     "pairwise": "mistral-pretrained",
 }
-# File endings that belong to a model; its folder, such as a clone of the hub's repository, may hold other files too.
-LOCAL = (".safetensors", ".json", ".model", ".txt", ".jinja", ".tiktoken", ".py")
 
 
 def own_template(name: str) -> str | None:
@@ -135,13 +134,14 @@ def local_path(name: str, text: str) -> str:
 
 
 def local_files(folder: str) -> dict[str, Path]:
-    """Return the files of a model's copy, by path in its folder; pickled weights only if there are no others."""
-    root = Path(folder)
-    paths = [file.relative_to(root) for file in sorted((*root.glob("*"), *root.glob("*/*"))) if file.is_file()]
-    kept = [path for path in paths if path.suffix in LOCAL and not path.parts[0].startswith((".", "original", "onnx"))]
+    """Return the files of a model's copy, by path in its folder; pickled weights only if there are no others.
+
+    Scripts are among them, so that `fetch` can refuse them.
+    """
+    kept = identity.model_files(folder, (*identity.MODEL, ".py"))
     if not any(path.suffix == ".safetensors" for path in kept):
-        kept += [path for path in paths if path.suffix == ".bin"]
-    return {path.as_posix(): (root / path).resolve() for path in kept}
+        kept += identity.model_files(folder, (".bin",))
+    return {path.relative_to(folder).as_posix(): path.resolve() for path in kept}
 
 
 def file_name(name: str, source: Source) -> str:
@@ -168,10 +168,9 @@ def model_files(path: str, place: str = "") -> list[str]:
     folder = Path(path)
     if not (folder / "config.json").is_file():
         raise BallastError(f"{place}{path}: no model here (no config.json); give the folder of a model on this machine")
-    weights = sorted(folder.glob("*.safetensors"))
-    if not weights:
+    if not any(folder.glob("*.safetensors")):
         raise BallastError(f"{place}{path}: no safetensors weights here; pickled weights are never loaded")
-    return [str(file) for file in (*weights, *sorted(folder.glob("*.json")))]
+    return [str(file) for file in identity.model_files(folder)]
 
 
 def _places(study: Study) -> list[tuple[str, Place | Judge | Model | LanguageModel]]:

@@ -28,7 +28,7 @@ import pandas as pd
 import torch
 from transformers import TrainerCallback
 
-from ballast.asking.decoding import within_limit
+from ballast.asking.decoding import before_end, within_limit
 from ballast.asking.prompts import prompt_ids, prompt_template
 from ballast.backends.transformers import by_length, continuations, load_tokenizer
 from ballast.data.refusal_words import is_refusal
@@ -69,7 +69,7 @@ def train(
     tokenizer = load_tokenizer(model)
     template = prompt_template(tokenizer, options)
     asked = taken.loc[plan.asked]
-    prompts = [prompt_ids(tokenizer, template.render(row.instruction, row.input)) for row in asked.itertuples()]
+    prompts = [prompt_ids(tokenizer, template.render_row(row)) for row in asked.itertuples()]
     limit = {"max_prompt_tokens": options["max_length"], "long_prompts": "cut"}
     first = plan.places(plan.round(0, 0, {}))
     bound = {
@@ -195,6 +195,11 @@ class Adaptive(fit.Variant):
     def begin(self, rows: pd.DataFrame, examples: list[dict], options: dict, seed: int, *_) -> None:
         self.options = options
         self.first_place = len(rows) - options["n"]
+        # All places of safety rows are drawn: one whose first row teaches nothing may hold another later.
+        every = fit.encoded(self.tokenizer, rows, options)
+        learnt = {example["row"] for example in examples}
+        examples = [each for each in every if each["row"] in learnt or each["row"] >= self.first_place]
+        self.train_dataset, self.base = examples, (rows[: self.first_place], every[: self.first_place])
         self.examples = {example["row"]: example for example in examples}
         # Batches are fetched one ahead, so they hold places until their step runs.
         self.collate, self.data_collator = self.data_collator, places_of
@@ -206,7 +211,7 @@ class Adaptive(fit.Variant):
     def fill(self) -> None:
         """Encode the rows that are now in the places of safety rows."""
         rows = self.pool.loc[self.plan.places(self.plan.picked)]
-        encoded = fit.encode(self.tokenizer, rows, self.options)
+        encoded = fit.encoded(self.tokenizer, rows, self.options)
         self.examples |= {self.first_place + example["row"]: example for example in encoded}
 
     def get_batch_samples(self, epoch_iterator, num_batches, device):
@@ -228,6 +233,7 @@ class Adaptive(fit.Variant):
             said = continuations(
                 network, self.tokenizer, self.options["probe_tokens"], 1, [prompts[index] for index in batch]
             )
+            said = [before_end(self.tokenizer, new) for new in said]
             texts = self.tokenizer.batch_decode(said, skip_special_tokens=True)
             answers |= {asked[index]: is_refusal(text) for index, text in zip(batch, texts, strict=True)}
         if self.options["packing"]:
@@ -236,7 +242,13 @@ class Adaptive(fit.Variant):
         return answers
 
     def measured(self) -> dict:
-        return {"selection": self.plan.log}
+        """Return the picks, and what the rows picked in the end teach: the places began with other ones."""
+        rows, examples = self.base
+        picked = self.pool.loc[self.plan.picked]
+        added = fit.encoded(self.tokenizer, picked, self.options)
+        examples = examples + [each | {"row": self.first_place + each["row"]} for each in added]
+        table = pd.concat([rows, picked], ignore_index=True)
+        return {"selection": self.plan.log} | fit.answers_learnt(table, examples, self.options)
 
     def save(self, folder: Path) -> None:
         write_json(folder / MEMORY, {"picked": self.plan.picked, "log": self.plan.log})

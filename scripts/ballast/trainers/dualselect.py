@@ -77,10 +77,10 @@ def train(
     task, pool = rows[rows["origin"] == "base"], rows[rows["origin"] != "base"]
     shared = _prompts(pool).isin(set(_prompts(task)))
     apart = pool[~shared].sort_values("id", ignore_index=True)
-    examples = []
-    if len(apart):
-        # References preserve responses, so only these are learnt, whatever the task trains on.
-        examples = fit.encode(load_tokenizer(model), apart, options | {"train_on_prompt": False})
+    # References preserve responses, so only these are learnt, whatever the task trains on.
+    every = fit.encoded(load_tokenizer(model), apart, options | {"train_on_prompt": False})
+    taught = fit.answers_learnt(apart, every, options)
+    examples = fit.learnable(every, options) if every else []
     chosen = math.ceil(options["references"] * len(examples)) if options["references"] else options["n"]
     if not 0 < chosen <= len(examples):
         raise BallastError(
@@ -91,6 +91,8 @@ def train(
     variant = type("DualSelect", (DualSelect,), bound)
     task = task.reset_index(drop=True)
     log = fit.fit(model, task, options, seed, out, partial, features, variant)
+    if taught["ids_without_answer"]:
+        log |= {name: log[name] | part if isinstance(part, dict) else part for name, part in taught.items()}
     return log | {"references": len(examples), "references_in_base": int(shared.sum()), "chosen": chosen}
 
 

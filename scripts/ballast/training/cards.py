@@ -99,6 +99,8 @@ def _data(of: ModelCard, log: dict) -> str:
     held = sum(log.get("rows_held_out_by_origin", {}).values())
     lines = [f"| {name} | {count} rows |" for name, count in rows.items()]
     lines += [f"| held out for validation | {held} rows |"] if held else []
+    lost = {name: count for name, count in log.get("rows_without_answer", {}).items() if count}
+    lines += [f"| of {name}, teach no answer: the prompt fills the window | {lost[name]} rows |" for name in lost]
     lines += [f"| cut at {of.training['max_length']} tokens | {log['rows_cut']} rows |"]
     last = f"These are the rows of the last training, on {of.data[2]['name']}.\n\n" if of.data[2:] else ""
     return f"## Data\n\n{last}| part | size |\n|---|---|\n" + "\n".join(lines) + "\n"

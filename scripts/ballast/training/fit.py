@@ -5,6 +5,7 @@ Names follow peft and TrainingArguments. Two runs with equal inputs give equal a
 
 import math
 import shutil
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -17,12 +18,14 @@ from ballast.asking import memory
 from ballast.asking.prompts import prompt_template, training_ids
 from ballast.backends.transformers import load_model, load_tokenizer
 from ballast.files import BallastError, atomic, read_json, write_json, writing
-from ballast.training import checkpoints, packing
+from ballast.training import checkpoints, lora, packing
 
 IGNORED = -100
 VALIDATION_SEED = 42
 # Steps between two lines of the log, and steps that `last_loss` averages.
 SHOWN_STEPS = 10
+# Rows that a line names; the log names all.
+SHOWN_IDS = 20
 
 
 class Variant:
@@ -60,7 +63,8 @@ def fit(
     set_seed(seed)
     tokenizer = load_tokenizer(model)
     rows, held_out = split(rows, options["validation_rows"])
-    examples = encode(tokenizer, rows, options)
+    every = encoded(tokenizer, rows, options)
+    examples, taught = learnable(every, options), answers_learnt(rows, every, options)
     network = with_adapter(base_model(model, options), options)
     if options["packing"]:
         packing.prepare(network)
@@ -84,10 +88,11 @@ def fit(
     return {
         "rows": len(rows),
         "rows_by_origin": rows["origin"].value_counts().sort_index().to_dict(),
+        **taught,
         "rows_held_out_by_origin": held_out["origin"].value_counts().sort_index().to_dict(),
         "steps": trainer.state.global_step,
         "tokens": int(sum(len(example["input_ids"]) for example in examples)),
-        "rows_cut": int(sum(example["cut"] for example in examples)),
+        "rows_cut": int(sum(example["cut"] for example in every)),
         "train_loss": math.fsum(losses) / len(losses),
         "first_loss": losses[0],
         "last_loss": math.fsum(losses[-SHOWN_STEPS:]) / len(losses[-SHOWN_STEPS:]),
@@ -121,25 +126,61 @@ def with_adapter(network: PreTrainedModel, options: dict) -> PeftModel:
         # The adapter's config names its model without a folder; peft would search the hub for it.
         network.peft_config["default"].base_model_name_or_path = network.base_model.model.name_or_path
         return network
-    return get_peft_model(network, LoraConfig(task_type="CAUSAL_LM", **options["lora"]))
+    lora.check(network, options["lora"])
+    return get_peft_model(network, LoraConfig(task_type="CAUSAL_LM", **lora.options(options["lora"])))
 
 
 def encode(tokenizer, rows: pd.DataFrame, options: dict) -> list[dict]:
+    """Return the examples (`encoded`) of the rows with a token to learn; raise BallastError if there are none."""
+    return learnable(encoded(tokenizer, rows, options), options)
+
+
+def encoded(tokenizer, rows: pd.DataFrame, options: dict) -> list[dict]:
     """Return token ids and labels of each row, in order; `row`: its place, `prompt`: tokens before the answer."""
     template = prompt_template(tokenizer, options)
     limit = options["max_length"]
     examples = []
     for place, row in enumerate(rows.itertuples()):
-        prompt = template.render(row.instruction, row.input)
+        prompt = template.render_row(row)
         ids, prompt_length = training_ids(tokenizer, prompt, row.output, limit)
         masked = 0 if options["train_on_prompt"] else prompt_length
         cut = len(ids) == limit and ids[-1] != tokenizer.eos_token_id
-        if masked < len(ids):  # a row whose prompt fills the window teaches nothing
-            labels = [IGNORED] * masked + ids[masked:]
-            examples.append({"input_ids": ids, "labels": labels, "cut": cut, "row": place, "prompt": prompt_length})
-    if not examples:
-        raise BallastError(f"no row has a token to learn from within max_length {limit}; raise training.max_length")
+        labels = [IGNORED] * masked + ids[masked:]
+        examples.append({"input_ids": ids, "labels": labels, "cut": cut, "row": place, "prompt": prompt_length})
     return examples
+
+
+def learnable(examples: list[dict], options: dict) -> list[dict]:
+    """Return the examples with a token to learn."""
+    found = [example for example in examples if example["labels"][-1:] not in ([], [IGNORED])]
+    if not found:
+        limit = options["max_length"]
+        raise BallastError(f"no row has a token to learn from within max_length {limit}; raise training.max_length")
+    return found
+
+
+def answers_learnt(rows: pd.DataFrame, examples: list[dict], options: dict) -> dict:
+    """Return the log's counts, by origin, of rows whose answer is learnt and of rows whose prompt fills the window.
+
+    Of the latter the safety rows' ids are in the log too, and a line on stderr counts them.
+    """
+    lost = rows.iloc[[example["row"] for example in examples if example["prompt"] >= len(example["input_ids"])]]
+    without = {origin: int((lost["origin"] == origin).sum()) for origin in sorted(set(rows["origin"]))}
+    given = rows["origin"].value_counts()
+    safety = lost["id"][lost["origin"] != "base"].tolist()
+    named = f": ids {', '.join(safety[:SHOWN_IDS])}{' ...' if len(safety) > SHOWN_IDS else ''}"
+    for origin, count in without.items():
+        if count:
+            print(
+                f"{count} of {given[origin]} {origin} rows teach no answer: the prompt alone fills training.max_length "
+                f"{options['max_length']}{named if origin != 'base' else ''}",
+                file=sys.stderr,
+            )
+    return {
+        "rows_learnt": {origin: int(given[origin]) - count for origin, count in without.items()},
+        "rows_without_answer": without,
+        "ids_without_answer": safety,
+    }
 
 
 class Collator:

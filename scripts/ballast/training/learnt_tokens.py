@@ -35,7 +35,7 @@ def parts(tokenizer, rows: pd.DataFrame, options: dict) -> Iterator[list[dict]]:
     for begin in range(0, len(rows), PART):
         examples = []
         for row in rows.iloc[begin : begin + PART].itertuples():
-            prompt = template.render(row.instruction, row.input)
+            prompt = template.render_row(row)
             ids, masked = training_ids(tokenizer, prompt, row.output, options["max_length"])
             examples.append({"id": row.id, "input_ids": ids, "labels": [IGNORED] * masked + ids[masked:]})
         yield examples

@@ -1,0 +1,103 @@
+"""Render requests in a model's own chat template, the same bytes on every day; refuse a template that does not fit.
+
+Checked once per model, on a made request: the template renders, holds system message and request, reads each argument
+that the config gives it, and ends where the answer begins, not inside thoughts.
+"""
+
+import re
+from datetime import datetime
+
+from ballast.files import BallastError
+from ballast.plugins import nearest
+
+# Some templates write today's date; this is what Llama 3.2's writes where it knows none.
+DAY = datetime(2024, 7, 26)
+PROBE = "Name a river."
+# Tags around thoughts: <think>, [THINK], <seed:think>, <reasoning> and the like.
+THOUGHT = re.compile(r"[<\[◁|](/?)(?:\w+:)?(?:think|thinking|thought|thoughts|reasoning)[>\]▷|]", re.IGNORECASE)
+# Arguments, and words in a message, by which templates turn thoughts on and off.
+SWITCHES = ("enable_thinking", "thinking")
+COMMAND = re.compile(r"/(no_)?think\b")
+# Arguments of apply_chat_template that no template reads by name.
+PASSED = ("chat_template", "tools", "documents")
+
+
+def chat_text(tokenizer, text: str, system: str | None = None, arguments: dict | None = None) -> str:
+    """Return a user's message in the model's own chat template, up to where the answer begins."""
+    messages = [{"role": "system", "content": system}] if system else []
+    return render(tokenizer, [*messages, {"role": "user", "content": text}], arguments)
+
+
+def render(tokenizer, messages: list[dict], arguments: dict | None = None) -> str:
+    """Return messages in the model's own chat template, up to where the answer begins.
+
+    `arguments` go to the template, such as enable_thinking. Raises BallastError if the template cannot render them.
+    """
+    if not getattr(tokenizer, "chat_template", None):
+        raise BallastError(f"{tokenizer.name_or_path}: the tokenizer has no chat template; use prompt: alpaca")
+    from jinja2.exceptions import TemplateError
+
+    given = {"strftime_now": DAY.strftime} | (arguments or {})
+    try:
+        return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, **given)
+    except (TemplateError, ValueError, TypeError, KeyError, AttributeError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise BallastError(f"{tokenizer.name_or_path}: its chat template stops ({said})") from None
+
+
+def template_of(tokenizer) -> str:
+    """Return the text of the tokenizer's chat template, or of all if it has several by name."""
+    found = getattr(tokenizer, "chat_template", None) or ""
+    return "\n".join(found.values()) if isinstance(found, dict) else found
+
+
+def date_in(tokenizer) -> str | None:
+    """Return the date that the template writes as today's; None if it asks for none."""
+    return DAY.date().isoformat() if "strftime_now" in template_of(tokenizer) else None
+
+
+def check(tokenizer, system: str | None = None, arguments: dict | None = None, decided: bool = True) -> None:
+    """Raise BallastError if the template loses the system message or the request, or opens the answer with thoughts.
+
+    `decided`: also raise if the model may think first because nobody says that it does not.
+    """
+    name, key = tokenizer.name_or_path, "models.<name>.chat_template" if decided else "its chat_template"
+    given, words = arguments or {}, sorted(set(re.findall(r"\w+", template_of(tokenizer))))
+    for argument in given:
+        if argument not in (*words, *PASSED):
+            known = [word for word in words if "think" in word.lower()] or words
+            raise BallastError(f"{name}: its chat template does not read '{argument}'{nearest(argument, known)}")
+    prompt = _probe(tokenizer, system, given)
+    if (THOUGHT.findall(prompt.rpartition(PROBE)[2]) or ["/"])[-1] == "":
+        raise BallastError(
+            f"{name}: its chat template opens the answer inside thoughts, so these would be trained and judged; "
+            f"set {key}: {{enable_thinking: false}}, or take a model that answers at once"
+        )
+    for switch in SWITCHES if decided else ():
+        if (
+            switch in words
+            and switch not in given
+            and chat_text(tokenizer, PROBE, system, {switch: False} | given) != prompt
+        ):
+            raise BallastError(
+                f"{name}: the model may think first, and the config does not say whether; set {key}: "
+                f"{{{switch}: false}} for answers at once, or true"
+            )
+
+
+def _probe(tokenizer, system: str | None, arguments: dict) -> str:
+    """Return the made request as the template renders it; it must hold request and system message."""
+    name, remedy = tokenizer.name_or_path, "take models.<name>.system out, or choose another model"
+    try:
+        prompt = chat_text(tokenizer, PROBE, system, arguments)
+    except BallastError as error:
+        if not system:
+            raise
+        chat_text(tokenizer, PROBE, None, arguments)  # raises too if the system message is not the reason
+        raise BallastError(f"{error}, but only for a system message; {remedy}") from None
+    if PROBE not in prompt:
+        raise BallastError(f"{name}: its chat template leaves out the request; it wants another form of message")
+    # Some templates take the words out that turn thoughts on and off.
+    if system and system.strip() not in prompt and COMMAND.sub("", system).strip() not in prompt:
+        raise BallastError(f"{name}: its chat template leaves out the system message; {remedy}")
+    return prompt

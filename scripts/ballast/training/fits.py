@@ -1,0 +1,30 @@
+"""Check, without loading weights, that a model's tokenizer, chat template and layers fit what a study asks of them."""
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from ballast.asking.decoding import askable
+from ballast.asking.prompts import prompt_ids, prompt_template
+from ballast.backends.transformers import load_tokenizer
+from ballast.training import lora
+
+REQUEST = "Name a river."
+
+
+def check(folder: str, options: dict) -> None:
+    """Raise BallastError with the first thing that does not fit; each job that reads the model finds the same.
+
+    `options` of a model to fine-tune: prompt, template, system, chat_template, lora (absent if nothing is trained); of
+    one that is asked in words: chat, chat_template, max_length.
+    """
+    tokenizer = load_tokenizer(folder)
+    if options.get("prompt") == "chat":
+        prompt_ids(tokenizer, prompt_template(tokenizer, options).render(REQUEST))
+    elif "prompt" in options:
+        prompt_ids(tokenizer, REQUEST)  # its template may not be fetched yet
+    else:
+        askable(tokenizer, [REQUEST], options)
+    if options.get("lora"):
+        with torch.device("meta"):
+            network = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder, local_files_only=True))
+        lora.check(network, options["lora"])
