@@ -81,7 +81,7 @@ rule cards:
 
 
 onstart:
-    inside.start()
+    inside.start(plan.packages)
 
 
 onerror:

@@ -1,7 +1,8 @@
 """Read one dataset in the schema of its source and write it in Ballast's row schema, with ids made of content.
 
-data.py --kind pool|base|references|benchmark --format READER --source FILE [--columns JSON] [--where JSON] [--rows N]
-        [--order-seed S] [--unreadable SHARE] [--without BENCHMARK.parquet...] --out ROWS.parquet [--out-counts F.json]
+data.py --kind pool|base|references|benchmark --format READER --source FILE [--columns JSON] [--where JSON]
+        [--prompts safe|harmful] [--longest CHARACTERS] [--rows N] [--order-seed S] [--unreadable SHARE]
+        [--without BENCHMARK.parquet...] --out ROWS.parquet [--out-counts F.json]
 
 With `--unreadable`, this share of the rows may be left out; a pool also drops repeats and rows without a response.
 With `--without`, rows that hold a benchmark's prompt are dropped too. The counts add up to the file's rows.
@@ -26,7 +27,7 @@ def main(arguments: argparse.Namespace) -> None:
         prompts = pd.concat([schemas.read(path, schemas.BENCHMARK) for path in arguments.without])["prompt"]
         leaked = leaks.find(whole, prompts.tolist())["row"]
     tidy = arguments.unreadable is not None and arguments.kind == "pool"
-    used, left_out = usable(whole, tidy, leaked, arguments.rows, arguments.order_seed)
+    used, left_out = usable(whole, tidy, leaked, arguments.rows, arguments.order_seed, arguments.longest)
     table, counts = used.reset_index(drop=True), count(whole, left_out, len(used))
     if table.empty:
         raise BallastError(f"{arguments.source}: no rows are left: {said(counts)}")
@@ -55,7 +56,7 @@ def read(arguments: argparse.Namespace) -> pd.DataFrame:
     given = {"columns": json.loads(arguments.columns), "where": json.loads(arguments.where)}
     if hasattr(reader, "FORM"):
         return reader.read(arguments.source, **given, unreadable=arguments.unreadable or 0)
-    return reader.read(arguments.source)
+    return reader.read(arguments.source, **({"prompts": arguments.prompts} if arguments.prompts else {}))
 
 
 if __name__ == "__main__":
@@ -65,6 +66,8 @@ if __name__ == "__main__":
     parser.add_argument("--source", required=True)
     parser.add_argument("--columns", default="{}")
     parser.add_argument("--where", default="{}")
+    parser.add_argument("--prompts", choices=["safe", "harmful"])
+    parser.add_argument("--longest", type=int)
     parser.add_argument("--rows", type=int)
     parser.add_argument("--order-seed", type=int)
     parser.add_argument("--unreadable", type=float)

@@ -1,7 +1,7 @@
 """The command `ballast`: `ballast init my-study` writes the config of your own study.
 
 python -m ballast init NAME [--base FILE|owner/name] [--pool FILE|owner/name] [--model DIR|owner/name] [--n 50,100]
-                            [--folder config]
+                            [--cpu] [--folder config]
 """
 
 import argparse
@@ -16,6 +16,7 @@ import yaml
 from ballast import identity
 from ballast.files import BallastError, read_text, write_text
 from ballast.plugins import HOME
+from ballast.study.sources import unfit
 
 OWN = Path("config/own.yaml")
 # This checkout's template; an installed Ballast takes that of the checkout in which it runs.
@@ -25,6 +26,8 @@ HUB = re.compile(r"[\w.-]+/[\w.-]+(:.+)?")
 DATA = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".jsonl.gz", ".json.gz", ".csv.gz")
 # Weights and configs, by pattern; a model's other files (tokenizer, chat template) are named.
 PATTERNS = ("*.safetensors", "*.json")
+
+LOCAL_MODEL = "mine: {path: models/mine, prompt: chat}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     start.add_argument("--pool", metavar="FILE|HUB-ID", help="the safety examples to choose from")
     start.add_argument("--model", metavar="DIR|HUB-ID", help="the model that you fine-tune")
     start.add_argument("--n", metavar="50,100", help="how many examples to add")
+    start.add_argument("--cpu", action="store_true", help="a study of a small model that ends in about an hour")
     start.add_argument("--folder", default="config", help="where the config goes (default: config)")
     start.set_defaults(run=_init)
     given = parser.parse_args(arguments)
@@ -51,8 +55,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _init(given: argparse.Namespace) -> None:
-    path = init(given.name, given.folder, base=given.base, pool=given.pool, model=given.model, n=given.n)
+    path = init(given.name, given.folder, base=given.base, pool=given.pool, model=given.model, n=given.n, cpu=given.cpu)
     print(f"{path} is written; check your files, then pick:")
+    for said in filter(None, (unfit(one) for one in (given.base, given.pool, given.model) if one)):
+        print(f"ballast: {said}", file=sys.stderr)
     for target in ("inspect", "subsets"):
         print(f"  snakemake {target} --configfile {path}")
 
@@ -64,10 +70,12 @@ def init(
     pool: str | None = None,
     model: str | None = None,
     n: str | None = None,
+    cpu: bool = False,
 ) -> Path:
     """Write <folder>/<name>.yaml from the template and return its path; never overwrite a file.
 
     base, pool, model: a path, or an id on the hub, `owner/name` or `owner/name:file`, whose newest revision is pinned.
+    cpu: extend cpu.yaml, whose rows, lengths and judges fit a small model on a CPU, and add fewer examples.
     Raises BallastError if a name, a number or a hub id is wrong.
     """
     path = Path(folder) / f"{name}.yaml"
@@ -79,19 +87,26 @@ def init(
         raise BallastError(f"{path} is there already; choose another name, or remove it")
     if not TEMPLATE.is_file():
         raise BallastError(f"{TEMPLATE}: no such file here; a study needs a checkout of Ballast, so run this in one")
+    parent = os.path.relpath(TEMPLATE.with_name("cpu.yaml" if cpu else "standard.yaml"), path.parent)
     sources, text = {}, read_text(TEMPLATE)
+    text = _put(text, "study: own", f"study: {name}").replace("my-study", name)
+    text = _put(text, "extends: standard.yaml", _flow({"extends": parent})[1:-1])
+    if cpu:
+        text = _put(text, "this needs GPUs", "about an hour of CPU time")
+        text = _put(
+            text, "benchmarks, judges and hyper-parameters of the publication", "rows, benchmarks and judges for a CPU"
+        )
+        text = _put(text, "mine: {source: qwen2.5-7b-instruct, prompt: chat}", LOCAL_MODEL)
+    if n or cpu:
+        text = _put(text, "n: [50, 100, 250]", f"n: {_numbers(n or '20,40,80')}")
+    # Last, since a path may hold any words.
     for key, given, line in (
-        ("base", base, "base: {path: data/base.jsonl}"),
+        ("model", model, LOCAL_MODEL if cpu else "mine: {source: qwen2.5-7b-instruct, prompt: chat}"),
         ("pool", pool, "own: {path: data/pool.jsonl, licence: unknown}"),
-        ("model", model, "mine: {source: qwen2.5-7b-instruct, prompt: chat}"),
+        ("base", base, "base: {path: data/base.jsonl}"),
     ):
         if given:
             text = _put(text, line, _place(key, given, sources))
-    if n:
-        text = _put(text, "n: [50, 100, 250]", f"n: {_numbers(n)}")
-    text = _put(text, "study: own", f"study: {name}").replace("my-study", name)
-    parent = os.path.relpath(TEMPLATE.with_name("standard.yaml"), path.parent)
-    text = _put(text, "extends: standard.yaml", f"extends: {parent}")
     if sources:
         text += yaml.safe_dump({"sources": sources}, sort_keys=False, allow_unicode=True, width=120)
     write_text(path, text)
@@ -107,14 +122,22 @@ def _put(text: str, old: str, new: str) -> str:
 def _place(key: str, given: str, sources: dict) -> str:
     """Return the template's line for a local file or folder, or for a hub id, which it adds to `sources`."""
     start = {"base": "base", "pool": "own", "model": "mine"}[key]
-    kept = {"pool": ", licence: unknown", "model": ", prompt: chat"}.get(key, "")
+    kept = {"pool": {"licence": "unknown"}, "model": {"prompt": "chat"}}.get(key, {})
     if Path(given).exists() or not HUB.fullmatch(given) or given.endswith(DATA) and ":" not in given:
         if not Path(given).exists():
             raise BallastError(f"{given}: no such file, and no id of the hub (owner/name)")
-        return f"{start}: {{path: {yaml.safe_dump(given, default_flow_style=True).splitlines()[0]}{kept}}}"
+        if not given.isprintable() and (said := unfit(given)):
+            raise BallastError(said)
+        return f"{start}: {_flow({'path': given} | kept)}"
     name = f"my-{key}"
     sources[name] = _hub_source(given, key)
-    return f"{start}: {{source: {name}{kept if key == 'model' else ''}}}"
+    return f"{start}: {_flow({'source': name} | (kept if key == 'model' else {}))}"
+
+
+def _flow(entry: dict) -> str:
+    """Return an entry on one line of YAML; a path's own marks are quoted."""
+    said = yaml.safe_dump(entry, default_flow_style=True, sort_keys=False, allow_unicode=True, width=sys.maxsize)
+    return said.strip()
 
 
 def _hub_source(given: str, key: str) -> dict:

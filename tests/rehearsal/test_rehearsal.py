@@ -15,7 +15,8 @@ import pytest
 
 from ballast.asking.prompts import PairTemplate
 from ballast.files import digest, read_json
-from ballast.study import config, sources
+from ballast.study import config
+from ballast.study.plan import Plan
 from ballast.study.runs import measured, runs
 
 pytestmark = pytest.mark.rehearsal
@@ -51,7 +52,7 @@ def test_it_is_the_paper_study_but_for_sources_rows_n_trials_and_what_a_cpu_need
         assert getattr(ours, name) == getattr(paper, name)
     for name, source in ours.sources.items():
         assert source.model_copy(update={"local": None}) == paper.sources[name]
-    assert all(ours.sources[name].local for name in sources.used(ours))
+    assert all(ours.sources[name].local for name in Plan(ours).sources)
 
 
 def test_every_table_and_figure_of_the_paper_is_there(study):
@@ -114,7 +115,7 @@ def test_every_behaviour_is_there_and_no_label_is_lost(study):
 
 
 def test_each_source_says_what_came(study):
-    for name in sources.used(study):
+    for name in Plan(study).sources:
         manifest = read_json(RESULTS / f"sources/{name}/source.json")
         assert manifest["revision"] == "local"
         for file, wanted in manifest["sha256"].items():

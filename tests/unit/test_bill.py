@@ -7,7 +7,7 @@ import pytest
 
 from ballast.files import BallastError, write_parquet
 from ballast.running.bill import bill, cluster_jobs, widest
-from ballast.running.prices import MARKS, RATES
+from ballast.running.prices import MARKS, RATES, known_rows
 from bill import as_plain
 
 SEVEN_B = {"gigabytes": 14, "backend": "vllm", "batch_size": 256, "words": True, "beams": 1, "longest": 0}
@@ -17,6 +17,7 @@ TRANSFORMERS = SEVEN_B | {"backend": "transformers"}
 
 def dataset(rows, format="alpaca", **facts):
     usual = {"key": "base", "made": "absent.parquet", "file": "", "command": "snakemake"}
+    usual |= {"path": "", "columns": {}, "where": {}, "prompts": None}
     return {"rows": rows, "format": format} | usual | facts
 
 
@@ -191,6 +192,24 @@ def test_rows_are_said_by_the_config_then_the_made_file_then_the_publication(tmp
         (dataset(None, file="alpaca_small.json"), (20000, "published")),
     ):
         assert bill(options(datasets=OPTIONS["datasets"] | {"base": base})).rows["base"] == said
+
+
+def test_the_rows_of_a_persons_own_files_are_counted(tmp_path):
+    (tmp_path / "mine.csv").write_text("ask,reply\na,b\nc,d\ne,f\n")
+    (tmp_path / "x.csv").write_text("id,prompt,type,label\n1,a,homonyms,safe\n2,b,contrast_homonyms,unsafe\n")
+    own = {"path": str(tmp_path / "mine.csv"), "format": "auto"}
+    columns = {"columns": {"instruction": "ask", "output": "reply"}}
+    assert known_rows("base", dataset(None, **own, **columns)) == (3, "its file, at most")
+    assert known_rows("base", dataset(2, **own, **columns)) == (2, "config, at most")
+    xstest = {"path": str(tmp_path / "x.csv"), "format": "xstest", "prompts": "harmful"}
+    assert known_rows("x", dataset(None, **xstest))[0] == 1
+    published = [
+        known_rows("x", dataset(None, format="xstest", prompts=prompts))[0] for prompts in (None, "safe", "harmful")
+    ]
+    assert published == [250, 250, 200]
+    (tmp_path / "mine.csv").write_text("ask,reply\na,b\n")
+    with pytest.raises(BallastError, match="mine.csv: no form that Ballast knows"):
+        known_rows("base", dataset(None, **own))
 
 
 def test_an_unknown_size_is_one_line_that_says_what_to_do(tmp_path):

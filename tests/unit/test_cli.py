@@ -10,7 +10,7 @@ from huggingface_hub import close_session
 
 from ballast import cli
 from ballast.files import BallastError
-from ballast.study import config
+from ballast.study import config, sources
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,6 +31,51 @@ def test_a_study_is_written_and_valid(tmp_path, folder):
     assert study.study == "my-study" and study.experiments.sampling.n == [20, 40]
     assert study.pools["own"].path == str(pool) and study.models["mine"].path == str(tmp_path)
     assert study.base.path == "data/base.jsonl" and study.checks.leaks == "stop" and set(study.pools) == {"own"}
+
+
+ODD = [
+    "a,b.jsonl",
+    "a{b}.jsonl",
+    "[a]: b #c.jsonl",
+    'it\'s "a";&.jsonl',
+    "-a.jsonl",
+    "\u00e9\u6587 \u200d.jsonl",
+    "2024-01-01",
+]
+
+
+@pytest.mark.parametrize(
+    "name", [*ODD, "own: {path: data/pool.jsonl, licence: unknown}", "my-study/study: own", "yes", "~"]
+)
+def test_a_path_comes_through_as_it_is(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    Path(name).parent.mkdir(exist_ok=True)
+    Path(name).write_text("{}")
+    path = cli.init("mine", "configs of, #mine", base=name, pool=name, model=name)
+    study = config.load(config.read(path))
+    assert [study.base.path, study.pools["own"].path, study.models["mine"].path] == [name] * 3
+    assert study.pools["own"].licence == "unknown" and study.models["mine"].prompt == "chat"
+    assert path.read_text().count("# ") == (ROOT / "config/own.yaml").read_text().count("# ") + name.count("# ") * 3
+
+
+def test_a_path_that_no_job_could_read_is_said(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a\nb.jsonl", "pool{v2}.jsonl"):
+        Path(name).write_text("{}")
+    with pytest.raises(BallastError, match=r"'a\\nb.jsonl': a name with a line break"):
+        cli.init("mine", pool="a\nb.jsonl")
+    assert cli.main(["init", "mine", "--pool", "pool{v2}.jsonl"]) == 0
+    said = "pool{v2}.jsonl: Snakemake reads braces around a word as a wildcard; rename it, or give a link to it"
+    assert capsys.readouterr().err == f"ballast: {said}\n"
+    raw = config.read("config/mine.yaml")
+    other = raw | {"pools": {"own": {"path": "pool.jsonl"}}}
+    for place, changed in (
+        ("pools.own.path", raw),
+        ("labels.annotations", other | {"labels": raw["labels"] | {"annotations": "pool{v2}.jsonl"}}),
+        ("models.mine.template", other | {"models": {"mine": {"path": "m", "template": "{a}"}}}),
+    ):
+        with pytest.raises(BallastError, match=f"config: {place}: .*reads braces around a word"):
+            sources.check(config.load(changed))
 
 
 def test_it_never_writes_over_a_file(tmp_path):

@@ -32,7 +32,9 @@ def change(raw: dict, place: str, value) -> dict:
 @pytest.mark.parametrize(
     "name",
     sorted(
-        path.name for path in (ROOT / "config").glob("*.yaml") if path.name not in ("sources.yaml", "standard.yaml")
+        path.name
+        for path in (ROOT / "config").glob("*.yaml")
+        if path.name not in ("sources.yaml", "standard.yaml", "cpu.yaml")
     ),
 )
 def test_every_config_that_ships_is_valid(name):
@@ -68,6 +70,13 @@ def test_every_config_that_ships_is_valid(name):
             ["models.llama.published", "'llama-2-7b'", "'llama-2'"],
         ),
         ("training.per_device_train_batch_size", 5, ["must divide batch_size"]),
+        ("study", 2024, ["study: wanted text; put quotes around it", "got 2024"]),
+        ("models.llama.label", False, ["models.llama.label: wanted text", "YAML reads yes, no", "got False"]),
+        ("experiments.sampling.n", 50, ["experiments.sampling.n: wanted a list, such as [a, b], got 50"]),
+        ("experiments.sampling.trials", True, ["experiments.sampling.trials", "got True"]),
+        ("pools", ["a"], ["pools: wanted keys with values below it, got ['a']"]),
+        ("models", {2024: {"world": "llama-aligned"}}, ["models.2024: wanted text; put quotes around it"]),
+        ("training", 3, ["training: wanted keys with values below it, got 3"]),
         ("world", {"options": {"pool_row": 1}}, ["'pool_row'", "did you mean 'pool_rows'"]),
     ],
 )
@@ -96,6 +105,85 @@ def test_a_config_extends_another(tmp_path):
     (tmp_path / "below.yaml").write_text("study: a\ntraining: {batch_size: 8, dtype: float32}\n")
     (tmp_path / "above.yaml").write_text("extends: below.yaml\nstudy: b\ntraining: {batch_size: 16}\n")
     assert config.read(tmp_path / "above.yaml") == {"study": "b", "training": {"batch_size": 16, "dtype": "float32"}}
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    """Write files into the working folder: name -> text."""
+    monkeypatch.chdir(tmp_path)
+
+    def written(files: dict[str, str]) -> None:
+        for name, text in files.items():
+            Path(name).write_text(text, encoding="latin-1")
+
+    return written
+
+
+TWICE = "study: a\ntraining:\n  lora: {r: 8}\n  lora: {r: 16}\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({"a.yaml": "study: a\nseed: 1\nstudy: b\n"}, "a.yaml: line 3: 'study' is there already, in line 1; keep one"),
+        ({"a.yaml": TWICE}, "a.yaml: line 4: 'lora' is there already, in line 3"),
+        ({"a.yaml": "extends: b.yaml\n", "b.yaml": TWICE}, "b.yaml: line 4: 'lora' is there already, in line 3"),
+        ({"a.yaml": '{"study": "a", "study": "b"}'}, "a.yaml: line 1: 'study' is there already, in line 1"),
+        ({"a.yaml": "extends: a.yaml\n"}, "a.yaml: extends: a.yaml -> a.yaml is a circle"),
+        (
+            {"a.yaml": "extends: b.yaml\n", "b.yaml": "extends: ./c.yaml\n", "c.yaml": "extends: a.yaml\n"},
+            "c.yaml: extends: a.yaml -> b.yaml -> c.yaml -> a.yaml is a circle; remove one 'extends'",
+        ),
+        ({"a.yaml": "extends: [b.yaml, c.yaml]\n"}, "a.yaml: extends: give the name of one file, not ['b.yaml', 'c"),
+        ({"a.yaml": "extends: ''\n"}, "a.yaml: extends: give the name of one file, not ''"),
+        ({"a.yaml": "extends: b.yaml\n"}, "a.yaml: extends: b.yaml: no such file"),
+        ({"a.yaml": "extends: .\n"}, "a.yaml: extends: .: no such file"),
+        ({"a.yaml": "- study\n"}, "a.yaml: a config is a mapping of keys to values; here is ['study']"),
+        ({"a.yaml": ""}, "a.yaml: a config is a mapping of keys to values; here is nothing"),
+        ({"a.yaml": "study: a\n\tseed: 1\n"}, "a.yaml: line 2: not valid YAML (found character '\\t'"),
+        ({"a.yaml": "study: a\n---\nstudy: b\n"}, "a.yaml: line 2: not valid YAML"),
+        ({"a.yaml": "study: !!python/none x\n"}, "a.yaml: line 1: not valid YAML"),
+        ({"a.yaml": "study: caf\xe9\n"}, "a.yaml: line 1: not UTF-8 at byte 10; save the file as UTF-8"),
+        ({"a.yaml": f"seed: {'9' * 5000}\n"}, "a.yaml: not valid YAML (Exceeds the limit"),
+        ({"a.yaml": "judges: {x: null}\n"}, "a.yaml: judges.x: null removes nothing"),
+    ],
+)
+def test_an_odd_file_is_one_line(write, files, said):
+    write(files)
+    for read in (config.read, lambda path: config.given([Path(path).absolute()], {})):
+        with pytest.raises(BallastError) as refusal:
+            read("a.yaml")
+        assert str(refusal.value).startswith(said) and "\n" not in str(refusal.value)
+
+
+def test_a_key_that_overrides_a_merged_one_stands_once(write):
+    write({"a.yaml": "x: &x {r: 1, s: 2}\nz: &z {t: 4}\ny: {<<: *x, <<: *z, r: 3}\nday: 2024-01-01\n"})
+    read = config.read("a.yaml")
+    assert read["y"] == {"r": 3, "s": 2, "t": 4} and read["day"] == "2024-01-01"
+
+
+def test_files_of_one_command_lie_over_each_other_and_its_words_over_all(write):
+    write({"below.yaml": "study: a\nseed: 1\ntargets: {harm: 1}\n", "one.yaml": "extends: below.yaml\nseed: 2\n"})
+    write({"two.yaml": "extends: below.yaml\ntargets: {asr: 3}\n", "three.yaml": "extends: one.yaml\n"})
+    given = config.given([Path("one.yaml").absolute(), Path("two.yaml").absolute()], {"study": "b"})
+    assert given == {"study": "b", "seed": 2, "targets": {"harm": 1, "asr": 3}}, "the common parent lies below both"
+    with pytest.raises(BallastError, match="one.yaml extends below.yaml and three.yaml extends one.yaml: give one"):
+        config.given(["one.yaml", "three.yaml"], {})
+
+
+def test_null_removes_what_a_config_inherits(write, mini):
+    mini_yaml = ROOT / "config/mini.yaml"
+    write({"above.yaml": f"extends: {mini_yaml}\npools: {{safe: null}}\nexperiments: {{rewriting: null}}\n"})
+    assert set(config.load(config.read("above.yaml")).pools) == {"safety", "refusals"}
+    for place, user in (
+        ("judges.harm-rm", "metrics.harm.judge: 'harm-rm' is not defined"),
+        ("judges.wildguard", "metrics.over_refusal.judge: 'wildguard' is not defined"),
+        ("benchmarks.xstest", "metrics.over_refusal.benchmark: 'xstest' is not defined"),
+        ("pools.safe", "experiments.rewriting.pools: 'safe' is not defined"),
+        ("models.mistral", "experiments.transfer.models: 'mistral' is not defined"),
+    ):
+        with pytest.raises(BallastError, match=user):
+            config.load(change(mini, place, None))
 
 
 def test_torn_yaml_names_file_and_line(tmp_path):

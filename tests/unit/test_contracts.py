@@ -57,6 +57,8 @@ def test_a_file_that_keeps_the_contract_is_enough(write):
         ("judges/strict.py", "CANARIES = {}\n", "it has no judge"),
         ("trainers/mine.py", "def fit(): ...\n", "it has no train"),
         ("trainers/mine.py", 'NEEDS = ["texts"]\n\n\ndef train(): ...\n', "NEEDS must be a tuple"),
+        ("readers/mine.py", "def read(path): ...\n", "it has no GIVES"),
+        ("readers/mine.py", 'GIVES = "rows"\n\n\ndef read(path): ...\n', "GIVES must be one of ['pairs', 'pairs with"),
         ("backends/mine.py", "def generate(): ...\n", "it has no answer"),
     ],
 )
@@ -66,3 +68,47 @@ def test_a_mistake_in_a_file_is_one_clear_line(write, file, text, message):
         contracts.check()
     assert str(error.value).startswith(f"scripts/ballast/{file}: ") and message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "reader", "given", "said"),
+    [
+        (
+            "base",
+            "gsm8k",
+            [],
+            "format gsm8k gives prompts, and fine-tuning data needs pairs; did you mean 'gsm8k-pairs'?",
+        ),
+        ("pool", "xstest", [], "format xstest gives prompts, and a pool needs pairs; there are: alpaca, auto"),
+        ("pool", "advbench", [], "format advbench gives prompts, and a pool needs pairs"),
+        ("pool", "beavertails", [], "gives pairs with a category, and a pool needs pairs; did you mean 'beavertails-"),
+        ("references", "alpaca", [], "format alpaca gives pairs, and the references needs pairs with a category"),
+        (
+            "benchmark",
+            "alpaca",
+            [],
+            "format alpaca gives pairs, and a benchmark needs prompts; did you mean 'i-alpaca'?",
+        ),
+        ("benchmark", "gsm8k-pairs", [], "gives pairs, and a benchmark needs prompts; did you mean 'gsm8k'?"),
+        ("benchmark", "advbench", ["prompts"], "at.prompts: format advbench takes none; these do: xstest"),
+        (
+            "benchmark",
+            "prompts",
+            ["columns"],
+            "at.columns: format prompts takes none; these do: alpaca, auto, messages",
+        ),
+        ("pool", "beavertails-safe", ["columns"], "at.columns: format beavertails-safe takes none"),
+    ],
+)
+def test_a_format_of_another_kind_is_one_line(kind, reader, given, said):
+    with pytest.raises(BallastError) as error:
+        contracts.check_dataset("at", kind, reader, given)
+    assert str(error.value).startswith("config: at") and said in str(error.value) and "\n" not in str(error.value)
+
+
+def test_every_reader_fits_a_kind_of_dataset():
+    for name in plugins.names("readers"):
+        kinds = [kind for kind, (gives, _) in contracts.NEEDED.items() if gives == plugins.load("readers", name).GIVES]
+        for kind in kinds:
+            contracts.check_dataset("at", kind, name, [])
+        assert kinds

@@ -84,3 +84,37 @@ def test_a_process_that_runs_one_job_tells_its_stages_and_the_main_one_does_not(
     assert (JobScheduler.exit_gracefully, JobScheduler.schedule) == before
     InsideSnakemake(workflow(main=False))
     assert JobScheduler.exit_gracefully is not before[0] and JobScheduler.schedule is not before[1]
+
+
+def started(monkeypatch, tmp_path, package="vllm", pending=("sample", "generate"), deployment=(), local=True):
+    """Start a run with these pending jobs, where a mere folder has the package's name."""
+    (tmp_path / package).mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    jobs = [SimpleNamespace(rule=SimpleNamespace(name=name)) for name in pending]
+    dag, scheduler = SimpleNamespace(needrun_jobs=lambda: jobs), SimpleNamespace()
+    flow = workflow(deployment=deployment, dag=dag, scheduler=scheduler, local_exec=local)
+    InsideSnakemake(flow).start({"generate": {package}, "sample": set()})
+
+
+def test_a_package_that_is_not_here_stops_before_the_first_job(monkeypatch, tmp_path):
+    with pytest.raises(SystemExit, match="^ballast: generate: not-here is not installed in this environment"):
+        started(monkeypatch, tmp_path, package="not-here")
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        {"pending": ["sample"]},
+        {"local": False},
+        {"deployment": ["conda"]},
+        {"package": "yaml"},
+    ],
+    ids=["not-asked", "cluster", "conda", "installed"],
+)
+def test_a_package_is_looked_for_only_where_a_pending_job_needs_it(monkeypatch, tmp_path, where):
+    from snakemake.settings.types import DeploymentMethod
+
+    deployment = [DeploymentMethod.CONDA] if "deployment" in where else []
+    if where.get("package"):
+        monkeypatch.setattr("importlib.util.find_spec", lambda name: SimpleNamespace(origin="yaml.py"))
+    started(monkeypatch, tmp_path, **where | {"deployment": deployment})

@@ -10,7 +10,7 @@ import pytest
 from ballast.files import BallastError
 from ballast.plugins import HOME
 from ballast.running.bill_options import BillOptions
-from ballast.study import config
+from ballast.study import config, sources
 from ballast.study.arguments import as_arguments, as_json, as_pairs
 from ballast.study.document_options import DocumentOptions
 from ballast.study.job_inputs import JobInputs
@@ -146,3 +146,109 @@ def test_a_card_names_every_metric_with_its_file(mini):
     said = json.loads(mini.documents.card(wildcards(run)))
     assert {name for name, *_ in said["metrics"]} == set(mini.plan.measured[run.path])
     assert all(file.startswith(mini.plan.folder(run)) for *_, file in said["metrics"])
+
+
+RULE = {name: {"judge": "refusal-string"} for name in ("harm", "asr", "over_refusal", "helpfulness")}
+
+
+def own(**changes):
+    """The jobs of own.yaml with its four metrics judged by the rule on opening words."""
+    raw = config.read(ROOT / "config/own.yaml")
+    metrics = {name: raw["metrics"][name] | rule for name, rule in RULE.items()}
+    return jobs("config/own.yaml", metrics=metrics, **changes)
+
+
+def test_only_what_the_study_uses_is_fetched_inspected_and_waited_for():
+    found = own()
+    used = ["beavertails", "beavertails-evaluation", "i-alpaca", "qwen2.5-7b-instruct", "salad-attack", "xstest"]
+    assert found.plan.sources == used, "no judge of the publication, and none of their templates"
+    assert list(json.loads(found.options.doctor())["sources"]) == used
+    fetched = [file for file in found.inputs.before_training() if "/sources/" in file]
+    assert set(fetched) == {f"results/own/sources/{name}/source.json" for name in used}
+    # One metric, no sampler that reads a category: no other benchmark, no references, no other pool.
+    sampling = {
+        "models": ["mine"],
+        "pools": ["own"],
+        "samplers": ["none", "random"],
+        "n": [5],
+        "metrics": ["over_refusal"],
+    }
+    pools = {"own": {"path": "pool.jsonl"}, "other": {"path": "other.jsonl"}}
+    few = own(pools=pools, experiments={"sampling": sampling})
+    assert few.plan.sources == ["qwen2.5-7b-instruct", "xstest"]
+    assert few.inputs.benchmarks == ["results/own/data/benchmarks/xstest.parquet"]
+    assert list(few.plan.inspected) == ["pools/own", "base"] and few.plan.judges_used == ["refusal-string"]
+    assert list(own(pools=pools, experiments={}).plan.inspected) == ["pools/own", "pools/other", "base"]
+
+
+def test_the_judges_of_labels_and_comparisons_are_used():
+    checks = jobs("config/checks.yaml")
+    judges = ["harm-rm", "md-judge", "wildguard", "helpful-rm", "refusal-string", "exact-match"]
+    assert checks.plan.judges_used == judges and len(checks.plan.comparing) == 1
+    raw = config.read(ROOT / "config/checks.yaml")
+    sampling = {"models": ["llama"], "pools": ["safety"], "samplers": ["none", "random"], "n": [14]}
+    only = {"experiments": {"sampling": sampling | {"metrics": ["better-by-score"]}}, "as_is": []}
+    assert jobs("config/checks.yaml", **only).plan.judges_used == ["wildguard", "helpful-rm"]
+    assert jobs("config/checks.yaml", **only).plan.benchmarks_used == ["i-alpaca"]
+    pools = raw["pools"]["by-refusal-string"]
+    assert "refusal-string" in jobs("config/checks.yaml", **only, pools={"safety": pools}).plan.judges_used
+
+
+def test_the_paper_uses_all_that_it_declares_of_models_and_judges():
+    found = jobs("config/paper.yaml").plan
+    assert {"wildguard", "md-judge-v0.1", "harm-rm", "helpful-rm", "mpnet", "beavertails"} <= set(found.sources)
+    assert {"md-judge-task", "wildguard-template", "alpaca-template"} <= set(found.sources)
+    assert found.backends == {"vllm", "transformers"}
+
+
+def test_a_rule_names_the_packages_that_a_plain_environment_lacks(mini):
+    assert not any(mini.plan.packages.values())
+    paper, fork = jobs("config/paper.yaml").plan.packages, jobs("config/paper-fork.yaml").plan.packages
+    vllm = {"vllm"}
+    assert all(paper[rule] == vllm for rule in ("generate", "judge", "behaviour", "category", "rewrite"))
+    assert paper["train"] == set() and paper["pairwise"] == set()
+    assert fork["train"] == fork["generate"] == {"bitsandbytes"} and fork["judge"] == vllm
+    labels = {"behaviour": "refusal-string", "category": "cossim"}
+    judges = config.read(ROOT / "config/mini.yaml")["judges"]
+    rule = jobs(labels=labels, judges=judges | {"refusal-string": {"backend": "vllm"}})
+    assert rule.plan.packages["behaviour"] == set(), "a rule loads no model"
+
+
+def test_a_benchmark_takes_its_sources_format_and_a_part_of_its_prompts():
+    benchmarks = config.read(ROOT / "config/own.yaml")["benchmarks"] | {
+        "malicious": {"source": "i-malicious-instructions"},
+        "contrasts": {"source": "xstest", "prompts": "harmful"},
+    }
+    found = own(benchmarks=benchmarks)
+    assert found.plan.dataset_format("benchmarks/malicious") == "i-alpaca"
+    assert found.plan.dataset_format("benchmarks/contrasts") == "xstest"
+    [contrasts, safe] = [
+        found.options.dataset(Wildcards(dataset=f"benchmarks/{name}")) for name in ("contrasts", "xstest")
+    ]
+    assert contrasts == "--prompts harmful" and safe == ""
+    with pytest.raises(BallastError, match="benchmarks.mine: no format is called so; give `format`, such as prompts"):
+        own(benchmarks=benchmarks | {"mine": {"path": "mine.jsonl"}})
+
+
+@pytest.mark.parametrize(
+    ("place", "data", "said"),
+    [
+        ("base", {"format": "gsm8k"}, "config: base: format gsm8k gives prompts, and fine-tuning data needs pairs"),
+        ("pools", {"format": "xstest"}, "config: pools.mine: format xstest gives prompts"),
+        ("tasks", {"format": "gsm8k"}, "config: tasks.mine: format gsm8k gives prompts"),
+        ("benchmarks", {"format": "alpaca"}, "config: benchmarks.mine: format alpaca gives pairs"),
+        (
+            "benchmarks",
+            {"format": "advbench", "prompts": "safe"},
+            "config: benchmarks.mine.prompts: format advbench takes",
+        ),
+        ("references", {"format": "beavertails-safe"}, "config: references: format beavertails-safe gives pairs"),
+    ],
+)
+def test_a_format_that_cannot_be_is_refused_before_any_job(place, data, said):
+    raw = config.read(ROOT / "config/mini.yaml")
+    data = {"world": "base.json"} | data
+    raw[place] = data if place in ("base", "references") else (raw.get(place) or {}) | {"mine": data}
+    with pytest.raises(BallastError) as error:
+        sources.check(config.load(raw))
+    assert str(error.value).startswith(said)

@@ -39,12 +39,13 @@ def pool(texts) -> list[dict]:
     return [{"instruction": text, "input": "", "output": "Yes."} for text in texts]
 
 
-def data(folder: Path, rows: list[dict], ascii_only: bool, kind: str = "pool") -> pd.DataFrame:
+def data(folder: Path, pairs: list[dict], ascii_only: bool, kind: str = "pool", **changes) -> pd.DataFrame:
     """Rows through the stage, out of a file in UTF-8 or with escapes."""
     source, out = folder / f"{ascii_only}.jsonl", folder / f"{ascii_only}.parquet"
-    source.write_bytes("".join(json.dumps(row, ensure_ascii=ascii_only) + "\n" for row in rows).encode("utf-8"))
-    given = {"kind": kind, "format": "alpaca", "source": str(source), "rows": None, "order_seed": None}
-    given |= {"columns": "{}", "where": "{}", "unreadable": None, "without": None, "out_counts": f"{out}.counts.json"}
+    source.write_bytes("".join(json.dumps(row, ensure_ascii=ascii_only) + "\n" for row in pairs).encode("utf-8"))
+    given = {"kind": kind, "format": "alpaca", "source": str(source), "rows": None, "order_seed": None, "prompts": None}
+    given |= {"columns": "{}", "where": "{}", "unreadable": None, "without": None, "longest": None} | changes
+    given |= {"out_counts": f"{out}.counts.json"}
     runpy.run_path(str(HOME.parent / "data.py"))["main"](type("Given", (), given | {"out": str(out)}))
     return schemas.read(str(out), schemas.PAIRS)
 
@@ -128,3 +129,13 @@ def test_categories_without_rows_are_told_and_the_rest_fills_in(sampler):
         assert picked.shortfall == {category: 1 for category in range(2, 14)}
     with pytest.raises(BallastError, match="21 examples wanted, but only 20 rows"):
         pick(plugin, table, features, 21, 0, options, among)
+
+
+def test_longer_rows_are_left_out_and_counted_before_rows_are_taken(tmp_path, capsys):
+    pairs = pool(["a" * 8, "b" * 7, "c" * 6, "d" * 5])  # each with an answer of four characters
+    kept = data(tmp_path, pairs, True, kind="base", longest=11, rows=2)
+    assert kept["instruction"].tolist() == ["b" * 7, "c" * 6]
+    said = "4 rows - 1 longer than 11 characters - 1 beyond the rows asked for = 2 used"
+    assert said in capsys.readouterr().err
+    with pytest.raises(BallastError, match="no rows are left: 4 rows - 4 longer than 8 characters = 0 used"):
+        data(tmp_path, pairs, True, kind="base", longest=8)

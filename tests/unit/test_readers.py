@@ -88,7 +88,14 @@ def test_benchmarks(tmp_path):
     path = write(tmp_path / "i.json", {"instructions": ["a", "b"], "inputs": []})
     assert i_alpaca.read(path)["prompt"].tolist() == ["a", "b"]
     (tmp_path / "x.csv").write_text('id,prompt,type,label\n1,"a, b",homonyms,safe\n2,c,contrast_homonyms,unsafe\n')
-    assert xstest.read(str(tmp_path / "x.csv"))["prompt"].tolist() == ["a, b"]
+    for old in (False, True):
+        if old:  # its first version has no label
+            (tmp_path / "x.csv").write_text('id,prompt,type\n1,"a, b",homonyms\n2,c,contrast_homonyms\n')
+        assert xstest.read(str(tmp_path / "x.csv"))["prompt"].tolist() == ["a, b"]
+        assert xstest.read(str(tmp_path / "x.csv"), "harmful")["prompt"].tolist() == ["c"]
+    (tmp_path / "x.csv").write_text("id,prompt,type,label\n1,a,homonyms,safe\n")
+    with pytest.raises(BallastError, match="no row has the label 'unsafe'"):
+        xstest.read(str(tmp_path / "x.csv"), "harmful")
 
 
 REAL = [
@@ -105,6 +112,12 @@ REAL = [
 @pytest.mark.parametrize(("reader", "file", "rows"), REAL, ids=[file for _, file, _ in REAL])
 def test_real_files_are_read_whole(data_dir, reader, file, rows):
     assert len(plugins.load("readers", reader).read(str(data_dir / file))) == rows
+
+
+def test_both_parts_of_the_real_xstest_are_read(data_dir):
+    path = str(data_dir / "xstest/xstest_prompts.csv")
+    safe, harmful = xstest.read(path)["prompt"], xstest.read(path, "harmful")["prompt"]
+    assert (len(safe), len(harmful)) == (250, 200) and not set(safe) & set(harmful)
 
 
 @pytest.mark.parametrize(

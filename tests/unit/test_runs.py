@@ -54,6 +54,15 @@ def test_a_run_is_measured_on_what_its_experiments_ask():
     assert asked["llama-2-7b-chat/as-is"] == ["asr", "harm", "helpfulness", "over_refusal"]
 
 
+def test_a_model_as_it_is_is_measured_on_what_the_experiments_ask():
+    raw = config.read(ROOT / "config/mini.yaml")
+    sampling = raw["experiments"]["sampling"] | {"metrics": ["asr", "over_refusal"]}
+    some = measured(config.load(raw | {"experiments": {"sampling": sampling}}))
+    assert some["llama/as-is"] == some["mistral/as-is"] == ["asr", "over_refusal"]
+    everything = measured(config.load(raw | {"experiments": {}}))
+    assert everything == {f"{name}/as-is": ["asr", "harm", "helpfulness", "over_refusal"] for name in raw["as_is"]}
+
+
 def test_paths_lead_back_to_runs():
     run = Run("llama", "safety", "sss-b", 14, 2)
     assert from_path(run.path) == run

@@ -23,7 +23,7 @@ class Bench:
     """A working folder with a pool of one's own and the config of a study that reads it."""
 
     def __init__(self, folder: Path):
-        self.folder = folder
+        self.folder, self.configfile = folder, "study.yaml"
         self.write("pool.json", POOL)
         raw = config.read(ROOT / "config/mini.yaml")
         raw |= {
@@ -46,12 +46,12 @@ class Bench:
 
         (self.folder / "references.jsonl").write_text("\n".join(json.dumps(row(name)) for name in categories))
 
-    def run(self, target: str) -> subprocess.CompletedProcess:
+    def run(self, target: str, *words: str) -> subprocess.CompletedProcess:
         (self.folder / "study.yaml").write_text(yaml.safe_dump(self.config))
         place = ["--snakefile", ROOT / "Snakefile", "--workflow-profile", ROOT / "profiles/default"]
         # These jobs are too short to wait for a preloaded process.
         environment = os.environ | {"BALLAST_PRELOAD": ""}
-        return forked.run(self.folder, target, *place, "--configfile", "study.yaml", environment=environment)
+        return forked.run(self.folder, target, *place, "--configfile", self.configfile, *words, environment=environment)
 
     def refuses(self, target: str, line: str) -> None:
         """The run fails, `line` stands alone in what it prints, and no part of the target is there."""
@@ -133,3 +133,14 @@ def test_a_torn_parquet(bench):
     path = bench.folder / ROWS
     path.write_bytes(path.read_bytes()[:-30])
     bench.refuses("results/bad/subsets/own/random/n5/t0.csv", f"sample: {ROWS}: not a whole Parquet file; delete it")
+
+
+def test_a_key_that_stands_twice_in_the_config(bench):
+    """Snakemake parses the file too, and keeps the last."""
+    (bench.folder / "above.yaml").write_text("extends: study.yaml\ntargets: {harm: 1}\ntargets: {asr: 2}\n")
+    bench.configfile = "above.yaml"
+    bench.refuses(ROWS, "ballast: above.yaml: line 3: 'targets' is there already, in line 2; keep one")
+
+
+def test_words_of_the_command_lie_over_the_config(bench):
+    assert bench.run("results/named/data/pools/own.parquet", "--config", "study=named").returncode == 0

@@ -1,6 +1,7 @@
 """From a person's own files to the examples to add, through the real workflow: no model, no GPU, no download."""
 
 import csv
+import importlib.util
 import json
 import os
 import subprocess
@@ -51,7 +52,7 @@ class Own:
     def write(self, name: str, text: str) -> None:
         (self.folder / name).write_text(text, encoding="utf-8")
 
-    def run(self, target: str, **changes) -> subprocess.CompletedProcess:
+    def run(self, target: str, *words: str, **changes) -> subprocess.CompletedProcess:
         # No hub here: every source that is read is a file of this folder.
         local = {"references": {"source": None, "path": "references.jsonl"}}
         names = ("beavertails-eval", "salad-attack", "xstest", "i-alpaca")
@@ -63,7 +64,15 @@ class Own:
         place = ["--snakefile", ROOT / "Snakefile", "--workflow-profile", ROOT / "profiles/default"]
         given = ["--configfile", "config/here.yaml", "--quiet", "all"]
         environment = os.environ | {"BALLAST_PRELOAD": "", "HF_HUB_OFFLINE": "1"}
-        return forked.run(self.folder, target, *place, *given, environment=environment)
+        return forked.run(self.folder, target, *words, *place, *given, environment=environment)
+
+    def rename(self, base: str, pool: str) -> None:
+        """Give both files other names, and let `init` write the config again."""
+        for old, new in (("base.json", base), ("pool.jsonl", pool)):
+            (self.folder / new).parent.mkdir(exist_ok=True)
+            (self.folder / old).rename(self.folder / new)
+        self.config.unlink()
+        self.config = cli.init("mine", self.folder / "config", base=base, pool=pool, n="14")
 
     def refuses(self, said: str, **changes) -> None:
         done = self.run("subsets", **changes)
@@ -104,6 +113,25 @@ def test_from_a_pool_to_the_examples_to_add(own):
     assert done.returncode == 0 and "prompt-response" in done.stdout
     done = own.run("subsets", checks={"empty": 0.5}, experiments={"sampling": SAMPLING})
     assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == changed, "a check is no part of a subset"
+
+
+def test_a_backend_that_is_not_here_stops_before_the_first_job(own, model):
+    models = {"mine": {"source": None, "path": model}}
+    done = own.run("all", models=models)
+    said = "ballast: generate: vllm is not installed in this environment, so no job is started; install it"
+    if importlib.util.find_spec("vllm") is None:
+        assert done.returncode != 0 and said in done.stderr and "Traceback" not in done.stderr
+        assert not list(own.folder.glob("results/mine/**/*.parquet")), "no job ran"
+        assert not list((own.folder / ".snakemake/locks").glob("*")), "the folder is not locked"
+    assert own.run("all", "-n", models=models).returncode == 0, "a dry run needs no backend"
+
+
+def test_a_path_with_marks_of_yaml_shell_and_options_is_read_by_every_job(own):
+    own.rename("-base,{a-b}.json", "it's; a/$(x) [1]&`y` \"#z: \u00e9.jsonl")
+    experiments = {"sampling": {"samplers": ["random"], "trials": 1}}
+    done = own.run("results/mine/subsets/own/random/n14/t0/subset.jsonl", experiments=experiments)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    assert own.run("results/mine/data/base.parquet").returncode == 0
 
 
 @pytest.mark.parametrize("form", ["csv", "chats"])

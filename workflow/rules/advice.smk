@@ -70,7 +70,7 @@ rule trouble:
     params:
         results=lambda wildcards, output: os.path.dirname(output.txt),
         runs=documents.trouble_runs(),
-        canaries=as_json({name: bool(judge.canaries) for name, judge in study.judges.items()}),
+        canaries=as_json({name: bool(study.judges[name].canaries) for name in plan.judges_used}),
         labels=lambda wildcards: as_arguments(documents.trouble_labels()),
         options=lambda wildcards: documents.artefact("trouble"),
         code=code_identity("trouble"),

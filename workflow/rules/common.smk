@@ -18,7 +18,7 @@ from ballast.study.plan import Plan
 
 try:
     contracts.check()
-    study = study_config.load(study_config.extended(config, workflow.configfiles))
+    study = study_config.load(study_config.given(workflow.configfiles, workflow.config_settings.config))
     sources.check(study)
     artefacts.check(study)
     inside = InsideSnakemake(workflow)

@@ -24,11 +24,11 @@ rule data:
         runtime=10,
     params:
         kind=lambda wildcards: plan.datasets[wildcards.dataset][0],
-        format=lambda wildcards: inputs.dataset_format(wildcards.dataset),
+        format=lambda wildcards: plan.dataset_format(wildcards.dataset),
         source=lambda wildcards: inputs.data_file(plan.datasets[wildcards.dataset][1]),
         rows=options.dataset,
         without=lambda wildcards, input: f"--without {shlex.join(input.without)}" if input.without else "",
-        code=lambda wildcards: code_identity("data", f"readers/{inputs.dataset_format(wildcards.dataset)}"),
+        code=lambda wildcards: code_identity("data", f"readers/{plan.dataset_format(wildcards.dataset)}"),
     message:
         "Read {wildcards.dataset}"
     shell:
@@ -54,7 +54,7 @@ rule inspection:
         runtime=30,
     params:
         options=lambda wildcards: options.inspection(),
-        code=code_identity("inspection", *(f"readers/{inputs.dataset_format(name)}" for name in plan.inspected)),
+        code=code_identity("inspection", *(f"readers/{plan.dataset_format(name)}" for name in plan.inspected)),
     message:
         "Look at base data and pools"
     shell:

@@ -52,7 +52,7 @@ rule verify:
         mem_mb=1000,
         runtime=60,
     params:
-        folders=[RESULTS, *([WORLD] if sources.in_world(study) else [])],
+        folders=[RESULTS, *([WORLD] if plan.in_world else [])],
         command=inside.command(),
         # Stages are included in the order of the data flow.
         rules=[rule.name for rule in workflow.rules],

@@ -12,4 +12,6 @@ Both call `done(indices, values)` after each batch, and load no model if there a
 `keep_model.model`, so that a process may keep it for its next job. An answer does not depend on the other texts, or
 the backend states where it does.
 `record(options) -> dict` of versions and settings that affect answers.
+A backend that imports a package which a plain environment lacks names it: PACKAGE = "vllm". Ballast then looks for it
+before the first job.
 """

@@ -34,6 +34,8 @@ from ballast.asking.weights import adapter_folder, model_folder
 from ballast.backends.transformers import ITS_BATCH, load_tokenizer, text_config
 from ballast.files import BallastError, read_json, write_json
 
+PACKAGE = "vllm"  # half of the environments lack it
+
 # vLLM reads these on import: one process, so that the order is fixed; no usage reports, no hub.
 ENVIRONMENT = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",

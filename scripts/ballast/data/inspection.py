@@ -63,7 +63,7 @@ class Dataset:
     unreadable: list[tuple[int, str]] = field(default_factory=list)
     remarks: Mapping[str, int] = field(default_factory=dict)
     unread: dict[str, Counter] = field(default_factory=dict)
-    wanted: tuple[int | None, int | None] = (None, None)
+    wanted: tuple[int | None, int | None, int | None] = (None, None, None)
     left_out: dict[str, int] = field(default_factory=dict)
 
     def use(self, leaks: Iterable[pd.DataFrame]) -> None:
@@ -104,10 +104,11 @@ def read(
     where: dict | None = None,
     rows: int | None = None,
     order_seed: int | None = None,
+    longest: int | None = None,
 ) -> Dataset:
     """Return a dataset with rows number, request, response, repeat and their parts; unreadable rows are counted.
 
-    `rows` and `order_seed` say which rows the study uses, as for `rows.first_rows`.
+    `rows`, `order_seed` and `longest` say which rows the study uses, as for `rows.usable`.
     """
     reader = plugins.load("readers", format)
     if hasattr(reader, "FORM"):
@@ -123,7 +124,7 @@ def read(
     asked = pairs_to_judge(table)
     repeat = table.duplicated(list(PAIR))
     read = table.assign(number=numbers, request=asked["prompt"], response=asked["response"], repeat=repeat)
-    return Dataset(name, path, *known, read, **aside, wanted=(rows, order_seed))
+    return Dataset(name, path, *known, read, **aside, wanted=(rows, order_seed, longest))
 
 
 def inspect(datasets: Sequence[Dataset], benchmarks: dict[str, pd.DataFrame], options: dict) -> Inspection:

@@ -72,12 +72,17 @@ def pairs_to_judge(pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def usable(
-    table: pd.DataFrame, tidy: bool, leaked: Collection[int] | None, number: int | None, seed: int | None
+    table: pd.DataFrame,
+    tidy: bool,
+    leaked: Collection[int] | None,
+    number: int | None,
+    seed: int | None,
+    longest: int | None = None,
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """Return the rows that a study uses, with their index, and by reason how many it does not.
 
     `tidy`: leave out repeats and rows without a response. `leaked`: positions of rows that hold a benchmark's prompt.
-    `number`, `seed`: as for `first_rows`.
+    `longest`: the most characters of a row. `number`, `seed`: as for `first_rows`.
     """
     left_out = {}
     keep = pd.Series(True, index=table.index)
@@ -88,6 +93,9 @@ def usable(
         reasons = {"without a response": empty, "repeats": ids.duplicated() & ~empty}
     if leaked is not None:
         reasons["that hold a benchmark's prompt"] = pd.Series(np.isin(np.arange(len(table)), leaked), table.index)
+    if longest is not None:
+        texts = table[[column for column in (*PAIR, "prompt") if column in table]]
+        reasons[f"longer than {longest:,} characters"] = texts.map(len).sum(axis=1) > longest
     for why, mask in reasons.items():
         left_out[why] = int((mask & keep).sum())
         keep &= ~mask

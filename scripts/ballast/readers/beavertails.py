@@ -13,6 +13,8 @@ from ballast.data.records import records
 from ballast.data.rows import PAIR, leaving_out, require
 from ballast.files import BallastError
 
+GIVES = "pairs with a category"
+
 
 def read(path: str) -> pd.DataFrame:
     """Return instruction, input, output, category of the rows with exactly one category."""

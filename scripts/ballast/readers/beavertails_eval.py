@@ -6,6 +6,8 @@ from ballast.data.records import records
 from ballast.data.rows import require
 from ballast.files import BallastError
 
+GIVES = "prompts"
+
 
 def read(path: str) -> pd.DataFrame:
     """Return prompt and category, in file order."""

@@ -11,6 +11,7 @@ from ballast.data.records import records
 from ballast.data.rows import require
 from ballast.files import BallastError
 
+GIVES = "prompts"
 # Every published row ends like this; thousands have commas.
 _FINAL = re.compile(r"#### (-?[0-9][0-9,]*(?:\.[0-9]+)?)\s*\Z")
 

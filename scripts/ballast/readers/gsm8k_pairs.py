@@ -7,6 +7,8 @@ import pandas as pd
 
 from ballast.readers import gsm8k
 
+GIVES = "pairs"
+
 
 def read(path: str) -> pd.DataFrame:
     """Return instruction, input (empty), output, in file order."""

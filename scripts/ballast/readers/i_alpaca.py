@@ -9,6 +9,8 @@ import pandas as pd
 from ballast.data.rows import leaving_out, require
 from ballast.files import BallastError, read_json
 
+GIVES = "prompts"
+
 
 def read(path: str) -> pd.DataFrame:
     """Return prompt, in file order."""

@@ -4,6 +4,7 @@ import pandas as pd
 
 from ballast.data import forms
 
+GIVES = "pairs"
 FORM = forms.MESSAGES
 
 

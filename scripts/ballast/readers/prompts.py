@@ -11,6 +11,7 @@ from ballast.data.rows import require
 from ballast.files import BallastError
 from ballast.judges.exact_match import right_number
 
+GIVES = "prompts"
 NAMES = ("prompt", "question", "instruction", "request")
 
 

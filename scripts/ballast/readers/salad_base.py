@@ -5,6 +5,8 @@ import pandas as pd
 from ballast.data.records import records
 from ballast.data.rows import require
 
+GIVES = "prompts"
+
 
 def read(path: str) -> pd.DataFrame:
     """Return prompt, in file order."""

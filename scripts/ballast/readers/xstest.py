@@ -1,24 +1,33 @@
 """Read XSTest (Röttger et al., 2024): a CSV of id, prompt, type, label, focus, note.
 
-Over-refusal is measured on the safe prompts (paper section 4.4), so the unsafe contrasts are left out.
+Over-refusal is measured on the safe prompts (paper section 4.4). With `prompts: harmful` the unsafe contrasts are read.
 """
 
 import io
 
 import pandas as pd
 
-from ballast.data.rows import require
+from ballast.data.rows import leaving_out, require
 from ballast.files import BallastError, read_text
 
+GIVES = "prompts"
+PROMPTS = ("safe", "harmful")
 
-def read(path: str) -> pd.DataFrame:
-    """Return prompt of the rows labelled safe, in file order."""
+
+def read(path: str, prompts: str = "safe") -> pd.DataFrame:
+    """Return prompt of the rows labelled safe, or of their unsafe contrasts, in file order.
+
+    The first version of the file has no label: there the types of unsafe prompts begin with `contrast_`.
+    """
     try:
         table = pd.read_csv(io.StringIO(read_text(path)), dtype=str, keep_default_na=False)
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise BallastError(f"{path}: not a whole CSV file ({error})") from None
+    if "label" not in table and "type" in table:
+        table["label"] = ["unsafe" if kind.startswith("contrast_") else "safe" for kind in table["type"]]
     table = require(table, ("prompt", "label"), path)
-    safe = table[table["label"] == "safe"]
-    if safe.empty:
-        raise BallastError(f"{path}: no row has the label 'safe'")
-    return safe[["prompt"]].reset_index(drop=True)
+    label = "safe" if prompts == "safe" else "unsafe"
+    found = table[table["label"] == label][["prompt"]].reset_index(drop=True)
+    if found.empty:
+        raise BallastError(f"{path}: no row has the label '{label}'")
+    return leaving_out(found, f"whose label is not {label}", len(table) - len(found))

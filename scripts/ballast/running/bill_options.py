@@ -42,7 +42,7 @@ class BillOptions:
             "training": study.training.model_dump(),
             "gradients": study.gradients.model_dump(),
             "generation": study.generation.model_dump(),
-            "fetched": sum(study.sources[name].gigabytes or 0 for name in sources.used(study)),
+            "fetched": sum(study.sources[name].gigabytes or 0 for name in self.plan.sources),
         }
 
     def cost(self) -> dict:
@@ -58,8 +58,8 @@ class BillOptions:
             name: self._engine(
                 judge, judge.backend, batch_size=judge.batch_size, words=bool(self.inputs.judge_template(name))
             )
-            for name, judge in self.study.judges.items()
-            if is_model(judge)
+            for name in self.plan.judges_used
+            if is_model(judge := self.study.judges[name])
         }
         if labels.behaviour in found:
             found["behaviour"] = found[labels.behaviour]
@@ -130,7 +130,8 @@ class BillOptions:
     def _world_models(self) -> set[str]:
         """Return the models of the mini world that the study reads, and those that they start from."""
         study, plan = self.study, self.plan
-        places = [*plan.models_used, *study.judges.values(), study.labels.category_model, *plan.comparing]
+        judges = [study.judges[name] for name in plan.judges_used]
+        places = [*plan.models_used, *judges, study.labels.category_model, *plan.comparing]
         places.append(study.rewriting and study.rewriting.model)
         names = {place.world for place in places if place and place.world}
         names |= {sources.WORLD_JUDGES.get(name) or name for name in names}
@@ -157,12 +158,12 @@ class BillOptions:
             "world_model": len(self._world_models()),
         }
         return {
-            **(world if sources.in_world(study) else {}),
+            **(world if plan.in_world else {}),
             **unloaded,
-            "fetch": len(sources.used(study)),
+            "fetch": len(plan.sources),
             "data": 1
-            + len(study.benchmarks)
-            + len({plan.method(name).then for name in plan.trained_on})
+            + len(plan.benchmarks_used)
+            + len(plan.tasks_used)
             + len({run.pool for run in plan.runs} | {plan.pool})
             + (embedded_references or bool(plan.needing("reference-gradients"))),
             "embed": len(embedded) + embedded_references,
@@ -190,11 +191,16 @@ class BillOptions:
         data = self.plan.datasets[name][1]
         source = self.study.sources.get(data.source)
         folder, leaf = os.path.split(name)
+        local = sources.local_path(data.source, source.local) if source and source.local else None
         return {
             "rows": data.rows,
             "key": f"{'pools' if folder == 'unsafe' else folder}.{leaf}".strip("."),
             "made": self.inputs.rows(name),
+            "path": data.path or local or "",
             "file": os.path.basename(self.inputs.data_file(data)) if source and not source.local else "",
-            "format": self.inputs.dataset_format(name),
+            "format": self.plan.dataset_format(name),
+            "columns": data.columns,
+            "where": data.where,
+            "prompts": data.prompts,
             "command": self.command,
         }

@@ -4,6 +4,7 @@ They fit Snakemake FITS alone; another version is refused in one line. Nothing e
 """
 
 import argparse
+import importlib.util
 import json
 import os
 import shlex
@@ -64,11 +65,16 @@ class InsideSnakemake:
 
         return settled
 
-    def start(self) -> None:
-        """Prepare this machine for its jobs."""
+    def start(self, packages: dict[str, set[str]]) -> None:
+        """Prepare this machine for its jobs; stop if a pending one needs a package that is not here.
+
+        `packages`: those that jobs of a rule import, by rule.
+        """
         if not (self.workflow.is_main_process and self.workflow.local_exec):
             return
         pending = [job.rule.name for job in self.workflow.dag.needrun_jobs()]
+        if not self.deployed:
+            _stop_if_absent(pending, packages)
         # Few jobs import their libraries sooner than the preloaded process does. The barrier hides how many will come.
         if not self.deployed and (len(pending) > 3 or "settle" in pending):
             preload.start()
@@ -135,3 +141,15 @@ class InsideSnakemake:
             return schedule(scheduler)
 
         JobScheduler.exit_gracefully, JobScheduler.schedule = tell_stages, schedule_together
+
+
+def _stop_if_absent(pending: list[str], packages: dict[str, set[str]]) -> None:
+    """Exit with one line if a pending job's package is absent: else it fails after hours of training before it."""
+    for rule in dict.fromkeys(pending):
+        for package in sorted(packages.get(rule, ())):
+            found = importlib.util.find_spec(package)
+            if not (found and found.origin):  # a mere folder of that name has no origin
+                sys.exit(
+                    f"ballast: {rule}: {package} is not installed in this environment, so no job is started; "
+                    f"install it (envs/vllm.yaml), give another backend in the config, or run on a cluster that has it"
+                )

@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ballast import plugins
 from ballast.files import BallastError
 
 MEASURED, PUBLISHED, ARITHMETIC, ASSUMED = MARKS = ("measured here", "published", "arithmetic", "assumed")
@@ -22,6 +23,7 @@ ROWS = {
     "salad-attack": 5000,
     "salad-base": 21318,
     "xstest": 250,  # the safe ones of 450
+    "xstest harmful": 200,
     "i-alpaca": 50,
 }
 # Tokens of a micro-batch that keep a GPU busy.
@@ -94,10 +96,10 @@ class Stage:
 
 
 def known_rows(name: str, dataset: dict) -> tuple[int, str]:
-    """Return a dataset's number of rows, and its origin: the config, the finished file, or a publication.
+    """Return a dataset's number of rows, and its origin: the config, the finished file, its source, or a publication.
 
-    `dataset`: key, rows, made (its file in results), file (of its source), format, command. Raises BallastError if
-    none of them gives it.
+    `dataset`: key, rows, made (its file in results), path (its source on this machine, or ""), file (of its source),
+    format, columns, where, prompts, command. Raises BallastError if none of them gives it.
     """
     if dataset["rows"]:
         return dataset["rows"], "config, at most"
@@ -106,13 +108,25 @@ def known_rows(name: str, dataset: dict) -> tuple[int, str]:
             return pq.read_metadata(dataset["made"]).num_rows, "its file"
         except (pa.ArrowInvalid, OSError):
             raise BallastError(f"{dataset['made']}: not a whole Parquet file; delete it and run again") from None
-    published = ROWS.get(dataset["file"]) or ROWS.get(dataset["format"])
+    if dataset["path"]:
+        return _counted(dataset), "its file, at most"
+    kind = f"{dataset['format']} {dataset['prompts'] or ''}".removesuffix("safe").strip()
+    published = ROWS.get(dataset["file"]) or ROWS.get(kind)
     if not published:
         raise BallastError(
             f"{name}: nobody says how many rows it has; give config key {dataset['key']}.rows, or make its file first: "
             f"{dataset['command']} {dataset['made']}"
         )
     return published, PUBLISHED
+
+
+def _counted(dataset: dict) -> int:
+    """Return the rows of a file on this machine that its reader can read."""
+    reader = plugins.load("readers", dataset["format"])
+    given = {"prompts": dataset["prompts"]} if dataset["prompts"] else {}
+    if hasattr(reader, "FORM"):
+        given |= {"columns": dataset["columns"], "where": dataset["where"], "unreadable": 1}
+    return len(reader.read(dataset["path"], **given))
 
 
 class Prices:

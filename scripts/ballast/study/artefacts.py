@@ -163,7 +163,11 @@ def available(study: Planned, name: str, others: dict[str, dict]) -> bool:
         return False
     if "others" in found.keys and not others:
         return False
-    return found.experiment is None or getattr(study.experiments, found.experiment) is not None
+    if found.experiment is None:
+        return True
+    grid = getattr(study.experiments, found.experiment)
+    # The first metric is the one without which nothing is left to show.
+    return grid is not None and set(found.metrics[:1]) <= set(grid.metrics)
 
 
 def options_for(name: str, options: dict) -> dict:

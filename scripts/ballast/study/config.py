@@ -3,14 +3,14 @@
 A mistake in a config gives one line that names the key and the nearest valid word.
 """
 
+import os
 from pathlib import Path
 from typing import Literal
 
-import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from ballast import plugins, samplers
-from ballast.files import BallastError, read_text
+from ballast.files import BallastError
 from ballast.study.fine_tuning import GradientOptions, MethodSection, Training
 from ballast.study.methods import Method, check, resolve
 from ballast.study.sections import (
@@ -37,6 +37,7 @@ from ballast.study.sections import (
     Targets,
     World,
 )
+from ballast.study.yaml_file import parse
 
 # Keys that `compat` sets if the config leaves them out.
 COMPAT = {
@@ -83,7 +84,9 @@ class Study(Section):
     base: Data = Field(description="Benign fine-tuning data.")
     tasks: dict[Name, Data] = Field({}, description="Other benign data, for a second fine-tuning (`then` of a method).")
     references: Data | None = Field(None, description="Pairs of one category each, for Cossim.")
-    benchmarks: dict[Name, Data] = Field(description="Prompts to answer, by name; the name is the default format.")
+    benchmarks: dict[Name, Data] = Field(
+        description="Prompts to answer, by name; the default format is that of the source, else the name."
+    )
     models: dict[Name, Model] = Field(description="Models to fine-tune, by name.")
     as_is: list[Name] = Field([], description="Models to measure without fine-tuning.")
     labels: Labels = Field(default_factory=Labels, description="Behaviour and category of the pool.")
@@ -143,8 +146,10 @@ class Study(Section):
             _known("judges", name, plugins.names("judges"))
         _known("labels.behaviour", self.labels.behaviour, self.judges)
         for name, data in self.benchmarks.items():
-            if data.format is None:
-                _known("benchmarks", name, plugins.names("readers"))
+            source = self.sources.get(data.source)
+            if not (data.format or source and source.format) and name not in plugins.names("readers"):
+                known = plugins.nearest(name, plugins.names("readers"))
+                raise ValueError(f"benchmarks.{name}: no format is called so; give `format`, such as prompts{known}")
         if self.labels.category == "llm" and self.labels.category_model is None:
             raise ValueError("labels.category_model is needed where labels.category is llm")
         if self.rewriting is None and any(pool.rewrite for pool in self.pools.values()):
@@ -200,7 +205,7 @@ def _known(place: str, name: str | None, known) -> None:
 def load(raw: dict) -> Study:
     """Check a parsed config; raise BallastError with the first mistake in one line."""
     preset = COMPAT.get(str(raw.get("compat")), {})
-    raw = _overlay(preset, raw)
+    raw = _without_removed(_overlay(preset, raw))
     try:
         return Study.model_validate(raw)
     except ValidationError as error:
@@ -209,22 +214,69 @@ def load(raw: dict) -> Study:
         raise BallastError(_explain(errors[0])) from None
 
 
-def extended(raw: dict, files: list[str]) -> dict:
-    """Lay `raw`, which Snakemake merged from `files`, over the file that its key `extends` names."""
-    parent = raw.pop("extends", None)
-    return _overlay(read(Path(files[-1]).parent / parent), raw) if parent else dict(raw)
+def given(files: list[str | Path], changes: dict) -> dict:
+    """Return the config of `snakemake --configfile <files> --config <changes>`: each lies over those before it.
+
+    Snakemake's own reading of the files does not say which keys stand twice.
+    """
+    # Snakemake gives absolute paths.
+    raws, parents = [(Path(os.path.relpath(file)), parse(os.path.relpath(file))) for file in files], {}
+    for file, raw in raws:
+        if parent := _parent(raw, file):
+            parents[parent.resolve()] = file, parent
+    if len(parents) > 1:
+        said = " and ".join(f"{file} extends {parent.name}" for file, parent in parents.values())
+        raise BallastError(f"{said}: give one of these files, or let one extend the other")
+    merged = {}
+    for file, parent in parents.values():
+        merged = _parent_of(file, parent, [file])
+    for file, raw in [*raws, ("--config", changes)]:
+        merged = _over(merged, raw, file)
+    return merged
 
 
 def read(path: str | Path) -> dict:
     """Read a config file as plain values; lay a file with `extends: other.yaml` over that file."""
-    try:
-        raw = yaml.safe_load(read_text(path))
-    except yaml.YAMLError as error:
-        where = f"line {error.problem_mark.line + 1}: " if getattr(error, "problem_mark", None) else ""
-        raise BallastError(f"{path}: {where}not valid YAML ({getattr(error, 'problem', error)})") from None
-    if not isinstance(raw, dict):
-        raise BallastError(f"{path}: a config is a mapping of keys to values")
-    return extended(raw, [str(path)])
+    return _read(Path(path), [Path(path)])
+
+
+def _read(path: Path, chain: list[Path]) -> dict:
+    """Read the last file of a chain of files, each of which extends the next."""
+    raw = parse(path)
+    parent = _parent(raw, path)
+    return _over(_parent_of(path, parent, chain) if parent else {}, raw, path)
+
+
+def _parent_of(path: Path, parent: Path, chain: list[Path]) -> dict:
+    if parent.resolve() in [file.resolve() for file in chain]:
+        circle = " -> ".join(map(str, [*chain, parent]))
+        raise BallastError(f"{path}: extends: {circle} is a circle; remove one 'extends'")
+    if not parent.is_file():
+        raise BallastError(f"{path}: extends: {parent}: no such file")
+    return _read(parent, [*chain, parent])
+
+
+def _parent(raw: dict, path: str | Path) -> Path | None:
+    """Remove `extends` from a file's keys, and return the file that it names."""
+    name = raw.pop("extends", None)
+    if name is None or isinstance(name, str) and name.strip():
+        return name and Path(path).parent / name
+    raise BallastError(f"{path}: extends: give the name of one file, not {name!r:.60}")
+
+
+def _over(below: dict, above: dict, path: str | Path) -> dict:
+    """Lay a file's keys over others; an entry that is null there must remove one."""
+    for section, name in _nulls(above):
+        known = [*(below.get(section) or {})]
+        if name not in known:
+            raise BallastError(f"{path}: {section}.{name}: null removes nothing{plugins.nearest(str(name), known)}")
+    return _overlay(below, above)
+
+
+def _nulls(raw: dict) -> list[tuple[str, str]]:
+    """Return the section and name of each named entry that is null."""
+    sections = {key: raw[key] for key in _NAMED if isinstance(raw.get(key), dict)}
+    return [(key, name) for key, entries in sections.items() for name, entry in entries.items() if entry is None]
 
 
 def _overlay(below: dict, above: dict) -> dict:
@@ -235,17 +287,35 @@ def _overlay(below: dict, above: dict) -> dict:
     return merged
 
 
+def _without_removed(raw: dict) -> dict:
+    """Drop the judges, pools, models and other named entries that are null."""
+    dropped = _nulls(raw)
+    for section in {section for section, _ in dropped}:
+        raw = raw | {section: {name: one for name, one in raw[section].items() if (section, name) not in dropped}}
+    return raw
+
+
+# Keys whose entries have names of the user's choice.
+_NAMED = {name for name, field in Study.model_fields.items() if str(field.annotation).startswith("dict")}
+_WANTED = {
+    "string_type": "wanted text; put quotes around it (YAML reads yes, no, on and off as true and false)",
+    "list_type": "wanted a list, such as [a, b]",
+    "dict_type": "wanted keys with values below it",
+    "model_type": "wanted keys with values below it",
+}
+
+
 def _explain(error: dict) -> str:
-    place = ".".join(str(part) for part in error["loc"])
+    place = ".".join(str(part) for part in error["loc"] if part != "[key]")
     if error["type"] == "extra_forbidden":
         section = _section(Study, error["loc"][:-1])
         known = list(section.model_fields) if section else []
         return f"config: '{place}' is not a key{plugins.nearest(str(error['loc'][-1]), known)}"
     if error["type"] == "missing":
         return f"config: '{place}' is required"
-    message = error["msg"].removeprefix("Value error, ")
-    given = "" if isinstance(error["input"], dict) else f", got {error['input']!r}"
-    return f"config: {place + ': ' if place else ''}{message[0].lower() + message[1:]}{given}"
+    message = _WANTED.get(error["type"], error["msg"].removeprefix("Value error, "))
+    got = "" if isinstance(error["input"], dict) else f", got {error['input']!r:.60}"
+    return f"config: {place + ': ' if place else ''}{message[0].lower() + message[1:]}{got}"
 
 
 def _section(section: type[BaseModel] | None, place: tuple) -> type[BaseModel] | None:

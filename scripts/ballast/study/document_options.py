@@ -334,7 +334,7 @@ class DocumentOptions:
                 "licence": dict(about)["licence of the pool"],
                 "about": about,
                 "notes": notes,
-                "format": own and inputs.dataset_format(f"pools/{wildcards.pool}"),
+                "format": own and self.plan.dataset_format(f"pools/{wildcards.pool}"),
                 "columns": own.columns if own else {},
                 "where": own.where if own else {},
             }

@@ -16,8 +16,6 @@ MODEL_FILES = ("config.json", "generation_config.json", "model.safetensors", "to
 # A judge has one fixed decoding, so it needs no generation config.
 JUDGE_FILES = tuple(name for name in MODEL_FILES if name != "generation_config.json")
 ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json")
-# Default readers of datasets; a benchmark's default is its name.
-USUAL_FORMAT = {"pool": "alpaca", "base": "alpaca", "references": "beavertails"}
 
 
 class JobInputs:
@@ -50,7 +48,7 @@ class JobInputs:
             return (
                 f"{self.source_folder(data.source)}/{sources.file_name(data.source, self.study.sources[data.source])}"
             )
-        return f"{self.world}/data/{data.world}" if data.world else data.path
+        return f"{self.world}/data/{data.world}" if data.world else sources.as_word(data.path)
 
     def data_input(self, data: Data) -> str:
         """Return the file that a job which reads a dataset depends on."""
@@ -59,14 +57,6 @@ class JobInputs:
     def dataset(self, name: str) -> str:
         """Return the input of a dataset's `data` job."""
         return self.data_input(self.plan.datasets[name][1])
-
-    def dataset_format(self, name: str) -> str:
-        """Return a dataset's reader: the config's, else its source's, else the usual one of its kind."""
-        kind, data = self.plan.datasets[name]
-        given = data.format or (data.source and self.study.sources[data.source].format)
-        # The columns of a person's own file select its reader.
-        own = "auto" if kind in ("pool", "base") and not data.world else None
-        return given or own or USUAL_FORMAT.get(kind, name.split("/")[-1])
 
     def without_leaks(self, wildcards: Wildcards) -> list[str]:
         """Return the benchmarks whose prompts are dropped from a dataset, if the study drops leaks."""
@@ -77,7 +67,8 @@ class JobInputs:
 
     @property
     def benchmarks(self) -> list[str]:
-        return [self.rows(f"benchmarks/{name}") for name in self.study.benchmarks]
+        """The rows of every benchmark that the study measures."""
+        return [self.rows(f"benchmarks/{name}") for name in self.plan.benchmarks_used]
 
     def rows(self, dataset: str) -> str:
         """Return the file of a dataset's rows."""
@@ -100,7 +91,7 @@ class JobInputs:
 
     def template_file(self, name: str) -> str:
         """Return the path of a prompt template: a source's, or the path that the config gives."""
-        return f"{self.source_folder(name)}/template.json" if name in self.study.sources else name
+        return f"{self.source_folder(name)}/template.json" if name in self.study.sources else sources.as_word(name)
 
     def template_input(self, name: str) -> str:
         return self.source_manifest(name) if name in self.study.sources else name
@@ -112,7 +103,7 @@ class JobInputs:
     def model_folder(self, place: Place) -> str:
         if place.source:
             return self.source_folder(place.source)
-        return f"{self.world}/models/{place.world}" if place.world else place.path
+        return f"{self.world}/models/{place.world}" if place.world else sources.as_word(place.path)
 
     def world_model(self, name: str | None) -> list[str]:
         """Return the files of a model of the mini world; none if the model is trained from scratch."""
@@ -331,21 +322,20 @@ class JobInputs:
     @cached_property
     def needed_data(self) -> list[str]:
         """The rows that training, generation and judging read."""
-        tasks = sorted({self.plan.method(name).then for name in self.plan.trained_on})
         pools = sorted({run.pool for run in self.plan.runs})
         return [
             self.rows("base"),
-            *(self.rows(f"tasks/{task}") for task in tasks),
+            *(self.rows(f"tasks/{task}") for task in self.plan.tasks_used),
             *self.benchmarks,
             *(self.rows(f"pools/{pool}") for pool in pools),
         ]
 
     def before_training(self) -> list[str]:
         """Return the files made by this workflow that rules behind the barrier read, sorted."""
-        judges = filter(is_model, self.study.judges.values())
+        judges = [judge for name in self.plan.judges_used if is_model(judge := self.study.judges[name])]
         places = (*self.plan.models_used, *judges, *self.plan.comparing)
         world = [file for place in places if place.world for file in self.model_files(place)]
-        fetched = [self.source_manifest(name) for name in sources.used(self.study)]
+        fetched = [self.source_manifest(name) for name in self.plan.sources]
         made = (*self.needed_data, *self.plan.subsets, *self.every_kept, *self.training_features)
         return sorted({*world, *fetched, *made})
 

@@ -33,7 +33,7 @@ class JobOptions:
     def dataset(self, wildcards: Wildcards) -> str:
         """Return how a dataset's file is read: columns, rows, their order, and the share that may be unreadable."""
         kind, data = self.plan.datasets[wildcards.dataset]
-        said = {"rows": data.rows}
+        said = {"rows": data.rows, "longest": data.longest, "prompts": data.prompts}
         if data.order == "random":
             said["order-seed"] = str(self.seed("rows"))
         given = {"columns": data.columns, "where": data.where}
@@ -49,11 +49,12 @@ class JobOptions:
             {
                 "name": name,
                 "path": inputs.data_file(data),
-                "format": inputs.dataset_format(name),
+                "format": self.plan.dataset_format(name),
                 "columns": data.columns,
                 "where": data.where,
                 "rows": data.rows,
                 "order_seed": self.seed("rows") if data.order == "random" else None,
+                "longest": data.longest,
             }
             for name, data in self.plan.inspected.items()
         ]
@@ -222,10 +223,10 @@ class JobOptions:
         study = self.study
         return as_json(
             {
-                "sources": {name: study.sources[name].model_dump() for name in sources.used(study)},
+                "sources": {name: study.sources[name].model_dump() for name in self.plan.sources},
                 "allow_unpinned": study.allow_unpinned,
                 "backends": sorted(self.plan.backends),
-                "load_in_8bit": study.training.load_in_8bit,
+                "load_in_8bit": study.training.load_in_8bit or study.generation.load_in_8bit,
                 "keys": study.keys,
                 "results": self.plan.results,
                 "runs": len(self.plan.measured),

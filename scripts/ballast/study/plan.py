@@ -3,15 +3,20 @@
 A `Plan` holds the checked config. It knows nothing of Snakemake, and reads no file of the study.
 """
 
-from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
 from typing import Protocol
 
+from ballast.identity import constant
 from ballast.study.config import Study
 from ballast.study.methods import Method, plugin_constant
 from ballast.study.runs import Run, measured, runs, subset, trained
-from ballast.study.sections import Data, LanguageModel, Model
+from ballast.study.sections import Data, Generation, Judge, LanguageModel, Model, Place
+
+# Default readers of datasets; a benchmark's default is its name.
+USUAL_FORMAT = {"pool": "alpaca", "base": "alpaca", "references": "beavertails"}
+# Rules whose jobs load a model as training loads it.
+TRAINING = ("train", "train_selecting", "train_on", "warm_up", "gradients", "logprobs", "filter")
 
 
 class Wildcards(Protocol):
@@ -123,10 +128,19 @@ class Plan:
             **({"references": ("references", study.references)} if study.references else {}),
         }
 
+    def dataset_format(self, name: str) -> str:
+        """Return a dataset's reader: the config's, else its source's, else the usual one of its kind."""
+        kind, data = self.datasets[name]
+        given = data.format or (data.source and self.study.sources[data.source].format)
+        # The columns of a person's own file select its reader.
+        own = "auto" if kind in ("pool", "base") and not data.world else None
+        return given or own or USUAL_FORMAT.get(kind, name.split("/")[-1])
+
     @property
     def inspected(self) -> dict[str, Data]:
         """The datasets that an inspection reads: base data and original pools."""
-        return {name: data for name, (_, data) in self.datasets.items() if name == "base" or name.startswith("pools/")}
+        read = {"base", *(f"pools/{name}" for name in self.pools_used)}
+        return {name: data for name, (_, data) in self.datasets.items() if name in read}
 
     @property
     def rewritten(self) -> list[str]:
@@ -151,6 +165,39 @@ class Plan:
         """Return the (benchmark, judge) pairs of a run's metrics, sorted; `run` is its path."""
         return sorted({(self.metrics[name]["benchmark"], self.metrics[name]["judge"]) for name in self.measured[run]})
 
+    # The parts of the config that the study uses.
+
+    @cached_property
+    def pools_used(self) -> list[str]:
+        """Pools of runs, and the one that Table 3 describes; all pools if no experiment names one."""
+        named = {run.pool for run in self.runs} or set(self.study.pools)
+        return [name for name in self.study.pools if name in {*named, self.pool}]
+
+    @cached_property
+    def benchmarks_used(self) -> list[str]:
+        """Benchmarks of measured metrics."""
+        asked = {benchmark for run in self.measured for benchmark, _ in self.judgements(run)}
+        return [name for name in self.study.benchmarks if name in asked]
+
+    @cached_property
+    def judges_used(self) -> list[str]:
+        """Judges of measured metrics, of comparisons by score, and of the pools' labels."""
+        asked = {judge for run in self.measured for _, judge in self.judgements(run)}
+        asked |= {self.study.pairwise[name].judge for name in asked & set(self.study.pairwise)}
+        asked |= {self.labeller(pool) for pool in self.pools_used}
+        return [name for name in self.study.judges if name in asked]
+
+    @property
+    def references_used(self) -> bool:
+        """Return whether a sampler, trainer, filter or the category labels read the references."""
+        by_references = self.study.labels.category == "cossim" and self.needing("category")
+        return bool(by_references or self.needing("references") or self.needing("reference-gradients"))
+
+    @property
+    def tasks_used(self) -> list[str]:
+        """Second tasks that a method trains on, sorted."""
+        return sorted({self.method(name).then for name in self.trained_on})
+
     @property
     def models_used(self) -> list[Model]:
         """The models that runs fine-tune, that are measured without fine-tuning, or that a transform compares with."""
@@ -160,14 +207,74 @@ class Plan:
 
     @property
     def comparing(self) -> list[LanguageModel]:
-        """The language models that compare two responses."""
-        return [pairwise.model for pairwise in self.study.pairwise.values() if pairwise.model]
+        """The language models that compare two responses in a measured metric."""
+        judges = {judge for run in self.measured for _, judge in self.judgements(run)}
+        return [each.model for name, each in self.study.pairwise.items() if each.model and name in judges]
+
+    @property
+    def labelling(self) -> LanguageModel | None:
+        """The language model that labels categories; None if no method reads them, or references label them."""
+        labels = self.study.labels
+        return labels.category_model if labels.category == "llm" and self.needing("category") else None
+
+    @cached_property
+    def places(self) -> list[Place | Judge | LanguageModel]:
+        """The sections of all datasets and models that the study's jobs read."""
+        study, judges = self.study, [self.study.judges[name] for name in self.judges_used]
+        rewrites = set(self.rewritten) & set(self.pools_used)
+        places = [
+            study.base,
+            *(study.pools[name] for name in self.pools_used),
+            *(study.benchmarks[name] for name in self.benchmarks_used),
+            *(study.tasks[name] for name in self.tasks_used),
+            study.references if self.references_used else None,
+            *self.models_used,
+            *judges,
+            *(judge.canaries for judge in judges),
+            *self.comparing,
+            self.labelling,
+            study.rewriting.model if rewrites else None,
+        ]
+        return [place for place in places if place]
+
+    @property
+    def sources(self) -> list[str]:
+        """The names of the sources that the study's jobs read, sorted."""
+        names = {name for place in self.places for name in (place.source, getattr(place, "template", None))}
+        if self.references_used or self.needing("embedding"):
+            names.add(self.study.embedding.model)
+        return sorted(names & set(self.study.sources))
+
+    @property
+    def in_world(self) -> bool:
+        """Return whether the study's jobs read anything from the mini world."""
+        return any(place.world for place in self.places)
 
     @property
     def backends(self) -> set[str]:
-        """The backends that generate, judge and compare."""
-        asked: Iterable = (*self.study.judges.values(), *self.comparing)
-        return {self.study.generation.backend, *(each.backend for each in asked)}
+        """The backends that generate, judge, label, rewrite and compare."""
+        return {self.study.generation.backend, *(place.backend for place in self.places if hasattr(place, "backend"))}
+
+    @property
+    def packages(self) -> dict[str, set[str]]:
+        """The packages that jobs of a rule import and that a plain environment lacks, by rule."""
+        study, judges = self.study, self.study.judges
+        train = {"bitsandbytes"} if study.training.load_in_8bit or "bnb" in study.training.optim else set()
+        labellers = {self.labeller(pool) for pool in self.pools_used}
+        asking = {
+            "generate": [study.generation],
+            "judge": [judges[name] for name in self.judges_used],
+            "behaviour": [judges[name] for name in labellers],
+            "category": [self.labelling],
+            "rewrite": [study.rewriting and study.rewriting.model],
+            "pairwise": self.comparing,
+        }
+        loaded = {rule: [one for one in asked if _is_loaded(one)] for rule, asked in asking.items()}
+        needed = {
+            rule: {constant(f"backends/{one.backend}", "PACKAGE", None) for one in loaded[rule]} for rule in loaded
+        }
+        needed["generate"] |= {"bitsandbytes"} if study.generation.load_in_8bit else set()
+        return {rule: found - {None} for rule, found in needed.items()} | dict.fromkeys(TRAINING, train)
 
     @property
     def other_metrics(self) -> dict[str, dict]:
@@ -178,3 +285,8 @@ class Plan:
     def log(self, stage: str, place: str) -> str:
         """Return the path of a job's log."""
         return f"{self.results}/logs/{stage}/{place}.log"
+
+
+def _is_loaded(one: Generation | Judge | LanguageModel | None) -> bool:
+    """Return whether a section names a model to load; a rule and an endpoint do not."""
+    return isinstance(one, Generation) or bool(one and (one.world or one.path or one.source))

@@ -58,11 +58,11 @@ def subset(study: Study, run: Run) -> str | None:
 def measured(study: Study) -> dict[str, list[str]]:
     """Return the folder of every run and of every model without fine-tuning, with the metrics of its experiments.
 
-    Models without fine-tuning get the four metrics and all others that an experiment names. A metric that compares two
-    runs is measured on both; a run without a counterpart does not get it.
+    Models without fine-tuning get every metric that an experiment names; without experiments, the four metrics. A
+    metric that compares two runs is measured on both; a run without a counterpart does not get it.
     """
     asked = {run.path: names for run, names in sorted(_metrics(study).items())}
-    everything = {name for name, _ in study.metrics}.union(*asked.values())
+    everything = set().union(*asked.values()) or {name for name, _ in study.metrics}
     asked |= {as_is_path(model): set(everything) for model in study.as_is}
     for path, names in [(path, set(names)) for path, names in asked.items()]:
         for name in names:

@@ -122,7 +122,13 @@ class Data(Place):
     where: dict[str, bool | int | float | str | list[bool | int | float | str]] = Field(
         {}, description="Use only rows whose columns have these values, such as `{is_safe: true}`."
     )
+    prompts: Literal["safe", "harmful"] | None = Field(
+        None, description="Prompts of a file that holds both kinds, such as XSTest; the default is its reader's."
+    )
     licence: str | None = Field(None, description="Licence of a file on this machine, for its data card.")
+    longest: PositiveInt | None = Field(
+        None, description="Use only rows of at most this many characters, the request and its response together."
+    )
     rows: PositiveInt | None = Field(None, description="Use only this many rows.")
     order: Literal["file", "random"] = Field(
         "file", description="Rows to use: the first ones, or a random draw by the study's seed."

@@ -4,14 +4,18 @@ A rule fetches the entries of `sources` (`fetching.py`); this file holds what th
 """
 
 import os
+import re
 import string
+import unicodedata
 from functools import cache
 from pathlib import Path
 
 from ballast import identity
 from ballast.files import BallastError
 from ballast.plugins import HOME, nearest
+from ballast.study import contracts
 from ballast.study.config import Study
+from ballast.study.plan import Plan
 from ballast.study.sections import Judge, LanguageModel, Model, Place, Source
 
 # Files of the mini world. A judge's entry is the model from which it starts, None for one trained from scratch.
@@ -65,6 +69,9 @@ def _own_templates() -> dict[str, Path]:
 
 def check(study: Study) -> None:
     """Raise BallastError if a place of the study is not on this machine, in `sources` or in the mini world."""
+    for place, path in _paths(study):
+        if said := unfit(path):
+            raise BallastError(f"config: {place}: {said}")
     for place, found in _places(study):
         is_model = isinstance(found, Judge | Model | LanguageModel)
         if found.source:
@@ -78,6 +85,11 @@ def check(study: Study) -> None:
             model_files(found.path, f"config: {place}.path: ")
         elif found.path and not Path(found.path).is_file():
             raise BallastError(f"config: {place}.path: {found.path}: no such file")
+    plan = Plan(study)
+    for name, (kind, data) in plan.datasets.items():
+        key = name.replace("unsafe/", "pools/").replace("/", ".")
+        given = [part for part in ("columns", "where", "prompts") if getattr(data, part)]
+        contracts.check_dataset(key, kind, plan.dataset_format(name), given)
     for place, template in _templates(study):
         if template and template not in study.sources and not Path(template).is_file():
             raise BallastError(
@@ -91,22 +103,26 @@ def check(study: Study) -> None:
     if filled and Path(filled).resolve() == Path(f"results/{study.study}/annotation/sheet.csv").resolve():
         # Snakemake deletes an output before it makes it again, and people's work with it.
         raise BallastError(f"config: labels.annotations: {filled} is the empty sheet; give the path of a filled copy")
-    for name, source in study.sources.items():
-        if source.local and name in used(study):
+    for name in plan.sources:
+        source = study.sources[name]
+        if source.local:
             local = Path(local_path(name, source.local))
             if not (local / "config.json" if source.kind == "model" else local).is_file():
                 raise BallastError(f"config: sources.{name}.local: {local}: no such {source.kind} on this machine")
 
 
-def used(study: Study) -> list[str]:
-    """Return the names of the sources that the study reads, sorted."""
-    names = {found.source for _, found in _places(study)} | {template for _, template in _templates(study)}
-    return sorted((names | {study.embedding.model}) & set(study.sources))
+def unfit(path: str) -> str | None:
+    """Return why Snakemake cannot read a path; None if it can."""
+    if re.search(r"\{\s*\w+\s*[,}]", path):
+        return f"{path}: Snakemake reads braces around a word as a wildcard; rename it, or give a link to it"
+    if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in path):
+        return f"{path!r}: a name with a line break or another control character cannot be read; rename it"
+    return None
 
 
-def in_world(study: Study) -> bool:
-    """Return whether the study reads anything from the mini world."""
-    return any(found.world for _, found in _places(study))
+def as_word(path: str) -> str:
+    """Return a path that no program takes for an option."""
+    return f"./{path}" if path.startswith("-") else path
 
 
 def local_path(name: str, text: str) -> str:
@@ -169,6 +185,15 @@ def _places(study: Study) -> list[tuple[str, Place | Judge | Model | LanguageMod
     places += [("rewriting.model", study.rewriting and study.rewriting.model)]
     places += [(f"pairwise.{name}.model", pairwise.model) for name, pairwise in study.pairwise.items()]
     return [(place, found) for place, found in places if found is not None]
+
+
+def _paths(study: Study) -> list[tuple[str, str]]:
+    """Return the paths on this machine that the config gives, with their places."""
+    paths = [(f"{place}.path", found.path) for place, found in _places(study)]
+    paths += [(place, template) for place, template in _templates(study)]
+    paths += [(f"sources.{name}.local", source.local) for name, source in study.sources.items()]
+    paths += [("labels.annotations", study.labels.annotations), ("embedding.model", study.embedding.model)]
+    return [(place, path) for place, path in paths if path]
 
 
 def _templates(study: Study) -> list[tuple[str, str | None]]:
