@@ -3,12 +3,11 @@
 Over-refusal is measured on the safe prompts (paper section 4.4). With `prompts: harmful` the unsafe contrasts are read.
 """
 
-import io
-
 import pandas as pd
 
+from ballast.data.records import records
 from ballast.data.rows import leaving_out, require
-from ballast.files import BallastError, read_text
+from ballast.files import BallastError
 
 GIVES = "prompts"
 PROMPTS = ("safe", "harmful")
@@ -19,10 +18,7 @@ def read(path: str, prompts: str = "safe") -> pd.DataFrame:
 
     The first version of the file has no label: there the types of unsafe prompts begin with `contrast_`.
     """
-    try:
-        table = pd.read_csv(io.StringIO(read_text(path)), dtype=str, keep_default_na=False)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise BallastError(f"{path}: not a whole CSV file ({error})") from None
+    table = pd.DataFrame(records(path))
     if "label" not in table and "type" in table:
         table["label"] = ["unsafe" if kind.startswith("contrast_") else "safe" for kind in table["type"]]
     table = require(table, ("prompt", "label"), path)

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from ballast import identity
+from ballast.data.records import folder_advice
 from ballast.files import BallastError
 from ballast.plugins import HOME, nearest
 from ballast.study import contracts
@@ -84,7 +85,8 @@ def check(study: Study) -> None:
         elif found.path and is_model:
             model_files(found.path, f"config: {place}.path: ")
         elif found.path and not Path(found.path).is_file():
-            raise BallastError(f"config: {place}.path: {found.path}: no such file")
+            why = f"a folder; {folder_advice(found.path)}" if Path(found.path).is_dir() else "no such file"
+            raise BallastError(f"config: {place}.path: {found.path}: {why}")
     plan = Plan(study)
     for name, (kind, data) in plan.datasets.items():
         key = name.replace("unsafe/", "pools/").replace("/", ".")
