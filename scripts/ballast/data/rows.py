@@ -130,5 +130,5 @@ def count(table: pd.DataFrame, left_out: dict[str, int], used: int) -> dict:
 
 def said(counts: dict) -> str:
     """Return the counts of a file's rows as one sentence."""
-    reasons = [f"{times:,} {why}" for why, times in counts["left_out"].items()]
+    reasons = [f"{times:,} {why}" for why, times in sorted(counts["left_out"].items())]
     return " - ".join([f"{counts['rows']:,} rows", *reasons]) + f" = {counts['used']:,} used"
