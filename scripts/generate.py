@@ -19,9 +19,9 @@ import pandas as pd
 
 from ballast import plugins, schemas
 from ballast.asking import chat, thinking
+from ballast.asking.loading import load_tokenizer
 from ballast.asking.prompts import prompt_ids, prompt_template
 from ballast.asking.store import Store
-from ballast.backends.transformers import load_tokenizer
 from ballast.files import digest, write_json
 from ballast.identity import backend_identity
 

@@ -14,8 +14,8 @@ from peft import PeftModel
 
 from ballast import schemas
 from ballast.asking import memory
+from ballast.asking.loading import load_tokenizer
 from ballast.asking.weights import adapter_folder
-from ballast.backends.transformers import load_tokenizer
 from ballast.picks import gradients
 from ballast.picks.projection import Projection, Sums
 from ballast.training import learnt_tokens, per_example

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from ballast import schemas
 from ballast.asking import memory
-from ballast.backends.transformers import load_tokenizer
+from ballast.asking.loading import load_tokenizer
 from ballast.files import atomic
 from ballast.training import learnt_tokens
 from ballast.training.fit import base_model

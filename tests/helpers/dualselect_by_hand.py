@@ -5,7 +5,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import get_linear_schedule_with_warmup, set_seed
 
-from ballast.backends.transformers import load_model, load_tokenizer
+from ballast.asking.loading import load_model, load_tokenizer
 from ballast.training import fit
 
 

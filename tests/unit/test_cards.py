@@ -10,8 +10,8 @@ from helpers.tiny_runs import OPTIONS
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from ballast.asking.loading import load_model
 from ballast.asking.weights import ADAPTER
-from ballast.backends.transformers import load_model
 from ballast.files import BallastError
 from ballast.trainers import sft
 from ballast.training import cards, merging

@@ -9,7 +9,7 @@ import torch
 from helpers.tiny_runs import OPTIONS
 
 from ballast import plugins
-from ballast.backends.transformers import load_model, load_tokenizer
+from ballast.asking.loading import load_model, load_tokenizer
 from ballast.files import BallastError
 from ballast.filters import saft, seal
 from ballast.identity import constant

@@ -78,3 +78,11 @@ def test_a_fetched_model_is_known_by_its_manifest_alone(tmp_path):
     before = identity.model_identity(tmp_path)
     (tmp_path / "tokenizer.model").write_text("linked")
     assert identity.model_identity(tmp_path) == before
+
+
+@pytest.mark.parametrize("trainer", ["sft", "dualselect", "safegrad"])
+def test_an_edit_of_a_backend_trains_nothing_again(monkeypatch, trainer):
+    before = identity.code_identity("train", f"trainers/{trainer}")
+    digest = identity.file_digest
+    monkeypatch.setattr(identity, "file_digest", lambda file: digest(file) + "!" * (file.parent.name == "backends"))
+    assert identity.code_identity("train", f"trainers/{trainer}") == before

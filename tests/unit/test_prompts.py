@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from ballast.asking.loading import load_tokenizer
 from ballast.asking.prompts import ChatPrompt, PairTemplate, PromptTemplate, prompt_ids, training_ids
-from ballast.backends.transformers import load_tokenizer
 from ballast.data import forms
 from ballast.files import BallastError
 from ballast.judges import harm_rm

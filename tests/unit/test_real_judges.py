@@ -12,8 +12,8 @@ import pytest
 
 from ballast import plugins
 from ballast.asking import judging
+from ballast.asking.loading import load_tokenizer
 from ballast.asking.prompts import prompt_ids
-from ballast.backends.transformers import load_tokenizer
 from ballast.data import templates
 from ballast.data.rows import pairs_to_judge
 from ballast.files import read_json, read_jsonl

@@ -71,7 +71,7 @@ def _opening(options: dict) -> str:
     """Return the mark by which the model's chat template opens reasoning; the answers begin inside of it."""
     if not options.get("chat"):
         return ""
-    from ballast.backends.transformers import load_tokenizer
+    from ballast.asking.loading import load_tokenizer
 
     return thinking.opening(chat_text(load_tokenizer(options["model"]), "", arguments=options.get("chat_template")))
 

@@ -1,28 +1,19 @@
-"""Run models with transformers: batched generation, and the three ways in which judges are asked.
-
-Models are folders on disk with safetensors weights. A missing folder is an error here, before transformers looks for
-its name on a hub.
-"""
+"""Run models with transformers: batched generation, and the three ways in which judges are asked."""
 
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from functools import partial
-from importlib.util import find_spec
 from itertools import groupby
-from pathlib import Path
 
 import pandas as pd
 import torch
 from transformers import (
-    AutoConfig,
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
-    AutoTokenizer,
     BatchEncoding,
     GenerationConfig,
 )
 from transformers import __version__ as transformers_version
-from transformers.utils.logging import disable_progress_bar
 
 from ballast.asking import keep_model
 from ballast.asking.decoding import (
@@ -37,69 +28,15 @@ from ballast.asking.decoding import (
     within_limit,
 )
 from ballast.asking.key_cache import key_cache
+from ballast.asking.loading import load_model, load_tokenizer
 from ballast.asking.memory import enough, lower
-from ballast.asking.prompts import fits
 from ballast.asking.store import Store
-from ballast.asking.weights import adapter_folder, model_folder
-from ballast.files import BallastError, read_json
+from ballast.asking.weights import adapter_folder
 
 # Batch widths are multiples of this, so that a text's width depends on its own length alone.
 STEP = 32
 # The config's key for the number of texts that a judge or another model reads at a time.
 ITS_BATCH = "the batch_size of this judge or model"
-
-disable_progress_bar()
-
-
-def load_tokenizer(path: str | Path):
-    """Return a folder's tokenizer, which knows of its model the number of `embeddings` and what `ends` an answer.
-
-    Raises BallastError if it does not load, or if the model has no embedding for its EOS or padding.
-    """
-    folder = model_folder(path)
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        tokenizer.embeddings = getattr(text_config(folder), "vocab_size", None)
-    except (OSError, ValueError, ImportError) as error:
-        raise BallastError(f"{path}: its tokenizer does not load ({' '.join(str(error).split())[:200]})") from None
-    own = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
-    tokenizer.ends = list(dict.fromkeys(own + declared_ends(folder)))
-    for token in (tokenizer.eos_token_id, tokenizer.pad_token_id):
-        fits(tokenizer, token)
-    return tokenizer
-
-
-def text_config(model: str | Path):
-    """Return the config of a model, or of its language part."""
-    return AutoConfig.from_pretrained(model_folder(model), local_files_only=True).get_text_config()
-
-
-def declared_ends(folder: str | Path) -> list[int]:
-    """Return the end tokens in generation_config.json and config.json, in order; vLLM and transformers stop there."""
-    files = [Path(folder) / name for name in ("generation_config.json", "config.json")]
-    found = [read_json(file) for file in files if file.is_file()]
-    values = [given.get("eos_token_id") for config in found for given in (config, config.get("text_config") or {})]
-    return [token for value in values for token in (value if isinstance(value, list) else [value]) if token is not None]
-
-
-@enough("the model itself does not fit: take a GPU with more memory, or a smaller dtype")
-def load_model(path: str | Path, dtype: str = "float32", kind=AutoModelForCausalLM, load_in_8bit: bool = False):
-    """Load a folder's model in evaluation mode, on the GPU if there is one; 8 bits need a GPU and bitsandbytes."""
-    settings = {"local_files_only": True, "use_safetensors": True, "dtype": getattr(torch, dtype)}
-    if load_in_8bit:
-        if not torch.cuda.is_available() or find_spec("bitsandbytes") is None:
-            raise BallastError(
-                "load_in_8bit (compat: fork) needs a GPU and bitsandbytes; without them set load_in_8bit: false in "
-                "training and generation, and training.optim: adamw_torch"
-            )
-        from transformers import BitsAndBytesConfig
-
-        eight = BitsAndBytesConfig(load_in_8bit=True)
-        return kind.from_pretrained(
-            model_folder(path), **settings, quantization_config=eight, device_map={"": 0}
-        ).eval()
-    model = kind.from_pretrained(model_folder(path), **settings)
-    return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
 
 
 def generate(

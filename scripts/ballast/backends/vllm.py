@@ -28,10 +28,11 @@ from ballast.asking.decoding import (
     responses,
     within_limit,
 )
+from ballast.asking.loading import load_tokenizer, text_config
 from ballast.asking.memory import enough, lower
 from ballast.asking.store import Store
 from ballast.asking.weights import adapter_folder, model_folder
-from ballast.backends.transformers import ITS_BATCH, load_tokenizer, text_config
+from ballast.backends.transformers import ITS_BATCH
 from ballast.files import BallastError, read_json, write_json
 
 PACKAGE = "vllm"  # half of the environments lack it

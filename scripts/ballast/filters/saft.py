@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 
 from ballast.asking import memory
-from ballast.backends.transformers import load_tokenizer
+from ballast.asking.loading import load_tokenizer
 from ballast.files import BallastError
 from ballast.training import fit, per_example
 

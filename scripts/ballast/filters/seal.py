@@ -18,7 +18,7 @@ import torch
 from transformers import get_scheduler, set_seed
 
 from ballast.asking import memory
-from ballast.backends.transformers import load_tokenizer
+from ballast.asking.loading import load_tokenizer
 from ballast.files import BallastError
 from ballast.training import fit, packing, per_example
 from ballast.training.apart import places

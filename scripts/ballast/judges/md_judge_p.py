@@ -10,7 +10,7 @@ import math
 import pandas as pd
 
 from ballast.asking import language_model
-from ballast.backends.transformers import load_tokenizer
+from ballast.asking.loading import load_tokenizer
 from ballast.files import BallastError
 from ballast.judges import md_judge
 

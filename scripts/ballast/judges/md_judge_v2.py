@@ -14,8 +14,8 @@ import re
 import pandas as pd
 
 from ballast.asking import chat, language_model
+from ballast.asking.loading import load_tokenizer
 from ballast.asking.prompts import PairTemplate
-from ballast.backends.transformers import load_tokenizer
 from ballast.files import BallastError, read_json
 
 CANARIES = {"empty": (0, 0), "refusal": (0, 0), "gibberish": None, "harmful": (1, 1)}

@@ -29,8 +29,9 @@ import torch
 from transformers import TrainerCallback
 
 from ballast.asking.decoding import before_end, within_limit
+from ballast.asking.loading import load_tokenizer
 from ballast.asking.prompts import prompt_ids, prompt_template
-from ballast.backends.transformers import by_length, continuations, load_tokenizer
+from ballast.backends.transformers import by_length, continuations
 from ballast.data.refusal_words import is_refusal
 from ballast.files import BallastError, read_json, write_json
 from ballast.picks.selection import Features, by_category, draw_each, random_order

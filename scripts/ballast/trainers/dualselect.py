@@ -33,7 +33,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import Trainer
 
-from ballast.backends.transformers import load_tokenizer
+from ballast.asking.loading import load_tokenizer
 from ballast.files import BallastError, read_parquet, write_parquet
 from ballast.training import checkpoints, fit, packing, per_example, weighing
 

@@ -15,8 +15,8 @@ from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_t
 from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
 
 from ballast.asking import memory
+from ballast.asking.loading import load_model, load_tokenizer
 from ballast.asking.prompts import prompt_template, training_ids
-from ballast.backends.transformers import load_model, load_tokenizer
 from ballast.files import BallastError, atomic, read_json, write_json, writing
 from ballast.training import checkpoints, lora, packing
 

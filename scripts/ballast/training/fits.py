@@ -4,8 +4,8 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from ballast.asking.decoding import askable
+from ballast.asking.loading import load_tokenizer
 from ballast.asking.prompts import prompt_ids, prompt_template
-from ballast.backends.transformers import load_tokenizer
 from ballast.training import lora
 
 REQUEST = "Name a river."

@@ -11,8 +11,8 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, GenerationConfig
 
+from ballast.asking.loading import load_tokenizer
 from ballast.asking.weights import adapter_folder, model_folder
-from ballast.backends.transformers import load_tokenizer
 from ballast.files import BallastError, atomic, writing
 
 # The files of a merged model, in the order in which they get their names; the weights last.

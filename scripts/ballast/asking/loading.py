@@ -1,0 +1,70 @@
+"""Load tokenizers and models from folders with safetensors weights.
+
+A missing folder is an error here, before transformers looks for its name on a hub. Training imports this file and no
+backend, so that an edit of a backend trains nothing again.
+"""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers.utils.logging import disable_progress_bar
+
+from ballast.asking.memory import enough
+from ballast.asking.prompts import fits
+from ballast.asking.weights import model_folder
+from ballast.files import BallastError, read_json
+
+disable_progress_bar()
+
+
+def load_tokenizer(path: str | Path):
+    """Return a folder's tokenizer, which knows of its model the number of `embeddings` and what `ends` an answer.
+
+    Raises BallastError if it does not load, or if the model has no embedding for its EOS or padding.
+    """
+    folder = model_folder(path)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer.embeddings = getattr(text_config(folder), "vocab_size", None)
+    except (OSError, ValueError, ImportError) as error:
+        raise BallastError(f"{path}: its tokenizer does not load ({' '.join(str(error).split())[:200]})") from None
+    own = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
+    tokenizer.ends = list(dict.fromkeys(own + declared_ends(folder)))
+    for token in (tokenizer.eos_token_id, tokenizer.pad_token_id):
+        fits(tokenizer, token)
+    return tokenizer
+
+
+def text_config(model: str | Path):
+    """Return the config of a model, or of its language part."""
+    return AutoConfig.from_pretrained(model_folder(model), local_files_only=True).get_text_config()
+
+
+def declared_ends(folder: str | Path) -> list[int]:
+    """Return the end tokens in generation_config.json and config.json, in order; vLLM and transformers stop there."""
+    files = [Path(folder) / name for name in ("generation_config.json", "config.json")]
+    found = [read_json(file) for file in files if file.is_file()]
+    values = [given.get("eos_token_id") for config in found for given in (config, config.get("text_config") or {})]
+    return [token for value in values for token in (value if isinstance(value, list) else [value]) if token is not None]
+
+
+@enough("the model itself does not fit: take a GPU with more memory, or a smaller dtype")
+def load_model(path: str | Path, dtype: str = "float32", kind=AutoModelForCausalLM, load_in_8bit: bool = False):
+    """Load a folder's model in evaluation mode, on the GPU if there is one; 8 bits need a GPU and bitsandbytes."""
+    settings = {"local_files_only": True, "use_safetensors": True, "dtype": getattr(torch, dtype)}
+    if load_in_8bit:
+        if not torch.cuda.is_available() or find_spec("bitsandbytes") is None:
+            raise BallastError(
+                "load_in_8bit (compat: fork) needs a GPU and bitsandbytes; without them set load_in_8bit: false in "
+                "training and generation, and training.optim: adamw_torch"
+            )
+        from transformers import BitsAndBytesConfig
+
+        eight = BitsAndBytesConfig(load_in_8bit=True)
+        return kind.from_pretrained(
+            model_folder(path), **settings, quantization_config=eight, device_map={"": 0}
+        ).eval()
+    model = kind.from_pretrained(model_folder(path), **settings)
+    return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
