@@ -91,6 +91,12 @@ def test_columns_win_over_the_usual_names(tmp_path, columns, given, name):
             "row 3: no column 'response' (there are: prompt)",
         ),
         (
+            [{"Prompt": "a", "prompt": "c", "response": "b"}],
+            "auto",
+            {},
+            "the columns 'Prompt' and 'prompt' differ only in case or spaces; name one in `columns`",
+        ),
+        (
             [{"prompt": "a", "response": 5}] * 4,
             "auto",
             {},
@@ -132,7 +138,7 @@ def test_a_system_message_is_left_out_and_several_turns_are_a_transcript():
     assert pair({"messages": turns[:3]}, CHAT).instruction == "One?"
 
 
-@pytest.mark.parametrize("weight", [{"weight": 0}, {"train": False}, {"training": "false"}, {"weight": 0.0}])
+@pytest.mark.parametrize("weight", [{"weight": 0}, {"train": False}, {"training": "false"}, {"loss": 0.0}])
 def test_an_answer_that_is_not_to_be_learnt_is_not_the_response(weight):
     turns = [*chat("One?", "1."), *chat("Two?", "2.")]
     found = pair({"messages": [*turns[:3], turns[3] | weight]}, CHAT)
@@ -185,7 +191,23 @@ def test_system_and_tools_stand_beside_a_chat(tmp_path):
     )
 
 
-@pytest.mark.parametrize("word", ["nan", "NaN", "None", "NULL", "null", "<NA>", "\u200b", "\ufeff", " \u2060\u200d\n"])
+@pytest.mark.parametrize(
+    "word",
+    [
+        "nan",
+        "NaN",
+        "None",
+        "NULL",
+        "null",
+        "<NA>",
+        "\u200b",
+        "\ufeff",
+        " \u2060\u200d\n",
+        "\u2800\u3164",
+        "\u202a\u202c",
+        "#N/A",
+    ],
+)
 def test_words_for_a_missing_value_are_empty_and_counted(tmp_path, word):
     rows = [{"instruction": "q", "input": word, "output": "a"}, {"instruction": "r", "input": "", "output": word}]
     rows += [{"messages": chat("q", word)}]
@@ -199,7 +221,7 @@ def test_other_words_stay(tmp_path):
     rows = [{"prompt": "q", "response": word} for word in ("none", "N/A", "No", "a nan", "0", "\u2063?")]
     found = forms.understand(write(tmp_path / "rows.jsonl", rows))
     assert found.table["output"].tolist() == [row["response"] for row in rows]
-    assert found.remarks == {"not applicable": 1}
+    assert found.remarks == {"not applicable": 2}
 
 
 def test_where_takes_rows_by_their_columns_and_counts_the_others(tmp_path):

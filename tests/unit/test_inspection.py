@@ -168,6 +168,7 @@ def test_leaks_count_in_the_rows_that_the_study_uses(bench):
         ("Train", [1, 1, 0], "(0: 6, 1: 12)"),
         ("label", ["chosen", "rejected", "chosen"], "(chosen: 12, rejected: 6)"),
         ("exclude", [False, False, True], "(false: 12, true: 6)"),
+        ("split", ["train", "test", "train"], "(test: 6, train: 12)"),
     ],
 )
 def test_a_column_that_marks_rows_not_to_be_learnt_stops(bench, column, values, counts):

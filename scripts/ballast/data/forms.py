@@ -6,6 +6,7 @@ stand in `history` (LLaMA-Factory), a system message in `system` or `system_prom
 """
 
 import json
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -45,9 +46,12 @@ ROLES = {
 }
 SAMPLE = 100  # records read to detect a file's form
 PART = 16_384  # rows held as Python objects at a time
-# Words that programs write for a missing value; a person may write N/A as an answer.
-ABSENT = {"nan", "NaN", "None", "NULL", "null", "<NA>", "NaT"}
-INVISIBLE = "\u00ad\u180e\u200b\u200c\u200d\u2060\ufeff"
+# Words that programs write for a missing value; a person may write the others as an answer.
+ABSENT = {"nan", "NaN", "NAN", "None", "NULL", "Null", "null", "<NA>", "NaT", "#N/A", "\\N", "(null)", "undefined"}
+AS_ANSWER = {"n/a", "na", "n.a.", "none", "nil", "-", "--", "?", "...", "tbd", "todo"}
+# Spaces and marks that nobody sees, beside Unicode's format characters.
+BLANK = {"\u2800", "\u3164", "\u115f", "\u1160", "\uffa0", "\u034f", "\ufe0e", "\ufe0f"}
+LONGEST_BLANK = 64
 TURNS = "turns"  # column of the earlier and last requests of a chat, as JSON; only where a row has several
 
 
@@ -179,7 +183,7 @@ def detect(path: str | Path, sample: list[dict], name: str = AUTO, columns: Mapp
         for part, usual in NAMES[each].items():
             # Few rows may have an optional part, but a row that has it says more with it.
             known = counts if part in OPTIONAL else there
-            if part not in found and (column := _column(usual, known, found.values())):
+            if part not in found and (column := _column(path, usual, known, found.values())):
                 found[part] = column
         lacking = [part for part in NAMES[each] if part not in found and part not in OPTIONAL]
         if not lacking:
@@ -204,9 +208,17 @@ def late(form: Form, columns: Iterable[str]) -> list[str]:
     return [column for column in columns if column.lower().strip() in usual]
 
 
-def _column(usual: Iterable[str], there: Iterable[str], taken: Iterable[str]) -> str | None:
-    lower = {column.lower().strip(): column for column in there if column not in taken}
-    return next((lower[name] for name in usual if name in lower), None)
+def _column(path: str | Path, usual: Iterable[str], there: Iterable[str], taken: Iterable[str]) -> str | None:
+    """Return the first column with a usual name; raise BallastError if two have it, apart from case and spaces."""
+    free = [column for column in there if column not in taken]
+    for name in usual:
+        found = [column for column in free if column.lower().strip() == name]
+        if len(found) > 1:
+            names = " and ".join(f"'{column}'" for column in found)
+            raise BallastError(f"{path}: the columns {names} differ only in case or spaces; name one in `columns`")
+        if found:
+            return found[0]
+    return None
 
 
 def pairs(rows: Iterable[dict], form: Form) -> Iterator[Pair | str]:
@@ -248,7 +260,7 @@ def _remarked(prompt: str, context: str, response: str, remarks: set[str], turns
     texts = tuple(map(present, written))
     holds = {
         ABSENT_PART: any(text.strip() and not kept for text, kept in zip(written, texts, strict=True)),
-        NOT_APPLICABLE: response.strip().upper() in ("N/A", "NA"),
+        NOT_APPLICABLE: texts[-1].strip().lower() in AS_ANSWER,
     }
     return Pair(*texts, tuple(turns), tuple(sorted(remarks | {name for name, true in holds.items() if true})))
 
@@ -256,7 +268,11 @@ def _remarked(prompt: str, context: str, response: str, remarks: set[str], turns
 def present(text: str) -> str:
     """Return a text, empty if it is a word for a missing value or holds only characters that nobody sees."""
     seen = text.strip()
-    return "" if seen in ABSENT or not seen.strip(INVISIBLE + " \n\t\r") else text
+    return "" if seen in ABSENT or (len(seen) <= LONGEST_BLANK and all(map(_is_blank, seen))) else text
+
+
+def _is_blank(letter: str) -> bool:
+    return letter in BLANK or unicodedata.category(letter) in ("Cf", "Cc", "Zs", "Zl", "Zp")
 
 
 def _beside(record: dict, form: Form, part: str):

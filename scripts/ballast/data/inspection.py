@@ -36,7 +36,7 @@ REMARKS = {
     "before it, another template a transcript",
     forms.UNTAUGHT: "end with an answer that is not to be learnt (weight 0 or train false); an earlier one is taken",
     forms.ABSENT_PART: "hold a word for a missing value (nan, None, NULL) or only invisible characters, read as empty",
-    forms.NOT_APPLICABLE: "have the response N/A, which is kept",
+    forms.NOT_APPLICABLE: "have a response such as N/A, none or -, which is kept",
     forms.TOOLS: "have tools, which are not read; subset.jsonl keeps them",
 }
 NEAR = "near"
@@ -209,7 +209,9 @@ def _marked(data: Dataset) -> list[Notice]:
         said = f"{data.path}: the column '{column}' first stands after row {forms.SAMPLE - 1}, so it is not read"
         found.append(Notice(True, f"{said}; name it in `columns`, or remove it"))
     if plain:
-        names = ", ".join(plain[:TOLD_COLUMNS]) + (", ..." if len(plain) > TOLD_COLUMNS else "")
+        names = ", ".join(column or "(without a name)" for column in plain[:TOLD_COLUMNS]) + (
+            ", ..." if len(plain) > TOLD_COLUMNS else ""
+        )
         found.append(Notice(False, f"{data.path}: {len(plain)} columns are not read: {names}"))
     return found
 

@@ -38,17 +38,21 @@ SEPARATORS = ",;\t"
 SPACE = re.compile(r"[ \t\r\n]*")
 MAGIC = {
     b"\x1f\x8b": gzip.open,
-    b"\xfd7zXZ\x00": lzma.open,
-    b"BZh": bz2.open,
+    b"\xfd7zXZ\x00": lambda path, _: _Packed(path, lzma.LZMADecompressor),
+    b"BZh": lambda path, _: _Packed(path, bz2.BZ2Decompressor),
     b"\x28\xb5\x2f\xfd": lambda path, _: pa.input_stream(str(path), compression="zstd"),
 }
 # How datasets stores a table on disk begins with the stream's mark, an Arrow file with its name.
 ARROW = {b"\xff\xff\xff\xff": pa.ipc.open_stream, b"ARROW1": pa.ipc.open_file}
+STREAM_END = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 # Formats that cannot be read, by their first bytes, and what to do.
 REFUSED = {
     b"PK\x03\x04": "a zip archive or a spreadsheet; unpack it, or save it as CSV",
     b"\xff\xfe": "UTF-16; save the file as UTF-8 and run again",
     b"\xfe\xff": "UTF-16; save the file as UTF-8 and run again",
+    b"version ": "a pointer of Git LFS in place of the file; run git lfs pull",
+    b"<!DOCTYP": "a web page; download the file itself",
+    b"<html": "a web page; download the file itself",
 }
 
 
@@ -80,6 +84,36 @@ def records(path: str | Path) -> Iterator[dict]:
                 yield from _list(buffered, path)
             else:
                 yield from _lines(buffered, path)
+
+
+class _Packed(io.RawIOBase):
+    """The bytes in a `.bz2` or `.xz` file. Python's own readers skip what follows a stream without a word."""
+
+    def __init__(self, path: str | Path, decompressor: Callable):
+        self.file = open(path, "rb")  # noqa: SIM115 - closed with this object
+        self.new, self.stream = decompressor, decompressor()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer) -> int:
+        data = b""
+        while not data:
+            packed = b""
+            if self.stream.eof:
+                packed = self.stream.unused_data or self.file.read(PART)
+                if not packed.strip(b"\0"):
+                    return 0
+                self.stream = self.new()
+            elif self.stream.needs_input and not (packed := self.file.read(PART)):
+                raise EOFError("the compressed file has no end")
+            data = self.stream.decompress(packed, len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self.file.close()
+        super().close()
 
 
 @contextmanager
@@ -248,6 +282,14 @@ def _arrow(path: str | Path, opened: Callable) -> Iterator[dict]:
         batches = (reader.get_batch(number) for number in numbers) if numbers else reader
         parts = (batch.slice(start, BATCH) for batch in batches for start in range(0, batch.num_rows, BATCH))
         yield from _table(path, reader.schema.names, parts)
+        if opened is pa.ipc.open_stream and (source.tell() < source.size() or not _ends(source)):
+            raise BallastError(f"{path}: not one whole Arrow stream; write the table again, best as Parquet")
+
+
+def _ends(source: pa.MemoryMappedFile) -> bool:
+    """Return whether a stream has its end mark; without one it may have lost whole batches."""
+    source.seek(source.size() - len(STREAM_END))
+    return source.read() == STREAM_END
 
 
 def _table(path: str | Path, names: Sequence[str], batches: Iterable[pa.RecordBatch]) -> Iterator[dict]:

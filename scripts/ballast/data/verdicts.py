@@ -9,10 +9,13 @@ from ballast.plugins import nearest
 
 # Columns whose value 0 or false marks a row that is not to be learnt, in the data sets that people share.
 VERDICTS = {"label", "is_safe", "safe", "weight", "train", "keep", "accept", "accepted", "approved", "valid", "include"}
+VERDICTS |= {"split", "review_result", "is_valid", "is_good", "learn", "loss"}
 # Columns whose value 1 or true marks one.
 EXCLUSIONS = {"exclude", "excluded", "skip", "ignore", "is_bad", "unsafe", "is_unsafe"}
-YES = {"true", "1", "yes", "y", "good", "safe", "chosen", "desirable", "accept", "accepted", "positive"}
-NO = {"false", "0", "no", "n", "bad", "unsafe", "rejected", "undesirable", "reject", "negative"}
+EXCLUSIONS |= {"deleted", "is_deleted", "removed"}
+TRAINED, HELD_OUT = {"train", "training"}, {"test", "validation", "val", "dev", "eval"}
+YES = {"true", "1", "yes", "y", "good", "safe", "chosen", "desirable", "accept", "accepted", "positive"} | TRAINED
+NO = HELD_OUT | {"false", "0", "-1", "no", "n", "bad", "unsafe", "rejected", "undesirable", "reject", "negative"}
 VALUES = 20  # distinct values of a column that are counted
 
 
@@ -24,8 +27,8 @@ def normal(value: object) -> str:
 
 
 def teaches(message: Mapping) -> bool:
-    """Return whether a chat's message may be learnt: false if its `weight` is 0 or its `train` or `training` false."""
-    marks = (message.get(key) for key in ("weight", "train", "training"))
+    """Return whether a chat's message may be learnt: not if `weight`, `train`, `training` or `loss` is 0 or false."""
+    marks = (message.get(key) for key in ("weight", "train", "training", "loss"))
     return not any(mark is not None and normal(mark) in ("0", "false") for mark in marks)
 
 
