@@ -127,7 +127,7 @@ def test_each_name_stands_for_a_sampler_and_a_behaviour():
         ("k-center-t5", "no sampler is called 'k-center-t5'; did you mean 'k-center-t"),
         ("k-centre-b", "no sampler is called 'k-centre-b'; did you mean 'k-center-b'?"),
         ("t5", "no sampler is called 't5'; did you mean 't"),
-        ("xyzzy", "no sampler is called 'xyzzy'; there are: cossim, dsir,"),
+        ("xyzzy", "no sampler is called 'xyzzy'; there are: clusters, cossim, dsir,"),
     ],
 )
 def test_a_name_that_is_none_is_refused_in_one_line_wherever_it_stands(name, told):

@@ -316,6 +316,23 @@ def test_facility_location_by_hand():
     assert select("facility-location", pool, 4).ids == ["a", "c", "b", "d"]
 
 
+def test_clusters_by_hand():
+    """Three groups far from each other: each gives its share whatever the seed, and a small one all that it has."""
+    angles = {"a": 0, "b": 2, "c": 4, "d": 6, "e": 120, "f": 122, "g": 124, "h": 240}
+    groups = {row: "abcd,efg,h".count(",", 0, "abcd,efg,h".index(row)) for row in angles}
+    orders = set()
+    for seed in range(20):
+        found = select("clusters", at_angles(**angles), 5, seed, clusters=3)
+        counts = [sum(groups[row] == group for row in found.ids) for group in range(3)]
+        assert counts == [2, 2, 1] and found.categories == [None] * 5 and not found.shortfall
+        orders.add(tuple(found.ids))
+    assert len(orders) > 5, "the seed draws the rows"
+    assert sorted(select("clusters", at_angles(**angles), 8, 0, clusters=3).ids) == sorted(angles)
+    assert len(select("clusters", at_angles(a=1, b=1, c=1), 2, 0, clusters=14).ids) == 2, (
+        "equal rows, fewer than clusters"
+    )
+
+
 @pytest.mark.parametrize("sampler", GREEDY)
 @any_of
 @given(pools())
