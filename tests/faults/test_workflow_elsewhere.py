@@ -125,7 +125,7 @@ def test_two_fetches_at_once_share_a_cache_and_end_with_the_same_bytes(tmp_path)
     hub = Hub({"us/rows": {"data.json": content}}, seconds=0.5)
     server = serve(hub)
     source = {"kind": "dataset", "hub": "us/rows", "revision": COMMIT, "files": {"data.json": "unknown"}}
-    source |= {"licence": "CC0", "local": None, "github": None, "convert_pickle": False}
+    source |= {"licence": "CC0", "local": None, "github": None, "package": None, "convert_pickle": False}
     env = {name: value for name, value in os.environ.items() if name not in ("HF_TOKEN", "HF_HUB_OFFLINE")}
     env |= {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home")}
     command = [sys.executable, str(ROOT / "scripts/stage.py"), "fetch", "--name=ours", f"--source={json.dumps(source)}"]

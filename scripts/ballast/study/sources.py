@@ -153,6 +153,8 @@ def file_name(name: str, source: Source) -> str:
 
 def page(source: dict) -> str:
     """Return the page where a person finds a source, its licence and its revisions."""
+    if source["package"]:
+        return f"package {source['package']}"
     if source["github"]:
         return f"https://github.com/{source['github']}"
     return f"https://huggingface.co/{'' if source['kind'] == 'model' else 'datasets/'}{source['hub']}"
