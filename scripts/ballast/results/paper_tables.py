@@ -28,8 +28,12 @@ def by_n(number: int, name: str, title: str, options: Options, path: str) -> Tab
         [Cell(sampler_label(sampler)), *[blank] * len(none), *(cell(grid, (sampler, n)) for n in sizes)]
         for sampler in samplers
     ]
+    unit = metrics.metric(name, options).unit
+    # The paper's own unit goes without saying, or stands in the title.
+    unit = "" if unit == METRICS[name].unit else f" ({unit})"
+    title = title.format(model=options.model_label(options.experiment.models[0]))
     caption = (
-        f"{title.format(model=options.model_label(options.experiment.models[0]))}, by sampler (rows) and n (columns). "
+        f"{title}{unit}, by sampler (rows) and n (columns). "
         f"{METRICS[name].direction.capitalize()} is better. Bold: the best of a column."
     )
     data = metrics.long_form(cells, ["sampler", "n"], ("best",))
