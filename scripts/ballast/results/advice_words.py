@@ -140,7 +140,7 @@ def _others(advice: Advice) -> list[str]:
     second = next((name for name in contrasts if name in names and name != RANDOM), None)
     said = []
     if second:
-        said.append(f"Runner-up: {short_label(second)}. {_told(contrasts[second], cell)}.")
+        said.append(f"Runner-up: {short_label(second)}. {_told(contrasts[second], cell, advice.metrics['harm'])}.")
     if RANDOM in contrasts:
         said.append(f"{_told(contrasts[RANDOM], cell, advice.metrics['harm'])}. {_random(advice, contrasts[RANDOM])}.")
     return said
