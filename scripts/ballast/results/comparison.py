@@ -34,7 +34,7 @@ def compare(number: int, options: Options, published: pd.DataFrame, scores: pd.D
     theirs = published[published["table"].isin([str(number), TEXT]) & (published["metric"] == metric)]
     if number == 4:
         theirs = theirs[theirs["table"] == "4"]
-    comparable = not _other_unit(options)
+    comparable = not metrics.other_unit(metric, options)
     printed = {(row.model, row.sampler, row.n): row for row in theirs.itertuples()}
     rows, met = [], set()
     for (model, _, sampler, n), values in metrics.by_prompt(scores, metric, options).items():
@@ -101,16 +101,9 @@ def _apart(ours: Estimate, mean: float, pm: float) -> Estimate:
     return Estimate(ours.mean - mean, math.sqrt(variance), freedom, ours.runs, ours.prompts, ours.over)
 
 
-def _other_unit(options: Options) -> str:
-    """Return the unit here if it is not the paper's."""
-    (name,) = options.judges
-    unit = metrics.metric(name, options).unit
-    return "" if unit == METRICS[name].unit else unit
-
-
 def _comparable(options: Options) -> list[str]:
-    if unit := _other_unit(options):
-        (name,) = options.judges
+    (name,) = options.judges
+    if unit := metrics.other_unit(name, options):
         said = f"{METRICS[name].label} has the unit `{unit}` here, and `{METRICS[name].unit}` in the paper"
         return [f"**Not comparable with the paper.** {said}: both are listed, and no cell is compared."]
     unknown = [options.model_label(name) for name in options.experiment.models if name not in options.published]

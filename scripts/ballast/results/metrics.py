@@ -123,6 +123,12 @@ def metric(name: str, options: Options) -> Metric:
     return replace(found, benchmark=options.benchmarks.get(name, found.benchmark))
 
 
+def other_unit(name: str, options: Options) -> str:
+    """Return the unit of a metric if it is not the paper's, which titles leave out; else an empty text."""
+    unit = metric(name, options).unit
+    return "" if unit == METRICS[name].unit else unit
+
+
 def measured_by(known: Metric, declared: dict | None) -> Metric:
     """Return a metric in the unit of a judge, from the judge's declaration: `unit` and `scale`; unchanged without."""
     if not declared:

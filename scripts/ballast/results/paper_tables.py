@@ -28,12 +28,10 @@ def by_n(number: int, name: str, title: str, options: Options, path: str) -> Tab
         [Cell(sampler_label(sampler)), *[blank] * len(none), *(cell(grid, (sampler, n)) for n in sizes)]
         for sampler in samplers
     ]
-    unit = metrics.metric(name, options).unit
-    # The paper's own unit goes without saying, or stands in the title.
-    unit = "" if unit == METRICS[name].unit else f" ({unit})"
+    unit = metrics.other_unit(name, options)
     title = title.format(model=options.model_label(options.experiment.models[0]))
     caption = (
-        f"{title}{unit}, by sampler (rows) and n (columns). "
+        f"{title}{f' ({unit})' * bool(unit)}, by sampler (rows) and n (columns). "
         f"{METRICS[name].direction.capitalize()} is better. Bold: the best of a column."
     )
     data = metrics.long_form(cells, ["sampler", "n"], ("best",))
