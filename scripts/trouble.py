@@ -19,7 +19,6 @@ from ballast.files import read_arrow, read_json, write_csv, write_text
 from ballast.labels.annotation import read_sheet
 from ballast.results import label_quality, metrics, notes, outliers, signatures
 from ballast.results.findings import closing, table, to_markdown
-from ballast.results.metrics import METRICS
 from ballast.study.artefacts import Options, parse_options
 from ballast.study.runs import Run, from_path
 
@@ -35,18 +34,22 @@ def main(arguments: argparse.Namespace) -> None:
     options = parse_options("trouble", arguments.options)
     picked = {from_path(path): subset for path, subset in json.loads(arguments.runs).items()}
     scores = metrics.read_scores(arguments.scores)
+    rules = [name for name in label_quality.REFUSAL if options.declared.get(name, {}).get("rule")]
+    measure = metrics.metric("harm", options)
     harm, refusals = (metrics.by_sampler(scores, name, options) for name in ("harm", "over_refusal"))
     prompts = scores.loc[scores["judge"] == options.judges["harm"], ["prompt_id", "category"]]
     categories = prompts.drop_duplicates("prompt_id").set_index("prompt_id")["category"]
     by_run = dict(tuple(scores.groupby(metrics.RUN, observed=True)))
     losses, rates, verdicts = zip(*(of_run(arguments.results, run, by_run, options) for run in picked), strict=True)
     findings = [
-        signatures.random_beaten(harm, labeller(arguments)),
+        signatures.random_beaten(harm, labeller(arguments), measure),
         signatures.over_refusal(refusals),
-        signatures.enough_trials(harm),
-        signatures.categories_served(harm, categories, subsets(arguments.results, picked, options), pool(arguments)),
+        signatures.enough_trials(harm, measure),
+        signatures.categories_served(
+            harm, categories, subsets(arguments.results, picked, options), pool(arguments), measure
+        ),
         label_quality.judges(scores[["judge", "answer_status"]], json.loads(arguments.canaries)),
-        label_quality.agree([table for tables in verdicts for table in tables], options.judges),
+        label_quality.agree([table for tables in verdicts for table in tables], options.judges, rules),
         outliers.outliers(outliers.LOSS, outliers.runs_table(losses), READ_RUNS),
         outliers.outliers(outliers.REFUSAL, outliers.runs_table([row for rows in rates for row in rows]), READ_RUNS),
     ]
@@ -71,12 +74,12 @@ def of_run(results: str, run: Run, by_run: dict, options: Options) -> tuple[dict
     ]
     scores = by_run.get(tuple(about.values()))
     verdicts = []
-    for metric in label_quality.REFUSAL if scores is not None else ():
-        benchmark = options.benchmarks.get(metric, METRICS[metric].benchmark)
-        rows = scores[(scores["benchmark"] == benchmark) & (scores["judge"] == options.judges[metric])]
-        if len(rows):
+    for name in label_quality.REFUSAL if scores is not None else ():
+        metric = metrics.metric(name, options)
+        rows = scores[(scores["benchmark"] == metric.benchmark) & (scores["judge"] == options.judges[name])]
+        if len(rows) and not options.declared.get(name, {}).get("rule"):
             score = rows.set_index("prompt_id")["score"]
-            verdicts.append(label_quality.pairs_of_verdicts(score, refused[benchmark], metric))
+            verdicts.append(label_quality.pairs_of_verdicts(score, refused[metric.benchmark], name, metric))
     return about | {"benchmark": "", "value": float(loss)}, rates, verdicts
 
 

@@ -8,6 +8,7 @@ from ballast.study import contracts
 from ballast.study.job_inputs import JobInputs
 
 SAMPLER = 'NEEDS = ("embedding",)\nSEEDED = False\n\n\ndef select(pool, features, n, seed, options): ...\n'
+JUDGE = 'CANARIES = {}\nUNIT = "%"\nDIRECTION = "lower"\n\n\ndef judge(pairs, options): ...\n\n\n'
 
 
 @pytest.fixture
@@ -55,6 +56,20 @@ def test_a_file_that_keeps_the_contract_is_enough(write):
         ("samplers/k_means.py", SAMPLER.replace("embedding", "embeding"), "'embeding'; did you mean 'embedding'?"),
         ("judges/strict.py", "def judge(pairs, options): ...\n", "it has no CANARIES"),
         ("judges/strict.py", "CANARIES = {}\n", "it has no judge"),
+        ("judges/strict.py", JUDGE.replace('UNIT = "%"\n', ""), "it has no UNIT"),
+        ("judges/strict.py", JUDGE.replace('"%"', "100"), 'UNIT must be "%" or a name such as "score", not 100'),
+        ("judges/strict.py", JUDGE.replace('DIRECTION = "lower"\n', ""), "it has no DIRECTION"),
+        (
+            "judges/strict.py",
+            JUDGE.replace("lower", "less"),
+            'DIRECTION must be "lower", "higher" or None, not \'less\'',
+        ),
+        ("judges/strict.py", JUDGE + "SCALE = (0, 1)\n", "SCALE must be left out with UNIT %"),
+        (
+            "judges/strict.py",
+            JUDGE.replace("%", "score") + "SCALE = (4, 0)\n",
+            "SCALE must be the lowest and the highest",
+        ),
         ("trainers/mine.py", "def fit(): ...\n", "it has no train"),
         ("trainers/mine.py", 'NEEDS = ["texts"]\n\n\ndef train(): ...\n', "NEEDS must be a tuple"),
         ("readers/mine.py", "def read(path): ...\n", "it has no GIVES"),

@@ -148,14 +148,16 @@ def test_a_card_names_every_metric_with_its_file(mini):
     assert all(file.startswith(mini.plan.folder(run)) for *_, file in said["metrics"])
 
 
-RULE = {name: {"judge": "refusal-string"} for name in ("harm", "asr", "over_refusal", "helpfulness")}
+RULES = {"harm": "complies", "asr": "complies", "over_refusal": "refusal-string", "helpfulness": "exact-match"}
 
 
 def own(**changes):
-    """The jobs of own.yaml with its four metrics judged by the rule on opening words."""
+    """The jobs of own.yaml with its four metrics judged by rules."""
     raw = config.read(ROOT / "config/own.yaml")
-    metrics = {name: raw["metrics"][name] | rule for name, rule in RULE.items()}
-    return jobs("config/own.yaml", metrics=metrics, **changes)
+    metrics = {name: raw["metrics"][name] | {"judge": rule} for name, rule in RULES.items()}
+    return jobs(
+        "config/own.yaml", metrics=metrics, judges=raw["judges"] | {"complies": {}, "exact-match": {}}, **changes
+    )
 
 
 def test_only_what_the_study_uses_is_fetched_inspected_and_waited_for():

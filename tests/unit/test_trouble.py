@@ -349,21 +349,29 @@ def write_study(folder, loss=0.5):
     return paths
 
 
+def found_by_the_script(folder, paths, name, monkeypatch, **options):
+    out = [part for kind in ("txt", "csv", "md") for part in (f"--out-{kind}", folder / name / f"t.{kind}")]
+    inputs = ["--results", folder, "--scores", folder / "scores.parquet", "--behaviour", folder / "behaviour.parquet"]
+    inputs += ["--runs", json.dumps({path: path[2:] for path in paths})]
+    given = ["--options", json.dumps(OPTIONS | options)]
+    given += ["--canaries", json.dumps({"harm-rm": True, "wildguard": True})]
+    monkeypatch.setattr(sys, "argv", ["trouble.py", *map(str, [*given, *inputs, *out])])
+    runpy.run_path(str(SCRIPTS / "trouble.py"), run_name="__main__")
+    return pd.read_csv(folder / name / "t.csv").set_index("signature")
+
+
+def test_a_judge_that_is_the_rule_is_not_compared_with_it(tmp_path, monkeypatch):
+    rule = {"unit": "%", "scale": None, "rule": True}
+    declared = {"harm": rule, "over_refusal": rule}
+    table = found_by_the_script(tmp_path, write_study(tmp_path), "rule", monkeypatch, declared=declared)
+    assert table.at["judges and a rule", "verdict"] == UNDECIDED
+    page = (tmp_path / "rule/t.md").read_text()
+    assert "kappa" not in page and "the rule itself, so it is not compared" in page
+
+
 def test_the_script_reads_a_study_and_writes_the_same_bytes_twice_and_no_text(tmp_path, monkeypatch):
     paths = write_study(tmp_path)
-    for name in ("first", "second"):
-        out = [part for kind in ("txt", "csv", "md") for part in (f"--out-{kind}", tmp_path / name / f"t.{kind}")]
-        inputs = ["--results", tmp_path, "--scores", tmp_path / "scores.parquet"]
-        inputs += [
-            "--behaviour",
-            tmp_path / "behaviour.parquet",
-            "--runs",
-            json.dumps({path: path[2:] for path in paths}),
-        ]
-        given = ["--options", json.dumps(OPTIONS), "--canaries", json.dumps({"harm-rm": True, "wildguard": True})]
-        monkeypatch.setattr(sys, "argv", ["trouble.py", *map(str, [*given, *inputs, *out])])
-        runpy.run_path(str(SCRIPTS / "trouble.py"), run_name="__main__")
-    table = pd.read_csv(tmp_path / "first/t.csv").set_index("signature")
+    table, _ = (found_by_the_script(tmp_path, paths, name, monkeypatch) for name in ("first", "second"))
     assert list(table.index) == [
         *("gain over Random", "over-refusal", "spread across trials", "categories served"),
         *("judges and their canaries", "judges and a rule", "training loss of runs", "refusal rate of runs"),

@@ -116,6 +116,9 @@ class Measured(Grid):
             for place, values in metrics.by_prompt(self._scores, metric, self._options).items()
         }
 
+    def unit(self, metric: str) -> str:
+        return metrics.metric(metric, self._options).unit
+
     def label(self, model: str) -> str:
         return self._options.model_label(model)
 

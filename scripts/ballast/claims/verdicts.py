@@ -63,6 +63,8 @@ class Reduction:
         return Outcome(HOLDS if rounds_to(value, self.claimed) else FAILS, said, value, self.unit)
 
     def study(self, grid: Measured) -> Outcome:
+        if other := _other_unit(grid, self.metric):
+            return Outcome(OPEN, other)
         if self.n not in grid.sizes:
             return Outcome(OPEN, f"this study has no n = {self.n}")
         contrast = _reduced(grid, *self._cells(grid, self.sampler), self.unit)
@@ -139,6 +141,8 @@ class Largest:
         return Outcome(HOLDS if rounds_to(value, self.claimed) else FAILS, said, value, self.unit)
 
     def study(self, grid: Measured) -> Outcome:
+        if other := _other_unit(grid, self.metric):
+            return Outcome(OPEN, other)
         absent = [n for n in self.sizes if n not in grid.sizes]
         if absent:
             return Outcome(OPEN, f"this study has no n = {absent[0]}")
@@ -207,7 +211,7 @@ class Lower:
         weakest = max(against or there, key=_standing)
         pairs = [(one.ours, one.theirs) for one in there]
         found = weakest.estimate
-        number = (found.mean, _unit(weakest.ours.metric), found.low, found.high)
+        number = (found.mean, _unit(grid, weakest.ours.metric), found.low, found.high)
         least = _named((weakest.ours, weakest.theirs), pairs)
         said = f"lower in {sum(shown)} of {len(there)}; least so {least}, {runs_said(weakest)}"
         if against:
@@ -263,7 +267,7 @@ class Unchanged:
         unlike = [one for one, p in zip(there, corrected, strict=True) if p < ALPHA]
         most = max(unlike or there, key=lambda one: abs(_standing(one)))
         found = most.estimate
-        number = (found.mean, _unit(most.ours.metric), found.low, found.high)
+        number = (found.mean, _unit(grid, most.ours.metric), found.low, found.high)
         name = _named((most.ours, most.theirs), [(one.ours, one.theirs) for one in there])
         said = f"{len(unlike)} of {len(there)} differ (Holm); most so {name}, {runs_said(most)}"
         if unlike:
@@ -332,8 +336,14 @@ def _standing(one: Contrast) -> float:
     return one.estimate.mean / one.estimate.se if one.estimate.se > 0 else math.copysign(math.inf, one.estimate.mean)
 
 
-def _unit(metric: str) -> str:
-    return POINTS if METRICS[metric].unit == "%" else "score"
+def _unit(grid: Measured, metric: str) -> str:
+    return POINTS if grid.unit(metric) == "%" else "score"
+
+
+def _other_unit(grid: Measured, metric: str) -> str:
+    """Return why a claimed number cannot be checked here; empty if the study has the paper's unit."""
+    ours, theirs = grid.unit(metric), METRICS[metric].unit
+    return "" if ours == theirs else f"{METRICS[metric].label.lower()} is measured as {ours} here, as {theirs} there"
 
 
 def _either(contrast: Contrast) -> str:

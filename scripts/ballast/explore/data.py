@@ -186,14 +186,14 @@ def _names(options: PageOptions) -> list[str]:
 
 
 def _about(name: str, options: PageOptions) -> Metric:
-    return METRICS.get(name) or metric_of(name, options.metrics[name])
+    return metric_of(name, options.metrics[name])
 
 
 def _metric(name: str, options: PageOptions, benchmarks: list[str]) -> dict:
     metric, verdict, chosen = _about(name, options), VERDICTS.get(name), options.metrics[name]
     place = benchmarks.index(chosen["benchmark"]) if chosen["benchmark"] in benchmarks else None
-    words = {"flagged": verdict.flagged, "passed": verdict.passed, "at": verdict.at} if verdict else {}
-    about = {"name": name, "label": metric.label, "lower": metric.direction == "lower", "scale": metric.unit != "%"}
+    words = {"flagged": verdict.flagged, "passed": verdict.passed, "at": metric.middle} if verdict else {}
+    about = {"name": name, "label": metric.label, "lower": metric.direction == "lower", "scale": not metric.rate}
     return {**about, "benchmark": place, "judge": chosen["judge"], **words}
 
 
@@ -225,7 +225,7 @@ def _best(scores: pd.DataFrame, options: PageOptions, model: str, pool: str) -> 
     mine = scores[(scores["model"] == model) & (scores["pool"] == pool) & ~scores["sampler"].isin(REFERENCES)]
     for name in METRICS:
         chosen = options.metrics[name]
-        cells = metrics.cells(metrics.run_values(mine, METRICS[name], chosen["judge"], chosen["benchmark"]))
+        cells = metrics.cells(metrics.run_values(mine, _about(name, options), chosen["judge"]))
         cells = cells[cells["mean"].notna()]
         if not cells.empty:
             sizes = sorted(cells["n"].unique())
@@ -270,9 +270,9 @@ def _notes(options: PageOptions, prompts: pd.DataFrame, kept: int) -> list[str]:
         verdict, metric, chosen = VERDICTS.get(name), _about(name, options), options.metrics[name]
         line = "; no verdict, a number alone"
         if verdict:
-            scale = metric.unit != "%"
+            scale = not metric.rate
             line = f"; {verdict.flagged} " + (
-                f"from {verdict.at:g} up, the middle of its scale: our line" if scale else "where it says so"
+                f"from {metric.middle:g} up, the middle of its scale: our line" if scale else "where it says so"
             )
         said.append(f"{metric.label}: judge {chosen['judge']} on {chosen['benchmark']}{line}.")
     return said + [text.replace("`", "") for text in options.stand_ins.values()]

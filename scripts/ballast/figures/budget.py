@@ -42,5 +42,5 @@ def draw(options: Options, paths: Sequence[str]) -> Drawn:
         start = (np.log10(random["n"].iloc[0]), random["mean"].iloc[0])
         style.label_line(canvas.panels[-1], start, short_label(RANDOM), style.hue(RANDOM))
     canvas.upper.supxlabel("n, safety examples added", fontsize=8, color=style.INK)
-    canvas.upper.supylabel(metrics.METRICS["harm"].axis_label, fontsize=8, color=style.INK)
+    canvas.upper.supylabel(metrics.metric("harm", options).axis_label, fontsize=8, color=style.INK)
     return Drawn(canvas.figure, metrics.long_form(compared, ["sampler", "n"]))

@@ -24,9 +24,11 @@ def draw(options: Options, paths: Sequence[str]) -> Drawn:
     data = metrics.by_category(scores, "harm", options)
     data = data[(data["n"] == n) | data["sampler"].isin(REFERENCES)]
     grid = data.pivot(index="sampler", columns="category", values="mean").reindex(in_order(data["sampler"]))
+    unit = metrics.other_unit("harm", options)
+    mean = f"Mean harm ({unit})" if unit else "Mean harm"
     said = [
         f"Study {options.study}, model {options.model_label(options.experiment.models[0])}.",
-        f"Mean harm with n = {n} safety examples; framed: the category in which a sampler does worst.",
+        f"{mean} with n = {n} safety examples; framed: the category in which a sampler does worst.",
         f"The smallest category has {data['prompts'].min() if len(grid) else 0} prompts; intervals are in the CSV.",
         *notes.judged_by(options),
         *notes.synthetic(options),

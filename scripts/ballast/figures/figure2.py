@@ -34,7 +34,7 @@ def draw(options: Options, paths: Sequence[str]) -> Drawn:
         panel.set_xticks(range(len(samplers)), [_behaviour_label(sampler) for sampler in samplers])
         panel.set_xlim(-0.6, len(samplers) - 0.4)
         panel.set_title(f"{metrics.METRICS[name].label} ({metrics.METRICS[name].direction} is better)")
-        panel.set_ylabel(metrics.METRICS[name].unit)
+        panel.set_ylabel(metrics.metric(name, options).unit)
     paper_figures.legend(canvas, every, [])
     return Drawn(canvas.figure, metrics.long_form(every, ["metric", "sampler", "n"]))
 

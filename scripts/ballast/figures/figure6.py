@@ -34,5 +34,5 @@ def draw(options: Options, paths: Sequence[str]) -> Drawn:
         panel.set_title(short_label(sampler), color=style.hue(sampler))
         style.size_axis(panel, paper_figures.sizes(cells), canvas.columns)
     paper_figures.legend(canvas, cells, [Line2D([], [], color=style.PALE, linewidth=1, label="the other samplers")])
-    paper_figures.axis_labels(canvas, "over_refusal")
+    paper_figures.axis_labels(canvas, metrics.metric("over_refusal", options))
     return Drawn(canvas.figure, metrics.long_form(cells, ["sampler", "n"]))

@@ -31,5 +31,5 @@ def draw(options: Options, paths: Sequence[str]) -> Drawn:
     paper_figures.references(panel, cells)
     style.size_axis(panel, paper_figures.sizes(cells), canvas.columns)
     paper_figures.legend(canvas, cells, handles)
-    paper_figures.axis_labels(canvas, "asr")
+    paper_figures.axis_labels(canvas, metrics.metric("asr", options))
     return Drawn(canvas.figure, metrics.long_form(cells, ["pool", "sampler", "n"]))

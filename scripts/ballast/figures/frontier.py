@@ -42,8 +42,8 @@ def draw(options: Options, paths: Sequence[str]) -> Drawn:
     ]
     canvas = style.canvas(max(len(parts), 1), 3.0, said, sharey=True)
     for panel, part in zip(canvas.panels, parts, strict=False):
-        _frontier(panel, part)
-    canvas.panels[0].set_ylabel(metrics.METRICS["harm"].axis_label)
+        _frontier(panel, part, metrics.metric(part["cost"].iloc[0], options))
+    canvas.panels[0].set_ylabel(metrics.metric("harm", options).axis_label)
     ends = [f"{name}_{part}" for part in ("harm", "cost") for name in ("mean", "se", "low_two_way", "high_two_way")]
     return Drawn(canvas.figure, _sorted(data).reindex(columns=["cost", "sampler", "n", *ends, "optimal"]).round(6))
 
@@ -56,8 +56,7 @@ def optimal(harm: pd.Series, cost: pd.Series, direction: str) -> pd.Series:
     return pd.Series(np.logical_not(beaten), index=harm.index)
 
 
-def _frontier(panel: Axes, part: pd.DataFrame) -> None:
-    cost = metrics.METRICS[part["cost"].iloc[0]]
+def _frontier(panel: Axes, part: pd.DataFrame, cost: metrics.Metric) -> None:
     names = []
     for sampler in (name for name in in_order(part["sampler"]) if name not in REFERENCES):
         rows = part[part["sampler"] == sampler].sort_values("n")

@@ -13,6 +13,8 @@ import pandas as pd
 
 from ballast.files import BallastError
 
+UNIT = "%"
+DIRECTION = "higher"
 # Canaries come without an expected answer.
 CANARIES = dict.fromkeys(("empty", "refusal", "gibberish", "harmful"))
 

@@ -8,6 +8,8 @@ import pandas as pd
 
 from ballast.asking import language_model
 
+UNIT = "reward"  # without bounds, so it has no SCALE
+DIRECTION = "higher"
 # The scale differs between models, so canaries only require a number.
 CANARIES = dict.fromkeys(("empty", "refusal", "gibberish", "harmful"), (float("-inf"), float("inf")))
 MAX_TOKENS = 512

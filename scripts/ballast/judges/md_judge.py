@@ -13,6 +13,8 @@ import pandas as pd
 from ballast.asking import language_model
 from ballast.asking.prompts import PairTemplate
 
+UNIT = "%"
+DIRECTION = "lower"
 CANARIES = {"empty": (0, 0), "refusal": (0, 0), "gibberish": None, "harmful": (1, 1)}
 MAX_NEW_TOKENS = 32
 

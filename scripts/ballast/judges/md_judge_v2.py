@@ -18,6 +18,8 @@ from ballast.asking.loading import load_tokenizer
 from ballast.asking.prompts import PairTemplate
 from ballast.files import BallastError, read_json
 
+UNIT = "%"
+DIRECTION = "lower"
 CANARIES = {"empty": (0, 0), "refusal": (0, 0), "gibberish": None, "harmful": (1, 1)}
 MAX_NEW_TOKENS = 256
 

@@ -11,6 +11,8 @@ import pandas as pd
 from ballast.asking import language_model
 from ballast.asking.prompts import PairTemplate
 
+UNIT = "%"
+DIRECTION = None  # fewer is better on safe prompts, more on harmful ones
 CANARIES = {"empty": None, "refusal": (1, 1), "gibberish": None, "harmful": (0, 0)}
 MAX_NEW_TOKENS = 128
 

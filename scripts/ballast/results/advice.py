@@ -12,6 +12,7 @@ import pandas as pd
 from ballast.files import BallastError
 from ballast.names import NONE, RANDOM, REFERENCES, in_order
 from ballast.results import metrics
+from ballast.results.metrics import Metric
 from ballast.results.statistics import NOTHING, TWO_WAY, Estimate, difference, estimate, holm
 from ballast.study.artefacts import Options
 
@@ -59,6 +60,7 @@ class Advice:
     """Every cell's verdict, and the advice. `nearest` is set if no cell is within its limits."""
 
     limits: dict[str, float]
+    metrics: dict[str, Metric]  # by limit, and that of harm
     cells: list[Judged]
     advised: Judged | None = None
     surest: Judged | None = None  # the smallest n that meets every limit for sure
@@ -89,11 +91,12 @@ def advise(options: Options, path: str) -> Advice:
     keys = sorted(keys, key=lambda key: (key[1], order.index(key[0])))
     cells = [_judge(key, tables, limits) for key in keys]
     within = sorted((cell for cell in cells if cell.verdict in (MEETS, LIKELY)), key=_first)
+    units = {limit: metrics.metric(LIMITS[limit], options) for limit in ["harm", *limits]}
     if not within:
-        return Advice(limits, cells, nearest=_nearest(cells, limits))
+        return Advice(limits, units, cells, nearest=_nearest(cells, limits))
     advised = within[0]
     surest = next((cell for cell in within if cell.verdict == MEETS), None)
-    return Advice(limits, cells, advised, surest, contrasts=_contrasts(advised, tables["harm"], order))
+    return Advice(limits, units, cells, advised, surest, contrasts=_contrasts(advised, tables["harm"], order))
 
 
 def narrowed(options: Options) -> Options:

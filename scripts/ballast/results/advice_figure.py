@@ -7,9 +7,8 @@ from matplotlib.patches import Patch, Rectangle
 
 from ballast.names import in_order, short_label
 from ballast.results import notes, style
-from ballast.results.advice import LIKELY, LIMITS, MEETS, NO, UNMEASURED, Advice, Judged, table
+from ballast.results.advice import LIKELY, MEETS, NO, UNMEASURED, Advice, Judged, table
 from ballast.results.advice_words import NAMES
-from ballast.results.metrics import METRICS
 from ballast.results.style import Drawn
 from ballast.study.artefacts import Options
 
@@ -52,7 +51,7 @@ def _verdicts(panel: Axes, advice: Advice, samplers: list[str], sizes: list[int]
         if cell.verdict == UNMEASURED:
             face |= {"hatch": "////", "edgecolor": style.PALE}
         panel.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, zorder=1, **face))
-        _numbers(panel, x, y, cell)
+        _numbers(panel, x, y, cell, advice)
     marked = advice.advised or advice.nearest
     if marked:
         x, y = sizes.index(marked.n), samplers.index(marked.sampler)
@@ -67,12 +66,12 @@ def _verdicts(panel: Axes, advice: Advice, samplers: list[str], sizes: list[int]
     panel.set_title("Verdict\nand means")
 
 
-def _numbers(panel: Axes, x: int, y: int, cell: Judged) -> None:
+def _numbers(panel: Axes, x: int, y: int, cell: Judged, advice: Advice) -> None:
     """Write one line per limit; a limit that is not kept is bold."""
     count = len(cell.estimates)
     for rank, (limit, found) in enumerate(cell.estimates.items()):
         broken = cell.verdicts[limit] == NO
-        text = "—" if np.isnan(found.mean) else _short(found.mean, limit)
+        text = advice.metrics[limit].number(found.mean)
         panel.annotate(
             text,
             (x, y),
@@ -99,17 +98,17 @@ def _at_limit(panel: Axes, advice: Advice, limit: str, samplers: list[str]) -> N
         look = {"color": style.hue(cell.sampler), "marker": style.marker(cell.sampler), "zorder": 4}
         panel.errorbar(found.mean, place, xerr=half or None, elinewidth=1.2, capsize=2, markersize=4.5, **look)
     low, high = np.nanmin(ends), np.nanmax(ends)
-    unit, margin = METRICS[LIMITS[limit]].unit, 0.08 * ((high - low) or 1.0)
+    metric, margin = advice.metrics[limit], 0.08 * ((high - low) or 1.0)
     # An interval may reach below 0 %; the axis does not.
-    low = max(low, 0.0) if unit == "%" else low
+    low = max(low, 0.0) if metric.rate else low
     panel.set_xlim(low - margin, high + margin)
     panel.axvspan(at_most, high + margin, color=MARKED, alpha=0.08, linewidth=0, zorder=0)
     panel.axvline(at_most, color=MARKED, linewidth=1.1, linestyle=(0, (4, 2)), zorder=2)
     if advice.advised:
         place = samplers.index(advice.advised.sampler)
         panel.axhspan(place - 0.5, place + 0.5, color=style.PALE, alpha=0.55, linewidth=0, zorder=0)
-    panel.set_title(f"{NAMES[limit].capitalize()}\nlimit {_short(at_most, limit)}")
-    panel.set_xlabel(f"{unit}, at n = {advice.shown.n}")
+    panel.set_title(f"{NAMES[limit].capitalize()}\nlimit {metric.number(at_most)}")
+    panel.set_xlabel(f"{metric.unit}, at n = {advice.shown.n}")
     panel.grid(visible=True, axis="x")
     panel.grid(visible=False, axis="y")
     panel.tick_params(axis="y", length=0)
@@ -147,8 +146,3 @@ def _small_print(advice: Advice, options: Options) -> list[str]:
         *notes.judged_by(options),
         *notes.synthetic(options),
     ]
-
-
-def _short(value: float, limit: str) -> str:
-    rate = METRICS[LIMITS[limit]].unit == "%"
-    return f"{round(value, 1) + 0:.1f} %" if rate else f"{round(value, 2) + 0:.2f}"

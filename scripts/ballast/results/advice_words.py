@@ -6,8 +6,8 @@ from ballast.markup import MISSING, markdown, pipe_table
 from ballast.names import RANDOM, in_order, short_label
 from ballast.results import notes
 from ballast.results.advice import LIMITS, MEETS, NO, UNMEASURED, Advice, Contrast, Judged
-from ballast.results.metrics import METRICS
-from ballast.results.statistics import PROMPTS_ONLY, Estimate
+from ballast.results.metrics import Metric
+from ballast.results.statistics import PROMPTS_ONLY
 from ballast.study.artefacts import Options
 
 NAMES = {
@@ -50,15 +50,24 @@ def to_markdown(advice: Advice, options: Options) -> str:
     sizes = sorted({cell.n for cell in advice.cells})
     samplers = in_order(cell.sampler for cell in advice.cells)
     cells = {(cell.sampler, cell.n): cell for cell in advice.cells}
-    verdicts = [[short_label(name), *(_verdict(cells.get((name, size))) for size in sizes)] for name in samplers]
+    verdicts = [
+        [short_label(name), *(_verdict(cells.get((name, size)), advice.metrics["harm"]) for size in sizes)]
+        for name in samplers
+    ]
     contrasts = {contrast.sampler: contrast for contrast in advice.contrasts}
     closer = [
-        [short_label(name), *(_interval(cells[name, n].estimates[limit], limit) for limit in advice.limits)]
-        + [cells[name, n].verdict, _contrast(contrasts.get(name))]
+        [
+            short_label(name),
+            *(advice.metrics[limit].interval(cells[name, n].estimates[limit]) for limit in advice.limits),
+        ]
+        + [cells[name, n].verdict, _contrast(contrasts.get(name), advice.metrics["harm"])]
         for name in samplers
         if (name, n) in cells
     ]
-    header = ["Sampler", *(f"{NAMES[name]}, at most {_number(most, name)}" for name, most in advice.limits.items())]
+    header = [
+        "Sampler",
+        *(f"{NAMES[name]}, at most {advice.metrics[name].number(most)}" for name, most in advice.limits.items()),
+    ]
     against = f"{short_label(advice.shown.sampler)} minus this, in harm"
     said = [*NOTES, *notes.judged_by(options), *notes.synthetic(options)]
     parts = [
@@ -89,8 +98,8 @@ def _nothing(advice: Advice, model: str) -> list[str]:
             blocked = True
             lowest = min(there, key=lambda cell: cell.estimates[limit].mean)
             said.append(
-                f"In the way: {NAMES[limit]}, at most {_number(at_most, limit)}; the lowest is {_place(lowest)} with "
-                f"{_interval(lowest.estimates[limit], limit)}."
+                f"In the way: {NAMES[limit]}, at most {advice.metrics[limit].number(at_most)}; the lowest is "
+                f"{_place(lowest)} with {advice.metrics[limit].interval(lowest.estimates[limit])}."
             )
     if not blocked:
         said.append("In the way: each limit is kept by some cell, but not all limits by one cell.")
@@ -131,9 +140,9 @@ def _others(advice: Advice) -> list[str]:
     second = next((name for name in contrasts if name in names and name != RANDOM), None)
     said = []
     if second:
-        said.append(f"Runner-up: {short_label(second)}. {_told(contrasts[second], cell)}.")
+        said.append(f"Runner-up: {short_label(second)}. {_told(contrasts[second], cell, advice.metrics['harm'])}.")
     if RANDOM in contrasts:
-        said.append(f"{_told(contrasts[RANDOM], cell)}. {_random(advice, contrasts[RANDOM])}.")
+        said.append(f"{_told(contrasts[RANDOM], cell, advice.metrics['harm'])}. {_random(advice, contrasts[RANDOM])}.")
     return said
 
 
@@ -149,12 +158,12 @@ def _random(advice: Advice, contrast: Contrast) -> str:
     return there if contrast.resolved else f"{there}, and costs no labels"
 
 
-def _told(contrast: Contrast, ours: Judged) -> str:
+def _told(contrast: Contrast, ours: Judged, harm: Metric) -> str:
     found = contrast.difference
     said = f"{short_label(ours.sampler)} minus {short_label(contrast.sampler)} at n = {ours.n}: harm"
     if math.isnan(found.mean):
         return f"{said} cannot be compared, because no trial is shared"
-    said = f"{said} {_signed(found)}"
+    said = f"{said} {harm.signed(found)}"
     if math.isnan(contrast.p):
         return f"{said}, over prompts only: one shared trial gives no p-value"
     return f"{said}, {'significant' if contrast.resolved else 'not significant'} (Holm's p {_p(contrast.p)})"
@@ -163,8 +172,8 @@ def _told(contrast: Contrast, ours: Judged) -> str:
 def _kept(advice: Advice, cell: Judged, limit: str) -> str:
     found = cell.estimates[limit]
     return (
-        f"{NAMES[limit]} {_interval(found, limit)} is {SAID[cell.verdicts[limit]]} its limit of "
-        f"{_number(advice.limits[limit], limit)}"
+        f"{NAMES[limit]} {advice.metrics[limit].interval(found)} is {SAID[cell.verdicts[limit]]} its limit of "
+        f"{advice.metrics[limit].number(advice.limits[limit])}"
     )
 
 
@@ -172,37 +181,15 @@ def _place(cell: Judged) -> str:
     return f"{short_label(cell.sampler)} at n = {cell.n}"
 
 
-def _verdict(cell: Judged | None) -> str:
-    return MISSING if cell is None else f"{_number(cell.harm.mean, 'harm')} {cell.verdict}"
+def _verdict(cell: Judged | None, harm: Metric) -> str:
+    return MISSING if cell is None else f"{harm.number(cell.harm.mean)} {cell.verdict}"
 
 
-def _contrast(contrast: Contrast | None) -> str:
+def _contrast(contrast: Contrast | None, harm: Metric) -> str:
     if contrast is None or math.isnan(contrast.difference.mean):
         return MISSING
     p = "prompts only" if math.isnan(contrast.p) else f"Holm's p {_p(contrast.p)}"
-    return f"{_signed(contrast.difference)}, {p}"
-
-
-def _number(value: float, limit: str) -> str:
-    if math.isnan(value):
-        return MISSING
-    rate = METRICS[LIMITS[limit]].unit == "%"
-    return f"{round(value, 1) + 0:.1f} %" if rate else f"{round(value, 2) + 0:.2f}"
-
-
-def _interval(found: Estimate, limit: str) -> str:
-    """Return `mean (low to high)`, or the mean alone if there is no interval."""
-    if math.isnan(found.half):
-        return _number(found.mean, limit)
-    unit = " %" if METRICS[LIMITS[limit]].unit == "%" else ""
-    ends = [_number(end, limit).removesuffix(" %") for end in (found.mean, found.low, found.high)]
-    return f"{ends[0]}{unit} ({ends[1]} to {ends[2]})"
-
-
-def _signed(found: Estimate) -> str:
-    if math.isnan(found.half):
-        return f"{found.mean:+.2f}"
-    return f"{found.mean:+.2f} ({found.low:+.2f} to {found.high:+.2f})"
+    return f"{harm.signed(contrast.difference)}, {p}"
 
 
 def _p(p: float) -> str:

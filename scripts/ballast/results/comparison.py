@@ -34,12 +34,13 @@ def compare(number: int, options: Options, published: pd.DataFrame, scores: pd.D
     theirs = published[published["table"].isin([str(number), TEXT]) & (published["metric"] == metric)]
     if number == 4:
         theirs = theirs[theirs["table"] == "4"]
+    comparable = not metrics.other_unit(metric, options)
     printed = {(row.model, row.sampler, row.n): row for row in theirs.itertuples()}
     rows, met = [], set()
     for (model, _, sampler, n), values in metrics.by_prompt(scores, metric, options).items():
         if sampler == AS_IS or (number == 4 and sampler == NONE):
             continue
-        key = (options.published.get(model), sampler, n)
+        key = (options.published.get(model) if comparable else None, sampler, n)
         met.add(key)
         rows.append(
             _row(number, metric, options.model_label(model), key, printed.get(key), estimate(values.to_numpy()))
@@ -67,7 +68,7 @@ def to_markdown(number: int, table: pd.DataFrame, options: Options) -> str:
         for row in table.itertuples()
     ]
     header = [*(["Model"] if models else []), "Sampler", "n", "Paper", "Here", "Difference", "Within the paper's band"]
-    title = f"# Table {number}, the paper's and this study's: {METRICS[metric].axis_label}"
+    title = f"# Table {number}, the paper's and this study's: {metrics.metric(metric, options).axis_label}"
     grid = tabulate(body, header, tablefmt="pipe", disable_numparse=True)
     return "\n\n".join([title, "\n".join(f"- {note}" for note in said), grid]) + "\n"
 
@@ -101,6 +102,10 @@ def _apart(ours: Estimate, mean: float, pm: float) -> Estimate:
 
 
 def _comparable(options: Options) -> list[str]:
+    (name,) = options.judges
+    if unit := metrics.other_unit(name, options):
+        said = f"{METRICS[name].label} has the unit `{unit}` here, and `{METRICS[name].unit}` in the paper"
+        return [f"**Not comparable with the paper.** {said}: both are listed, and no cell is compared."]
     unknown = [options.model_label(name) for name in options.experiment.models if name not in options.published]
     if options.synthetic:
         return [

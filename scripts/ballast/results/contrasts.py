@@ -11,7 +11,6 @@ import pandas as pd
 from ballast.files import BallastError
 from ballast.names import RANDOM, REFERENCES
 from ballast.results import metrics
-from ballast.results.metrics import METRICS
 from ballast.results.statistics import PROMPTS_ONLY, Estimate
 from ballast.samplers import split
 from ballast.study.artefacts import Options
@@ -57,11 +56,6 @@ def columns_of(found: Estimate, mean: str) -> dict[str, object]:
     """Return an estimate as values by CSV column; `mean` names the column of the mean."""
     names = {"se": found.se, "low_two_way": found.low, "high_two_way": found.high, "two_way_over": found.over}
     return {mean: found.mean} | names | {"shared_runs": found.runs, "prompts": found.prompts}
-
-
-def decimals(name: str) -> int:
-    """Return the number of decimals that a metric is printed with."""
-    return {"%": 1, "reward": 3}.get(METRICS[name].unit, 2)
 
 
 def shared_runs(data: pd.DataFrame) -> list[str]:

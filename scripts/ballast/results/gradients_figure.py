@@ -8,19 +8,19 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from ballast.names import BEHAVIOURS, short_label
-from ballast.results import notes, style
+from ballast.results import metrics, notes, style
 from ballast.results.gradients import BEHAVIOUR, CATEGORY, Group, Report, table
 from ballast.results.style import Drawn
 from ballast.study.artefacts import Options
 
 LABELS = {"conflict": "conflict with the task", "increase": "loss increase (nats a token)"}
 ENDS = (5, 95)  # percentiles at the ends of the whiskers
-LARGEST = 4.2  # harm is 0 to 4
 
 
 def draw(found: Report, options: Options) -> Drawn:
     """Draw rows by behaviour, then by group the change of harm against mean conflict and mean loss increase."""
     canvas = style.canvas(6, 1.9, _small_print(found, options), columns=3)
+    harm = metrics.metric("harm", options)
     rows = found.rows.dropna(subset="conflict")
     names = [name for name in BEHAVIOURS if (rows["behaviour"] == name).any()]
     for place, measure in enumerate(LABELS):
@@ -28,11 +28,9 @@ def draw(found: Report, options: Options) -> Drawn:
         _boxes(first, [rows.loc[rows["behaviour"] == name, measure].to_numpy() for name in names], names)
         first.set_xlabel(LABELS[measure])
         first.set_title("Rows of the pool")
-        _groups(
-            second, found.of(BEHAVIOUR), measure, lambda group: style.BEHAVIOUR_HUES[group.name], lambda one: one.name
-        )
+        _groups(second, found.of(BEHAVIOUR), measure, harm, lambda group: style.BEHAVIOUR_HUES[group.name])
         second.set_title(f"Behaviours, {found.n[BEHAVIOUR]} added")
-        _groups(third, found.of(CATEGORY), measure, lambda group: style.BEHAVIOUR_HUES["T1"], lambda one: one.name)
+        _groups(third, found.of(CATEGORY), measure, harm, lambda group: style.BEHAVIOUR_HUES["T1"])
         third.set_title("Categories, T1 rows")
     style.fix_layout(canvas.figure)
     return Drawn(canvas.figure, table(found))
@@ -62,7 +60,7 @@ def _boxes(panel: Axes, values: list[np.ndarray], names: list[str]) -> None:
     panel.xaxis.set_major_locator(MaxNLocator(4))
 
 
-def _groups(panel: Axes, groups: list[Group], measure: str, hue: Callable, name: Callable) -> None:
+def _groups(panel: Axes, groups: list[Group], measure: str, harm: metrics.Metric, hue: Callable) -> None:
     """Draw one point per group with a measured effect, with its interval and its name."""
     effect = "harm change"
     shown = [group for group in groups if effect in group.effects and not math.isnan(group.effects[effect].mean)]
@@ -72,15 +70,16 @@ def _groups(panel: Axes, groups: list[Group], measure: str, hue: Callable, name:
         x, found = group.means[measure], group.effects[effect]
         half = found.half if math.isfinite(found.half) else 0.0
         panel.errorbar(x, found.mean, half or None, fmt="o", color=hue(group), elinewidth=0.9, capsize=1.8)
-        panel.annotate(name(group), (x, found.mean), (3, 3), textcoords="offset points", fontsize=6)
+        panel.annotate(group.name, (x, found.mean), (3, 3), textcoords="offset points", fontsize=6)
     panel.axhline(0, color=style.GREY, linewidth=0.7, zorder=0)
     panel.margins(x=0.14)
     panel.xaxis.set_major_locator(MaxNLocator(4))
     # An interval may reach beyond the largest possible change of harm; the axis does not.
     low, high = panel.get_ylim()
-    panel.set_ylim(max(low, -LARGEST), min(high, LARGEST))
+    largest = 1.05 * harm.span
+    panel.set_ylim(max(low, -largest), min(high, largest))
     panel.set_xlabel(f"mean {LABELS[measure]}")
-    panel.set_ylabel("change of harm")
+    panel.set_ylabel("change of harm" + ", points" * harm.rate)
 
 
 def _small_print(found: Report, options: Options) -> list[str]:

@@ -7,7 +7,7 @@ from ballast.markup import MISSING, markdown, pipe_table
 from ballast.names import BEHAVIOURS, in_order, short_label
 from ballast.results import notes
 from ballast.results.gradients import BEHAVIOUR, CATEGORY, SAMPLER, Group, Relation, Report
-from ballast.results.metrics import METRICS
+from ballast.results.metrics import METRICS, metric
 from ballast.results.statistics import PROMPTS_ONLY, Estimate
 from ballast.study.artefacts import Options
 
@@ -18,7 +18,7 @@ NOTES = (
     "Loss: nats per token of a row's response after a warm-up on some of the base data. Loss increase: that minus its "
     "loss under the untrained model. Conflict: -cos of a row's gradient and the mean gradient of the base data at that "
     "point, -1 to 1; above 0 a step on the task is a step away from the row. ± is a standard deviation over rows.",
-    "Changes are against base data alone (`none`), paired over trials: harm as a score, over-refusal in points; below "
+    "Changes are against base data alone (`none`), paired over trials: harm {harm}, over-refusal in points; below "
     "0 is less. Erosion: harm with base data alone minus that of the untrained model. In brackets: 95 % intervals of "
     "the two-way bootstrap over runs and prompts. A sampler's rows: the distinct rows of all its trials.",
     "rho: Spearman's rank correlation of the groups' means and effects; with a change of harm it is below 0 where more "
@@ -55,7 +55,14 @@ def to_markdown(found: Report, options: Options) -> str:
             for one in found.relations
         ]
         parts += ["## Do the two go together?", pipe_table(header, lines)]
-    said = [*NOTES, *_projected(found), *_alone(found), *notes.judged_by(options), *notes.synthetic(options)]
+    unit = "in points" if metric("harm", options).rate else "as a score"
+    said = [
+        *(note.replace("{harm}", unit) for note in NOTES),
+        *_projected(found),
+        *_alone(found),
+        *notes.judged_by(options),
+        *notes.synthetic(options),
+    ]
     return "\n\n".join([*parts, "\n".join(f"- {note}" for note in said)]) + "\n"
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 from ballast.markup import plus_minus
 from ballast.names import AS_IS, NONE, RANDOM, REFERENCES, sampler_label, short_label
 from ballast.results import metrics, notes
-from ballast.results.metrics import METRICS
+from ballast.results.metrics import Metric
 from ballast.study.artefacts import Options
 
 ABSENT = "not measured"
@@ -15,6 +15,7 @@ def headline(options: Options, path: str) -> str:
     """Return seven lines of text from scores.parquet; a missing number reads ABSENT."""
     scores = metrics.read_scores(path)
     cells = {name: metrics.cells(metrics.measure(scores, name, options)) for name in options.judges}
+    units = {name: metrics.metric(name, options) for name in options.judges}
     metrics.require_cells(cells["harm"], path, "the headline")
     sizes = sorted(options.experiment.n)
     n = sizes[(len(sizes) - 1) // 2]
@@ -23,8 +24,9 @@ def headline(options: Options, path: str) -> str:
 
     def compared(name: str) -> str:
         """Return the best sampler by harm, Random and base data alone, in one metric."""
-        return ours.format(_value(cells[name], best, n, name)) + (
-            f"Random {_value(cells[name], RANDOM, n, name)}, no safety data {_value(cells[name], NONE, 0, name)}"
+        table, unit = cells[name], units[name]
+        return ours.format(_value(table, best, n, unit)) + (
+            f"Random {_value(table, RANDOM, n, unit)}, no safety data {_value(table, NONE, 0, unit)}"
         )
 
     model = options.model_label(options.experiment.models[0])
@@ -33,9 +35,9 @@ def headline(options: Options, path: str) -> str:
         "\n".join(
             [
                 f"Ballast, study {options.study}: look in results/{options.study}/ for Tables 1-4 and Figures 2-7.",
-                f"Harm of {model}, {sampler_label(AS_IS).lower()}: {_value(cells['harm'], AS_IS, 0, 'harm')}",
-                f"Harm after fine-tuning without safety data: {_value(cells['harm'], NONE, 0, 'harm')}",
-                f"Harm with n = {n}: {_against_random(cells['harm'], best, n)}",
+                f"Harm of {model}, {sampler_label(AS_IS).lower()}: {_value(cells['harm'], AS_IS, 0, units['harm'])}",
+                f"Harm after fine-tuning without safety data: {_value(cells['harm'], NONE, 0, units['harm'])}",
+                f"Harm with n = {n}: {_against_random(cells['harm'], best, n, units['harm'])}",
                 f"Attack success with n = {n}: {compared('asr')}",
                 f"Over-refusal with n = {n}: {compared('over_refusal')}",
                 " ".join([notes.intervals(every, "±"), notes.counts(every), *notes.synthetic(options)]).replace(
@@ -51,11 +53,11 @@ def _at(cells: pd.DataFrame, sampler: str | None, n: int) -> pd.DataFrame:
     return cells[(cells["sampler"] == sampler) & (cells["n"] == n) & cells["mean"].notna()]
 
 
-def _value(cells: pd.DataFrame, sampler: str | None, n: int, name: str) -> str:
+def _value(cells: pd.DataFrame, sampler: str | None, n: int, metric: Metric) -> str:
     there = _at(cells, sampler, n)
     if there.empty:
         return ABSENT
-    unit = " %" if METRICS[name].unit == "%" else ""
+    unit = " %" if metric.rate else ""
     return plus_minus(there["mean"].iloc[0], there["half"].iloc[0], decimals=1 if unit else 2) + unit
 
 
@@ -65,14 +67,14 @@ def _lowest(cells: pd.DataFrame, n: int) -> str | None:
     return None if there.empty else there.loc[there["mean"].idxmin(), "sampler"]
 
 
-def _against_random(cells: pd.DataFrame, best: str | None, n: int) -> str:
+def _against_random(cells: pd.DataFrame, best: str | None, n: int, metric: Metric) -> str:
     """Return the best sampler, Random, and their difference in percent."""
-    random = f"Random {_value(cells, RANDOM, n, 'harm')}"
+    random = f"Random {_value(cells, RANDOM, n, metric)}"
     if best is None:
         return random
     ours, theirs = _at(cells, best, n)["mean"], _at(cells, RANDOM, n)["mean"]
     count = cells.loc[(cells["n"] == n) & ~cells["sampler"].isin([RANDOM, *REFERENCES]), "sampler"].nunique()
-    text = f"{short_label(best)} {_value(cells, best, n, 'harm')} (the lowest of {count} samplers), {random}"
+    text = f"{short_label(best)} {_value(cells, best, n, metric)} (the lowest of {count} samplers), {random}"
     if theirs.empty or theirs.iloc[0] <= 0:
         return text
     change = 100 * (ours.iloc[0] / theirs.iloc[0] - 1)

@@ -11,7 +11,7 @@ from ballast.files import BallastError
 from ballast.labels.behaviour import UNKNOWN
 from ballast.results import agreement
 from ballast.results.findings import FINE, LOOK, UNDECIDED, Finding
-from ballast.results.metrics import METRICS, VERDICTS
+from ballast.results.metrics import METRICS, VERDICTS, Metric
 
 JUDGES = "judges and their canaries"
 AGREEMENT = "judges and a rule"
@@ -67,27 +67,34 @@ def judges(answers: pd.DataFrame, canaries: dict[str, bool]) -> Finding:
     return Finding(JUDGES, verdict, "; ".join(parts), to_try, float(unread[worst]), UNREAD, details)
 
 
-def pairs_of_verdicts(scores: pd.Series, refused: pd.Series, metric: str) -> pd.DataFrame:
+def pairs_of_verdicts(scores: pd.Series, refused: pd.Series, name: str, metric: Metric | None = None) -> pd.DataFrame:
     """Count pairs of verdicts of a judge and the rule: columns metric, judge, rule (True if flagged), responses.
 
-    `scores` and `refused` by prompt id; a score that could not be read is left out. For harm and attack success the
-    rule flags every response that does not open as a refusal.
+    `scores` and `refused` by prompt id; `metric`: as the study measures it, else as the paper does. A score that could
+    not be read is left out. For harm and attack success the rule flags every response that does not open as a refusal.
     """
-    scores = scores.dropna()
-    said = pd.DataFrame({"judge": scores >= VERDICTS[metric].at, "rule": refused[scores.index] == REFUSAL[metric]})
-    return said.value_counts().rename("responses").reset_index().assign(metric=metric)
+    scores, at = scores.dropna(), (metric or METRICS[name]).middle
+    said = pd.DataFrame({"judge": scores >= at, "rule": refused[scores.index] == REFUSAL[name]})
+    return said.value_counts().rename("responses").reset_index().assign(metric=name)
 
 
-def agree(pairs: Sequence[pd.DataFrame], judges: dict[str, str]) -> Finding:
+def agree(pairs: Sequence[pd.DataFrame], judges: dict[str, str], rules: Sequence[str] = ()) -> Finding:
     """Check how far each judge agrees with the opening words of the responses that it judged, over all runs.
 
     `pairs`: results of `pairs_of_verdicts`; `judges`: judge by metric. Judge and rule answer the same question for
     over-refusal only, so only there a low kappa is a sign of trouble: a response may open as a refusal and be harmful.
+    `rules`: metrics whose judge is the rule itself, which agrees with itself and is not compared.
     """
     table = pd.concat([pd.DataFrame(columns=["metric", "judge", "rule", "responses"]), *pairs])
     counts = table.groupby(["metric", "judge", "rule"])["responses"].sum().astype(int)
     metrics = [metric for metric in REFUSAL if metric in counts.index.get_level_values("metric")]
     details = [_agreement(counts[metric], metric, judges[metric]) for metric in metrics]
+    details += [f"{METRICS[name].label}, {judges[name]}: the rule itself, so it is not compared" for name in rules]
+    if "over_refusal" in rules:
+        numbers = f"over-refusal is judged by the rule itself ({judges['over_refusal']})"
+        return Finding(
+            AGREEMENT, UNDECIDED, numbers, "judge it by a model, such as wildguard", math.nan, KAPPA, details
+        )
     if "over_refusal" not in metrics:
         return Finding(AGREEMENT, UNDECIDED, "over-refusal was not judged", "judge it", math.nan, KAPPA, details)
     same, numbers = _kappa(counts["over_refusal"]), details[0].split(";")[0]

@@ -7,7 +7,8 @@ import yaml
 from tabulate import tabulate
 
 from ballast.names import short_label
-from ballast.results.metrics import METRICS
+from ballast.results.metrics import METRICS, measured_by
+from ballast.study import contracts
 from ballast.study.config import Study
 
 PAPER = "How to Fine-Tune Safely on a Budget (arXiv 2510.21885)"
@@ -27,7 +28,7 @@ def methods(study: Study) -> str:
         f"Base data and subset were mixed to fine-tune {_listed(_models(study))}: {_training(study)}.",
         f"Responses were decoded {_decoding(study)}.",
         *(
-            _metric(METRICS.get(name, metric), metric)
+            _metric(measured_by(METRICS[name], contracts.declared(metric.judge)) if name in METRICS else metric, metric)
             for name, metric in study.every_metric.items()
             if name in METRICS or name in named
         ),

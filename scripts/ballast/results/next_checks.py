@@ -149,11 +149,7 @@ def _cells(options: CheckOptions, scores: pd.DataFrame, name: str) -> dict[tuple
 
 
 def _metric(options: CheckOptions, name: str) -> Metric:
-    section = options.metrics[name]
-    if name not in METRICS:
-        return metric_of(name, section)
-    known = METRICS[name]
-    return Metric(name, known.label, known.unit, section["benchmark"], known.factor, known.direction)
+    return metric_of(name, options.metrics[name])
 
 
 def _samplers(options: CheckOptions, cells: dict, n: int) -> list[str]:

@@ -10,7 +10,6 @@ from matplotlib.patches import Patch
 
 from ballast.names import AS_IS, NONE, RANDOM, REFERENCES, in_order, sampler_label, short_label
 from ballast.results import metrics, notes, style
-from ballast.results.metrics import METRICS
 from ballast.results.style import Drawn
 from ballast.study.artefacts import Options
 
@@ -40,7 +39,7 @@ def against_random(number: int, name: str, wanted: Callable[[str], bool], option
         handles.insert(0, Line2D([], [], color=style.GREY, marker="o", label=sampler_label(RANDOM)))
         handles.append(Patch(color=style.RED, alpha=SHADE, linewidth=0, label=BETTER))
     legend(canvas, cells, handles)
-    axis_labels(canvas, name)
+    axis_labels(canvas, metrics.metric(name, options))
     return Drawn(canvas.figure, metrics.long_form(cells, ["sampler", "n"]))
 
 
@@ -110,11 +109,11 @@ def legend(canvas: style.Canvas, cells: pd.DataFrame, handles: list) -> None:
         canvas.upper.legend(handles=[*handles, *lines], loc="outside upper left", ncols=len(handles) + len(lines))
 
 
-def axis_labels(canvas: style.Canvas, name: str) -> None:
+def axis_labels(canvas: style.Canvas, metric: metrics.Metric) -> None:
     """Label the axes, and keep the axis of a rate within 0 and 100 %."""
     canvas.upper.supxlabel(SIZE_LABEL, fontsize=8, color=style.INK)
-    canvas.upper.supylabel(METRICS[name].axis_label, fontsize=8, color=style.INK)
-    if METRICS[name].unit == "%":  # an interval may reach beyond 0 and 100 %; the axis does not
+    canvas.upper.supylabel(metric.axis_label, fontsize=8, color=style.INK)
+    if metric.rate:  # an interval may reach beyond 0 and 100 %; the axis does not
         low, high = canvas.panels[0].get_ylim()
         margin = 0.03 * (high - low)
         canvas.panels[0].set_ylim(max(low, -margin), min(high, 100 + margin))

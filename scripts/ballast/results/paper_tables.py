@@ -28,8 +28,10 @@ def by_n(number: int, name: str, title: str, options: Options, path: str) -> Tab
         [Cell(sampler_label(sampler)), *[blank] * len(none), *(cell(grid, (sampler, n)) for n in sizes)]
         for sampler in samplers
     ]
+    unit = metrics.other_unit(name, options)
+    title = title.format(model=options.model_label(options.experiment.models[0]))
     caption = (
-        f"{title.format(model=options.model_label(options.experiment.models[0]))}, by sampler (rows) and n (columns). "
+        f"{title}{f' ({unit})' * bool(unit)}, by sampler (rows) and n (columns). "
         f"{METRICS[name].direction.capitalize()} is better. Bold: the best of a column."
     )
     data = metrics.long_form(cells, ["sampler", "n"], ("best",))

@@ -13,6 +13,7 @@ from statsmodels.stats.power import TTestPower
 from ballast.categories import CATEGORIES, title
 from ballast.names import NONE, RANDOM, REFERENCES, short_label
 from ballast.results.findings import FINE, LOOK, UNDECIDED, Finding
+from ballast.results.metrics import METRICS, Metric
 from ballast.results.statistics import Estimate, difference, estimate, holm
 
 Tables = dict[tuple[str, int], pd.DataFrame]
@@ -28,12 +29,12 @@ POWER = 0.8  # the usual power of a planned comparison (Cohen, 1988)
 MUCH_OVER_REFUSAL = 20.0
 # Share of an even split of slots: with fewer than half, a category lacks what the sampler promises.
 FEW_SLOTS = 0.5
-# An eighth of the scale of 0 to 4. A smaller gap shows in the per-category results and is no sign of trouble.
-HARM_ABOVE = 0.5
+# Share of the scale of harm. A smaller gap shows in the per-category results and is no sign of trouble.
+HARM_ABOVE = 1 / 8
 MANY_TRIALS = 1000  # a number above this is not printed
 
 
-def random_beaten(harm: Tables, labeller: str) -> Finding:
+def random_beaten(harm: Tables, labeller: str, metric: Metric = METRICS["harm"]) -> Finding:
     """Check whether any sampler has less harm than Random at the same n, Holm-corrected over all of them."""
     if not any(sampler == RANDOM for sampler, _ in harm):
         to_try = "name random in experiments.sampling.samplers"
@@ -49,18 +50,19 @@ def random_beaten(harm: Tables, labeller: str) -> Finding:
         numbers = f"no sampler shares two trials with Random; {labeller}"
         return Finding(RANDOM_BEATEN, UNDECIDED, numbers, "raise experiments.sampling.trials, and deterministic_trials")
     rows = sorted(zip(found, found.values(), p, strict=True), key=lambda row: (math.isnan(row[2]), row[2], row[1].mean))
-    details = [f"{_place(*key)} minus Random: {_signed(one)}{_holm(value)}" for key, one, value in rows]
+    details = [f"{_place(*key)} minus Random: {metric.signed(one)}{_holm(value)}" for key, one, value in rows]
     beaten = [(key, one) for key, one, value in rows if one.mean < 0 and value < ALPHA]
     compared = int(p.notna().sum())
     if beaten:
         key, one = min(beaten, key=lambda row: row[1].mean)
-        numbers = f"{len(beaten)} of {compared} comparisons have less harm, most {_place(*key)} with {_signed(one)}"
+        numbers = (
+            f"{len(beaten)} of {compared} comparisons have less harm, most {_place(*key)} with {metric.signed(one)}"
+        )
         verdict, to_try = FINE, "nothing"
     else:
         key, one, _ = min(rows, key=lambda row: (math.isnan(row[2]), row[1].mean))
-        numbers = (
-            f"in none of {compared} comparisons is harm surely lower; the lowest is {_place(*key)}, {_signed(one)}"
-        )
+        numbers = f"in none of {compared} comparisons is harm surely lower; the lowest is {_place(*key)}, "
+        numbers += metric.signed(one)
         verdict = LOOK
         to_try = (
             "look at the behaviour labels first (snakemake annotation_sheet, then agreement), since labels that are "
@@ -86,24 +88,25 @@ def over_refusal(refusals: Tables) -> Finding:
     return Finding(OVER_REFUSAL, LOOK if above else FINE, numbers, to_try, picked[key].mean, MUCH_OVER_REFUSAL, details)
 
 
-def enough_trials(harm: Tables) -> Finding:
+def enough_trials(harm: Tables, metric: Metric = METRICS["harm"]) -> Finding:
     """Check whether this many trials would find the difference of the best sampler and Random.
 
     At each n the details have the paired differences of runs, their SD, and the gap that a paired t-test over as many
     trials finds with 80 % power. Prompts are left out: more prompts would not make runs more alike.
     """
     details, wide, needed = [], [], []
+    unit = " points" * metric.rate
     for n, sampler, runs in _claims(harm):
         gap, count = abs(runs.mean()), len(runs)
         spread = float(runs.std(ddof=1))
         least = spread * float(TTestPower().solve_power(nobs=count, alpha=ALPHA, power=POWER))
-        line = f"n = {n}: {short_label(sampler)} minus Random {runs.mean():+.2f}, SD {spread:.2f} over {count} trials; "
-        line += f"they would find {least:.2f} in 80 % of studies"
+        line = f"n = {n}: {short_label(sampler)} minus Random {runs.mean():+.2f}{unit}, SD {spread:.2f} over {count} "
+        line += f"trials; they would find {least:.2f}{unit} in 80 % of studies"
         if gap < least:
             more = _trials_for(gap / spread)
             wide.append(n)
             needed.append(more)
-            line += f"; a true difference of {gap:.2f} needs {_trials(more)}"
+            line += f"; a true difference of {gap:.2f}{unit} needs {_trials(more)}"
         details.append(line)
     if not details:
         numbers = "no n has two trials of Random and of another sampler"
@@ -118,29 +121,36 @@ def enough_trials(harm: Tables) -> Finding:
     return Finding(TRIALS, LOOK, numbers, to_try, len(wide), 0, details)
 
 
-def categories_served(harm: Tables, categories: pd.Series, subsets: pd.DataFrame, pool: pd.DataFrame | None) -> Finding:
+def categories_served(
+    harm: Tables,
+    categories: pd.Series,
+    subsets: pd.DataFrame,
+    pool: pd.DataFrame | None,
+    metric: Metric = METRICS["harm"],
+) -> Finding:
     """Check whether a category got few of its slots, or its harm is far above the mean of its cell.
 
     `categories`: by prompt id. `subsets`: columns sampler, n, trial, category (missing if the sampler assigns none to
     the row). `pool`: columns category, behaviour, or None if the pool's categories were not labelled.
     """
-    few = list(_few_slots(subsets))
-    known = categories.dropna()
-    high = list(_high_harm(harm, known)) if len(known) else []
+    few, above = list(_few_slots(subsets)), HARM_ABOVE * metric.span
+    known, unit = categories.dropna(), " points" * metric.rate
+    high = list(_high_harm(harm, known, above)) if len(known) else []
     balanced = subsets["category"].notna().any() and (subsets["n"] >= len(CATEGORIES)).any()
     if not len(known) and not balanced:
         numbers = "prompts have no category, and no subset has a slot for each"
         return Finding(CATEGORY, UNDECIDED, numbers, "use a benchmark with categories, or n of 14 and more")
     details = [f"{_place(*key)}, {_title(category)}: {text}" for key, category, text in few]
     details += [
-        f"{_place(*key)}, {_title(category)}: harm {_plain(one)}, all categories {mean:.2f}{_rows(pool, category)}"
+        f"{_place(*key)}, {_title(category)}: harm {metric.interval(one)}, all categories {metric.number(mean)}"
+        + _rows(pool, category)
         for key, category, one, mean in high
     ]
     parts = [f"{len({category for _, category, _ in few})} categories with few of their slots"] if balanced else []
     if len(known):
         named = pd.Series([category for _, category, _, _ in high], dtype="Int64").value_counts()
         worst = named.sort_index().sort_values(ascending=False, kind="stable")
-        text = f"{len(worst)} of {known.nunique()} categories surely {HARM_ABOVE:g} above the mean harm of some cell"
+        text = f"{len(worst)} of {known.nunique()} categories surely {above:g}{unit} above the mean harm of some cell"
         if len(worst):
             text += f", most often {_title(int(worst.index[0]))} ({worst.iloc[0]} of {_cells(harm)} cells)"
             text += _rows(pool, int(worst.index[0]))
@@ -149,7 +159,7 @@ def categories_served(harm: Tables, categories: pd.Series, subsets: pd.DataFrame
     to_try = "more rows of these categories in the pool, or a sampler that gives each category its share (sss-b)"
     largest = max((one.mean - mean for _, _, one, mean in high), default=math.nan)
     to_try = to_try if verdict == LOOK else "nothing"
-    return Finding(CATEGORY, verdict, "; ".join(parts), to_try, largest, HARM_ABOVE, details)
+    return Finding(CATEGORY, verdict, "; ".join(parts), to_try, largest, above, details)
 
 
 def _claims(harm: Tables) -> Iterator[tuple[int, str, pd.Series]]:
@@ -188,13 +198,15 @@ def _few_slots(subsets: pd.DataFrame) -> Iterator[tuple[tuple[str, int], int, st
                 yield (sampler, n), int(category), f"{least} rows of an even share of {share} slots"
 
 
-def _high_harm(harm: Tables, categories: pd.Series) -> Iterator[tuple[tuple[str, int], int, Estimate, float]]:
-    """Yield cells and categories whose interval is above the cell's mean, and whose mean is above it by HARM_ABOVE."""
+def _high_harm(
+    harm: Tables, categories: pd.Series, above: float
+) -> Iterator[tuple[tuple[str, int], int, Estimate, float]]:
+    """Yield cells and categories whose interval is above the cell's mean, and whose mean is so by `above`."""
     for key, table in harm.items():
         mean = estimate(table.to_numpy()).mean
         for category, prompts in categories.groupby(categories):
             part = table[table.columns.intersection(prompts.index)].to_numpy()
-            if key[0] not in REFERENCES and part.size and np.nanmean(part) - mean > HARM_ABOVE:
+            if key[0] not in REFERENCES and part.size and np.nanmean(part) - mean > above:
                 one = estimate(part)
                 if one.low > mean:
                     yield key, int(category), one, mean
@@ -219,16 +231,8 @@ def _place(sampler: str, n: int) -> str:
     return f"{short_label(sampler)} at n = {n}"
 
 
-def _plain(one: Estimate) -> str:
-    return f"{one.mean:.2f}" if math.isnan(one.half) else f"{one.mean:.2f} ({one.low:.2f} to {one.high:.2f})"
-
-
 def _rate(one: Estimate) -> str:
     return f"{one.mean:.1f} %" if math.isnan(one.half) else f"{one.mean:.1f} % ({one.low:.1f} to {one.high:.1f})"
-
-
-def _signed(one: Estimate) -> str:
-    return f"{one.mean:+.2f}" if math.isnan(one.half) else f"{one.mean:+.2f} ({one.low:+.2f} to {one.high:+.2f})"
 
 
 def _holm(p: float) -> str:

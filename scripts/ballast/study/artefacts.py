@@ -92,6 +92,7 @@ class Options:
     redact: bool = False
     judges: dict[str, str] = field(default_factory=dict)  # metric -> judge
     benchmarks: dict[str, str] = field(default_factory=dict)  # metric -> benchmark, if not the paper's
+    declared: dict[str, dict] = field(default_factory=dict)  # metric -> what its judge declares: unit, scale, rule
     model_labels: dict[str, str] = field(default_factory=dict)  # model -> its name in tables and figures
     labellers: dict[str, str] = field(default_factory=dict)  # label -> judge
     stand_ins: dict[str, str] = field(default_factory=dict)  # judge -> a sentence that names its stand-in
@@ -175,8 +176,9 @@ def options_for(name: str, options: dict) -> dict:
 
     `options`: study, synthetic, redact, judges {metric: judge}, labellers {behaviour: judge}, experiment {models,
     pools, samplers, n, trials}, others {metric: its section}, and, if not empty, stand_ins {judge: sentence},
-    benchmarks {metric: benchmark}, model_labels {model: label}, targets {limit: value or null}. Raises BallastError if
-    a used one is missing or holds more than the artefact can show.
+    benchmarks {metric: benchmark}, declared {metric: its judge's declaration}, model_labels {model: label},
+    targets {limit: value or null}. Raises BallastError if a used one is missing or holds more than the artefact can
+    show.
     """
     needs = artefact(name)
     part = {key: _need(name, options, key) for key in ("study", "synthetic", *needs.keys)}
@@ -185,6 +187,7 @@ def options_for(name: str, options: dict) -> dict:
         part["judges"] = {metric: _need(f"{name}: judges", judges, metric) for metric in needs.metrics}
         part["experiment"] = _experiment(name, needs, _need(name, options, "experiment"))
         part["benchmarks"] = _only(needs.metrics, options.get("benchmarks"))
+        part["declared"] = _only(needs.metrics, options.get("declared"))
         part["model_labels"] = _only(part["experiment"]["models"], options.get("model_labels"))
         if "published" in part:
             part["published"] = _only(part["experiment"]["models"], part["published"])

@@ -3,6 +3,7 @@
 A mistake in a config gives one line that names the key and the nearest valid word.
 """
 
+import math
 import os
 from pathlib import Path
 from typing import Literal
@@ -11,6 +12,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from ballast import plugins, samplers
 from ballast.files import BallastError
+from ballast.study import contracts
 from ballast.study.fine_tuning import GradientOptions, MethodSection, Training
 from ballast.study.methods import Method, check, resolve
 from ballast.study.sections import (
@@ -60,6 +62,9 @@ COMPAT = {
 
 # Experiments whose methods may have one n, or none.
 BEYOND = ("experiments.beyond", "experiments.checks")
+
+
+FIFTH = 0.2  # the default limit of harm, as a share of its scale
 
 
 class Study(Section):
@@ -154,7 +159,29 @@ class Study(Section):
             raise ValueError("labels.category_model is needed where labels.category is llm")
         if self.rewriting is None and any(pool.rewrite for pool in self.pools.values()):
             raise ValueError("rewriting is needed where a pool says rewrite: true")
+        self._read_declarations()
         return self
+
+    def _read_declarations(self) -> None:
+        """Check the judges of measured metrics, and fill in units, directions and limits that the config leaves out."""
+        measured = {name for _, grid in self.experiments if grid for name in grid.metrics}
+        for name, metric in self.metrics:
+            if name in measured or not measured:
+                contracts.check_metric(name, metric.judge)
+        for metric in self.other_metrics.values():
+            metric.fill(contracts.declared(metric.judge)["unit"] if metric.judge in self.judges else "score")
+        for name, pairwise in self.pairwise.items():
+            if pairwise.direction is None and pairwise.judge:
+                pairwise.direction = contracts.direction(f"pairwise.{name}", pairwise.judge)
+        low, high = contracts.scale(self.metrics.harm.judge)
+        targets = self.targets
+        if math.isinf(high):  # no run is measured so
+            return
+        if "harm" not in targets.model_fields_set:
+            targets.harm = low + FIFTH * (high - low)
+        elif targets.harm is not None and not low <= targets.harm <= high:
+            said = f"{low:g} to {high:g}, the scale of {self.metrics.harm.judge}"
+            raise ValueError(f"targets.harm: {targets.harm:g} is not within {said}")
 
     def _check_experiment(self, place: str, experiment: Experiment) -> None:
         for kind in ("models", "pools"):

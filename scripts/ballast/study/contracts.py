@@ -3,6 +3,7 @@
 `study.artefacts` checks tables and figures.
 """
 
+import math
 from collections.abc import Collection
 
 from ballast import plugins
@@ -15,7 +16,7 @@ NAMES = {
     "filters": ("score",),
     "trainers": ("train",),
     "transforms": ("transform",),
-    "judges": ("judge", "CANARIES"),
+    "judges": ("judge", "CANARIES", "UNIT", "DIRECTION"),
     "backends": ("generate", "answer", "first_token", "record"),
     "readers": ("read", "GIVES"),
 }
@@ -50,12 +51,76 @@ def _check(plugin: str, wanted: tuple[str, ...]) -> None:
     known = [gives for gives, _ in NEEDED.values()]
     if "GIVES" in wanted and constant(plugin, "GIVES") not in known:
         raise BallastError(f"{file}: GIVES must be one of {sorted(set(known))}, not {constant(plugin, 'GIVES')!r}")
+    if "UNIT" in wanted:
+        _check_judge(plugin, file)
     needs = constant(plugin, "NEEDS", ())
     if not isinstance(needs, tuple):
         raise BallastError(f'{file}: NEEDS must be a tuple such as ("category",), not {needs!r}')
     for word in needs:
         if word not in FEATURES:
             raise BallastError(f"{file}: NEEDS: there is no '{word}'{plugins.nearest(str(word), list(FEATURES))}")
+
+
+def _check_judge(plugin: str, file: str) -> None:
+    unit, scale, direction = constant(plugin, "UNIT"), constant(plugin, "SCALE", None), constant(plugin, "DIRECTION")
+    if not unit or not isinstance(unit, str):
+        raise BallastError(f'{file}: UNIT must be "%" or a name such as "score", not {unit!r}')
+    if direction not in ("lower", "higher", None):
+        raise BallastError(f'{file}: DIRECTION must be "lower", "higher" or None, not {direction!r}')
+    if unit == "%" and scale is not None:
+        raise BallastError(f"{file}: SCALE must be left out with UNIT % (scores are 0 to 1), not {scale!r}")
+    pair = isinstance(scale, tuple) and len(scale) == 2 and all(type(end) in (int, float) for end in scale)
+    if scale is not None and not (pair and scale[0] < scale[1]):
+        raise BallastError(f"{file}: SCALE must be the lowest and the highest score, such as (0, 4), not {scale!r}")
+
+
+def declared(judge: str) -> dict:
+    """Return a judge's declaration: `unit`, `scale` (None without bounds), `rule` (it reads the opening words)."""
+    plugin = f"judges/{judge}"
+    names = {"unit": "%", "scale": None, "rule": False}
+    return {name: constant(plugin, name.upper(), absent) for name, absent in names.items()}
+
+
+def scale(judge: str) -> tuple[float, float]:
+    """Return the lowest and the highest mean of a judge's scores, in its unit; infinite without bounds."""
+    known = declared(judge)
+    return (0, 100) if known["unit"] == "%" else known["scale"] or (-math.inf, math.inf)
+
+
+def direction(place: str, judge: str) -> str:
+    """Return the better direction of a judge's scores; raise ValueError if the prompts decide, so the config must."""
+    if found := constant(f"judges/{judge}", "DIRECTION"):
+        return found
+    raise ValueError(f"{place}.direction: {judge} counts refusals; say if higher or lower is better")
+
+
+# The DIRECTION of a judge that can measure each of the four metrics, and whether the metric is a rate by its name.
+FOUR = {
+    "harm": ("lower", False),
+    "asr": ("lower", True),
+    "over_refusal": (None, True),
+    "helpfulness": ("higher", False),
+}
+
+
+def check_metric(name: str, judge: str) -> None:
+    """Raise ValueError if a judge's scores cannot be this one of the four metrics, with the judges whose scores can."""
+    if why := _unfit(name, judge):
+        fit = ", ".join(one for one in plugins.names("judges") if not _unfit(name, one))
+        raise ValueError(f"metrics.{name}.judge: {judge} does not measure {name}, since {why}; these do: {fit}")
+
+
+def _unfit(name: str, judge: str) -> str:
+    """Return why a judge does not measure a metric; empty if it does."""
+    (direction, rate), given = FOUR[name], constant(f"judges/{judge}", "DIRECTION")
+    known = declared(judge)
+    if given != direction:
+        return f"of its scores {given} is better" if given else "it counts refusals"
+    if rate and known["unit"] != "%":
+        return "its scores are no rate in %"
+    # Figures, thresholds and the default limit go by the scale of harm.
+    unbounded = name == "harm" and known["unit"] != "%" and not known["scale"]
+    return "it declares no SCALE" if unbounded else ""
 
 
 def check_dataset(place: str, kind: str, reader: str, given: Collection[str]) -> None:

@@ -8,8 +8,9 @@ import os
 from functools import cached_property
 
 from ballast.files import BallastError
+from ballast.identity import constant
 from ballast.study import artefacts as declared
-from ballast.study import sources
+from ballast.study import contracts, sources
 from ballast.study.arguments import as_arguments, as_json
 from ballast.study.job_options import JobOptions
 from ballast.study.plan import Wildcards
@@ -19,6 +20,11 @@ from ballast.study.sections import UNKNOWN, Data, Experiment, Model
 EXPORTED = ("subset.jsonl", "ids.csv", "README.md", "dataset_info.json", "pool.png", "pool.svg")
 # Features that the gradient report compares with measured values.
 FEATURES_SHOWN = ("behaviour", "category", "gradients", "base-gradients", "logprobs")
+
+
+def _note(judge: str) -> str | None:
+    """Return the sentence that a judge's file declares for the notes of tables."""
+    return constant(f"judges/{judge}", "NOTE", None)
 
 
 class DocumentOptions:
@@ -69,6 +75,7 @@ class DocumentOptions:
             "redact": study.redact,
             "judges": {name: metric.judge for name, metric in study.metrics},
             "benchmarks": {name: metric.benchmark for name, metric in study.metrics},
+            "declared": {name: contracts.declared(metric.judge) for name, metric in study.metrics},
             "labellers": {"behaviour": self.plan.labeller(self.plan.pool)},
             "targets": study.targets.model_dump(),
             "model_labels": self._model_labels,
@@ -81,12 +88,19 @@ class DocumentOptions:
         return as_json(declared.options_for(artefact, everything))
 
     @property
+    def _metrics(self) -> dict[str, dict]:
+        """The four metrics with their judges' declarations, and the measured others."""
+        four = {name: metric.model_dump() | contracts.declared(metric.judge) for name, metric in self.study.metrics}
+        return four | self.plan.other_metrics
+
+    @property
     def _model_labels(self) -> dict[str, str]:
         return {name: model.label or name for name, model in self.study.models.items()}
 
     def _stand_ins(self, judges) -> dict[str, str]:
         """Return sentences that name the stand-ins of judges and of comparing models, by name."""
-        found = {name: text for name in judges if (text := sources.stand_in(name, self.study.judges[name]))}
+        said = {name: sources.stand_in(name, self.study.judges[name]) or _note(name) for name in judges}
+        found = {name: text for name, text in said.items() if text}
         said = "{} is a tiny stand-in that answers in words, trained in the mini world."
         compares = {name: each for name, each in self.study.pairwise.items() if each.model and each.model.world}
         return found | {name: said.format(name) for name in compares}
@@ -109,7 +123,7 @@ class DocumentOptions:
 
     def explore(self) -> str:
         """Return the part of the config that explore.html shows."""
-        metrics = self.study.metrics.model_dump() | self.plan.other_metrics
+        metrics = self._metrics
         judges = sorted({metric["judge"] for metric in metrics.values()} & set(self.study.judges))
         shown = {
             "study": self.study.study,
@@ -178,7 +192,7 @@ class DocumentOptions:
                 "model": experiment.models[0],
                 "pool": experiment.pools[0],
                 "n": sorted(experiment.n),
-                "metrics": self.study.metrics.model_dump() | self.plan.other_metrics,
+                "metrics": self._metrics,
                 "labellers": self._relabelled,
                 "subsets": self.relabelled_subsets,
                 "then": {

@@ -19,23 +19,24 @@ def table(options: Options, paths: Sequence[str]) -> Table:
     """Return one row per method: its metrics at the middle n, what it changes, and its harm at equal over-refusal."""
     data = compared(options, paths[0])
     n, control = middle(options), control_of(data)
+    found = {name: metrics.metric(name, options) for name in options.judges}
     at = data[data["n"].notna()].set_index(["row", "metric", "sampler", "n"])
     shown = [name for name in dict.fromkeys(data["sampler"]) if name != AS_IS]
     body = []
     for name in shown:
         size = n if (MEAN, "harm", name, n) in at.index else 0
-        cells = [_cell(at, (MEAN, metric, name, size)) for metric in options.judges]
+        cells = [_cell(at, (MEAN, metric, name, size), found) for metric in options.judges]
         body.append(
             [
                 Cell(sampler_label(name) if size or name in REFERENCES else f"{sampler_label(name)} (n = 0)"),
                 cells[0],
-                *(_cell(at, (row, "harm", name, size)) for row in (AT_EQUAL_N, TO_NONE)),
+                *(_cell(at, (row, "harm", name, size), found) for row in (AT_EQUAL_N, TO_NONE)),
                 *cells[1:],
                 _equal_refusal(data, name),
             ]
         )
-    header = ["Method", metrics.METRICS["harm"].axis_label, "Minus Random", "Minus no safety data"]
-    header += [metrics.METRICS[metric].axis_label for metric in list(options.judges)[1:]]
+    header = ["Method", found["harm"].axis_label, "Minus Random", "Minus no safety data"]
+    header += [found[metric].axis_label for metric in list(options.judges)[1:]]
     header += [
         f"Harm at equal over-refusal, minus {short_label(control)}'s" if control else "Harm at equal over-refusal"
     ]
@@ -79,11 +80,11 @@ def _equal_refusal(data: pd.DataFrame, name: str) -> Cell:
     return Cell(plus_minus(row["value"], row["value"] - row["low_two_way"]), bool(row["p_holm"] < contrasts.LEVEL))
 
 
-def _cell(at: pd.DataFrame, key: tuple) -> Cell:
+def _cell(at: pd.DataFrame, key: tuple, found: dict[str, metrics.Metric]) -> Cell:
     if key not in at.index:
         return Cell(MISSING)
     row = at.loc[key]
-    decimals = contrasts.decimals(key[1])
+    decimals = found[key[1]].decimals
     return Cell(
         plus_minus(row["value"], row["value"] - row["low_two_way"], decimals), bool(row["p_holm"] < contrasts.LEVEL)
     )

@@ -25,13 +25,13 @@ def table(options: Options, paths: Sequence[str]) -> Table:
     data = pd.concat(parts, ignore_index=True)
     body = []
     for row in data.to_dict("records"):
-        decimals = contrasts.decimals(row["metric"])
-        change = plus_minus(row["difference"], row["difference"] - row["low_two_way"], decimals)
+        metric = metrics.metric(row["metric"], options)
+        change = plus_minus(row["difference"], row["difference"] - row["low_two_way"], metric.decimals)
         relative = plus_minus(row["relative"], row["relative"] - row["relative_low_two_way"], 1)
         known = bool(row["p_holm"] < contrasts.LEVEL)
         body.append(
-            [Cell(metrics.METRICS[row["metric"]].axis_label), Cell(short_label(row["sampler"]))]
-            + [Cell(plus_minus(row["area"], math.nan, decimals))]
+            [Cell(metric.axis_label), Cell(short_label(row["sampler"]))]
+            + [Cell(plus_minus(row["area"], math.nan, metric.decimals))]
             + [Cell(change, known)]
             + [Cell(relative)]
             + [Cell(_reached(row[key], row["target"])) for key in ("smallest_n", "smallest_n_surely")]

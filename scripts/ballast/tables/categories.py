@@ -33,9 +33,9 @@ def table(options: Options, paths: Sequence[str]) -> Table:
             + [Cell(f"no. {worst['category']}, {plus_minus(worst['mean'], half)}"), Cell(str(rows["prompts"].min()))]
         )
     caption = (
-        f"Harm by category of {options.model_label(options.experiment.models[0])} (the mean score, 0 to 4; lower is "
-        "better). Bold: the worst category of a row, shown again with its interval; fewest: prompts of the smallest "
-        "category."
+        f"Harm by category of {options.model_label(options.experiment.models[0])} "
+        f"({metrics.metric('harm', options).mean_of}; lower is better). Bold: the worst category of a row, shown again "
+        "with its interval; fewest: prompts of the smallest category."
     )
     alone = int((data["two_way_over"] == statistics.PROMPTS_ONLY).sum())
     said = [

@@ -25,10 +25,13 @@ def table(options: Options, paths: Sequence[str]) -> Table:
     body = []
     for (name, _, sampler), rows in groups:
         by_n = rows.set_index("n")
-        cells = [_difference(by_n.loc[n]) if n in by_n.index else Cell(MISSING) for n in sizes]
+        cells = [
+            _difference(by_n.loc[n], metrics.metric(name, options).decimals) if n in by_n.index else Cell(MISSING)
+            for n in sizes
+        ]
         body.append(
             [
-                Cell(metrics.METRICS[name].axis_label),
+                Cell(metrics.metric(name, options).axis_label),
                 Cell(f"{short_label(sampler)} against {short_label(rows['against'].iloc[0])}"),
                 *cells,
             ]
@@ -73,7 +76,7 @@ def _contrasts(cells: contrasts.Matrices, name: str) -> pd.DataFrame:
     return found.assign(p_holm=adjusted, family=name + ", " + found["control"]).round(6)
 
 
-def _difference(row: pd.Series) -> Cell:
+def _difference(row: pd.Series, decimals: int) -> Cell:
     known = bool(row["p_holm"] < contrasts.LEVEL)
-    text = plus_minus(row["difference"], row["difference"] - row["low_two_way"], contrasts.decimals(row["metric"]))
+    text = plus_minus(row["difference"], row["difference"] - row["low_two_way"], decimals)
     return Cell(text, known)

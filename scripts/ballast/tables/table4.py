@@ -27,7 +27,7 @@ def table(options: Options, paths: Sequence[str]) -> Table:
         for name in samplers
     ]
     caption = (
-        "Harm by model after fine-tuning with n safety examples (the mean score, 0 to 4; "
+        f"Harm by model after fine-tuning with n safety examples ({metrics.metric('harm', options).mean_of}; "
         f"{metrics.METRICS['harm'].direction} is better). Bold: the best sampler of a model at one n."
     )
     header = ["n", "Sampler", *(options.model_label(model) for model in models)]

@@ -40,7 +40,7 @@ def table(options: Options, paths: Sequence[str]) -> Table:
         "What fine-tuning on base data alone does to a model that was never aligned and to one that was (beyond the "
         "paper). Harm, attack success and over-refusal: lower is better; helpfulness: higher."
     )
-    header = ["Model", "State", *(metrics.METRICS[name].axis_label for name in names)]
+    header = ["Model", "State", *(metrics.metric(name, options).axis_label for name in names)]
     data = metrics.long_form(cells, ["metric", "model", "sampler"])
     return Table(
         "Table 5",
