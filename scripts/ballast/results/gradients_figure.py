@@ -32,7 +32,6 @@ def draw(found: Report, options: Options) -> Drawn:
         second.set_title(f"Behaviours, {found.n[BEHAVIOUR]} added")
         _groups(third, found.of(CATEGORY), measure, harm, lambda group: style.BEHAVIOUR_HUES["T1"])
         third.set_title("Categories, T1 rows")
-    style.fix_layout(canvas.figure)
     return Drawn(canvas.figure, table(found))
 
 

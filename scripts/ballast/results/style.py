@@ -12,6 +12,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 
 from ballast.files import atomic
@@ -180,6 +181,8 @@ def size_axis(axis: Axes, sizes: Sequence[int], columns: int) -> None:
 
 def fix_layout(figure: Figure) -> None:
     """Lay the figure out once and round the positions of its panels: the solver's last digits vary between runs."""
+    if not isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):
+        return
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     for axes in figure.get_axes():
@@ -189,4 +192,5 @@ def fix_layout(figure: Figure) -> None:
 def save(figure: Figure, path: str | Path, kind: str) -> None:
     """Write the figure as `kind` (pdf, svg or png); the same figure has the same bytes."""
     with atomic(path) as temporary, styled():
+        fix_layout(figure)
         figure.savefig(temporary, format=kind, metadata=METADATA[kind])
