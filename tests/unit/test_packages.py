@@ -13,7 +13,7 @@ from helpers.wheels import TEMPLATE, WHEEL, gguf_file, only, write_wheel
 from ballast.data import fetching, packages
 from ballast.files import BallastError, read_json
 from ballast.study import config, sources
-from ballast.study.sections import Source
+from ballast.study.places import Source
 
 ROOT = Path(__file__).parents[2]
 

@@ -15,7 +15,7 @@ from ballast.data import fetching
 from ballast.files import BallastError, digest, read_json
 from ballast.running import manifest
 from ballast.study import config, sources
-from ballast.study.sections import Source
+from ballast.study.places import Source
 
 ROOT = Path(__file__).parents[2]
 ROWS = json.dumps([{"instruction": "Name a river.", "input": "", "output": "The Rhine."}]).encode()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ballast.data import packages, templates
 from ballast.files import BallastError, atomic, digest, read_json, write_json
-from ballast.study.sections import UNKNOWN
+from ballast.study.places import UNKNOWN
 from ballast.study.sources import local_files, local_path, page
 
 PICKLED = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".h5", ".msgpack", ".joblib", ".npy")

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from ballast.study import sources
 from ballast.study.document_options import DocumentOptions
 from ballast.study.job_inputs import is_model
+from ballast.study.places import Place
 from ballast.study.runs import AS_IS, from_path
-from ballast.study.sections import Place
 
 
 class BillOptions:

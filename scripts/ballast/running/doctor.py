@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ballast.data import packages
 from ballast.files import BallastError
-from ballast.study.sections import UNKNOWN
+from ballast.study.places import UNKNOWN
 from ballast.study.sources import page
 
 OK, NOTE, PROBLEM = "ok", "note", "problem"

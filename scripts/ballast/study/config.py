@@ -15,9 +15,9 @@ from ballast.files import BallastError
 from ballast.study import contracts
 from ballast.study.fine_tuning import GradientOptions, MethodSection, Training
 from ballast.study.methods import Method, check, resolve
+from ballast.study.places import Data, Name, NaturalInt, Section, Source, World
 from ballast.study.sections import (
     Checks,
-    Data,
     Embedding,
     Experiment,
     Experiments,
@@ -27,17 +27,12 @@ from ballast.study.sections import (
     Metric,
     Metrics,
     Model,
-    Name,
-    NaturalInt,
     OtherMetric,
     Pairwise,
     Pool,
     Rewriting,
     Sampling,
-    Section,
-    Source,
     Targets,
-    World,
 )
 from ballast.study.yaml_file import parse
 

@@ -13,9 +13,10 @@ from ballast.study import artefacts as declared
 from ballast.study import contracts, sources
 from ballast.study.arguments import as_arguments, as_json
 from ballast.study.job_options import JobOptions
+from ballast.study.places import UNKNOWN, Data
 from ballast.study.plan import Wildcards
 from ballast.study.runs import Run, seed, subset
-from ballast.study.sections import UNKNOWN, Data, Experiment, Model
+from ballast.study.sections import Experiment, Model
 
 EXPORTED = ("subset.jsonl", "ids.csv", "README.md", "dataset_info.json", "pool.png", "pool.svg")
 # Features that the gradient report compares with measured values.

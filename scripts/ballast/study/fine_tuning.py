@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from ballast import plugins
 from ballast.names import BEHAVIOURS
-from ballast.study.sections import Dtype, Name, NaturalInt, PositiveInt, Section
+from ballast.study.places import Dtype, Name, NaturalInt, PositiveInt, Section
 
 ALL = "all-linear"
 WORD_OR_LIST = BeforeValidator(

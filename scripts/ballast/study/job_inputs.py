@@ -8,9 +8,10 @@ from functools import cached_property
 
 from ballast.study import sources
 from ballast.study.methods import plugin_constant
+from ballast.study.places import Data, Place
 from ballast.study.plan import Plan, Wildcards
 from ballast.study.runs import AS_IS, from_path, opponent
-from ballast.study.sections import Data, Judge, LanguageModel, Model, Place
+from ballast.study.sections import Judge, LanguageModel, Model
 
 MODEL_FILES = ("config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 # A judge has one fixed decoding, so it needs no generation config.

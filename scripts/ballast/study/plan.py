@@ -10,8 +10,9 @@ from typing import Protocol
 from ballast.identity import constant
 from ballast.study.config import Study
 from ballast.study.methods import Method, plugin_constant
+from ballast.study.places import Data, Place
 from ballast.study.runs import Run, measured, runs, subset, trained
-from ballast.study.sections import Data, Generation, Judge, LanguageModel, Model, Place
+from ballast.study.sections import Generation, Judge, LanguageModel, Model
 
 # Default readers of datasets; a benchmark's default is its name.
 USUAL_FORMAT = {"pool": "alpaca", "base": "alpaca", "references": "beavertails"}

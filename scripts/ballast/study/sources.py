@@ -16,8 +16,9 @@ from ballast.files import BallastError
 from ballast.plugins import HOME, nearest
 from ballast.study import contracts
 from ballast.study.config import Study
+from ballast.study.places import Place, Source
 from ballast.study.plan import Plan
-from ballast.study.sections import Judge, LanguageModel, Model, Place, Source
+from ballast.study.sections import Judge, LanguageModel, Model
 
 # Files of the mini world. A judge's entry is the model from which it starts, None for one trained from scratch.
 WORLD_DATA = (
