@@ -16,12 +16,16 @@ import pandas as pd
 
 from ballast import plugins, schemas
 from ballast.data import leaks
-from ballast.data.rows import PAIR, count, said, usable, with_ids
+from ballast.data.absent import present
+from ballast.data.rows import PAIR, count, leaving_out, said, usable, with_ids
 from ballast.files import BallastError, write_json
 
 
 def main(arguments: argparse.Namespace) -> None:
     whole = read(arguments)
+    if arguments.kind == "benchmark":
+        asked = whole["prompt"].map(present).str.strip() != ""
+        whole = leaving_out(whole[asked].reset_index(drop=True), "without a prompt", int((~asked).sum()))
     leaked = None
     if arguments.without:
         prompts = pd.concat([schemas.read(path, schemas.BENCHMARK) for path in arguments.without])["prompt"]

@@ -133,7 +133,7 @@ def test_a_system_message_is_left_out_and_several_turns_are_a_transcript():
     ]
     found = pair({"messages": turns}, CHAT)
     assert (found.instruction, found.output) == ("User: One?\n\nAssistant: 1.\n\nUser: Two?", "2.")
-    assert found.remarks == ("several", "system")
+    assert found.remarks == ("several", "system", "unanswered")
     assert found.turns == (("user", "One?"), ("assistant", "1."), ("user", "Two?"))
     assert pair({"messages": turns[:3]}, CHAT).instruction == "One?"
 

@@ -146,6 +146,20 @@ def test_a_benchmark_in_a_turn_an_input_or_a_template(bench, row, kind, leaks):
     assert leaks_of.find(table, PROMPTS["prompt"].tolist())["row"].tolist() == [18], "the stage drops the same rows"
 
 
+def test_a_prompt_inside_a_text_needs_words_and_letters():
+    """In Japanese each letter counts as a word."""
+    winter = "\u51ac\u306e\u591c\u306b\u3064\u3044\u3066\u77ed\u304f\u66f8\u3044\u3066\u304f\u3060\u3055\u3044"
+    texts = [
+        f"Instruction: {winter}\nAnswer:",
+        f"{winter[:12]}...",
+        "Say it: is it so or no?",
+        "Tell me: what is a lock for?",
+    ]
+    table = pd.DataFrame({"instruction": texts, "input": "", "output": "b"})
+    found = leaks_of.find(table, [winter, "Is it so or no", "What is a lock", "What is a lock for?"])
+    assert found[["row", "place", "kind"]].to_numpy().tolist() == [[0, 0, "within"], [3, 3, "within"]]
+
+
 def test_leaks_count_in_the_rows_that_the_study_uses(bench):
     bench.base.append({"instruction": LOCK, "output": "b"})
     bench.stops("1 of the 2 prompts of winter stand in")
@@ -320,7 +334,8 @@ class TestData:
             data.main(argparse.Namespace(**given | arguments))
         except BallastError as error:
             return [], str(error)
-        return read_parquet(folder / "out.parquet")["instruction"].tolist(), self.capsys.readouterr().err
+        rows = read_parquet(folder / "out.parquet")
+        return rows.get("instruction", rows.get("prompt")).tolist(), self.capsys.readouterr().err
 
     ROWS = [{"prompt": "caf\u00e9", "response": "b"}, {"prompt": "cafe\u0301", "response": "b"}]
     ROWS += [{"prompt": "c", "response": ""}, {"prompt": "d"}]
@@ -339,6 +354,15 @@ class TestData:
     def test_nothing_left(self, tmp_path):
         said = self.run(tmp_path, [self.ROWS[2]], unreadable=0.2)[1]
         assert "pool.json: no rows are left: 1 rows - 1 without a response = 0 used" in said
+
+    def test_a_benchmark_loses_prompts_that_are_none_and_counts_them(self, tmp_path):
+        rows = [{"prompt": prompt, "expected": "nan"} for prompt in ("a", "nan", "\u200b", "", "b")]
+        (tmp_path / "b.json").write_text(json.dumps(rows))
+        given = {"kind": "benchmark", "format": "prompts", "source": str(tmp_path / "b.json"), "prompts": None}
+        assert self.run(tmp_path, [], **given)[0] == ["a", "b"]
+        assert read_parquet(tmp_path / "out.parquet")["expected"].isna().all()
+        counts = json.loads((tmp_path / "counts.json").read_text())
+        assert counts == {"rows": 5, "used": 2, "left_out": {"without a prompt": 3}}
 
     def test_columns(self, tmp_path):
         rows = [{"ask": "a", "prompt": "x", "reply": "b"}]

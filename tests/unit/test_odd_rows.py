@@ -135,7 +135,7 @@ def test_longer_rows_are_left_out_and_counted_before_rows_are_taken(tmp_path, ca
     pairs = pool(["a" * 8, "b" * 7, "c" * 6, "d" * 5])  # each with an answer of four characters
     kept = data(tmp_path, pairs, True, kind="base", longest=11, rows=2)
     assert kept["instruction"].tolist() == ["b" * 7, "c" * 6]
-    said = "4 rows - 1 longer than 11 characters - 1 beyond the rows asked for = 2 used"
+    said = "4 rows - 1 beyond the rows asked for - 1 longer than 11 characters = 2 used"
     assert said in capsys.readouterr().err
     with pytest.raises(BallastError, match="no rows are left: 4 rows - 4 longer than 8 characters = 0 used"):
         data(tmp_path, pairs, True, kind="base", longest=8)

@@ -158,6 +158,7 @@ def test_prompts_of_ones_own_come_in_any_format(tmp_path, name, text):
         (" ", None),
         (None, None),
         (float("nan"), None),
+        ("nan", None),
     ],
 )
 def test_right_answers_are_read_as_exact_match_reads_responses(tmp_path, expected, number):
@@ -173,7 +174,7 @@ def test_right_answers_are_read_as_exact_match_reads_responses(tmp_path, expecte
 
 
 @pytest.mark.parametrize(
-    "expected", ["B", "nan", "5 apples", "1/2", "1,5", "1.000,5", True, [5], {"n": 5}, float("inf"), "Infinity", "1e5"]
+    "expected", ["B", "5 apples", "1/2", "1,5", "1.000,5", True, [5], {"n": 5}, float("inf"), "Infinity", "1e5"]
 )
 def test_a_right_answer_that_is_no_number_is_named(tmp_path, expected):
     path = tmp_path / "own.jsonl"

@@ -24,6 +24,7 @@ CARD_REMARKS = {
     forms.SYSTEM: "have a system message, which Ballast does not read and other tools do",
     forms.SEVERAL: "are chats with several requests; Ballast learns one answer of each, other tools may learn all",
     forms.UNTAUGHT: "end with an answer marked by weight 0 or train false; Ballast learns an earlier one",
+    forms.UNANSWERED: "end with a request that has no answer, which Ballast does not read",
     forms.TOOLS: "have tools, which Ballast does not read",
 }
 

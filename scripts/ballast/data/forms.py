@@ -6,7 +6,6 @@ stand in `history` (LLaMA-Factory), a system message in `system` or `system_prom
 """
 
 import json
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +17,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from ballast.data import verdicts
+from ballast.data import absent, verdicts
+from ballast.data.absent import present
 from ballast.data.records import records
 from ballast.data.rows import PAIR
 from ballast.files import DECODER, UNREADABLE_JSON, BallastError
@@ -46,12 +46,6 @@ ROLES = {
 }
 SAMPLE = 100  # records read to detect a file's form
 PART = 16_384  # rows held as Python objects at a time
-# Words that programs write for a missing value; a person may write the others as an answer.
-ABSENT = {"nan", "NaN", "NAN", "None", "NULL", "Null", "null", "<NA>", "NaT", "#N/A", "\\N", "(null)", "undefined"}
-AS_ANSWER = {"n/a", "na", "n.a.", "none", "nil", "-", "--", "?", "...", "tbd", "todo"}
-# Spaces and marks that nobody sees, beside Unicode's format characters.
-BLANK = {"\u2800", "\u3164", "\u115f", "\u1160", "\uffa0", "\u034f", "\ufe0e", "\ufe0f"}
-LONGEST_BLANK = 64
 TURNS = "turns"  # column of the earlier and last requests of a chat, as JSON; only where a row has several
 
 
@@ -83,7 +77,7 @@ class Pair:
 
 
 # Remarks on a row; `inspection.py` puts them into words.
-SYSTEM, SEVERAL, UNTAUGHT, TOOLS = "system", "several", "untaught", "tools"
+SYSTEM, SEVERAL, UNTAUGHT, UNANSWERED, TOOLS = "system", "several", "untaught", "unanswered", "tools"
 ABSENT_PART, NOT_APPLICABLE = "absent", "not applicable"
 # Reasons for which a file's rows are left out.
 UNREADABLE, FILTERED = "unreadable", "left out by where"
@@ -260,19 +254,9 @@ def _remarked(prompt: str, context: str, response: str, remarks: set[str], turns
     texts = tuple(map(present, written))
     holds = {
         ABSENT_PART: any(text.strip() and not kept for text, kept in zip(written, texts, strict=True)),
-        NOT_APPLICABLE: texts[-1].strip().lower() in AS_ANSWER,
+        NOT_APPLICABLE: texts[-1].strip().lower() in absent.AS_ANSWER,
     }
     return Pair(*texts, tuple(turns), tuple(sorted(remarks | {name for name, true in holds.items() if true})))
-
-
-def present(text: str) -> str:
-    """Return a text, empty if it is a word for a missing value or holds only characters that nobody sees."""
-    seen = text.strip()
-    return "" if seen in ABSENT or (len(seen) <= LONGEST_BLANK and all(map(_is_blank, seen))) else text
-
-
-def _is_blank(letter: str) -> bool:
-    return letter in BLANK or unicodedata.category(letter) in ("Cf", "Cc", "Zs", "Zl", "Zp")
 
 
 def _beside(record: dict, form: Form, part: str):
@@ -328,8 +312,12 @@ def _chat(messages, remarks: set[str]) -> Pair:
     before = [(role, text) for role, text, _ in turns[:last]]
     if not before or before[-1][0] != "user":
         raise Unreadable("the chat's last answer has no request before it")
-    remarks = {*remarks, *[SYSTEM] * (len(turns) < len(said)), *[UNTAUGHT] * (last < answers[-1])}
-    return _answered(before, turns[last][1], remarks)
+    holds = {
+        SYSTEM: len(turns) < len(said),
+        UNTAUGHT: last < answers[-1],
+        UNANSWERED: answers[-1] < len(turns) - 1,
+    }
+    return _answered(before, turns[last][1], remarks | {name for name, true in holds.items() if true})
 
 
 def chat(messages) -> list[dict]:

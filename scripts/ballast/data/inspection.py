@@ -35,6 +35,7 @@ REMARKS = {
     forms.SEVERAL: "are chats with several requests: the last answer is the response; a chat template gets the turns "
     "before it, another template a transcript",
     forms.UNTAUGHT: "end with an answer that is not to be learnt (weight 0 or train false); an earlier one is taken",
+    forms.UNANSWERED: "end with a request that has no answer, which is not read",
     forms.ABSENT_PART: "hold a word for a missing value (nan, None, NULL) or only invisible characters, read as empty",
     forms.NOT_APPLICABLE: "have a response such as N/A, none or -, which is kept",
     forms.TOOLS: "have tools, which are not read; subset.jsonl keeps them",

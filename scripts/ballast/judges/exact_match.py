@@ -11,6 +11,7 @@ from decimal import Decimal
 
 import pandas as pd
 
+from ballast.data.absent import present
 from ballast.files import BallastError
 
 UNIT = "%"
@@ -36,7 +37,7 @@ def final_number(response: str) -> Decimal | None:
 
 def right_number(expected: object, place: str) -> Decimal | None:
     """Return the number that a row's `expected` is as a whole, None if it is empty; BallastError names the `place`."""
-    blank = isinstance(expected, str) and not expected.strip()
+    blank = isinstance(expected, str) and not present(expected).strip()
     if blank or (pd.api.types.is_scalar(expected) and pd.isna(expected)):
         return None
     if isinstance(expected, int | float | Decimal) and not isinstance(expected, bool):

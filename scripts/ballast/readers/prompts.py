@@ -6,6 +6,7 @@ Columns: `prompt` (or `question`, `instruction`, `request`); optionally `categor
 
 import pandas as pd
 
+from ballast.data.absent import present
 from ballast.data.records import records
 from ballast.data.rows import require
 from ballast.files import BallastError
@@ -22,7 +23,8 @@ def read(path: str) -> pd.DataFrame:
     given = require(table.rename(columns={name: "prompt"}), ("prompt",), path)
     found = given[["prompt"]].copy()
     if "category" in given:
-        found["category"] = _categories(given["category"].replace("", None), path)
+        values = [present(value) or None if isinstance(value, str) else value for value in given["category"]]
+        found["category"] = _categories(pd.Series(values, given.index, dtype=object), path)
     if "expected" in given:
         right = [right_number(answer, f"{path}: row {row}") for row, answer in enumerate(given["expected"])]
         found["expected"] = [None if number is None else f"{number:f}" for number in right]
