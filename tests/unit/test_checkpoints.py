@@ -282,8 +282,13 @@ def test_a_signal_in_the_last_step_lets_the_run_end(start, tmp_path, monkeypatch
 
 def test_a_second_interrupt_does_not_wait_for_the_step(start, monkeypatch):
     send_at(monkeypatch, signal.SIGINT, 3, times=2)
-    with pytest.raises(KeyboardInterrupt):
-        start(minutes=60.0)
+    # A shell without job control has its background processes ignore SIGINT, and so had this test.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            start(minutes=60.0)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def send_at(monkeypatch, number: int, step: int, times: int = 1) -> None:
