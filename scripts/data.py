@@ -75,7 +75,7 @@ if __name__ == "__main__":
     parser.add_argument("--rows", type=int)
     parser.add_argument("--order-seed", type=int)
     parser.add_argument("--unreadable", type=float)
-    parser.add_argument("--without", nargs="+", default=[])
+    parser.add_argument("--without", nargs="*", default=[])
     parser.add_argument("--out", required=True)
     parser.add_argument("--out-counts")
     main(parser.parse_args())

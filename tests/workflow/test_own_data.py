@@ -162,7 +162,7 @@ def test_other_forms_give_the_same_picks(own, form):
 
 
 def test_rows_that_are_not_to_be_learnt_are_never_exported_and_every_count_adds_up(own):
-    """Chats of two kinds, a label on each, one chat that cannot be read, one that repeats another."""
+    """Chats of two kinds, a label on each; one cannot be read, one repeats another, one asks what a benchmark asks."""
     kinds = (("role", "content", "user", "assistant"), ("from", "value", "human", "gpt"))
     rows = []
     for number, (request, answer) in enumerate(requests()):
@@ -170,11 +170,12 @@ def test_rows_that_are_not_to_be_learnt_are_never_exported_and_every_count_adds_
         chat = [{role: user, content: request}, {role: assistant, content: answer}]
         rows.append({"conversations": chat, "label": answer != ANSWERS[2]})
     taught = sum(row["label"] for row in rows)
-    rows += [rows[0], {"conversations": [], "label": True}]
+    asked = {"conversations": [{"role": "user", "content": "how WARM is it"}, {"role": "assistant", "content": "No."}]}
+    rows += [rows[0], {"conversations": [], "label": True}, asked | {"label": True}]
     own.write("chats.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
     experiments = {"sampling": {"samplers": ["random"], "trials": 1}}
-    pool, checks = {"path": "chats.jsonl"}, {"unreadable": 0.05}
-    said = f"{58 - taught - 2} of 58 rows are marked by 'label' as not to be learnt"
+    pool, checks = {"path": "chats.jsonl"}, {"unreadable": 0.05, "leaks": "drop"}
+    said = f"{56 - taught} of 59 rows are marked by 'label' as not to be learnt"
     own.refuses(said, pools={"own": pool}, experiments=experiments, checks=checks)
     target = "results/mine/subsets/own/random/n14/t0/subset.jsonl"
     chosen = {"pools": {"own": pool | {"where": {"label": True}}}, "experiments": experiments, "checks": checks}
@@ -183,12 +184,13 @@ def test_rows_that_are_not_to_be_learnt_are_never_exported_and_every_count_adds_
     subset = [json.loads(line) for line in (own.folder / target).read_text(encoding="utf-8").splitlines()]
     assert len(subset) == 14 and all(row["label"] for row in subset)
     assert {tuple(message) for row in subset for message in row["conversations"]} == {("role", "content")}
-    counted = f"58 rows - {56 - taught} left out by where - 1 repeats - 1 unreadable = {taught} used"
+    left_out = f"{56 - taught} left out by where - 1 repeats - 1 that hold a benchmark's prompt - 1 unreadable"
+    counted = f"59 rows - {left_out} = {taught} used"
     assert counted in (own.folder / target).with_name("README.md").read_text()
     assert counted in (own.folder / "results/mine/logs/data/pools/own.log").read_text()
     done = own.run("inspect", **chosen)
-    row = next(line for line in done.stdout.splitlines() if line.startswith("| pools/own | 58"))
-    assert [cell.strip() for cell in row.split("|")[2:-1]] == ["58", "1", str(56 - taught), "1", str(taught)]
+    row = next(line for line in done.stdout.splitlines() if line.startswith("| pools/own | 59"))
+    assert [cell.strip() for cell in row.split("|")[2:-1]] == ["59", "1", str(56 - taught), "1", "1", str(taught)]
 
 
 def test_what_would_ruin_a_result_stops_before_a_label_is_made(own):

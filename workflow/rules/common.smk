@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import sys
 
 from ballast import identity
 from ballast.files import BallastError, read_text

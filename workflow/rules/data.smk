@@ -27,13 +27,13 @@ rule data:
         format=lambda wildcards: plan.dataset_format(wildcards.dataset),
         source=lambda wildcards: inputs.data_file(plan.datasets[wildcards.dataset][1]),
         rows=options.dataset,
-        without=lambda wildcards, input: f"--without {shlex.join(input.without)}" if input.without else "",
         code=lambda wildcards: code_identity("data", f"readers/{plan.dataset_format(wildcards.dataset)}"),
     message:
         "Read {wildcards.dataset}"
     shell:
         "stage data --record {params.code} {output:q} --"
-        " --kind {params.kind} --format {params.format} --source {params.source:q} {params.rows} {params.without}"
+        " --kind {params.kind} --format {params.format} --source {params.source:q} {params.rows}"
+        " --without {input.without:q}"
         " --out {output.rows:q} --out-counts {output.counts:q} &> {log:q}"
 
 

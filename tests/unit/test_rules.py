@@ -1,0 +1,40 @@
+"""Rule files: each name that a rule or a lambda uses is defined, also where no test reaches it."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+from snakemake.parser import parse
+
+ROOT = Path(__file__).parents[2]
+# What Snakemake itself defines in a rule file.
+GIVEN = ["workflow", "config", "rules", "checkpoints", "subpath", "shell", "input", "output", "params"]
+GIVEN += ["expand", "unpack", "ancient", "report", "onstart", "onerror", "onsuccess"]
+
+
+def compiled(path: Path) -> str:
+    """Return the Python that Snakemake makes of a rule file."""
+    source = SimpleNamespace(get_path_or_uri=lambda secret_free: str(path))
+    opened = SimpleNamespace(sourcecache=SimpleNamespace(open=lambda _: path.open(encoding="utf-8")))
+    return parse(source, opened, {})[0]
+
+
+def undefined(text: str, folder: Path) -> str:
+    (folder / "rules.py").write_text(text)
+    command = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "F821", "--output-format", "concise"]
+    done = subprocess.run(
+        [*command, "--config", f"builtins = {GIVEN}", folder / "rules.py"], capture_output=True, text=True
+    )
+    assert "rules.py" in done.stdout or "All checks passed" in done.stdout, done.stderr
+    return done.stdout
+
+
+def test_every_name_in_the_rules_is_defined(tmp_path):
+    main = (ROOT / "Snakefile").read_text()
+    files = [ROOT / path for path in re.findall(r'^include: "(.+)"$', main, re.MULTILINE)]
+    assert sorted(files) == sorted((ROOT / "workflow/rules").glob("*.smk"))
+    text = "\n".join(map(compiled, [*files, ROOT / "Snakefile"]))
+    assert "All checks passed" in (said := undefined(text, tmp_path)), said
+    assert "Undefined name `shlex`" in undefined(f"{text}\nf = lambda wildcards: shlex.join(wildcards)\n", tmp_path)
