@@ -18,6 +18,7 @@ from transformers import LlamaForCausalLM
 from ballast import schemas
 from ballast.backends import transformers as backend
 from ballast.backends import vllm
+from ballast.data.rows import PAIR
 from ballast.files import BallastError
 from ballast.picks import embedding
 from ballast.plugins import HOME
@@ -37,7 +38,7 @@ class Study:
     def __init__(self, folder: Path, model: str, rows: pd.DataFrame, monkeypatch, capfd):
         self.folder, self.monkeypatch, self.capfd = folder, monkeypatch, capfd
         shutil.copytree(model, folder / "model")
-        pairs = rows[list(schemas.PAIRS.columns)]
+        pairs = rows[["id", *PAIR]]
         schemas.write(folder / "base.parquet", pairs[:10], schemas.PAIRS)
         schemas.write(folder / "pool.parquet", pairs[10:], schemas.PAIRS)
         (folder / "subset.csv").write_text("rank,id,category\n1,k,\n2,l,\n")

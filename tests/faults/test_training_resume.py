@@ -16,6 +16,7 @@ from helpers.preloaded import ALONE as WITHOUT
 from helpers.preloaded import preloaded as preloaded_process
 
 from ballast import schemas
+from ballast.data.rows import PAIR
 from ballast.study import config
 from ballast.study.fine_tuning import Training
 from ballast.study.sources import own_template
@@ -51,7 +52,7 @@ def study(model, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("study")
     words = [letter * (1 + number % 9) for number, letter in enumerate("abcdefghijklmnopqrstuvwxyzABCDEF")]
     rows = [{"instruction": f"Say {word}.", "input": "", "output": word} for word in words]
-    pairs = pd.DataFrame(rows).assign(id=words)[list(schemas.PAIRS.columns)]
+    pairs = pd.DataFrame(rows).assign(id=words)[["id", *PAIR]]
     for name, part in (("base", slice(0, 26)), ("pool", slice(26, None))):
         schemas.write(folder / f"{name}.parquet", pairs[part], schemas.PAIRS)
         (folder / f"{name}.json").write_text(json.dumps(rows[part]))
