@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,15 @@ def generates(study) -> bool:
 
 def judges(study) -> bool:
     return 1 <= len(list((study.results / "tiny").glob(f"{RUNS}/scores/*"))) < 6
+
+
+def ended(job: subprocess.Popen, number: int) -> int:
+    """Send a signal until the job ends, and return its status: on a busy machine Snakemake 9.27 once lost a Ctrl-C."""
+    for _ in range(3):
+        job.send_signal(number)
+        with suppress(subprocess.TimeoutExpired):
+            return job.wait(60)
+    raise AssertionError("three signals did not end it")
 
 
 def kill(job: subprocess.Popen) -> None:
@@ -88,8 +98,7 @@ def test_an_interrupted_workflow_fails_with_whole_files_only_and_continues(finis
     for midway, number in ((generates, signal.SIGINT), (judges, signal.SIGTERM)):
         job = copy.start(SCORES)
         wait_until(lambda midway=midway: midway(copy), job)
-        job.send_signal(number)
-        assert job.wait(120) > 0, "it ends by itself, and says that it failed"
+        assert ended(job, number) > 0, "it ends by itself, and says that it failed"
         assert SCORES.removeprefix("results/") not in copy.files() and holds_only_whole_files(copy, finished)
     copy.succeed(SCORES)
     assert copy.files() == finished.files()
