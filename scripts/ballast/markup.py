@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import pandas as pd
 from tabulate import tabulate
 
-MISSING = "—"
+from ballast.names import MISSING
+
 DECIMALS = 2
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~$&])")
 _SPACES = re.compile(r"\s+")

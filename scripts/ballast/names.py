@@ -49,3 +49,6 @@ def in_order(samplers: Iterable[str]) -> list[str]:
     """Return samplers in the order of the paper's rows, then the others in the given order."""
     place = {name: rank for rank, name in enumerate(SAMPLERS)}
     return sorted(dict.fromkeys(samplers), key=lambda name: place.get(name, len(place)))
+
+
+MISSING = "—"  # shown in a table for a value that is not there

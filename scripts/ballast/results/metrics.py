@@ -14,8 +14,7 @@ from ballast import schemas
 from ballast.asking.judging import NO_ANSWER, PARSED, TOO_LONG, UNPARSABLE
 from ballast.categories import CATEGORIES, title
 from ballast.files import BallastError
-from ballast.markup import MISSING
-from ballast.names import AS_IS, NONE, REFERENCES, in_order
+from ballast.names import AS_IS, MISSING, NONE, REFERENCES, in_order
 from ballast.results import statistics
 from ballast.results.statistics import Estimate
 from ballast.study.artefacts import Experiment, Options

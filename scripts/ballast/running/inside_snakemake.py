@@ -73,7 +73,7 @@ class InsideSnakemake:
         if not (self.workflow.is_main_process and self.workflow.local_exec):
             return
         pending = [job.rule.name for job in self.workflow.dag.needrun_jobs()]
-        if not self.deployed:
+        if not self.deployed and not self.workflow.touch:
             _stop_if_absent(pending, packages)
         # Few jobs import their libraries sooner than the preloaded process does. The barrier hides how many will come.
         if not self.deployed and (len(pending) > 3 or "settle" in pending):
