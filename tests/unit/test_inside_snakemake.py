@@ -44,6 +44,7 @@ def test_snakemake_has_what_ballast_reaches_for():
     for name in (
         "is_main_process",
         "local_exec",
+        "touch",
         "dryrun",
         "group_settings",
         "main_snakefile",
@@ -92,7 +93,7 @@ def started(monkeypatch, tmp_path, package="vllm", pending=("sample", "generate"
     monkeypatch.syspath_prepend(tmp_path)
     jobs = [SimpleNamespace(rule=SimpleNamespace(name=name)) for name in pending]
     dag, scheduler = SimpleNamespace(needrun_jobs=lambda: jobs), SimpleNamespace()
-    flow = workflow(deployment=deployment, dag=dag, scheduler=scheduler, local_exec=local)
+    flow = workflow(deployment=deployment, dag=dag, scheduler=scheduler, local_exec=local, touch=False)
     InsideSnakemake(flow).start({"generate": {package}, "sample": set()})
 
 
