@@ -5,12 +5,12 @@ study the intervals decide, two-way over runs and prompts (`results.statistics`)
 """
 
 import math
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from ballast.claims import reasons
 from ballast.claims.grids import Cell, Contrast, Grid, Measured, Published, adjusted, runs_said
 from ballast.names import NONE, RANDOM, short_label
 from ballast.published.tables import READINGS
@@ -20,7 +20,6 @@ from ballast.results.statistics import holm
 HOLDS, FAILS, OPEN = "holds", "does not hold", "not decidable here"
 ALPHA = 0.05
 PER_CENT, POINTS = "%", "points"
-NAMED = 7  # a reason names at most this many cells one by one
 
 Pairs = Callable[[Grid], list[tuple[Cell, Cell]]]
 
@@ -74,7 +73,7 @@ class Reduction:
         number = (found.mean, self.unit, found.low, found.high)
         least, most = rounded_from(self.claimed)
         if not contrast.decidable:
-            return Outcome(OPEN, f"a single run of {_either(contrast)}: {runs_said(contrast)}", *number)
+            return Outcome(OPEN, f"a single run of {reasons.either(contrast)}: {runs_said(contrast)}", *number)
         if found.high < least:
             return Outcome(FAILS, f"less than claimed; {runs_said(contrast)}", *number)
         if found.low > 0:
@@ -135,7 +134,8 @@ class Largest:
         value, most = max(zip(values, [ours for ours, _ in pairs], strict=True))
         distance, nearest = min((abs(one - float(self.claimed)), place) for place, one in enumerate(values))
         cell = pairs[nearest][0]
-        said = f"the largest is {_at(most)}; nearest to the claimed: {_at(cell)}, {values[nearest]:.2f} {self.unit}"
+        said = f"the largest is {reasons.at(most)}; "
+        said += f"nearest to the claimed: {reasons.at(cell)}, {values[nearest]:.2f} {self.unit}"
         if not any(rounds_to(one, self.claimed) for one in values):
             said += ", and none equals it"
         return Outcome(HOLDS if rounds_to(value, self.claimed) else FAILS, said, value, self.unit)
@@ -155,7 +155,7 @@ class Largest:
         most = max(firm or contrasts, key=lambda one: one.estimate.mean)
         number = (most.estimate.mean, self.unit, most.estimate.low, most.estimate.high)
         several = " with several runs" if 0 < len(firm) < len(contrasts) else ""
-        said = f"{_at(most.ours)}, the largest of {len(firm or contrasts)}{several}; {runs_said(most)}"
+        said = f"{reasons.at(most.ours)}, the largest of {len(firm or contrasts)}{several}; {runs_said(most)}"
         over = holm(pd.Series([replace(one.estimate, mean=one.estimate.mean - upper).p for one in firm]))
         if any(p < ALPHA and one.estimate.mean > upper for one, p in zip(firm, over, strict=True)):
             return Outcome(FAILS, f"more than claimed: {said}", *number)
@@ -194,13 +194,13 @@ class Lower:
         below = sum(_below(value) for value in values)
         exceptions = [pair for pair, value in zip(pairs, values, strict=True) if not _below(value)]
         ties = sum(round(value, 6) == 0 for value in values)
-        said = f"not {_listed(exceptions, pairs)}" if exceptions else ""
+        said = f"not {reasons.listed(exceptions, pairs)}" if exceptions else ""
         said += f"; {ties} of them equal" if ties else ""
         return Outcome(FAILS if exceptions else HOLDS, said, below, f"of {len(pairs)} lower")
 
     def study(self, grid: Measured) -> Outcome:
         there = [grid.contrast(*pair) for pair in self.pairs(grid)]
-        if lacking := _lacking(there):
+        if lacking := reasons.lacking(there):
             return Outcome(OPEN, f"this study lacks {lacking}")
         corrected = adjusted(there)
         shown = [
@@ -212,10 +212,10 @@ class Lower:
         pairs = [(one.ours, one.theirs) for one in there]
         found = weakest.estimate
         number = (found.mean, _unit(grid, weakest.ours.metric), found.low, found.high)
-        least = _named((weakest.ours, weakest.theirs), pairs)
+        least = reasons.named((weakest.ours, weakest.theirs), pairs)
         said = f"lower in {sum(shown)} of {len(there)}; least so {least}, {runs_said(weakest)}"
         if against:
-            higher = _listed([(one.ours, one.theirs) for one in against], pairs)
+            higher = reasons.listed([(one.ours, one.theirs) for one in against], pairs)
             return Outcome(FAILS, f"higher: {higher}; {said}", *number)
         if all(shown):
             return Outcome(HOLDS, said, *number)
@@ -236,7 +236,7 @@ class Steadier:
     def published(self, grid: Published) -> Outcome:
         pairs = _all_pairs(grid, (self.metric,), self.against, (self.sampler,), grid.sizes)
         wider = [(ours, theirs) for ours, theirs in pairs if grid.plus_minus(ours) >= grid.plus_minus(theirs)]
-        said = f"± is not smaller at {_listed(wider, pairs)}" if wider else ""
+        said = f"± is not smaller at {reasons.listed(wider, pairs)}" if wider else ""
         return Outcome(FAILS if wider else HOLDS, said, len(pairs) - len(wider), f"of {len(pairs)} smaller")
 
     def study(self, grid: Measured) -> Outcome:
@@ -261,14 +261,14 @@ class Unchanged:
 
     def study(self, grid: Measured) -> Outcome:
         there = [grid.contrast(*pair) for pair in self.pairs(grid)]
-        if lacking := _lacking(there):
+        if lacking := reasons.lacking(there):
             return Outcome(OPEN, f"this study lacks {lacking}")
         corrected = adjusted(there)
         unlike = [one for one, p in zip(there, corrected, strict=True) if p < ALPHA]
         most = max(unlike or there, key=lambda one: abs(_standing(one)))
         found = most.estimate
         number = (found.mean, _unit(grid, most.ours.metric), found.low, found.high)
-        name = _named((most.ours, most.theirs), [(one.ours, one.theirs) for one in there])
+        name = reasons.named((most.ours, most.theirs), [(one.ours, one.theirs) for one in there])
         said = f"{len(unlike)} of {len(there)} differ (Holm); most so {name}, {runs_said(most)}"
         if unlike:
             return Outcome(FAILS, said, *number)
@@ -296,7 +296,7 @@ def _by_reading(grid: Published, pairs: list[tuple[Cell, Cell]], values: list[fl
         ]
         for reading in READINGS
     }
-    said = "; ".join(f"± as {reading}: {_most(those, pairs)}" for reading, those in lower.items())
+    said = "; ".join(f"± as {reading}: {reasons.most_of(those, pairs)}" for reading, those in lower.items())
     most = max(map(len, lower.values()))
     least = min(map(len, lower.values()))
     verdict = FAILS if most < len(pairs) else HOLDS if least == len(pairs) else OPEN
@@ -344,66 +344,3 @@ def _other_unit(grid: Measured, metric: str) -> str:
     """Return why a claimed number cannot be checked here; empty if the study has the paper's unit."""
     ours, theirs = grid.unit(metric), METRICS[metric].unit
     return "" if ours == theirs else f"{METRICS[metric].label.lower()} is measured as {ours} here, as {theirs} there"
-
-
-def _either(contrast: Contrast) -> str:
-    return " and ".join(contrast.single) or "one sampler"
-
-
-def _named(pair: tuple[Cell, Cell], among: Sequence[tuple[Cell, Cell]]) -> str:
-    """Name a pair by sampler, n and those of metric, model and control that differ among the pairs."""
-    ours, theirs = pair
-    name = short_label(ours.sampler) + (f"@{ours.n}" if ours.n else "")
-    more = [
-        label
-        for label, several in (
-            (METRICS[ours.metric].label.lower(), len({one.metric for one, _ in among}) > 1),
-            (ours.model, len({one.model for one, _ in among}) > 1),
-            (f"against {_name(theirs, ours)}", len({(one.sampler, other.sampler) for one, other in among}) > 1),
-        )
-        if several and not (label.startswith("against") and len({other.sampler for _, other in among}) == 1)
-    ]
-    return name + (f" ({', '.join(more)})" if more else "")
-
-
-def _name(theirs: Cell, ours: Cell) -> str:
-    return short_label(theirs.sampler) + (f"@{theirs.n}" if theirs.n not in (0, ours.n) else "")
-
-
-def _listed(pairs: Sequence[tuple[Cell, Cell]], among: Sequence[tuple[Cell, Cell]]) -> str:
-    """Name up to NAMED pairs; count more by sampler, or list the first if there is one sampler."""
-    kinds = {(one.sampler, one.metric, one.model, other.sampler) for one, other in among}
-    if len(kinds) == 1:
-        return f"n = {', '.join(str(ours.n) for ours, _ in pairs)}"
-    if len(pairs) <= NAMED:
-        return ", ".join(_named(pair, among) for pair in pairs)
-    samplers = Counter(short_label(ours.sampler) for ours, _ in pairs)
-    if len({ours.sampler for ours, _ in among}) > 1:
-        return ", ".join(f"{count} of {sampler}" for sampler, count in samplers.items())
-    return ", ".join(_named(pair, among) for pair in pairs[:NAMED]) + f" and {len(pairs) - NAMED} more"
-
-
-def _most(pairs: Sequence[tuple[Cell, Cell]], among: Sequence[tuple[Cell, Cell]]) -> str:
-    """Name the pairs, or the pairs that are not among them if those are few."""
-    others = [pair for pair in among if pair not in pairs]
-    if not pairs or not others:
-        return "all" if pairs else "none"
-    return f"all but {_listed(others, among)}" if len(others) < 3 else _listed(pairs, among)
-
-
-def _at(cell: Cell) -> str:
-    return short_label(cell.sampler) + (f"@{cell.n}" if cell.n else "")
-
-
-def _lacking(contrasts: list[Contrast]) -> str:
-    """Return the first score that a study lacks, which leaves the claim open; empty if it has all."""
-    if not contrasts:
-        return "an experiment or a size of it"
-    missing = [one for one in contrasts if math.isnan(one.estimate.mean)]
-    if not missing:
-        return ""
-    first = missing[0]
-    names = " or ".join(dict.fromkeys((first.ours.sampler, first.theirs.sampler)))
-    return f"a score for {METRICS[first.ours.metric].label.lower()} of {names}" + (
-        f" at n = {first.ours.n}" if first.ours.n else ""
-    )
