@@ -62,7 +62,7 @@ rule all:
 rule subsets:
     input:
         plan.subsets,
-        documents.exports,
+        cards.exports,
 
 
 rule tables:

@@ -12,6 +12,7 @@ from ballast.plugins import HOME
 from ballast.running.bill_options import BillOptions
 from ballast.study import config, sources
 from ballast.study.arguments import as_arguments, as_json, as_pairs
+from ballast.study.card_options import CardOptions
 from ballast.study.document_options import DocumentOptions
 from ballast.study.job_inputs import JobInputs
 from ballast.study.job_options import JobOptions
@@ -27,7 +28,9 @@ def jobs(name="config/mini.yaml", **changes):
     study = config.load(config.read(ROOT / name) | changes)
     inputs = JobInputs(Plan(study))
     options = JobOptions(inputs)
-    return SimpleNamespace(plan=inputs.plan, inputs=inputs, options=options, documents=DocumentOptions(options))
+    return SimpleNamespace(
+        plan=inputs.plan, inputs=inputs, options=options, documents=DocumentOptions(options), cards=CardOptions(options)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +146,7 @@ def test_the_gradient_report_needs_one_of_its_experiments():
 
 def test_a_card_names_every_metric_with_its_file(mini):
     run = next(run for run in mini.plan.runs if run.n)
-    said = json.loads(mini.documents.card(wildcards(run)))
+    said = json.loads(mini.cards.card(wildcards(run)))
     assert {name for name, *_ in said["metrics"]} == set(mini.plan.measured[run.path])
     assert all(file.startswith(mini.plan.folder(run)) for *_, file in said["metrics"])
 

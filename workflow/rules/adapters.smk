@@ -29,7 +29,7 @@ rule card:
         mem_mb=500,
         runtime=5,
     params:
-        options=documents.card,
+        options=cards.card,
         files=lambda wildcards, input: as_arguments({"subset": input.subset, "kept": input.kept}),
         code=code_identity("card"),
     message:

@@ -12,6 +12,7 @@ from ballast.running.inside_snakemake import IMAGE, InsideSnakemake
 from ballast.study import artefacts, contracts, sources
 from ballast.study import config as study_config
 from ballast.study.arguments import as_arguments, as_json, as_pairs
+from ballast.study.card_options import CardOptions
 from ballast.study.document_options import DocumentOptions
 from ballast.study.job_inputs import JUDGE_FILES, MODEL_FILES, JobInputs
 from ballast.study.job_options import JobOptions
@@ -30,6 +31,7 @@ plan = Plan(study)
 inputs = JobInputs(plan)
 options = JobOptions(inputs)
 documents = DocumentOptions(options)
+cards = CardOptions(options)
 bill = BillOptions(documents, inside.groups, inside.command())
 # Every job asks for it, and the code does not change between jobs.
 code_identity = functools.cache(identity.code_identity)

@@ -77,7 +77,7 @@ rule export:
         source=lambda wildcards: inputs.data_input(data) if (data := inputs.pool_source(wildcards.pool)) else [],
         counts=lambda wildcards: inputs.pool_counts(wildcards) or [],
     output:
-        **documents.exported(f"{RESULTS}/subsets/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}"),
+        **cards.exported(f"{RESULTS}/subsets/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}"),
     log:
         f"{RESULTS}/logs/export/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.log",
     conda:
@@ -86,8 +86,8 @@ rule export:
         mem_mb=2000,
         runtime=10,
     params:
-        options=documents.export,
-        files=documents.exported_from,
+        options=cards.export,
+        files=cards.exported_from,
         out=lambda wildcards, output: os.path.dirname(output[0]),
         code=lambda wildcards: code_identity("export", f"samplers/{plan.picker(wildcards.sampler).sampler}"),
     message:
@@ -107,6 +107,6 @@ use rule export as export_by_model with:
         source=lambda wildcards: inputs.data_input(data) if (data := inputs.pool_source(wildcards.pool)) else [],
         counts=lambda wildcards: inputs.pool_counts(wildcards) or [],
     output:
-        **documents.exported(f"{RESULTS}/subsets/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}"),
+        **cards.exported(f"{RESULTS}/subsets/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}"),
     log:
         f"{RESULTS}/logs/export/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.log",
