@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from ballast import schemas
-from ballast.data import inspection
+from ballast.data import inspection, inspection_report
 from ballast.files import write_csv, write_json, write_text
 
 
@@ -18,7 +18,7 @@ def main(arguments: argparse.Namespace) -> None:
     datasets = [inspection.read(**each) for each in options["datasets"]]
     benchmarks = {Path(path).stem: schemas.read(path, schemas.BENCHMARK) for path in arguments.benchmarks}
     found = inspection.inspect(datasets, benchmarks, options)
-    write_text(arguments.out_report, inspection.report(found, options["study"]))
+    write_text(arguments.out_report, inspection_report.report(found, options["study"]))
     write_csv(arguments.out_leaks, found.leaks)
     write_json(arguments.out_findings, inspection.findings_json(found))
     print(f"{len(found.findings)} findings, {len(found.stops())} of which stop the study", file=sys.stderr)

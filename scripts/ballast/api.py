@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from ballast import plugins, samplers
 from ballast.categories import CATEGORIES
-from ballast.data import forms, verdicts
+from ballast.data import forms, marks
 from ballast.data.rows import PAIR, content_id, pair_text, pairs_to_judge
 from ballast.files import BallastError
 from ballast.labels.behaviour import TYPES, UNKNOWN
@@ -133,9 +133,9 @@ def _ids(table: pd.DataFrame, name: str = "the pool") -> pd.Series:
 
 
 def _warn_of_marks(table: pd.DataFrame, name: str) -> None:
-    for column in filter(verdicts.is_name, table.columns):
-        values = Counter(verdicts.normal(value) for value in table[column] if pd.notna(value))
-        refused = verdicts.refused(column, values) if verdicts.is_verdict(column, values) else 0
+    for column in filter(marks.is_name, table.columns):
+        values = Counter(marks.normal(value) for value in table[column] if pd.notna(value))
+        refused = marks.refused(column, values) if marks.is_mark(column, values) else 0
         if refused:
             said = f"{name}: {refused} of {len(table)} rows are marked by '{column}' as not to be learnt"
             warnings.warn(f"{said}; leave them out, or drop the column", stacklevel=4)

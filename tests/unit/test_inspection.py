@@ -8,7 +8,7 @@ import pytest
 
 import data
 from ballast import plugins, schemas
-from ballast.data import forms, inspection
+from ballast.data import forms, inspection, inspection_report
 from ballast.data import leaks as leaks_of
 from ballast.files import BallastError, read_parquet
 
@@ -61,7 +61,7 @@ def bench(tmp_path):
 def test_sound_files_stop_nothing_and_are_shown(bench):
     found = bench.look()
     assert not found.stops()
-    text = inspection.report(found, "mine")
+    text = inspection_report.report(found, "mine")
     assert "Nothing here stops the study." in text
     assert "prompt-response" in text and "instruction = prompt, output = response" in text
     assert "| base      | winter      | 2         | 0       | 0        | 0      |" in text
@@ -73,7 +73,7 @@ def test_no_text_of_a_row_is_told(bench):
     bench.base.append({"instruction": PROMPTS["prompt"][0], "output": "zebra crossing"})
     bench.pool += [{"prompt": REQUESTS[0], "response": None}, bench.pool[3]]
     found = bench.look()
-    said = inspection.report(found, "mine") + json.dumps(inspection.findings_json(found)) + found.leaks.to_csv()
+    said = inspection_report.report(found, "mine") + json.dumps(inspection.findings_json(found)) + found.leaks.to_csv()
     words = {word for row in (*BASE, *POOL) for text in row.values() for word in text.split() if len(word) > 5}
     assert not [word for word in words if word in said] and "zebra" not in said
 
@@ -166,7 +166,7 @@ def test_leaks_count_in_the_rows_that_the_study_uses(bench):
     bench.rows = {"base": {"rows": 18}}
     found = bench.look()
     assert not found.stops() and found.leaks.empty
-    assert "| base      | 19     | 1                           | 18     |" in inspection.report(found, "mine")
+    assert "| base      | 19     | 1                           | 18     |" in inspection_report.report(found, "mine")
     # Rows that are dropped for another reason come first, so that `rows` are all of use.
     bench.rows = {"base": {"rows": 18}, "pools/own": {"rows": 5, "order_seed": 3}}
     bench.options["checks"] = CHECKS | {"leaks": "drop"}

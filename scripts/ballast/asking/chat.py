@@ -7,14 +7,13 @@ that the config gives it and, for training, ends where the answer begins, not in
 import re
 from datetime import datetime
 
+from ballast.asking import thinking
 from ballast.files import BallastError
 from ballast.plugins import nearest
 
 # Some templates write today's date; this is what Llama 3.2's writes where it knows none.
 DAY = datetime(2024, 7, 26)
 PROBE = "Name a river."
-# Tags around thoughts: <think>, [THINK], <seed:think>, <reasoning> and the like.
-THOUGHT = re.compile(r"[<\[◁|](/?)(?:\w+:)?(?:think|thinking|thought|thoughts|reasoning)[>\]▷|]", re.IGNORECASE)
 # Arguments, and words in a message, by which templates turn thoughts on and off.
 SWITCHES = ("enable_thinking", "thinking")
 COMMAND = re.compile(r"/(no_)?think\b")
@@ -71,7 +70,7 @@ def check(
             known = [word for word in words if "think" in word.lower()] or words
             raise BallastError(f"{name}: its chat template does not read '{argument}'{nearest(argument, known)}")
     prompt = _probe(tokenizer, system, given)
-    if trained and (THOUGHT.findall(prompt.rpartition(PROBE)[2]) or ["/"])[-1] == "":
+    if trained and thinking.opening(prompt.rpartition(PROBE)[2]):
         raise BallastError(
             f"{name}: its chat template opens the answer inside thoughts, where answers would be trained; "
             f"set {key}: {{enable_thinking: false}}, or take a model that answers at once"

@@ -20,15 +20,6 @@ WORDS = {
 }
 
 
-CARD_REMARKS = {
-    forms.SYSTEM: "have a system message, which Ballast does not read and other tools do",
-    forms.SEVERAL: "are chats with several requests; Ballast learns one answer of each, other tools may learn all",
-    forms.UNTAUGHT: "end with an answer marked by weight 0 or train false; Ballast learns an earlier one",
-    forms.UNANSWERED: "end with a request that has no answer, which Ballast does not read",
-    forms.TOOLS: "have tools, which Ballast does not read",
-}
-
-
 @dataclass(frozen=True)
 class DataCard:
     """The card's text apart from counts. `about`: rows of (name, text); `notes`: sentences, such as on stand-ins."""
@@ -62,8 +53,8 @@ def text(card: DataCard, rows: pd.DataFrame, pool: pd.DataFrame) -> str:
 
 
 def remarks(found: Exported) -> list[str]:
-    """Return sentences on rows of the subset that load otherwise than they read."""
-    said = [f"{found.remarks[name]} rows {words}." for name, words in CARD_REMARKS.items() if found.remarks[name]]
+    """Return sentences on rows of the subset that other tools may read otherwise."""
+    said = [f"{found.remarks[name]} rows {words}." for name, words in forms.REMARKS.items() if found.remarks[name]]
     if found.rewritten:
         said.append(f"{found.rewritten} chats had other keys or speakers; here they have role and content.")
     return said

@@ -9,7 +9,7 @@ from itertools import islice
 import pandas as pd
 
 from ballast import plugins
-from ballast.data import forms, verdicts
+from ballast.data import forms, marks
 from ballast.data.records import records
 from ballast.data.rows import PAIR, content_id
 from ballast.files import BallastError
@@ -48,7 +48,7 @@ def own_rows(
         return Exported(ALPACA, found)
     sample = list(islice(records(path), forms.SAMPLE))
     form = forms.detect(path, sample, reader.FORM, columns)
-    wanted, chosen, found = set(ids), verdicts.Filter(where), Exported(form, {})
+    wanted, chosen, found = set(ids), marks.Filter(where), Exported(form, {})
     for number, record in enumerate(records(path)):
         try:
             pair = forms.pair(record, form)

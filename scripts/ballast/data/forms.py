@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from ballast.data import absent, verdicts
+from ballast.data import absent, marks
 from ballast.data.absent import present
 from ballast.data.records import records
 from ballast.data.rows import PAIR
@@ -76,9 +76,19 @@ class Pair:
     remarks: tuple[str, ...] = ()
 
 
-# Remarks on a row; `inspection.py` puts them into words.
+# Remarks on a row, and their words in the report of `inspect` and on a card, after the number of rows.
 SYSTEM, SEVERAL, UNTAUGHT, UNANSWERED, TOOLS = "system", "several", "untaught", "unanswered", "tools"
 ABSENT_PART, NOT_APPLICABLE = "absent", "not applicable"
+REMARKS = {
+    SYSTEM: "have a system message, which is not read (a model's own is models.<name>.system); exported rows keep it",
+    SEVERAL: "are chats with several requests: one answer is learnt; a chat template gets the turns before it, another "
+    "template a transcript",
+    UNTAUGHT: "end with an answer that is not to be learnt (weight 0 or train false); an earlier one is taken",
+    UNANSWERED: "end with a request that has no answer, which is not read",
+    TOOLS: "have tools, which are not read; exported rows keep them",
+    ABSENT_PART: "hold a word for a missing value (nan, None, NULL) or only invisible characters, read as empty",
+    NOT_APPLICABLE: "have a response such as N/A, none or -, which is kept",
+}
 # Reasons for which a file's rows are left out.
 UNREADABLE, FILTERED = "unreadable", "left out by where"
 
@@ -88,7 +98,7 @@ class Understood:
     """A file as pairs. `numbers`: each pair's record, from 0; `unreadable`: (record, reason) of the others.
 
     `filtered`: records that `where` leaves out; `remarks`: pairs by remark; `unread`: by column that is not read, how
-    often each value occurs (verdicts.py).
+    often each value occurs (marks.py).
     """
 
     form: Form
@@ -108,7 +118,7 @@ def understand(
     waiting = records(path)
     sample = list(islice(waiting, SAMPLE))
     form = detect(path, sample, name, columns or {})
-    chosen, unread = verdicts.Filter(where or {}), verdicts.Unread({*form.columns.values(), *(where or {})})
+    chosen, unread = marks.Filter(where or {}), marks.Unread({*form.columns.values(), *(where or {})})
     found = Understood(form, 0, pd.DataFrame(), np.array([]))
     numbers, parts, rows = [], [], []
     for number, record in enumerate(chain(sample, waiting)):
@@ -356,7 +366,7 @@ def _message(number: int, message) -> tuple[str, str, bool]:
         content = "\n".join(texts) if all(isinstance(text, str) for text in texts) else None
     if not isinstance(content, str):
         raise Unreadable(f"message {number}: its content is missing or not text")
-    return ROLES[str(role).lower()], content, verdicts.teaches(message)
+    return ROLES[str(role).lower()], content, marks.teaches(message)
 
 
 def _first(message: dict, keys: Iterable[str]):

@@ -13,15 +13,13 @@ import pandas as pd
 
 from ballast import plugins
 from ballast.asking import thinking
-from ballast.data import forms, overlap, verdicts
+from ballast.data import forms, marks, overlap
 from ballast.data import leaks as leaks_of
 from ballast.data.refusal_words import is_refusal
 from ballast.data.rows import PAIR, pairs_to_judge, usable
 from ballast.files import BallastError
-from ballast.markup import pipe_table
 
 LOOKED_AT = 5000  # rows whose language is detected, evenly over the file
-QUANTILES = {"least": 0, "5 %": 0.05, "median": 0.5, "95 %": 0.95, "most": 1}
 FOREIGN = 0.05  # a larger share of rows in other languages than English is reported
 ENGLISH, UNSURE = "en", "unsure"
 NO_LANGUAGE = "zxx"  # ISO 639 for numbers, code and other text in no language
@@ -29,17 +27,6 @@ SURE = 0.5  # a language is named if it is likelier than all others together
 READ = 1000  # characters of a row by which its language is named
 TOLD = 3  # rows that a finding names, at most
 TOLD_COLUMNS = 8
-REMARKS = {
-    forms.SYSTEM: "have a system message, which is not read; a model's own is models.<name>.system, and subset.jsonl "
-    "keeps the row's",
-    forms.SEVERAL: "are chats with several requests: the last answer is the response; a chat template gets the turns "
-    "before it, another template a transcript",
-    forms.UNTAUGHT: "end with an answer that is not to be learnt (weight 0 or train false); an earlier one is taken",
-    forms.UNANSWERED: "end with a request that has no answer, which is not read",
-    forms.ABSENT_PART: "hold a word for a missing value (nan, None, NULL) or only invisible characters, read as empty",
-    forms.NOT_APPLICABLE: "have a response such as N/A, none or -, which is kept",
-    forms.TOOLS: "have tools, which are not read; subset.jsonl keeps them",
-}
 NEAR = "near"
 
 
@@ -176,7 +163,7 @@ def _readable(data: Dataset, checks: dict) -> list[Notice]:
             kept = "left out" if data.is_pool and part == "response" else "kept"
             more = f"remove them, or raise checks.empty ({checks['empty']:.1%})" if stops else f"they are {kept}"
             found.append(Notice(stops, f"{said}; {more}"))
-    found += [Notice(False, f"{data.path}: {count} rows {REMARKS[name]}") for name, count in data.remarks.items()]
+    found += [Notice(False, f"{data.path}: {count} rows {forms.REMARKS[name]}") for name, count in data.remarks.items()]
     thoughts = np.array([thinking.answer(response) != response for response in data.rows["response"]])
     if thoughts.any():
         said = (
@@ -198,7 +185,7 @@ def _marked(data: Dataset) -> list[Notice]:
     """Return what the columns say that are not read: those that mark rows not to be learnt stop the study."""
     found, plain = [], []
     for column, values in data.unread.items():
-        refused = verdicts.refused(column, values) if verdicts.is_verdict(column, values) else 0
+        refused = marks.refused(column, values) if marks.is_mark(column, values) else 0
         if refused:
             said = f"{data.path}: {refused} of {data.records} rows are marked by '{column}' as not to be learnt"
             there, every = ", ".join(f"{value}: {values[value]}" for value in sorted(values)), ", ".join(sorted(values))
@@ -325,87 +312,9 @@ def findings_json(inspection: Inspection) -> dict:
     return {"findings": [asdict(finding) for finding in inspection.findings]}
 
 
-def report(inspection: Inspection, study: str) -> str:
-    """Return the Markdown document."""
-    stops = inspection.stops()
-    parts = [f"# What {study} is made of\n"]
-    parts.append("**Stops the study:**\n" if stops else "Nothing here stops the study.\n")
-    parts += [_bullets(stops)] if stops else []
-    remarks = [finding.said for finding in inspection.findings if not finding.stops]
-    parts += ["Worth knowing:\n", _bullets(remarks)] if remarks else []
-    parts += ["## As it was understood\n", _understood(inspection.datasets)]
-    parts += ["## Rows: all, left out by reason, used\n", _counted(inspection.datasets)]
-    parts += ["## Lengths in characters\n", _lengths(inspection.datasets)]
-    parts += ["## Languages, by ISO 639 code\n", _languages(inspection.datasets)]
-    parts += ["## Prompts of benchmarks in the data\n", _shared(inspection)]
-    parts.append(
-        "Exact: the request, Alpaca's instruction or input, or a turn equals the prompt, but for case and punctuation. "
-        f"Within: a longer text holds it (prompts of {leaks_of.WORDS} words and more). "
-        f"Near: TF-IDF cosine of {overlap.NEAR} at least. "
-        "`leaks.csv` lists the rows. Rows count from 0.\n"
-    )
-    return "\n".join(parts)
-
-
-def _understood(datasets: Sequence[Dataset]) -> str:
-    rows = []
-    for data in datasets:
-        columns = ", ".join(f"{part} = {column}" for part, column in data.columns.items()) or "-"
-        rows.append([data.name, data.path, data.form, columns])
-    return pipe_table(["dataset", "file", "form", "columns"], rows) + "\n"
-
-
-def _counted(datasets: Sequence[Dataset]) -> str:
-    """Return each file's rows: all, left out by reason, and used; they add up."""
-    reasons = list(dict.fromkeys(why for data in datasets for why, count in data.left_out.items() if count))
-    rows = []
-    for data in datasets:
-        counts = [data.left_out.get(why, 0) for why in reasons]
-        rows.append([data.name, *map(_number, [data.records, *counts, data.records - sum(counts)])])
-    return pipe_table(["dataset", "rows", *reasons, "used"], rows) + "\n"
-
-
-def _lengths(datasets: Sequence[Dataset]) -> str:
-    rows = []
-    for data in datasets:
-        for part in ("request", "response") if len(data.rows) else ():
-            lengths = data.rows[part].str.len().quantile(list(QUANTILES.values()), interpolation="nearest")
-            rows.append([data.name, part, *(_number(int(length)) for length in lengths)])
-    return pipe_table(["dataset", "part", *QUANTILES], rows) + "\n"
-
-
-def _languages(datasets: Sequence[Dataset]) -> str:
-    rows = []
-    for data in datasets:
-        shares = languages(data) if len(data.rows) else {}
-        rows.append([data.name, ", ".join(f"{name} {share:.1%}" for name, share in shares.items())])
-    return pipe_table(["dataset", "share of rows"], rows) + "\n"
-
-
-def _shared(inspection: Inspection) -> str:
-    rows = []
-    for data in inspection.datasets:
-        for name, size in inspection.benchmarks.items():
-            both = inspection.leaks[
-                (inspection.leaks["dataset"] == data.name) & (inspection.leaks["benchmark"] == name)
-            ]
-            kinds = (leaks_of.EXACT, leaks_of.WITHIN, NEAR)
-            counts = [both.loc[both["kind"] == kind, "id"].nunique() for kind in kinds]
-            rows.append([data.name, name, *map(_number, [size, *counts])])
-    return pipe_table(["dataset", "benchmark", "prompts", "exact", "within", "near"], rows) + "\n"
-
-
-def _bullets(sentences: Sequence[str]) -> str:
-    return "".join(f"- {sentence}\n" for sentence in sentences)
-
-
 def _told(numbers) -> str:
     numbers = list(numbers)
     return f"row{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers[:TOLD]))}"
-
-
-def _number(value: int) -> str:
-    return f"{value:,}"
 
 
 def refuse(findings: dict) -> None:

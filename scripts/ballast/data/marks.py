@@ -8,8 +8,8 @@ from ballast.files import BallastError
 from ballast.plugins import nearest
 
 # Columns whose value 0 or false marks a row that is not to be learnt, in the data sets that people share.
-VERDICTS = {"label", "is_safe", "safe", "weight", "train", "keep", "accept", "accepted", "approved", "valid", "include"}
-VERDICTS |= {"split", "review_result", "is_valid", "is_good", "learn", "loss"}
+MARKS = {"label", "is_safe", "safe", "weight", "train", "keep", "accept", "accepted", "approved", "valid", "include"}
+MARKS |= {"split", "review_result", "is_valid", "is_good", "learn", "loss"}
 # Columns whose value 1 or true marks one.
 EXCLUSIONS = {"exclude", "excluded", "skip", "ignore", "is_bad", "unsafe", "is_unsafe"}
 EXCLUSIONS |= {"deleted", "is_deleted", "removed"}
@@ -48,7 +48,7 @@ class Unread:
                 counts[word if word in counts or len(counts) < VALUES else "..."] += 1
 
 
-def is_verdict(column: str, values: Mapping[str, int]) -> bool:
+def is_mark(column: str, values: Mapping[str, int]) -> bool:
     """Return whether a column's name and values say which rows may be learnt."""
     if _name(column) == "weight":
         return all(value.replace(".", "", 1).isdigit() for value in values)
@@ -57,11 +57,11 @@ def is_verdict(column: str, values: Mapping[str, int]) -> bool:
 
 def is_name(column: object) -> bool:
     """Return whether a column's name is one that marks rows."""
-    return _name(column) in VERDICTS | EXCLUSIONS
+    return _name(column) in MARKS | EXCLUSIONS
 
 
 def refused(column: str, values: Mapping[str, int]) -> int:
-    """Return how many rows a verdict's column marks as not to be learnt."""
+    """Return how many rows a column marks as not to be learnt."""
     marks = YES if _name(column) in EXCLUSIONS else NO
     return sum(count for value, count in values.items() if value in marks)
 
