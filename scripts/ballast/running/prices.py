@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from ballast import plugins
 from ballast.files import BallastError
+from ballast.study.fine_tuning import ALL
 
 MEASURED, PUBLISHED, ARITHMETIC, ASSUMED = MARKS = ("measured here", "published", "arithmetic", "assumed")
 # Rows by a source's file, else by the reader's format: published sizes.
@@ -254,7 +255,7 @@ class Prices:
     def disk(self, jobs: list[tuple[int, Stage]]) -> dict[str, float]:
         """Return gigabytes of adapters, responses, scores, gradients and fetched sources; labels are small."""
         lora = self.options["training"]["lora"]
-        layers = 7 if lora["target_modules"] == ["all-linear"] else len(lora["target_modules"])
+        layers = 7 if lora["target_modules"] == [ALL] else len(lora["target_modules"])
         adapter = self.rate("adapter") * lora["r"] / 8 * layers / 2
         found = Counter()
         for number, stage in jobs:

@@ -3,12 +3,11 @@
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from ballast.asking.chat import PROBE
 from ballast.asking.decoding import askable
 from ballast.asking.loading import load_tokenizer
 from ballast.asking.prompts import prompt_ids, prompt_template
 from ballast.training import lora
-
-REQUEST = "Name a river."
 
 
 def check(folder: str, options: dict) -> None:
@@ -20,11 +19,11 @@ def check(folder: str, options: dict) -> None:
     tokenizer = load_tokenizer(folder)
     if options.get("prompt") == "chat":
         template = prompt_template(tokenizer, options, trained=bool(options.get("lora")))
-        prompt_ids(tokenizer, template.render(REQUEST))
+        prompt_ids(tokenizer, template.render(PROBE))
     elif "prompt" in options:
-        prompt_ids(tokenizer, REQUEST)  # its template may not be fetched yet
+        prompt_ids(tokenizer, PROBE)  # its template may not be fetched yet
     else:
-        askable(tokenizer, [REQUEST], options)
+        askable(tokenizer, [PROBE], options)
     if options.get("lora"):
         with torch.device("meta"):
             network = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder, local_files_only=True))

@@ -21,18 +21,17 @@ def check(network: PreTrainedModel, lora: dict) -> None:
     """Raise BallastError if a target module is no layer of the model, or shares its weights with another one."""
     layers = {name: module for name, module in network.named_modules() if isinstance(module, ADAPTED)}
     shared = _shared(network)
-    for key in ("target_modules", "modules_to_save"):
-        named = lora.get(key) or []
-        for word in [] if ALL in named else named:
-            met = [name for name in layers if name == word or name.endswith(f".{word}")]
-            if not met:
-                known = sorted({name.rpartition(".")[2] for name in layers} - {"0", "1", "2"})
-                raise BallastError(f"training.lora.{key}: the model has no layer '{word}'{nearest(word, known)}")
-            if any(layers[name] in shared for name in met):
-                raise BallastError(
-                    f"training.lora.{key}: '{word}' shares its weights with the other end of this model "
-                    "(tie_word_embeddings), so a merge would change both; take it out, or untie and save the model"
-                )
+    named = lora["target_modules"]
+    for word in [] if ALL in named else named:
+        met = [name for name in layers if name == word or name.endswith(f".{word}")]
+        if not met:
+            known = sorted({name.rpartition(".")[2] for name in layers} - {"0", "1", "2"})
+            raise BallastError(f"training.lora.target_modules: the model has no layer '{word}'{nearest(word, known)}")
+        if any(layers[name] in shared for name in met):
+            raise BallastError(
+                f"training.lora.target_modules: '{word}' shares its weights with the other end of this model "
+                "(tie_word_embeddings), so a merge would change both; take it out, or untie and save the model"
+            )
 
 
 def _shared(network: PreTrainedModel) -> list[torch.nn.Module]:
