@@ -129,6 +129,23 @@ class Plan:
             **({"references": ("references", study.references)} if study.references else {}),
         }
 
+    @cached_property
+    def aligned(self) -> dict[str, Model]:
+        """The models whose start is fine-tuned first, by key."""
+        used = self.models_used
+        return {name: model for name, model in self.study.models.items() if model.aligned and model in used}
+
+    @cached_property
+    def held(self) -> dict[str, dict[str, dict]]:
+        """The rows of each dataset that aligned starts learn: by dataset and model, how to draw them."""
+        found: dict[str, dict[str, dict]] = {}
+        for name, model in self.aligned.items():
+            how = {"seed": model.aligned.seed, "longest": model.aligned.longest}
+            pool, base = (found.setdefault(each, {}) for each in (f"pools/{model.aligned.pool}", "base"))
+            pool[name] = how | {"rows": model.aligned.refusals, "refusals": True}
+            base[name] = how | {"rows": model.aligned.base, "refusals": False}
+        return found
+
     def dataset_format(self, name: str) -> str:
         """Return a dataset's reader: the config's, else its source's, else the usual one of its kind."""
         kind, data = self.datasets[name]
