@@ -10,6 +10,7 @@ from helpers import edits
 
 from ballast.data.overlap import normalised
 from ballast.data.refusal_words import is_refusal
+from ballast.data.rows import pairs_to_judge
 
 pytestmark = pytest.mark.workflow
 CONFIG = "tests/workflow/aligned.yaml"
@@ -27,14 +28,14 @@ def made(finished, tmp_path_factory) -> Path:
 def test_what_the_start_learns_is_in_no_pool_base_data_benchmark_or_training(made):
     data = made / RESULTS / "data"
     held = pd.concat(map(pd.read_parquet, data.rglob("*.held.parquet")))
-    known = {normalised(text) for text in held["instruction"]}
+    known = {normalised(text) for text in pairs_to_judge(held)["prompt"]}
     refusals = pd.read_parquet(data / "pools/safety.held.parquet")
     assert len(refusals) == 60 and refusals["output"].map(is_refusal).all() and len(held) == 110
     others = [path for path in data.rglob("*.parquet") if "held" not in path.name]
     assert len(others) == 6
     for path in others:
         table = pd.read_parquet(path)
-        asked = table["prompt"] if "prompt" in table else table["instruction"]
+        asked = table["prompt"] if "prompt" in table else pairs_to_judge(table)["prompt"]
         assert len(table) and not known & {normalised(text) for text in asked}, path.name
         counts = json.loads(path.with_suffix(".counts.json").read_text())
         assert counts["rows"] == counts["used"] + sum(counts["left_out"].values())
@@ -51,6 +52,6 @@ def test_runs_start_from_the_aligned_model_and_another_seed_makes_another(made):
     assert set(scores["sampler"]) == {"as-is", "none", "random"}
     target = ("--configfile", CONFIG, "--", f"{RESULTS}/scores.parquet")
     assert edits.pending(made, *target) == {}
-    changed = {"models": {"start": {"aligned": {"seed": 2}}}}
-    jobs = edits.pending(made, "--config", f"models={json.dumps(changed['models'])}", *target)
+    edits.edit(made, CONFIG, "seed: 1", "seed: 2")
+    jobs = edits.pending(made, *target)
     assert jobs["data_held"] == 2 and jobs["align"] == 1 and jobs["generate"] == 3 and jobs["train"] == 2
