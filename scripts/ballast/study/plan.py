@@ -17,7 +17,7 @@ from ballast.study.sections import Generation, Judge, LanguageModel, Model
 # Default readers of datasets; a benchmark's default is its name.
 USUAL_FORMAT = {"pool": "alpaca", "base": "alpaca", "references": "beavertails"}
 # Rules whose jobs load a model as training loads it.
-TRAINING = ("train", "train_selecting", "train_on", "warm_up", "gradients", "logprobs", "filter")
+TRAINING = ("align", "train", "train_selecting", "train_on", "warm_up", "gradients", "logprobs", "filter")
 
 
 class Wildcards(Protocol):
