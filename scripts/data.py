@@ -2,10 +2,12 @@
 
 data.py --kind pool|base|references|benchmark --format READER --source FILE [--columns JSON] [--where JSON]
         [--prompts safe|harmful] [--longest CHARACTERS] [--rows N] [--order-seed S] [--unreadable SHARE]
-        [--without BENCHMARK.parquet...] --out ROWS.parquet [--out-counts F.json]
+        [--without BENCHMARK.parquet...] [--hold JSON --avoid BENCHMARK.parquet... --out-held ROWS.parquet]
+        --out ROWS.parquet [--out-counts F.json]
 
 With `--unreadable`, this share of the rows may be left out; a pool also drops repeats and rows without a response.
 With `--without`, rows that hold a benchmark's prompt are dropped too. The counts add up to the file's rows.
+With `--hold`, rows that aligned starts learn are drawn, written to `--out-held` and left out.
 """
 
 import argparse
@@ -15,9 +17,9 @@ import sys
 import pandas as pd
 
 from ballast import plugins, schemas
-from ballast.data import leaks
+from ballast.data import holding, leaks
 from ballast.data.absent import present
-from ballast.data.rows import PAIR, count, leaving_out, said, usable, with_ids
+from ballast.data.rows import LEAKED, PAIR, count, leaving_out, said, usable, with_ids
 from ballast.files import BallastError, write_json
 
 
@@ -26,12 +28,13 @@ def main(arguments: argparse.Namespace) -> None:
     if arguments.kind == "benchmark":
         asked = whole["prompt"].map(present).str.strip() != ""
         whole = leaving_out(whole[asked].reset_index(drop=True), "without a prompt", int((~asked).sum()))
-    leaked = None
-    if arguments.without:
-        prompts = pd.concat([schemas.read(path, schemas.BENCHMARK) for path in arguments.without])["prompt"]
-        leaked = leaks.find(whole, prompts.tolist())["row"]
+    aside = {LEAKED: leaked(whole, arguments.without)} if arguments.without else {}
+    if arguments.hold:
+        held = holding.draw(whole, arguments.source, json.loads(arguments.hold), leaked(whole, arguments.avoid))
+        aside[holding.REASON] = holding.alike(whole, held)
+        schemas.write(arguments.out_held, held.drop(columns="row"), schemas.HELD)
     tidy = arguments.unreadable is not None and arguments.kind == "pool"
-    used, left_out = usable(whole, tidy, leaked, arguments.rows, arguments.order_seed, arguments.longest)
+    used, left_out = usable(whole, tidy, aside, arguments.rows, arguments.order_seed, arguments.longest)
     table, counts = used.reset_index(drop=True), count(whole, left_out, len(used))
     if table.empty:
         raise BallastError(f"{arguments.source}: no rows are left: {said(counts)}")
@@ -52,6 +55,12 @@ def main(arguments: argparse.Namespace) -> None:
     if arguments.out_counts:
         write_json(arguments.out_counts, counts)
     print(f"{arguments.source}: {said(counts)}", file=sys.stderr)
+
+
+def leaked(table: pd.DataFrame, benchmarks: list[str]) -> list[int]:
+    """Return the positions of the rows that hold a prompt of the benchmarks."""
+    prompts = pd.concat([schemas.read(path, schemas.BENCHMARK)["prompt"] for path in benchmarks])
+    return leaks.find(table, prompts.tolist())["row"].tolist()
 
 
 def read(arguments: argparse.Namespace) -> pd.DataFrame:
@@ -76,6 +85,9 @@ if __name__ == "__main__":
     parser.add_argument("--order-seed", type=int)
     parser.add_argument("--unreadable", type=float)
     parser.add_argument("--without", nargs="*", default=[])
+    parser.add_argument("--hold", help="rows that aligned starts learn, by model")
+    parser.add_argument("--avoid", nargs="*", default=[], help="benchmarks whose prompts these rows must not hold")
+    parser.add_argument("--out-held")
     parser.add_argument("--out", required=True)
     parser.add_argument("--out-counts")
     main(parser.parse_args())

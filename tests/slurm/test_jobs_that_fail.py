@@ -81,7 +81,7 @@ class Scene:
 @pytest.fixture(scope="module")
 def out_of_time(cluster, finished, begun, tmp_path_factory) -> Iterator[Scene]:
     """A training of which the first attempt has a minute, begun before the other tests and waited for after them."""
-    scene = Scene(cluster, finished, tmp_path_factory.mktemp("out-of-time") / "study", epochs=70)
+    scene = Scene(cluster, finished, tmp_path_factory.mktemp("out-of-time") / "study", epochs=110)
     # For a busy machine: more attempts than the profile's, and a checkpoint each minute, since Slurm kills what has not
     # saved within ten seconds of its limit.
     asks = ("train:runtime=1 * attempt", "train:checkpoint_minutes=1", "--retries", "4")

@@ -329,7 +329,13 @@ class TestData:
         schemas.write(str(folder / "b.parquet"), PROMPTS.assign(category=pd.NA), schemas.BENCHMARK)
         given = {"kind": "pool", "format": "auto", "source": str(folder / "pool.json"), "columns": "{}", "rows": None}
         given |= {"order_seed": None, "unreadable": None, "without": [], "out": str(folder / "out.parquet")}
-        given |= {"where": "{}", "longest": None, "prompts": None, "out_counts": str(folder / "counts.json")}
+        given |= {
+            "where": "{}",
+            "longest": None,
+            "prompts": None,
+            "hold": None,
+            "out_counts": str(folder / "counts.json"),
+        }
         try:
             data.main(argparse.Namespace(**given | arguments))
         except BallastError as error:

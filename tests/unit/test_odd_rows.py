@@ -44,7 +44,14 @@ def data(folder: Path, pairs: list[dict], ascii_only: bool, kind: str = "pool", 
     source, out = folder / f"{ascii_only}.jsonl", folder / f"{ascii_only}.parquet"
     source.write_bytes("".join(json.dumps(row, ensure_ascii=ascii_only) + "\n" for row in pairs).encode("utf-8"))
     given = {"kind": kind, "format": "alpaca", "source": str(source), "rows": None, "order_seed": None, "prompts": None}
-    given |= {"columns": "{}", "where": "{}", "unreadable": None, "without": None, "longest": None} | changes
+    given |= {
+        "columns": "{}",
+        "where": "{}",
+        "unreadable": None,
+        "without": None,
+        "longest": None,
+        "hold": None,
+    } | changes
     given |= {"out_counts": f"{out}.counts.json"}
     runpy.run_path(str(HOME.parent / "data.py"))["main"](type("Given", (), given | {"out": str(out)}))
     return schemas.read(str(out), schemas.PAIRS)

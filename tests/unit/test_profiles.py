@@ -8,7 +8,7 @@ import pytest
 from snakemake.profiles import ProfileConfigFileParser
 
 ROOT = Path(__file__).parents[2]
-GPU_RULES = {"train", "train_selecting", "train_on", "filter", "warm_up", "gradients", "logprobs"}
+GPU_RULES = {"align", "train", "train_selecting", "train_on", "filter", "warm_up", "gradients", "logprobs"}
 GPU_RULES |= {"generate", "judge", "pairwise", "behaviour", "category", "rewrite", "embed"}
 
 

@@ -13,10 +13,10 @@ import pandas as pd
 
 from ballast import plugins
 from ballast.asking import thinking
-from ballast.data import forms, marks, overlap
+from ballast.data import forms, holding, marks, overlap
 from ballast.data import leaks as leaks_of
 from ballast.data.refusal_words import is_refusal
-from ballast.data.rows import PAIR, pairs_to_judge, usable
+from ballast.data.rows import LEAKED, PAIR, pairs_to_judge, usable
 from ballast.files import BallastError
 
 LOOKED_AT = 5000  # rows whose language is detected, evenly over the file
@@ -51,14 +51,21 @@ class Dataset:
     unreadable: list[tuple[int, str]] = field(default_factory=list)
     remarks: Mapping[str, int] = field(default_factory=dict)
     unread: dict[str, Counter] = field(default_factory=dict)
+    hold: Mapping[str, Mapping] = field(default_factory=dict)
     wanted: tuple[int | None, int | None, int | None] = (None, None, None)
     left_out: dict[str, int] = field(default_factory=dict)
 
-    def use(self, leaks: Iterable[pd.DataFrame]) -> None:
-        """Mark the rows that the study uses, in a column `used`; count the others by reason. `leaks` are left out."""
+    def use(self, leaks: Iterable[pd.DataFrame], dropped: bool) -> None:
+        """Mark the rows that the study uses, in a column `used`; count the others by reason.
+
+        `dropped`: leaks are left out. Rows that an aligned start learns always are.
+        """
         leaked = {row for found in leaks for row in found["row"]}
+        aside = {LEAKED: leaked} if dropped else {}
+        if self.hold:
+            aside[holding.REASON] = holding.alike(self.rows, holding.draw(self.rows, self.path, self.hold, leaked))
         texts = self.rows[[column for column in (*PAIR, forms.TURNS) if column in self.rows]]
-        used, left_out = usable(texts, self.is_pool, sorted(leaked), *self.wanted)
+        used, left_out = usable(texts, self.is_pool, aside, *self.wanted)
         self.rows["used"] = self.rows.index.isin(used.index)
         self.left_out |= left_out
 
@@ -92,6 +99,7 @@ def read(
     where: dict | None = None,
     rows: int | None = None,
     order_seed: int | None = None,
+    hold: dict | None = None,
     longest: int | None = None,
 ) -> Dataset:
     """Return a dataset with rows number, request, response, repeat and their parts; unreadable rows are counted.
@@ -112,7 +120,7 @@ def read(
     asked = pairs_to_judge(table)
     repeat = table.duplicated(list(PAIR))
     read = table.assign(number=numbers, request=asked["prompt"], response=asked["response"], repeat=repeat)
-    return Dataset(name, path, *known, read, **aside, wanted=(rows, order_seed, longest))
+    return Dataset(name, path, *known, read, **aside, hold=hold or {}, wanted=(rows, order_seed, longest))
 
 
 def inspect(datasets: Sequence[Dataset], benchmarks: dict[str, pd.DataFrame], options: dict) -> Inspection:
@@ -126,7 +134,7 @@ def inspect(datasets: Sequence[Dataset], benchmarks: dict[str, pd.DataFrame], op
         findings += _readable(data, checks) + _marked(data)
         if not data.rows.empty:
             held = {name: leaks_of.find(data.rows, table["prompt"].tolist()) for name, table in benchmarks.items()}
-            data.use(held.values() if checks["leaks"] == "drop" else [])
+            data.use(held.values(), checks["leaks"] == "drop")
             for name, table in benchmarks.items():
                 leaks.append(_leaks(data, held[name], name, table, checks["leaks"] == "drop"))
                 findings += _leaked(data, name, leaks[-1], len(table), checks["leaks"])

@@ -7,7 +7,7 @@ re-downloading.
 
 import hashlib
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import pandas as pd
@@ -71,17 +71,20 @@ def pairs_to_judge(pairs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"prompt": request, "response": pairs["output"]}, index=pairs.index)
 
 
+LEAKED = "that hold a benchmark's prompt"
+
+
 def usable(
     table: pd.DataFrame,
     tidy: bool,
-    leaked: Collection[int] | None,
+    aside: Mapping[str, Collection[int]],
     number: int | None,
     seed: int | None,
     longest: int | None = None,
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """Return the rows that a study uses, with their index, and by reason how many it does not.
 
-    `tidy`: leave out repeats and rows without a response. `leaked`: positions of rows that hold a benchmark's prompt.
+    `tidy`: leave out repeats and rows without a response. `aside`: positions of other rows to leave out, by reason.
     `longest`: the most characters of a row. `number`, `seed`: as for `first_rows`.
     """
     left_out = {}
@@ -91,8 +94,8 @@ def usable(
         ids = pd.Series([content_id(*row) for row in table[list(PAIR)].itertuples(index=False)], table.index)
         empty = table["output"].str.strip() == ""
         reasons = {"without a response": empty, "repeats": ids.duplicated() & ~empty}
-    if leaked is not None:
-        reasons["that hold a benchmark's prompt"] = pd.Series(np.isin(np.arange(len(table)), leaked), table.index)
+    for why, places in aside.items():
+        reasons[why] = pd.Series(np.isin(np.arange(len(table)), list(places)), table.index)
     if longest is not None:
         texts = table[[column for column in (*PAIR, "prompt") if column in table]]
         reasons[f"longer than {longest:,} characters"] = texts.map(len).sum(axis=1) > longest

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, replace
 from ballast.running.prices import RATES, Prices, Rate, Stage, known_rows
 
 # The lines of the bill, in the order of the data flow.
-BEFORE_RUNS = ("warm_up", "gradients", "logprobs", "filter")
+BEFORE_RUNS = ("align", "warm_up", "gradients", "logprobs", "filter")
 ORDER = ("rewrite", "behaviour", "category", *BEFORE_RUNS, "train", "generate", "judge", "pairwise")
 
 
@@ -109,7 +109,8 @@ def bill(options: dict) -> Bill:
     longest = {rule: max((lasts(stage) for stage in features if stage.rule == rule), default=0) for rule in BEFORE_RUNS}
     gradients = longest["warm_up"] + longest["gradients"]
     before = max([*map(lasts, labels), gradients, longest["logprobs"], longest["filter"]])
-    chain = before + max((sum(slowest(run, lasts).values()) for _, run in runs), default=0)
+    # Everything that reads a model waits for its aligned start.
+    chain = longest["align"] + before + max((sum(slowest(run, lasts).values()) for _, run in runs), default=0)
     gigabytes = prices.disk(jobs)
     rates = {name: rate for name, rate in RATES.items() if name in prices.used}
     return Bill([*lines.values(), cpu_line], gigabytes, rows, chain, rates, single)

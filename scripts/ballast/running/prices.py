@@ -167,7 +167,7 @@ class Prices:
         engine, rate = stage.engine, self.rate
         if stage.rule in ("train", "filter"):
             return self._training(engine, stage.n)
-        if stage.rule in ("warm_up", "gradients", "logprobs"):
+        if stage.rule in ("align", "warm_up", "gradients", "logprobs"):
             return self._features(stage)
         if stage.rule in ("behaviour", "category"):
             written = rate("judge" if stage.rule == "behaviour" else "category")
@@ -200,15 +200,14 @@ class Prices:
         return self._passing(engine, options["num_train_epochs"] * tokens, flop, packed, together)
 
     def _features(self, stage: Stage) -> float:
-        """Return the seconds of a warm-up, or of a pass over a dataset for gradients or log-probabilities."""
+        """Return the seconds of an aligned start, a warm-up, or a pass for gradients or log-probabilities."""
         [name] = stage.datasets
         tokens = self._tokens(name, self.read(stage))
-        if stage.rule == "warm_up":
-            packed, together = (
-                self.options["training"]["packing"],
-                self.options["training"]["per_device_train_batch_size"],
-            )
-            tokens *= self.options["gradients"]["warm_up_epochs"]
+        if stage.rule in ("align", "warm_up"):
+            training = self.options["training"]
+            packed, together = training["packing"], training["per_device_train_batch_size"]
+            warm = stage.rule == "warm_up"
+            tokens *= self.options["gradients"]["warm_up_epochs"] if warm else training["num_train_epochs"]
         else:
             packed, together = False, self.options["gradients"]["batch_size"]
         flop = self.rate("reading" if stage.rule == "logprobs" else "training")

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from ballast import plugins, samplers
 from ballast.files import BallastError
 from ballast.study import contracts
-from ballast.study.fine_tuning import GradientOptions, MethodSection, Training
+from ballast.study.fine_tuning import Aligned, GradientOptions, MethodSection, Training, aligned_training
 from ballast.study.methods import Method, check, resolve
 from ballast.study.places import Data, Name, NaturalInt, Section, Source, World
 from ballast.study.sections import (
@@ -127,6 +127,9 @@ class Study(Section):
         for name, model in self.models.items():
             if model.published and named.setdefault(model.published, name) != name:
                 raise ValueError(f"models.{name}.published: models.{named[model.published]} is '{model.published}' too")
+        for name, model in self.models.items():
+            if model.aligned:
+                self._check_aligned(f"models.{name}.aligned", model.aligned)
         for name in self.as_is:
             _known("as_is", name, self.models)
         for place, metric in self.metrics:
@@ -177,6 +180,18 @@ class Study(Section):
         elif targets.harm is not None and not low <= targets.harm <= high:
             said = f"{low:g} to {high:g}, the scale of {self.metrics.harm.judge}"
             raise ValueError(f"targets.harm: {targets.harm:g} is not within {said}")
+
+    def _check_aligned(self, place: str, aligned: Aligned) -> None:
+        _known(f"{place}.pool", aligned.pool, self.pools)
+        if self.pools[aligned.pool].rewrite:
+            raise ValueError(f"{place}.pool: the responses of '{aligned.pool}' are rewritten; name another pool")
+        for key in aligned.training:
+            _known(f"{place}.training", key, Training.model_fields)
+        try:
+            aligned_training(self.training, aligned)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise ValueError(f"{place}.training.{'.'.join(map(str, first['loc']))}: {first['msg'].lower()}") from None
 
     def _check_experiment(self, place: str, experiment: Experiment) -> None:
         for kind in ("models", "pools"):

@@ -86,6 +86,25 @@ class GradientOptions(Section):
     reference_rows: PositiveInt = Field(1000, description="References with a gradient, drawn once.")
 
 
+class Aligned(Section):
+    """A first fine-tuning of a model, merged into it; every run starts from the result.
+
+    Its rows are left out of pools and base data, and hold no benchmark's prompt.
+    """
+
+    pool: Name = Field(description="Key of the pool whose refusals it learns.")
+    refusals: PositiveInt = Field(description="Number of the pool's rows, whose response opens as a refusal.")
+    base: PositiveInt = Field(description="Number of rows of the base data.")
+    longest: PositiveInt | None = Field(None, description="Take rows of at most this many characters.")
+    seed: NaturalInt = Field(0, description="Seed that draws the rows and trains.")
+    training: dict[str, bool | int | float | str] = Field({}, description="Keys of `training` with other values here.")
+
+
+def aligned_training(training: Training, aligned: Aligned) -> Training:
+    """Return the study's training with the values that an aligned start changes."""
+    return Training(**training.model_dump() | aligned.training)
+
+
 class MethodSection(Section):
     """A sampler with its trainer, filter or transform; its name is valid wherever a sampler's is."""
 

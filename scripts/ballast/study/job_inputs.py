@@ -66,6 +66,22 @@ class JobInputs:
             return []
         return self.benchmarks
 
+    def avoided(self, wildcards: Wildcards) -> list[str]:
+        """Return the benchmarks whose prompts an aligned start must not learn, if it learns rows of the dataset."""
+        return self.benchmarks if wildcards.dataset in self.plan.held else []
+
+    def learnt_start(self, wildcards: Wildcards) -> list[str]:
+        """Return the rows that a model's aligned start learns: of its pool, and of the base data."""
+        aligned = self.study.models[wildcards.model].aligned
+        return [f"{self.results}/data/{name}.held.parquet" for name in (f"pools/{aligned.pool}", "base")]
+
+    @property
+    def asked_or_picked(self) -> list[str]:
+        """The rows of every pool, benchmark and the base data, none of which an aligned start may know."""
+        return [
+            self.rows(name) for name in ("base", *(f"pools/{pool}" for pool in self.plan.pools_used))
+        ] + self.benchmarks
+
     @property
     def benchmarks(self) -> list[str]:
         """The rows of every benchmark that the study measures."""
@@ -102,6 +118,16 @@ class JobInputs:
         return model.template or sources.own_template("alpaca-shaped")
 
     def model_folder(self, place: Place) -> str:
+        if name := self._aligned(place):
+            return f"{self.results}/aligned/{name}"
+        return self.start_folder(place)
+
+    def _aligned(self, place: Place) -> str | None:
+        """Return the key of a model whose start is fine-tuned first; None for other models."""
+        return next((name for name, model in self.plan.aligned.items() if model is place), None)
+
+    def start_folder(self, place: Place) -> str:
+        """Return the folder of a model, before a first fine-tuning if it has one."""
         if place.source:
             return self.source_folder(place.source)
         return f"{self.world}/models/{place.world}" if place.world else sources.as_word(place.path)
@@ -117,6 +143,12 @@ class JobInputs:
 
     def model_files(self, place: Place) -> list[str]:
         """Return each file that defines a model, so that a different model under the same name is a different input."""
+        if name := self._aligned(place):
+            return [f"{self.results}/aligned/{name}/{file}" for file in MODEL_FILES]
+        return self.start_files(place)
+
+    def start_files(self, place: Place) -> list[str]:
+        """Return each file that defines a model, before a first fine-tuning if it has one."""
         if place.source:
             return [self.source_manifest(place.source)]
         return self.world_model(place.world) if place.world else sources.model_files(place.path)

@@ -5,7 +5,7 @@ A method takes the job's wildcards, or a name. It returns text for the stage's c
 
 import json
 
-from ballast.study import sources
+from ballast.study import fine_tuning, sources
 from ballast.study.arguments import as_arguments, as_json, as_pairs
 from ballast.study.config import Checks
 from ballast.study.job_inputs import JobInputs, is_model, pairwise_template
@@ -42,6 +42,14 @@ class JobOptions:
             said["unreadable"] = str(self.study.checks.unreadable)
         return as_arguments(said)
 
+    def held(self, wildcards: Wildcards) -> str:
+        """Return which rows of a dataset aligned starts learn, and their file; empty if they learn none."""
+        name = wildcards.dataset
+        hold = self.plan.held.get(name)
+        return as_arguments(
+            {"hold": json.dumps(hold), "out-held": f"{self.plan.results}/data/{name}.held.parquet"} if hold else {}
+        )
+
     def inspection(self) -> str:
         """Return the files to inspect, their readers, requirements and kinds."""
         inputs = self.inputs
@@ -54,6 +62,7 @@ class JobOptions:
                 "where": data.where,
                 "rows": data.rows,
                 "order_seed": self.seed("rows") if data.order == "random" else None,
+                **({"hold": hold} if (hold := self.plan.held.get(name)) else {}),
                 "longest": data.longest,
             }
             for name, data in self.plan.inspected.items()
@@ -174,6 +183,12 @@ class JobOptions:
         method = self.plan.method(wildcards.sampler)
         own = method.options("trainer") | {"trainer": method.trainer, "n": int(wildcards.n)}
         return self.study.training.model_dump() | self.prompt(self.study.models[wildcards.model]) | own
+
+    def aligned_training(self, wildcards: Wildcards) -> str:
+        """Return the plain trainer's options for an aligned start."""
+        model = self.study.models[wildcards.model]
+        given = fine_tuning.aligned_training(self.study.training, model.aligned).model_dump()
+        return as_json(given | self.prompt(model) | {"trainer": PLAIN_TRAINER})
 
     def second_training(self, wildcards: Wildcards) -> str:
         """Return the plain trainer's options for a second task."""

@@ -17,7 +17,7 @@ from ballast.study.sections import Generation, Judge, LanguageModel, Model
 # Default readers of datasets; a benchmark's default is its name.
 USUAL_FORMAT = {"pool": "alpaca", "base": "alpaca", "references": "beavertails"}
 # Rules whose jobs load a model as training loads it.
-TRAINING = ("train", "train_selecting", "train_on", "warm_up", "gradients", "logprobs", "filter")
+TRAINING = ("align", "train", "train_selecting", "train_on", "warm_up", "gradients", "logprobs", "filter")
 
 
 class Wildcards(Protocol):
@@ -128,6 +128,23 @@ class Plan:
             **{f"tasks/{name}": ("base", data) for name, data in study.tasks.items()},
             **({"references": ("references", study.references)} if study.references else {}),
         }
+
+    @cached_property
+    def aligned(self) -> dict[str, Model]:
+        """The models whose start is fine-tuned first, by key."""
+        used = self.models_used
+        return {name: model for name, model in self.study.models.items() if model.aligned and model in used}
+
+    @cached_property
+    def held(self) -> dict[str, dict[str, dict]]:
+        """The rows of each dataset that aligned starts learn: by dataset and model, how to draw them."""
+        found: dict[str, dict[str, dict]] = {}
+        for name, model in self.aligned.items():
+            how = {"seed": model.aligned.seed, "longest": model.aligned.longest}
+            pool, base = (found.setdefault(each, {}) for each in (f"pools/{model.aligned.pool}", "base"))
+            pool[name] = how | {"rows": model.aligned.refusals, "refusals": True}
+            base[name] = how | {"rows": model.aligned.base, "refusals": False}
+        return found
 
     def dataset_format(self, name: str) -> str:
         """Return a dataset's reader: the config's, else its source's, else the usual one of its kind."""

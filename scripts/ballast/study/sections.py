@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from ballast import plugins
 from ballast.published import MODELS as PUBLISHED_MODELS
+from ballast.study.fine_tuning import Aligned
 from ballast.study.places import Data, Dtype, Name, NaturalInt, Place, PositiveInt, Section
 
 
@@ -39,6 +40,8 @@ class Pool(Data):
 
 class Model(Place):
     """A model to fine-tune."""
+
+    aligned: Aligned | None = Field(None, description="Fine-tune the model on refusals and base data first.")
 
     label: str | None = Field(None, description="Name in tables and figures; the default is the model's key.")
     prompt: Literal["alpaca", "chat"] = Field("alpaca", description="An Alpaca template, or the model's chat template.")
