@@ -2,12 +2,12 @@
 
 data.py --kind pool|base|references|benchmark --format READER --source FILE [--columns JSON] [--where JSON]
         [--prompts safe|harmful] [--longest CHARACTERS] [--rows N] [--order-seed S] [--unreadable SHARE]
-        [--without BENCHMARK.parquet...] [--hold JSON --avoid BENCHMARK.parquet... --out-held ROWS.parquet]
+        [--without BENCHMARK.parquet...] [--learnt ROWS.parquet...]
         --out ROWS.parquet [--out-counts F.json]
 
 With `--unreadable`, this share of the rows may be left out; a pool also drops repeats and rows without a response.
 With `--without`, rows that hold a benchmark's prompt are dropped too. The counts add up to the file's rows.
-With `--hold`, rows that aligned starts learn are drawn, written to `--out-held` and left out.
+With `--learnt`, rows that ask what these rows of an aligned start ask are left out.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import sys
 
 import pandas as pd
 
-from ballast import plugins, schemas
+from ballast import schemas
 from ballast.data import holding, leaks
 from ballast.data.absent import present
 from ballast.data.rows import LEAKED, PAIR, count, leaving_out, said, usable, with_ids
@@ -24,15 +24,15 @@ from ballast.files import BallastError, write_json
 
 
 def main(arguments: argparse.Namespace) -> None:
-    whole = read(arguments)
+    given = {name: json.loads(getattr(arguments, name)) for name in ("columns", "where")}
+    unreadable = arguments.unreadable or 0
+    whole = holding.read(arguments.source, arguments.format, **given, unreadable=unreadable, prompts=arguments.prompts)
     if arguments.kind == "benchmark":
         asked = whole["prompt"].map(present).str.strip() != ""
         whole = leaving_out(whole[asked].reset_index(drop=True), "without a prompt", int((~asked).sum()))
     aside = {LEAKED: leaked(whole, arguments.without)} if arguments.without else {}
-    if arguments.hold:
-        held = holding.draw(whole, arguments.source, json.loads(arguments.hold), leaked(whole, arguments.avoid))
-        aside[holding.REASON] = holding.alike(whole, held)
-        schemas.write(arguments.out_held, held.drop(columns="row"), schemas.HELD)
+    if arguments.learnt:
+        aside[holding.REASON] = holding.known(whole, arguments.learnt)
     tidy = arguments.unreadable is not None and arguments.kind == "pool"
     used, left_out = usable(whole, tidy, aside, arguments.rows, arguments.order_seed, arguments.longest)
     table, counts = used.reset_index(drop=True), count(whole, left_out, len(used))
@@ -63,15 +63,6 @@ def leaked(table: pd.DataFrame, benchmarks: list[str]) -> list[int]:
     return leaks.find(table, prompts.tolist())["row"].tolist()
 
 
-def read(arguments: argparse.Namespace) -> pd.DataFrame:
-    """Return the rows that the reader finds."""
-    reader = plugins.load("readers", arguments.format)
-    given = {"columns": json.loads(arguments.columns), "where": json.loads(arguments.where)}
-    if hasattr(reader, "FORM"):
-        return reader.read(arguments.source, **given, unreadable=arguments.unreadable or 0)
-    return reader.read(arguments.source, **({"prompts": arguments.prompts} if arguments.prompts else {}))
-
-
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kind", required=True, choices=["pool", "base", "references", "benchmark"])
@@ -85,9 +76,7 @@ if __name__ == "__main__":
     parser.add_argument("--order-seed", type=int)
     parser.add_argument("--unreadable", type=float)
     parser.add_argument("--without", nargs="*", default=[])
-    parser.add_argument("--hold", help="rows that aligned starts learn, by model")
-    parser.add_argument("--avoid", nargs="*", default=[], help="benchmarks whose prompts these rows must not hold")
-    parser.add_argument("--out-held")
+    parser.add_argument("--learnt", nargs="*", default=[])
     parser.add_argument("--out", required=True)
     parser.add_argument("--out-counts")
     main(parser.parse_args())

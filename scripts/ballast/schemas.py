@@ -20,8 +20,6 @@ PAIRS = pa.DataFrameSchema(
     {"id": ID, "instruction": pa.Column(str), "input": pa.Column(str), "output": pa.Column(str), "turns": TURNS},
     strict=True,
 )
-# Rows that aligned starts learn; models may share one.
-HELD = PAIRS.update_column("id", unique=False).add_columns({"model": pa.Column(str)})
 REFERENCES = PAIRS.add_columns({"category": CATEGORY})
 REFERENCE_CATEGORIES = IDS.add_columns({"category": CATEGORY})
 ANSWER_STATUS = pa.Column(str, pa.Check.isin(["parsed", "unparsable", "too long", "no answer"]))

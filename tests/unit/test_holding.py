@@ -1,12 +1,15 @@
-"""Rows of an aligned start: which are drawn, what else goes with them, and what is refused."""
+"""Rows of an aligned start: which are drawn, what else they make known, and when the start refuses too little."""
 
 import argparse
 import json
+from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
 
+import aligned_refusals
+import aligned_rows
 import data
 from ballast import schemas
 from ballast.data import holding, inspection
@@ -18,71 +21,105 @@ for number in range(0, 20, 2):
     ROWS[number] |= {"output": f"I'm sorry, I cannot do {number}."}
 ROWS[4] |= {"output": "I'm sorry, " + "no " * 200}
 ROWS.append({"instruction": "ask 2", "input": "", "output": "Another answer."})
-HOW = {"rows": 8, "seed": 0, "longest": 300, "refusals": True}
+NONE = {"refusals": 0, "answers": 0, "any": 0}
 
 
-def draw(leaked=(), **changes) -> pd.DataFrame:
-    return holding.draw(pd.DataFrame(ROWS), "pool.json", {"start": HOW | changes}, leaked)
+def draw(seed=0, **wanted) -> pd.DataFrame:
+    return holding.draw(pd.DataFrame(ROWS), "models.start.aligned.rows.safety", NONE | wanted, seed, 300)
 
 
-def test_refusals_that_are_short_and_leak_nothing_are_drawn_by_the_seed_and_their_text():
-    found = draw(leaked=[6])
-    assert sorted(found["row"]) == [0, 2, 8, 10, 12, 14, 16, 18], "4 is too long, 6 leaks, the odd ones answer"
-    assert set(found["model"]) == {"start"} and len(set(found["id"])) == 8
-    few = [tuple(draw(rows=3, seed=seed)["row"]) for seed in range(10)]
-    assert len(set(few)) > 3 and few[0] == tuple(draw(rows=3)["row"])
-    assert len(draw(refusals=False, rows=15)) == 15
-    with pytest.raises(BallastError, match=r"pool.json: models.start.aligned wants 9 rows that open as .* 8 fit"):
-        draw(leaked=[6], rows=9)
+def test_short_rows_are_drawn_by_the_seed_and_their_text():
+    every = {f"Ask {number}." for number in (0, 2, 6, 8, 10, 12, 14, 16, 18)}
+    assert set(draw(refusals=9)["instruction"]) == every, "4 is too long, the odd ones answer"
+    few = [tuple(draw(seed, refusals=3)["instruction"]) for seed in range(10)]
+    assert len(set(few)) > 3 and few[0] == tuple(draw(refusals=3)["instruction"])
+    assert draw(refusals=3)["id"].isin(draw(refusals=4)["id"]).all()
 
 
-def test_all_rows_with_a_held_request_are_left_out():
-    held = draw(leaked=[6])
-    assert holding.alike(pd.DataFrame(ROWS), held) == [0, 2, 8, 10, 12, 14, 16, 18, 20]
+def test_refusals_answers_and_other_rows_are_drawn_apart():
+    found = draw(refusals=2, answers=3, any=4)
+    refused = found["output"].str.startswith("I'm sorry").sum()
+    assert len(found) == found["id"].nunique() == 9 and 2 <= refused <= 6
+    with pytest.raises(BallastError) as error:
+        draw(refusals=10)
+    said = "models.start.aligned.rows.safety: it wants 10 rows that open as a refusal, and 9 fit; ask for fewer"
+    assert str(error.value).startswith(said)
 
 
-def test_a_request_that_other_data_has_is_refused():
-    held = draw()
-    holding.refuse_shared(held, {"base": pd.Series(["Something else."])})
-    with pytest.raises(BallastError, match="xstest: 1 rows ask what the aligned start has learnt, such as row 1"):
-        holding.refuse_shared(held, {"xstest": pd.Series(["Something else.", "ASK 0"])})
+@pytest.fixture
+def learnt(tmp_path) -> Path:
+    """The file of a start that learns all short refusals."""
+    (tmp_path / "pool.json").write_text(json.dumps(ROWS))
+    dataset = {"path": str(tmp_path / "pool.json"), "format": "alpaca", "place": "rows.safety"}
+    options = [dataset | {"wanted": NONE | {"refusals": 9}}, dataset | {"wanted": NONE | {"refusals": 9}}]
+    out = tmp_path / "learnt.parquet"
+    aligned_rows.main(argparse.Namespace(datasets=json.dumps(options), seed=0, longest=300, out=str(out)))
+    assert len(schemas.read(str(out), schemas.PAIRS)) == 9, "a row of two datasets is learnt once"
+    return out
 
 
-def test_the_stage_and_the_inspection_count_them_alike(tmp_path):
-    source, out, held = tmp_path / "pool.json", tmp_path / "pool.parquet", tmp_path / "held.parquet"
-    source.write_text(json.dumps(ROWS))
-    prompts = pd.DataFrame({"id": ["p"], "prompt": ["Ask 6."], "category": pd.NA})
-    schemas.write(str(tmp_path / "b.parquet"), prompts, schemas.BENCHMARK)
-    hold = {"start": HOW}
-    given = {"kind": "pool", "format": "alpaca", "source": str(source), "columns": "{}", "where": "{}", "rows": None}
-    given |= {"order_seed": None, "longest": None, "unreadable": 0.1, "without": [], "prompts": None, "out": str(out)}
-    given |= {"hold": json.dumps(hold), "avoid": [str(tmp_path / "b.parquet")], "out_held": str(held)}
-    data.main(argparse.Namespace(**given, out_counts=str(tmp_path / "counts.json")))
-    counts = json.loads((tmp_path / "counts.json").read_text())
-    assert counts == {"rows": 21, "used": 12, "left_out": {holding.REASON: 9}}
-    assert len(schemas.read(str(held), schemas.HELD)) == 8
-    looked = inspection.read("pools/own", str(source), "alpaca", {}, hold=hold)
-    base = inspection.read("base", str(source), "alpaca", {})
+def read(source: Path, learnt: Path, kind: str, **changes) -> dict:
+    """Return the counts of a `data` job."""
+    counts = source.with_suffix(".counts.json")
+    given = {"kind": kind, "format": "alpaca", "source": str(source), "columns": "{}", "where": "{}", "rows": None}
+    given |= {"order_seed": None, "longest": None, "unreadable": 0.1, "without": [], "prompts": None}
+    given |= {"learnt": [str(learnt)], "out": str(source.with_suffix(".parquet")), "out_counts": str(counts)} | changes
+    data.main(argparse.Namespace(**given))
+    return json.loads(counts.read_text())
+
+
+def test_the_stage_and_the_inspection_leave_out_the_same_rows(tmp_path, learnt):
+    counts = read(tmp_path / "pool.json", learnt, "pool")
+    assert counts == {"rows": 21, "used": 11, "left_out": {holding.REASON: 10}}, "9, and 2 in other letters"
+    looked = inspection.read("pools/own", str(tmp_path / "pool.json"), "alpaca", {}, learnt=[str(learnt)])
+    base = inspection.read("base", str(tmp_path / "pool.json"), "alpaca", {})
     checks = {"unreadable": 0.1, "empty": 0.1, "leaks": "keep", "reasoning": "stop"}
-    options = {"checks": checks, "asked": {}, "labeller": "refusal-string"}
-    inspection.inspect([looked, base], {"b": prompts}, options)
-    assert looked.rows["used"].sum() == 12 and looked.left_out[holding.REASON] == 9
+    inspection.inspect([looked, base], {}, {"checks": checks, "asked": {}, "labeller": "refusal-string"})
+    assert looked.rows["used"].sum() == 11 and looked.left_out[holding.REASON] == 10
+
+
+def test_a_benchmark_asks_nothing_that_the_start_has_learnt(tmp_path, learnt):
+    prompts = ["ASK 0!", "Something else.", "Ask 1."]
+    (tmp_path / "asked.csv").write_text("instruction\n" + "\n".join(prompts) + "\n")
+    counts = read(tmp_path / "asked.csv", learnt, "benchmark", format="prompts")
+    assert counts == {"rows": 3, "used": 2, "left_out": {holding.REASON: 1}}
+    table = schemas.read(str(tmp_path / "asked.parquet"), schemas.BENCHMARK)
+    assert table["prompt"].tolist() == prompts[1:]
+
+
+def test_a_start_that_refuses_too_little_stops_with_its_numbers(tmp_path):
+    said = ["I cannot help with that.", "Sure.", "Sure.", "I'm sorry, no."]
+    rows = pd.DataFrame({"response": said, "benchmark": ["malicious"] * 3 + ["xstest"], "prompt": "p"})
+    rows = rows.assign(id=list("abcd"), category=pd.NA, finish_reason="stop", prompt_tokens=1, response_tokens=1)
+    schemas.write(str(tmp_path / "r.parquet"), rows.assign(prompt_cut=False), schemas.RESPONSES)
+    out = tmp_path / "refusals.json"
+    given = {"model": "start", "responses": str(tmp_path / "r.parquet"), "benchmark": "malicious", "out": str(out)}
+    with pytest.raises(BallastError) as error:
+        aligned_refusals.main(argparse.Namespace(**given, least=0.5))
+    assert not out.exists() and "\n" not in str(error.value)
+    assert "refuses too little to lose anything: malicious 1 of 3; xstest 1 of 1; 50% of malicious" in str(error.value)
+    aligned_refusals.main(argparse.Namespace(**given, least=0.3))
+    assert json.loads(out.read_text())["malicious"] == {"prompts": 3, "refused": 1}
 
 
 @pytest.mark.parametrize(
-    ("aligned", "said"),
+    ("changes", "said"),
     [
-        ({"pool": "safty"}, "models.llama.aligned.pool: 'safty' is not defined; did you mean 'safety'"),
+        ({"rows": {"safty": {"any": 1}}}, "models.llama.aligned.rows: 'safty' is not defined; did you mean 'safety'"),
+        ({"rows": {"safety": {}}}, "models.llama.aligned.rows.safety: give a number of refusals"),
+        ({"rows": {}}, "models.llama.aligned.rows"),
         ({"training": {"lr": 1}}, "models.llama.aligned.training: 'lr' is not defined"),
         ({"training": {"max_length": 0}}, "models.llama.aligned.training.max_length: input should be greater"),
-        ({"refusals": 0}, "models.llama.aligned.refusals"),
+        ({"refuses": 2}, "models.llama.aligned.refuses"),
+        ({}, "models.llama.aligned.refuses: add 'llama' to as_is"),
     ],
 )
-def test_a_mistake_in_the_config_is_one_line(tmp_path, aligned, said):
-    given = {"pool": "safety", "refusals": 5, "base": 5} | aligned
+def test_a_mistake_in_the_config_is_one_line(tmp_path, changes, said):
+    given = {"rows": {"safety": {"refusals": 5}, "base": {"any": 5}}} | changes
     path = tmp_path / "own.yaml"
-    mini = config.Path(config.__file__).parents[3] / "config/mini.yaml"
-    path.write_text(yaml.safe_dump({"extends": str(mini), "models": {"llama": {"aligned": given}}}))
+    mini = Path(config.__file__).parents[3] / "config/mini.yaml"
+    study = {"extends": str(mini), "as_is": [], "models": {"llama": {"aligned": given}}}
+    path.write_text(yaml.safe_dump(study))
     with pytest.raises(BallastError, match=said) as error:
         config.load(config.read(path))
     assert "\n" not in str(error.value)

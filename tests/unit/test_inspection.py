@@ -333,7 +333,7 @@ class TestData:
             "where": "{}",
             "longest": None,
             "prompts": None,
-            "hold": None,
+            "learnt": [],
             "out_counts": str(folder / "counts.json"),
         }
         try:

@@ -50,7 +50,7 @@ def data(folder: Path, pairs: list[dict], ascii_only: bool, kind: str = "pool", 
         "unreadable": None,
         "without": None,
         "longest": None,
-        "hold": None,
+        "learnt": [],
     } | changes
     given |= {"out_counts": f"{out}.counts.json"}
     runpy.run_path(str(HOME.parent / "data.py"))["main"](type("Given", (), given | {"out": str(out)}))

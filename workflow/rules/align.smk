@@ -1,18 +1,44 @@
-"""Align a model first where the config says so: fine-tune it on refusals and base data, and merge the adapter into it.
+"""Align a model first where the config says so: fine-tune it on refusals and answers, and merge the adapter into it.
 
-Inputs: the model; data/pools/<pool>.held.parquet and data/base.held.parquet, its rows; all data that the study measures
-with or picks from, which must not hold them.
-Outputs: aligned/<model>/{model.safetensors,config.json,generation_config.json,tokenizer.json,tokenizer_config.json}, the
-model from which each run starts, and training.json.
-Costs: one training and one merge per model.
+Inputs: the model; the files of the pools and base data that it learns from.
+Outputs: aligned/<model>/rows.parquet, what it learns, which data.smk leaves out of everything else;
+{model.safetensors,config.json,generation_config.json,tokenizer.json,tokenizer_config.json} there, the model from which
+each run starts, and training.json; refusals.json, how many prompts it refuses before any training.
+Costs: one training, one merge and one generation per model.
 """
+
+
+rule aligned_rows:
+    input:
+        inputs.learns,
+    output:
+        rows=f"{RESULTS}/aligned/{{model}}/rows.parquet",
+    log:
+        f"{RESULTS}/logs/aligned_rows/{{model}}.log",
+    conda:
+        "../../envs/ballast.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        datasets=options.aligned_rows,
+        seed=lambda wildcards: study.models[wildcards.model].aligned.seed,
+        longest=lambda wildcards: as_arguments({"longest": study.models[wildcards.model].aligned.longest}),
+        code=lambda wildcards: code_identity(
+            "aligned_rows",
+            *(f"readers/{plan.dataset_format(name)}" for name, _ in plan.learns(wildcards.model).values()),
+        ),
+    message:
+        "Draw what {wildcards.model} learns first"
+    shell:
+        "stage aligned_rows --record {params.code} {output:q} --"
+        " --datasets {params.datasets:q} --seed {params.seed} {params.longest} --out {output.rows:q} &> {log:q}"
 
 
 rule align:
     input:
         model=lambda wildcards: inputs.start_files(study.models[wildcards.model]),
-        held=inputs.learnt_start,
-        others=lambda wildcards: inputs.asked_or_picked,
+        rows=rules.aligned_rows.output.rows,
     output:
         [f"{RESULTS}/aligned/{{model}}/{file}" for file in MODEL_FILES],
         log=f"{RESULTS}/aligned/{{model}}/training.json",
@@ -35,6 +61,31 @@ rule align:
         "Align {wildcards.model}"
     shell:
         "stage align --record {params.code} {output:q} --"
-        " --model {params.model:q} --name {wildcards.model} --held {input.held:q} --others {input.others:q}"
-        " --seed {params.seed} --options {params.options:q} --code {params.code} --out {params.out:q}"
-        " --partial {params.partial:q} --checkpoint-minutes {resources.checkpoint_minutes} &> {log:q}"
+        " --model {params.model:q} --rows {input.rows:q} --seed {params.seed} --options {params.options:q}"
+        " --code {params.code} --out {params.out:q} --partial {params.partial:q}"
+        " --checkpoint-minutes {resources.checkpoint_minutes} &> {log:q}"
+
+
+rule aligned_refusals:
+    input:
+        responses=f"{RESULTS}/runs/{{model}}/as-is/responses.parquet",
+    output:
+        refusals=f"{RESULTS}/aligned/{{model}}/refusals.json",
+    log:
+        f"{RESULTS}/logs/aligned_refusals/{{model}}.log",
+    localrule: True
+    conda:
+        "../../envs/ballast.yaml"
+    resources:
+        mem_mb=500,
+        runtime=5,
+    params:
+        benchmark=study.metrics.harm.benchmark,
+        least=lambda wildcards: study.models[wildcards.model].aligned.refuses,
+        code=code_identity("aligned_refusals"),
+    message:
+        "See whether {wildcards.model} refuses"
+    shell:
+        "stage aligned_refusals --record {params.code} {output:q} --"
+        " --model {wildcards.model} --responses {input.responses:q} --benchmark {params.benchmark} --least {params.least}"
+        " --out {output.refusals:q} 2> >(tee {log:q} >&2)"

@@ -1,9 +1,9 @@
 """Read datasets into Ballast's row schema, with ids made of content; inspect base data and pools before any label.
 
-Inputs: the study's source files, each in the schema of its source; the benchmarks, if rows that ask them are dropped.
+Inputs: the study's source files, each in the schema of its source; the benchmarks, if rows that ask them are dropped;
+aligned/<model>/rows.parquet, which an aligned start learns, so that nothing else of the study holds them.
 Outputs: data/pools/<pool>.parquet, data/base.parquet, data/references.parquet, data/benchmarks/<benchmark>.parquet,
 each with <name>.counts.json, the rows of its file that are used and left out by reason;
-data/<dataset>.held.parquet, the rows of a pool or base data that aligned starts learn;
 data/report.md, data/leaks.csv, data/findings.json; data/accepted.txt, which a study with `checks` waits for.
 Costs: CPU seconds for thousands of rows, a minute for hundreds of thousands.
 """
@@ -13,7 +13,7 @@ rule data:
     input:
         source=lambda wildcards: inputs.dataset(wildcards.dataset),
         without=inputs.without_leaks,
-        avoid=inputs.avoided,
+        learnt=inputs.learnt_starts,
     output:
         rows=f"{RESULTS}/data/{{dataset}}.parquet",
         counts=f"{RESULTS}/data/{{dataset}}.counts.json",
@@ -29,32 +29,20 @@ rule data:
         format=lambda wildcards: plan.dataset_format(wildcards.dataset),
         source=lambda wildcards: inputs.data_file(plan.datasets[wildcards.dataset][1]),
         rows=options.dataset,
-        held=options.held,
         code=lambda wildcards: code_identity("data", f"readers/{plan.dataset_format(wildcards.dataset)}"),
     message:
         "Read {wildcards.dataset}"
     shell:
         "stage data --record {params.code} {output:q} --"
         " --kind {params.kind} --format {params.format} --source {params.source:q} {params.rows}"
-        " --without {input.without:q} --avoid {input.avoid:q} {params.held}"
+        " --without {input.without:q} --learnt {input.learnt:q}"
         " --out {output.rows:q} --out-counts {output.counts:q} &> {log:q}"
-
-
-use rule data as data_held with:
-    output:
-        rows=f"{RESULTS}/data/{{dataset}}.parquet",
-        counts=f"{RESULTS}/data/{{dataset}}.counts.json",
-        held=f"{RESULTS}/data/{{dataset}}.held.parquet",
-    wildcard_constraints:
-        dataset="|".join(plan.held) or "-",
-
-
-ruleorder: data_held > data
 
 
 rule inspection:
     input:
         sources=lambda wildcards: inputs.inspected,
+        learnt=lambda wildcards: inputs.starts_rows,
         benchmarks=inputs.benchmarks,
     output:
         report=f"{RESULTS}/data/report.md",

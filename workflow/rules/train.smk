@@ -50,6 +50,7 @@ rule filter:
 rule train:
     input:
         settled,
+        refusing=inputs.refusing,
         model=inputs.model,
         base=f"{RESULTS}/data/base.parquet",
         pool=f"{RESULTS}/data/pools/{{pool}}.parquet",

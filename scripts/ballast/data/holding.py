@@ -1,60 +1,72 @@
-"""Draw the rows that an aligned start learns; no other job of the study reads them."""
+"""Draw the rows that an aligned start learns, and find what else of the study's data they make known to it."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from ballast.data import overlap
+from ballast import plugins, schemas
+from ballast.data import leaks, overlap
 from ballast.data.refusal_words import is_refusal
 from ballast.data.rows import PAIR, content_id, pairs_to_judge
 from ballast.files import BallastError
 
 REASON = "learnt by an aligned start"
+KINDS = {"refusals": "rows that open as a refusal", "answers": "rows that do not open as a refusal", "any": "rows"}
 
 
-def draw(table: pd.DataFrame, path: str, asked: Mapping[str, Mapping], leaked: Collection[int]) -> pd.DataFrame:
-    """Return the rows that each model of `asked` learns: id, instruction, input, output, model and row (the position).
+def read(
+    path: str,
+    format: str,
+    columns: dict[str, str] | None = None,
+    where: dict | None = None,
+    unreadable: float = 0,
+    prompts: str | None = None,
+) -> pd.DataFrame:
+    """Return the rows that a reader finds in a file; at most this share may be unreadable."""
+    reader = plugins.load("readers", format)
+    if hasattr(reader, "FORM"):
+        return reader.read(path, columns=columns or {}, where=where or {}, unreadable=unreadable)
+    return reader.read(path, **({"prompts": prompts} if prompts else {}))
 
-    `asked`: by model, rows (their number), seed, longest (characters of request and response, or None) and refusals
-    (only responses that open as a refusal). `leaked`: positions of rows that hold a benchmark's prompt. Raises
-    BallastError if the table has too few such rows.
+
+def draw(table: pd.DataFrame, place: str, wanted: dict[str, int], seed: int, longest: int | None) -> pd.DataFrame:
+    """Return rows of `table` with ids, drawn by the seed and their own text, in file order.
+
+    `wanted`: numbers of refusals, answers and any rows, by the rule of refusals. `longest`: the most characters of
+    request and response. `place`: the config's key, for the error if too few rows fit.
     """
     judged = pairs_to_judge(table)
-    lengths = judged["prompt"].str.len() + judged["response"].str.len()
     sound = judged["prompt"].str.strip().ne("") & judged["response"].str.strip().ne("")
-    sound &= ~table.duplicated(list(PAIR)) & ~pd.Series(np.isin(np.arange(len(table)), list(leaked)), table.index)
+    sound &= ~table.duplicated(list(PAIR))
+    if longest is not None:
+        sound &= judged["prompt"].str.len() + judged["response"].str.len() <= longest
+    refuses = judged["response"].map(is_refusal)
     ids = pd.Series([content_id(*row) for row in table[list(PAIR)].itertuples(index=False)], table.index)
-    parts = []
-    for model, how in asked.items():
-        fit = sound & (lengths <= (how["longest"] or lengths.max()))
-        fit &= judged["response"].map(is_refusal) if how["refusals"] else True
-        if fit.sum() < how["rows"]:
-            kind = "rows that open as a refusal" if how["refusals"] else "rows"
+    order = ids.map(lambda each: content_id(f"aligned {seed}", each)).sort_values().index
+    drawn: set[int] = set()
+    for kind, fit in {"refusals": sound & refuses, "answers": sound & ~refuses, "any": sound}.items():
+        found = [row for row in order if fit[row] and row not in drawn]
+        if len(found) < wanted[kind]:
             raise BallastError(
-                f"{path}: models.{model}.aligned wants {how['rows']} {kind}, and {fit.sum()} fit; "
-                "ask for fewer, or for longer ones"
+                f"{place}: it wants {wanted[kind]} {KINDS[kind]}, and {len(found)} fit; "
+                "ask for fewer, or allow longer ones"
             )
-        keys = ids[fit].map(lambda each, seed=how["seed"]: content_id(f"aligned {seed}", each))
-        rows = sorted(keys.sort_values().index[: how["rows"]])
-        parts.append(table.loc[rows, [*PAIR, *table.columns.intersection(["turns"])]].assign(model=model, row=rows))
-    held = pd.concat(parts, ignore_index=True)
-    return held.assign(id=ids.loc[held["row"]].to_numpy())
+        drawn |= set(found[: wanted[kind]])
+    rows = table.loc[sorted(drawn), [*PAIR, *table.columns.intersection(["turns"])]]
+    return rows.assign(id=ids.loc[rows.index]).reset_index(drop=True)
 
 
-def alike(table: pd.DataFrame, held: pd.DataFrame) -> list[int]:
-    """Return the positions of all rows whose request is that of a held row, apart from case and punctuation."""
-    places = overlap.exact(pairs_to_judge(table)["prompt"].tolist(), pairs_to_judge(held)["prompt"].tolist())
-    return sorted({*np.flatnonzero(places >= 0).tolist(), *held["row"].tolist()})
+def known(table: pd.DataFrame, learnt: Sequence[str | Path]) -> list[int]:
+    """Return the positions of the rows of pairs or of a benchmark that ask what the files' rows ask.
 
-
-def refuse_shared(held: pd.DataFrame, texts: Mapping[str, pd.Series]) -> None:
-    """Raise BallastError if a dataset has a held row's request: `texts` are requests or prompts by dataset."""
-    prompts = pairs_to_judge(held)["prompt"].tolist()
-    for name, requests in texts.items():
-        rows = np.flatnonzero(overlap.exact(requests.tolist(), prompts) >= 0)
-        if len(rows):
-            raise BallastError(
-                f"{name}: {len(rows)} rows ask what the aligned start has learnt, such as row {rows[0]}; "
-                "remove them from one of the files, so that nothing is measured or picked that the start knows"
-            )
+    A pair whose request holds a learnt one, and a prompt that stands in a learnt request, count too (`leaks.find`).
+    """
+    held = pd.concat([schemas.read(path, schemas.PAIRS) for path in learnt])
+    requests = pairs_to_judge(held)["prompt"].tolist()
+    if "prompt" not in table:
+        return leaks.find(table, requests)["row"].tolist()
+    prompts = table["prompt"].tolist()
+    same = np.flatnonzero(overlap.exact(prompts, requests) >= 0).tolist()
+    return sorted({*same, *leaks.find(held, prompts)["place"].tolist()})

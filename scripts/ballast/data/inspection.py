@@ -51,19 +51,19 @@ class Dataset:
     unreadable: list[tuple[int, str]] = field(default_factory=list)
     remarks: Mapping[str, int] = field(default_factory=dict)
     unread: dict[str, Counter] = field(default_factory=dict)
-    hold: Mapping[str, Mapping] = field(default_factory=dict)
+    learnt: Sequence[str] = ()
     wanted: tuple[int | None, int | None, int | None] = (None, None, None)
     left_out: dict[str, int] = field(default_factory=dict)
 
     def use(self, leaks: Iterable[pd.DataFrame], dropped: bool) -> None:
         """Mark the rows that the study uses, in a column `used`; count the others by reason.
 
-        `dropped`: leaks are left out. Rows that an aligned start learns always are.
+        `dropped`: leaks are left out. Rows that an aligned start has learnt always are.
         """
         leaked = {row for found in leaks for row in found["row"]}
         aside = {LEAKED: leaked} if dropped else {}
-        if self.hold:
-            aside[holding.REASON] = holding.alike(self.rows, holding.draw(self.rows, self.path, self.hold, leaked))
+        if self.learnt:
+            aside[holding.REASON] = holding.known(self.rows, self.learnt)
         texts = self.rows[[column for column in (*PAIR, forms.TURNS) if column in self.rows]]
         used, left_out = usable(texts, self.is_pool, aside, *self.wanted)
         self.rows["used"] = self.rows.index.isin(used.index)
@@ -99,7 +99,7 @@ def read(
     where: dict | None = None,
     rows: int | None = None,
     order_seed: int | None = None,
-    hold: dict | None = None,
+    learnt: Sequence[str] = (),
     longest: int | None = None,
 ) -> Dataset:
     """Return a dataset with rows number, request, response, repeat and their parts; unreadable rows are counted.
@@ -120,7 +120,7 @@ def read(
     asked = pairs_to_judge(table)
     repeat = table.duplicated(list(PAIR))
     read = table.assign(number=numbers, request=asked["prompt"], response=asked["response"], repeat=repeat)
-    return Dataset(name, path, *known, read, **aside, hold=hold or {}, wanted=(rows, order_seed, longest))
+    return Dataset(name, path, *known, read, **aside, learnt=learnt, wanted=(rows, order_seed, longest))
 
 
 def inspect(datasets: Sequence[Dataset], benchmarks: dict[str, pd.DataFrame], options: dict) -> Inspection:

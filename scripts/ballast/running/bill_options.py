@@ -112,7 +112,7 @@ class BillOptions:
         """Return the jobs on a model before any run: aligned starts, features of plug-ins, filters of base data."""
         plan, gradients = self.plan, self.study.gradients
         starts = {name: model.aligned for name, model in plan.aligned.items()}
-        found = {("align", name, "base", each.refusals + each.base) for name, each in starts.items()}
+        found = {("align", name, "base", each.number) for name, each in starts.items()}
         asked = {(run.model, run.pool, frozenset(plan.method(run.sampler).reads)) for run in plan.trained}
         files = {file for model, pool, needs in asked for file in self.inputs.features(needs, pool, model).values()}
         for model, kind, rows in filter(None, map(self.inputs.model_feature, files)):

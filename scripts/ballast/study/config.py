@@ -129,7 +129,7 @@ class Study(Section):
                 raise ValueError(f"models.{name}.published: models.{named[model.published]} is '{model.published}' too")
         for name, model in self.models.items():
             if model.aligned:
-                self._check_aligned(f"models.{name}.aligned", model.aligned)
+                self._check_aligned(name, model.aligned)
         for name in self.as_is:
             _known("as_is", name, self.models)
         for place, metric in self.metrics:
@@ -181,10 +181,16 @@ class Study(Section):
             said = f"{low:g} to {high:g}, the scale of {self.metrics.harm.judge}"
             raise ValueError(f"targets.harm: {targets.harm:g} is not within {said}")
 
-    def _check_aligned(self, place: str, aligned: Aligned) -> None:
-        _known(f"{place}.pool", aligned.pool, self.pools)
-        if self.pools[aligned.pool].rewrite:
-            raise ValueError(f"{place}.pool: the responses of '{aligned.pool}' are rewritten; name another pool")
+    def _check_aligned(self, name: str, aligned: Aligned) -> None:
+        place = f"models.{name}.aligned"
+        for dataset, rows in aligned.rows.items():
+            _known(f"{place}.rows", dataset, {"base": None, **self.pools})
+            if not any(rows.model_dump().values()):
+                raise ValueError(f"{place}.rows.{dataset}: give a number of refusals, answers or any rows")
+            if dataset != "base" and self.pools[dataset].rewrite:
+                raise ValueError(f"{place}.rows: the responses of '{dataset}' are rewritten; name another pool")
+        if "base" in self.pools:
+            raise ValueError(f"{place}.rows: 'base' is the base data; give pools.base another name")
         for key in aligned.training:
             _known(f"{place}.training", key, Training.model_fields)
         try:
@@ -192,6 +198,8 @@ class Study(Section):
         except ValidationError as error:
             first = error.errors()[0]
             raise ValueError(f"{place}.training.{'.'.join(map(str, first['loc']))}: {first['msg'].lower()}") from None
+        if aligned.refuses and name not in self.as_is:
+            raise ValueError(f"{place}.refuses: add '{name}' to as_is, so that the start is asked before any training")
 
     def _check_experiment(self, place: str, experiment: Experiment) -> None:
         for kind in ("models", "pools"):

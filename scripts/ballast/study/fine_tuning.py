@@ -86,18 +86,32 @@ class GradientOptions(Section):
     reference_rows: PositiveInt = Field(1000, description="References with a gradient, drawn once.")
 
 
+class AlignedRows(Section):
+    """What an aligned start learns from a pool or the base data; the rule `refusal-string` tells refusals."""
+
+    refusals: NaturalInt = Field(0, description="Number of rows whose response opens as a refusal.")
+    answers: NaturalInt = Field(0, description="Number of rows whose response does not.")
+    any: NaturalInt = Field(0, description="Number of other rows, whatever they say.")
+
+
 class Aligned(Section):
     """A first fine-tuning of a model, merged into it; every run starts from the result.
 
-    Its rows are left out of pools and base data, and hold no benchmark's prompt.
+    Its rows are left out of all pools, base data and benchmarks.
     """
 
-    pool: Name = Field(description="Key of the pool whose refusals it learns.")
-    refusals: PositiveInt = Field(description="Number of the pool's rows, whose response opens as a refusal.")
-    base: PositiveInt = Field(description="Number of rows of the base data.")
+    rows: dict[Name, AlignedRows] = Field(min_length=1, description="What it learns, by key of `pools`, or `base`.")
     longest: PositiveInt | None = Field(None, description="Take rows of at most this many characters.")
     seed: NaturalInt = Field(0, description="Seed that draws the rows and trains.")
     training: dict[str, bool | int | float | str] = Field({}, description="Keys of `training` with other values here.")
+    refuses: float = Field(
+        0.5, ge=0, le=1, description="Least share of the harm metric's prompts to refuse; the study stops below it."
+    )
+
+    @property
+    def number(self) -> int:
+        """The rows that it learns."""
+        return sum(sum(rows.model_dump().values()) for rows in self.rows.values())
 
 
 def aligned_training(training: Training, aligned: Aligned) -> Training:

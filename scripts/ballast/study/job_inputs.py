@@ -66,21 +66,27 @@ class JobInputs:
             return []
         return self.benchmarks
 
-    def avoided(self, wildcards: Wildcards) -> list[str]:
-        """Return the benchmarks whose prompts an aligned start must not learn, if it learns rows of the dataset."""
-        return self.benchmarks if wildcards.dataset in self.plan.held else []
-
-    def learnt_start(self, wildcards: Wildcards) -> list[str]:
-        """Return the rows that a model's aligned start learns: of its pool, and of the base data."""
-        aligned = self.study.models[wildcards.model].aligned
-        return [f"{self.results}/data/{name}.held.parquet" for name in (f"pools/{aligned.pool}", "base")]
+    def start_rows(self, model: str) -> str:
+        """Return the file of the rows that a model's aligned start learns."""
+        return f"{self.results}/aligned/{model}/rows.parquet"
 
     @property
-    def asked_or_picked(self) -> list[str]:
-        """The rows of every pool, benchmark and the base data, none of which an aligned start may know."""
-        return [
-            self.rows(name) for name in ("base", *(f"pools/{pool}" for pool in self.plan.pools_used))
-        ] + self.benchmarks
+    def starts_rows(self) -> list[str]:
+        """The rows that each aligned start learns."""
+        return [self.start_rows(name) for name in self.plan.aligned]
+
+    def learnt_starts(self, wildcards: Wildcards) -> list[str]:
+        """Return the rows of aligned starts, which no pool, base data, second task or benchmark may hold."""
+        return [] if self.plan.datasets[wildcards.dataset][0] == "references" else self.starts_rows
+
+    def learns(self, wildcards: Wildcards) -> list[str]:
+        """Return the files from which an aligned start's rows are drawn."""
+        return [self.dataset(name) for name, _ in self.plan.learns(wildcards.model).values()]
+
+    def refusing(self, wildcards: Wildcards) -> list[str]:
+        """Return the proof that the job's model refuses enough, if its start is aligned first."""
+        aligned = self.study.models[wildcards.model].aligned
+        return [f"{self.results}/aligned/{wildcards.model}/refusals.json"] if aligned and aligned.refuses else []
 
     @property
     def benchmarks(self) -> list[str]:

@@ -42,13 +42,17 @@ class JobOptions:
             said["unreadable"] = str(self.study.checks.unreadable)
         return as_arguments(said)
 
-    def held(self, wildcards: Wildcards) -> str:
-        """Return which rows of a dataset aligned starts learn, and their file; empty if they learn none."""
-        name = wildcards.dataset
-        hold = self.plan.held.get(name)
-        return as_arguments(
-            {"hold": json.dumps(hold), "out-held": f"{self.plan.results}/data/{name}.held.parquet"} if hold else {}
-        )
+    def aligned_rows(self, wildcards: Wildcards) -> str:
+        """Return the datasets that an aligned start learns from, how they are read, and the wanted numbers of rows."""
+        datasets = []
+        for place, (name, wanted) in self.plan.learns(wildcards.model).items():
+            data = self.plan.datasets[name][1]
+            read = {"path": self.inputs.data_file(data), "format": self.plan.dataset_format(name)}
+            read |= {"columns": data.columns, "where": data.where}
+            if self.study.checks:
+                read["unreadable"] = self.study.checks.unreadable
+            datasets.append(read | {"place": place, "wanted": wanted.model_dump()})
+        return as_json(datasets)
 
     def inspection(self) -> str:
         """Return the files to inspect, their readers, requirements and kinds."""
@@ -62,7 +66,7 @@ class JobOptions:
                 "where": data.where,
                 "rows": data.rows,
                 "order_seed": self.seed("rows") if data.order == "random" else None,
-                **({"hold": hold} if (hold := self.plan.held.get(name)) else {}),
+                **({"learnt": learnt} if (learnt := inputs.starts_rows) else {}),
                 "longest": data.longest,
             }
             for name, data in self.plan.inspected.items()

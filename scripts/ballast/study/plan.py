@@ -9,6 +9,7 @@ from typing import Protocol
 
 from ballast.identity import constant
 from ballast.study.config import Study
+from ballast.study.fine_tuning import AlignedRows
 from ballast.study.methods import Method, plugin_constant
 from ballast.study.places import Data, Place
 from ballast.study.runs import Run, measured, runs, subset, trained
@@ -135,16 +136,11 @@ class Plan:
         used = self.models_used
         return {name: model for name, model in self.study.models.items() if model.aligned and model in used}
 
-    @cached_property
-    def held(self) -> dict[str, dict[str, dict]]:
-        """The rows of each dataset that aligned starts learn: by dataset and model, how to draw them."""
-        found: dict[str, dict[str, dict]] = {}
-        for name, model in self.aligned.items():
-            how = {"seed": model.aligned.seed, "longest": model.aligned.longest}
-            pool, base = (found.setdefault(each, {}) for each in (f"pools/{model.aligned.pool}", "base"))
-            pool[name] = how | {"rows": model.aligned.refusals, "refusals": True}
-            base[name] = how | {"rows": model.aligned.base, "refusals": False}
-        return found
+    def learns(self, model: str) -> dict[str, tuple[str, AlignedRows]]:
+        """Return what a model's aligned start learns: by place in the config, the dataset and how many rows."""
+        rows = self.study.models[model].aligned.rows
+        names = {name: "base" if name == "base" else f"pools/{name}" for name in rows}
+        return {f"models.{model}.aligned.rows.{name}": (names[name], wanted) for name, wanted in rows.items()}
 
     def dataset_format(self, name: str) -> str:
         """Return a dataset's reader: the config's, else its source's, else the usual one of its kind."""
@@ -243,6 +239,7 @@ class Plan:
         places = [
             study.base,
             *(study.pools[name] for name in self.pools_used),
+            *(self.datasets[name][1] for model in self.aligned for name, _ in self.learns(model).values()),
             *(study.benchmarks[name] for name in self.benchmarks_used),
             *(study.tasks[name] for name in self.tasks_used),
             study.references if self.references_used else None,
