@@ -18,7 +18,7 @@ def main(arguments: argparse.Namespace) -> None:
     pool = schemas.read(arguments.pool, schemas.PAIRS)
     options = json.loads(arguments.options) | {"store": arguments.store}
     verdicts = judge_pairs(arguments.judge, pairs_to_judge(pool), options, arguments.canaries)
-    labels = behaviour(verdicts).assign(id=pool["id"], judge=arguments.judge)
+    labels = behaviour(verdicts, pool.get("harmful_request")).assign(id=pool["id"], judge=arguments.judge)
     schemas.write(arguments.out, labels[["id", "behaviour", "reason", "judge"]], schemas.BEHAVIOUR)
     counts = labels["behaviour"].value_counts().sort_index().to_dict()
     print(f"{len(labels)} rows by {arguments.judge}: {counts}", file=sys.stderr)

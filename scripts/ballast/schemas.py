@@ -16,8 +16,11 @@ def _are_ids(categories) -> bool:
 IDS = pa.DataFrameSchema({"id": ID}, strict=True)
 # A chat's messages before its answer as JSON, empty for one request; the column is there if a row has several.
 TURNS = pa.Column(str, required=False)
+# Whether the request is harmful, if the pool's source says so.
+HARMFUL_REQUEST = pa.Column(bool, required=False)
+TEXT = pa.Column(str)
 PAIRS = pa.DataFrameSchema(
-    {"id": ID, "instruction": pa.Column(str), "input": pa.Column(str), "output": pa.Column(str), "turns": TURNS},
+    {"id": ID, "instruction": TEXT, "input": TEXT, "output": TEXT, "turns": TURNS, "harmful_request": HARMFUL_REQUEST},
     strict=True,
 )
 REFERENCES = PAIRS.add_columns({"category": CATEGORY})

@@ -36,7 +36,7 @@ class Pool:
     base: list[np.ndarray]
 
     def eligible(self, sampler: str) -> list[str]:
-        _, wanted = samplers.split(sampler)
+        wanted = "T1" if sampler == "mix" else samplers.split(sampler)[1]  # by its default
         return [row for row in self.ids if wanted in (None, self.behaviour[row])]
 
     def labels(self, row: str, sampler: str, multilabel: str) -> list[int]:

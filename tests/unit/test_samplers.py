@@ -316,6 +316,21 @@ def test_facility_location_by_hand():
     assert select("facility-location", pool, 4).ids == ["a", "c", "b", "d"]
 
 
+def test_mix_keeps_its_shares_at_every_n():
+    pool = at_angles(**{f"{kind}{number}": 0 for kind in ("a", "b") for number in range(20)})
+    pool = replace(pool, behaviour={row: "T1" if row[0] == "a" else "T4" for row in pool.ids})
+    found = select("mix", pool, 12, 3, t1=3.0, t4=1.0).ids
+    for n in range(1, 13):
+        assert abs(sum(row[0] == "b" for row in found[:n]) - n / 4) < 1, n
+    assert found == select("mix", pool, 20, 3, t1=3.0, t4=1.0).ids[:12]
+    assert [row for row in found if row[0] == "a"] == select("t1", pool, 9, 3).ids, "the same T1 rows as t1 alone"
+    with pytest.raises(BallastError, match="needs 21 rows labelled T4, and the pool has 20"):
+        select("mix", pool, 21, 0, t1=0.0, t4=1.0)
+    for wrong in ({"t1": 0.0}, {"t4": -1.0}):
+        with pytest.raises(BallastError, match="parts of at least one behaviour"):
+            select("mix", pool, 3, 0, **wrong)
+
+
 def test_clusters_by_hand():
     """Three groups far from each other: each gives its share whatever the seed, and a small one all that it has."""
     angles = {"a": 0, "b": 2, "c": 4, "d": 6, "e": 120, "f": 122, "g": 124, "h": 240}
