@@ -16,7 +16,7 @@ def _are_ids(categories) -> bool:
 IDS = pa.DataFrameSchema({"id": ID}, strict=True)
 # A chat's messages before its answer as JSON, empty for one request; the column is there if a row has several.
 TURNS = pa.Column(str, required=False)
-# Whether the request is harmful, if the pool's source says so.
+# True if the request is harmful; there if the pool's source says so.
 HARMFUL_REQUEST = pa.Column(bool, required=False)
 TEXT = pa.Column(str)
 PAIRS = pa.DataFrameSchema(

@@ -87,7 +87,7 @@ class GradientOptions(Section):
 
 
 class AlignedRows(Section):
-    """What an aligned start learns from a pool or the base data; the rule `refusal-string` tells refusals."""
+    """Rows of a pool or the base data that an aligned start learns; the rule `refusal-string` finds refusals."""
 
     refusals: NaturalInt = Field(0, description="Number of rows whose response opens as a refusal.")
     answers: NaturalInt = Field(0, description="Number of rows whose response does not.")
@@ -100,7 +100,7 @@ class Aligned(Section):
     Its rows are left out of all pools, base data and benchmarks.
     """
 
-    rows: dict[Name, AlignedRows] = Field(min_length=1, description="What it learns, by key of `pools`, or `base`.")
+    rows: dict[Name, AlignedRows] = Field(min_length=1, description="Rows that it learns, by key of `pools`, or `base`.")
     longest: PositiveInt | None = Field(None, description="Take rows of at most this many characters.")
     seed: NaturalInt = Field(0, description="Seed that draws the rows and trains.")
     training: dict[str, bool | int | float | str] = Field({}, description="Keys of `training` with other values here.")
