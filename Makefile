@@ -12,13 +12,19 @@ LENGTHS := $(if $(wildcard $(ALPACA)),--lengths $(ALPACA))
 SAFETY := $(BALLAST_DATA)/safety-tuned-llamas/safety_pool.vinid.json
 PAIRS := $(if $(wildcard $(SAFETY)),--pool $(SAFETY))
 
-.PHONY: study init test test-slow test-workflow test-faults test-slurm test-browser test-study rehearsal test-vllm lint bench bench-gpu dag clean-study clean
+.PHONY: study small init test test-slow test-workflow test-faults test-slurm test-browser test-small test-study rehearsal test-vllm lint bench bench-gpu dag clean-study clean
 
 study: $(READY)
 	$(ENV)/bin/snakemake
 
 test: $(READY)
 	$(ENV)/bin/pytest
+
+# The paper's questions on a real model of 135M parameters; it can be stopped and continued. STUDY names one that extends it.
+small: export OMP_NUM_THREADS := 1
+small: $(READY)
+	@files=$$(PYTHONPATH=scripts $(ENV)/bin/python scripts/small.py $(STUDY)); \
+	if [ -n "$$files" ]; then $(ENV)/bin/snakemake --configfile $$files; fi
 
 # A study of your own, in config/<name>.yaml: make init STUDY=my-study
 init: $(READY)
@@ -44,6 +50,10 @@ test-slurm: $(READY)
 test-browser: $(READY)
 	sh tests/browser/install.sh
 	$(ENV)/bin/pytest -m browser tests/browser
+
+# A cut of `make small` on the real model, from the package index.
+test-small: $(READY)
+	$(ENV)/bin/pytest -m small -rP tests/real_model
 
 test-study: $(READY)
 	$(ENV)/bin/pytest -m study -rP
