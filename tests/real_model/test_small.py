@@ -1,4 +1,4 @@
-"""A cut of `small` on the real SmolLM2: benign fine-tuning erodes its refusals, and a few safety examples restore them."""
+"""A cut of `small` on the real SmolLM2: harmless rows erode its refusals, and a few safety examples restore them."""
 
 import json
 import os

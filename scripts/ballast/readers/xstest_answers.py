@@ -1,7 +1,7 @@
 """Read models' answers to XSTest's prompts (Röttger et al., 2024): a CSV of id, type, prompt, completion and labels.
 
-A pool whose requests are known: the safe ones look like harmful ones, so their answers are T4, or T3 if they refuse. The
-types of unsafe prompts begin with `contrast_`. People's labels of the answers are not read: a judge labels them.
+A pool whose requests are known: the safe ones look like harmful ones, so their answers are T4, or T3 if they refuse.
+The types of unsafe prompts begin with `contrast_`. People's labels of the answers are not read: a judge labels them.
 """
 
 import pandas as pd

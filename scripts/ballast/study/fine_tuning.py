@@ -100,9 +100,7 @@ class Aligned(Section):
     Its rows are left out of all pools, base data and benchmarks.
     """
 
-    rows: dict[Name, AlignedRows] = Field(
-        min_length=1, description="Rows that it learns, by key of `pools`, or `base`."
-    )
+    rows: dict[Name, AlignedRows] = Field(min_length=1, description="Rows to learn, by key of `pools`, or `base`.")
     longest: PositiveInt | None = Field(None, description="Take rows of at most this many characters.")
     seed: NaturalInt = Field(0, description="Seed that draws the rows and trains.")
     training: dict[str, bool | int | float | str] = Field({}, description="Keys of `training` with other values here.")
