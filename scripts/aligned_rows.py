@@ -3,7 +3,7 @@
 aligned_rows.py --datasets JSON --seed S [--longest CHARACTERS] --out ROWS.parquet
 
 `--datasets`: a list with each dataset's place in the config, path, format, columns, where, unreadable, and the wanted
-numbers of refusals, answers and any rows.
+numbers of rows by behaviour.
 """
 
 import argparse

@@ -23,8 +23,8 @@ benchmarks: {{malicious: {{rows: 40}}, xstest: {{rows: 20}}}}
 models:
   smollm2:
     aligned:
-      rows: {{safety: {{refusals: 120}}, contrasts: {{refusals: 10, answers: 10}}, base: {{any: 80}}}}
-      training: {{num_train_epochs: 1, learning_rate: 1.0e-3}}
+      rows: {{safety: {{t1: 120}}, contrasts: {{t1: 10, t4: 10}}, base: {{any: 80}}}}
+      training: {{num_train_epochs: 1}}
 experiments:
   sampling: {{samplers: [none, random-b], n: [28], trials: 1, deterministic_trials: 1}}
   behaviour: null

@@ -21,7 +21,7 @@ for number in range(0, 20, 2):
     ROWS[number] |= {"output": f"I'm sorry, I cannot do {number}."}
 ROWS[4] |= {"output": "I'm sorry, " + "no " * 200}
 ROWS.append({"instruction": "ask 2", "input": "", "output": "Another answer."})
-NONE = {"refusals": 0, "answers": 0, "any": 0}
+NONE = dict.fromkeys(("t1", "t2", "t3", "t4", "any"), 0)
 
 
 def draw(seed=0, **wanted) -> pd.DataFrame:
@@ -30,20 +30,27 @@ def draw(seed=0, **wanted) -> pd.DataFrame:
 
 def test_short_rows_are_drawn_by_the_seed_and_their_text():
     every = {f"Ask {number}." for number in (0, 2, 6, 8, 10, 12, 14, 16, 18)}
-    assert set(draw(refusals=9)["instruction"]) == every, "4 is too long, the odd ones answer"
-    few = [tuple(draw(seed, refusals=3)["instruction"]) for seed in range(10)]
-    assert len(set(few)) > 3 and few[0] == tuple(draw(refusals=3)["instruction"])
-    assert draw(refusals=3)["id"].isin(draw(refusals=4)["id"]).all()
+    assert set(draw(t1=9)["instruction"]) == every, "4 is too long, the odd ones answer"
+    few = [tuple(draw(seed, t1=3)["instruction"]) for seed in range(10)]
+    assert len(set(few)) > 3 and few[0] == tuple(draw(t1=3)["instruction"])
+    assert draw(t1=3)["id"].isin(draw(t1=4)["id"]).all()
 
 
-def test_refusals_answers_and_other_rows_are_drawn_apart():
-    found = draw(refusals=2, answers=3, any=4)
+def test_each_behaviour_and_other_rows_are_drawn_apart():
+    found = draw(t1=2, t2=3, any=4)
     refused = found["output"].str.startswith("I'm sorry").sum()
     assert len(found) == found["id"].nunique() == 9 and 2 <= refused <= 6
     with pytest.raises(BallastError) as error:
-        draw(refusals=10)
-    said = "models.start.aligned.rows.safety: it wants 10 rows that open as a refusal, and 9 fit; ask for fewer"
+        draw(t1=10)
+    said = "models.start.aligned.rows.safety.t1: it wants 10 rows, and 9 fit; ask for fewer"
     assert str(error.value).startswith(said)
+
+
+def test_a_source_that_knows_its_requests_has_safe_look_alikes():
+    rows = pd.DataFrame(ROWS).assign(harmful_request=[number < 10 for number in range(len(ROWS))])
+    found = holding.draw(rows, "rows.contrasts", NONE | {"t1": 3, "t4": 4}, 0, 300)
+    asked = [int(text.split()[1].rstrip(".")) for text in found["instruction"]]
+    assert all(number % 2 == 0 and number < 10 or number % 2 and number >= 10 or number == 2 for number in asked)
 
 
 @pytest.fixture
@@ -51,7 +58,7 @@ def learnt(tmp_path) -> Path:
     """The file of a start that learns all short refusals."""
     (tmp_path / "pool.json").write_text(json.dumps(ROWS))
     dataset = {"path": str(tmp_path / "pool.json"), "format": "alpaca", "place": "rows.safety"}
-    options = [dataset | {"wanted": NONE | {"refusals": 9}}, dataset | {"wanted": NONE | {"refusals": 9}}]
+    options = [dataset | {"wanted": NONE | {"t1": 9}}, dataset | {"wanted": NONE | {"t1": 9}}]
     out = tmp_path / "learnt.parquet"
     aligned_rows.main(argparse.Namespace(datasets=json.dumps(options), seed=0, longest=300, out=str(out)))
     assert len(schemas.read(str(out), schemas.PAIRS)) == 9, "a row of two datasets is learnt once"
@@ -106,7 +113,7 @@ def test_a_start_that_refuses_too_little_stops_with_its_numbers(tmp_path):
     ("changes", "said"),
     [
         ({"rows": {"safty": {"any": 1}}}, "models.llama.aligned.rows: 'safty' is not defined; did you mean 'safety'"),
-        ({"rows": {"safety": {}}}, "models.llama.aligned.rows.safety: give a number of refusals"),
+        ({"rows": {"safety": {}}}, "models.llama.aligned.rows.safety: give a number of t1"),
         ({"rows": {}}, "models.llama.aligned.rows"),
         ({"training": {"lr": 1}}, "models.llama.aligned.training: 'lr' is not defined"),
         ({"training": {"max_length": 0}}, "models.llama.aligned.training.max_length: input should be greater"),
@@ -115,7 +122,7 @@ def test_a_start_that_refuses_too_little_stops_with_its_numbers(tmp_path):
     ],
 )
 def test_a_mistake_in_the_config_is_one_line(tmp_path, changes, said):
-    given = {"rows": {"safety": {"refusals": 5}, "base": {"any": 5}}} | changes
+    given = {"rows": {"safety": {"t1": 5}, "base": {"any": 5}}} | changes
     path = tmp_path / "own.yaml"
     mini = Path(config.__file__).parents[3] / "config/mini.yaml"
     study = {"extends": str(mini), "as_is": [], "models": {"llama": {"aligned": given}}}

@@ -186,7 +186,7 @@ class Study(Section):
         for dataset, rows in aligned.rows.items():
             _known(f"{place}.rows", dataset, {"base": None, **self.pools})
             if not any(rows.model_dump().values()):
-                raise ValueError(f"{place}.rows.{dataset}: give a number of refusals, answers or any rows")
+                raise ValueError(f"{place}.rows.{dataset}: give a number of t1, t2, t3, t4 or any rows")
             if dataset != "base" and self.pools[dataset].rewrite:
                 raise ValueError(f"{place}.rows: the responses of '{dataset}' are rewritten; name another pool")
         if "base" in self.pools:

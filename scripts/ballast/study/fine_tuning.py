@@ -87,10 +87,15 @@ class GradientOptions(Section):
 
 
 class AlignedRows(Section):
-    """Rows of a pool or the base data that an aligned start learns; the rule `refusal-string` finds refusals."""
+    """Rows of a pool or the base data that an aligned start learns; the rule `refusal-string` labels them.
 
-    refusals: NaturalInt = Field(0, description="Number of rows whose response opens as a refusal.")
-    answers: NaturalInt = Field(0, description="Number of rows whose response does not.")
+    Without a source that says which requests are harmful, all count as harmful, so only T1 and T2 occur.
+    """
+
+    t1: NaturalInt = Field(0, description="Number of T1 rows: harmful request, refusal.")
+    t2: NaturalInt = Field(0, description="Number of T2 rows: harmful request, answer.")
+    t3: NaturalInt = Field(0, description="Number of T3 rows: safe request, refusal.")
+    t4: NaturalInt = Field(0, description="Number of T4 rows: safe request, answer.")
     any: NaturalInt = Field(0, description="Number of other rows, whatever they say.")
 
 
