@@ -1,9 +1,9 @@
 """Draw the rows that a model's aligned start learns, from pools and base data.
 
-aligned_rows.py --datasets JSON --seed S [--longest CHARACTERS] --out ROWS.parquet
+aligned_rows.py --datasets JSON --seed S --out ROWS.parquet
 
-`--datasets`: a list with each dataset's place in the config, path, format, columns, where, unreadable, and the wanted
-numbers of rows by behaviour.
+`--datasets`: a list with each dataset's place in the config, path, format, columns, where, unreadable, the wanted
+numbers of rows by behaviour, and the most characters of a row.
 """
 
 import argparse
@@ -19,8 +19,8 @@ from ballast.data import holding
 def main(arguments: argparse.Namespace) -> None:
     parts = []
     for dataset in json.loads(arguments.datasets):
-        place, wanted = dataset.pop("place"), dataset.pop("wanted")
-        rows = holding.draw(holding.read(**dataset), place, wanted, arguments.seed, arguments.longest)
+        place, wanted, longest = (dataset.pop(key) for key in ("place", "wanted", "longest"))
+        rows = holding.draw(holding.read(**dataset), place, wanted, arguments.seed, longest)
         print(f"{place}: {len(rows)} rows of {dataset['path']}", file=sys.stderr)
         parts.append(rows)
     # Pool and base data may share a row, and ids are unique.
@@ -32,6 +32,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--datasets", required=True)
     parser.add_argument("--seed", type=int, required=True)
-    parser.add_argument("--longest", type=int)
     parser.add_argument("--out", required=True)
     main(parser.parse_args())

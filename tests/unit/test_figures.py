@@ -188,6 +188,12 @@ def test_what_is_there_is_drawn(tmp_path, number, values):
     assert (tmp_path / "figure.png").stat().st_size > 1000 and not drawn.data.empty
 
 
+def test_figure_6_of_other_samplers_shows_these(tmp_path):
+    values = {("p", "random-b", n): [0.4, 0.5] for n in N}
+    drawn = draw(6, write_scores(tmp_path / "s", values, ["over_refusal"]), samplers=["random-b"])
+    assert set(drawn.data["sampler"]) == {"random-b"}
+
+
 def test_a_figure_without_random_has_lines_and_no_shade(tmp_path):
     drawn = draw(3, write_scores(tmp_path / "s", {("p", "sss-b", n): [0.4, 0.5] for n in N}))
     (axis,) = panels(drawn)

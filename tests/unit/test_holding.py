@@ -58,9 +58,9 @@ def learnt(tmp_path) -> Path:
     """The file of a start that learns all short refusals."""
     (tmp_path / "pool.json").write_text(json.dumps(ROWS))
     dataset = {"path": str(tmp_path / "pool.json"), "format": "alpaca", "place": "rows.safety"}
-    options = [dataset | {"wanted": NONE | {"t1": 9}}, dataset | {"wanted": NONE | {"t1": 9}}]
+    options = [dataset | {"wanted": NONE | {"t1": 9}, "longest": 300}] * 2
     out = tmp_path / "learnt.parquet"
-    aligned_rows.main(argparse.Namespace(datasets=json.dumps(options), seed=0, longest=300, out=str(out)))
+    aligned_rows.main(argparse.Namespace(datasets=json.dumps(options), seed=0, out=str(out)))
     assert len(schemas.read(str(out), schemas.PAIRS)) == 9, "a row of two datasets is learnt once"
     return out
 

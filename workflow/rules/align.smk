@@ -23,7 +23,6 @@ rule aligned_rows:
     params:
         datasets=options.aligned_rows,
         seed=lambda wildcards: study.models[wildcards.model].aligned.seed,
-        longest=lambda wildcards: as_arguments({"longest": study.models[wildcards.model].aligned.longest}),
         code=lambda wildcards: code_identity(
             "aligned_rows",
             *(f"readers/{plan.dataset_format(name)}" for name, _ in plan.learns(wildcards.model).values()),
@@ -32,7 +31,7 @@ rule aligned_rows:
         "Draw what {wildcards.model} learns first"
     shell:
         "stage aligned_rows --record {params.code} {output:q} --"
-        " --datasets {params.datasets:q} --seed {params.seed} {params.longest} --out {output.rows:q} &> {log:q}"
+        " --datasets {params.datasets:q} --seed {params.seed} --out {output.rows:q} &> {log:q}"
 
 
 rule align:

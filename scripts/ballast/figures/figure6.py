@@ -16,9 +16,14 @@ SAMPLERS = (RANDOM, "pss-b", "sss-b", "cossim-b")
 
 
 def draw(options: Options, paths: Sequence[str]) -> Drawn:
-    """Draw over-refusal by n: Random and the samplers of refusals, one panel each; the others are pale in it."""
+    """Draw over-refusal by n: Random and the samplers of refusals, one panel each; the others are pale in it.
+
+    A study that has none of these shows its own samplers.
+    """
     cells = paper_figures.cells_of("over_refusal", 6, options, paths[0])
-    methods = [name for name in SAMPLERS if name in set(cells["sampler"])]
+    there = set(cells["sampler"])
+    methods = [name for name in SAMPLERS if name in there]
+    methods = methods or [name for name in options.experiment.samplers if name in there and name not in REFERENCES]
     cells = cells[cells["sampler"].isin([*methods, *REFERENCES])]
     metrics.require_cells(cells, paths[0], "figure 6")
     canvas = style.canvas(

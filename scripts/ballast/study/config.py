@@ -185,7 +185,7 @@ class Study(Section):
         place = f"models.{name}.aligned"
         for dataset, rows in aligned.rows.items():
             _known(f"{place}.rows", dataset, {"base": None, **self.pools})
-            if not any(rows.model_dump().values()):
+            if not any(rows.numbers.values()):
                 raise ValueError(f"{place}.rows.{dataset}: give a number of t1, t2, t3, t4 or any rows")
             if dataset != "base" and self.pools[dataset].rewrite:
                 raise ValueError(f"{place}.rows: the responses of '{dataset}' are rewritten; name another pool")

@@ -97,6 +97,12 @@ class AlignedRows(Section):
     t3: NaturalInt = Field(0, description="Number of T3 rows: safe request, refusal.")
     t4: NaturalInt = Field(0, description="Number of T4 rows: safe request, answer.")
     any: NaturalInt = Field(0, description="Number of other rows, whatever they say.")
+    longest: PositiveInt | None = Field(None, description="Take rows of at most this many characters.")
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """The numbers of rows, by behaviour."""
+        return self.model_dump(exclude={"longest"})
 
 
 class Aligned(Section):
@@ -106,7 +112,6 @@ class Aligned(Section):
     """
 
     rows: dict[Name, AlignedRows] = Field(min_length=1, description="Rows to learn, by key of `pools`, or `base`.")
-    longest: PositiveInt | None = Field(None, description="Take rows of at most this many characters.")
     seed: NaturalInt = Field(0, description="Seed that draws the rows and trains.")
     training: dict[str, bool | int | float | str] = Field({}, description="Keys of `training` with other values here.")
     refuses: float = Field(
@@ -116,7 +121,7 @@ class Aligned(Section):
     @property
     def number(self) -> int:
         """The rows that it learns."""
-        return sum(sum(rows.model_dump().values()) for rows in self.rows.values())
+        return sum(sum(rows.numbers.values()) for rows in self.rows.values())
 
 
 def aligned_training(training: Training, aligned: Aligned) -> Training:

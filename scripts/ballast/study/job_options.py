@@ -51,7 +51,7 @@ class JobOptions:
             read |= {"columns": data.columns, "where": data.where}
             if self.study.checks:
                 read["unreadable"] = self.study.checks.unreadable
-            datasets.append(read | {"place": place, "wanted": wanted.model_dump()})
+            datasets.append(read | {"place": place, "wanted": wanted.numbers, "longest": wanted.longest})
         return as_json(datasets)
 
     def inspection(self) -> str:
