@@ -19,6 +19,7 @@ RESULTS = ROOT / "results/small-cut"
 CUT = """
 extends: {extends}
 study: small-cut
+base: {{rows: 100}}
 benchmarks: {{malicious: {{rows: 40}}, xstest: {{rows: 20}}}}
 models:
   smollm2:
