@@ -1,7 +1,10 @@
 """The parts of Snakemake that Ballast uses and that Snakemake does not promise to keep."""
 
 import inspect
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,6 +17,7 @@ from ballast.files import BallastError
 from ballast.running.inside_snakemake import FITS, IMAGE, InsideSnakemake
 
 ROOT = Path(__file__).parents[2]
+HOME = str(ROOT / "scripts")
 
 
 def workflow(main=True, deployment=(), **more):
@@ -53,6 +57,41 @@ def test_snakemake_has_what_ballast_reaches_for():
         assert hasattr(Workflow, name) or name in inspect.getsource(Workflow), name
     for name in ("job_rate_limiter", "failed"):
         assert name in inspect.getsource(JobScheduler), name
+
+
+ANCIENT = """
+from types import SimpleNamespace
+from ballast.running.inside_snakemake import InsideSnakemake
+InsideSnakemake(workflow)
+rule last:
+    input: f"picked{config['size']}.txt"
+    output: "last.txt"
+    shell: "cat {input} > {output}"
+rule pick:
+    input: ancient("accepted.txt")
+    output: "picked{n}.txt"
+    shell: "echo {wildcards.n} > {output}"
+rule accept:
+    output: "accepted.txt"
+    params: config["checks"]
+    shell: "echo {params} > {output}"
+"""
+
+
+def test_a_missing_file_behind_an_ancient_one_is_made_though_that_one_is_pending(tmp_path):
+    (tmp_path / "Snakefile").write_text(ANCIENT)
+    for n, checks in ((1, 1), (2, 2)):
+        asked = [sys.executable, "-m", "snakemake", "--cores", "1", "--config", f"size={n}", f"checks={checks}"]
+        done = subprocess.run(
+            asked, cwd=tmp_path, env=os.environ | {"PYTHONPATH": HOME}, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        assert (tmp_path / "accepted.txt").read_text() == f"{checks}\n"
+        assert (tmp_path / "last.txt").read_text() == f"{n}\n", "Snakemake says that it is done, and did nothing"
+    again = subprocess.run(
+        [*asked, "-n", "-q"], cwd=tmp_path, env=os.environ | {"PYTHONPATH": HOME}, capture_output=True
+    )
+    assert b"Nothing to be done" in again.stdout + again.stderr or not again.stdout
 
 
 def test_apptainer_without_an_image_is_said_in_one_line(monkeypatch, tmp_path):

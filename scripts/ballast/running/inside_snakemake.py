@@ -37,6 +37,7 @@ class InsideSnakemake:
         self.deployed = isolating & set(workflow.deployment_settings.deployment_method)
         if DeploymentMethod.APPTAINER in self.deployed and not os.path.exists(IMAGE):
             raise BallastError(f"{IMAGE}: no image here; docs/containers.md says how it is built")
+        _decide_behind_ancient_files()
         if not workflow.is_main_process:  # Snakemake calls no `onstart` there
             self._hook()
 
@@ -153,3 +154,38 @@ def _stop_if_absent(pending: list[str], packages: dict[str, set[str]]) -> None:
                     f"ballast: {rule}: {package} is not installed in this environment, so no job is started; "
                     f"install it (envs/vllm.yaml), give another backend in the config, or run on a cluster that has it"
                 )
+
+
+def _decide_behind_ancient_files() -> None:
+    """Let Snakemake decide each job behind an `ancient` file of a pending job.
+
+    Snakemake 9.27 takes all jobs behind a pending one as pending and looks at no reason of their own; then it leaves
+    out those that only an ancient file joins. A missing file or changed param behind such a file would do nothing.
+    """
+    from snakemake.dag import DAG
+
+    if getattr(DAG.bfs, "decides", False):
+        return
+    walk, decide = DAG.bfs, DAG.update_needrun
+
+    def bfs(self, direction, *jobs, stop=lambda job: False):
+        if direction is not self.depending or not getattr(self, "deciding", False):
+            return walk(self, direction, *jobs, stop=stop)
+        joined = {}
+        for job in walk(self, direction, *jobs, stop=stop):
+            joined[job] = {other: files for other, files in direction[job].items() if not _ancient(files)}
+        return walk(self, joined, *jobs, stop=stop)
+
+    async def update_needrun(self, *given, **named):
+        self.deciding = True
+        try:
+            return await decide(self, *given, **named)
+        finally:
+            self.deciding = False
+
+    bfs.decides = True
+    DAG.bfs, DAG.update_needrun = bfs, update_needrun
+
+
+def _ancient(files) -> bool:
+    return all(file.is_ancient for file in files)
