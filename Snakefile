@@ -40,6 +40,7 @@ include: "workflow/rules/claims.smk"
 include: "workflow/rules/advice.smk"
 include: "workflow/rules/checks.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/measure.smk"
 include: "workflow/rules/operate.smk"
 
 
@@ -55,6 +56,7 @@ rule all:
         TROUBLE,
         SPENT,
         CHECKS,
+        MEASURED,
         rules.explore.output,
         rules.pages.output,
         UNSETTLED,

@@ -46,7 +46,7 @@ shell.prefix(inside.shell_prefix())
 
 wildcard_constraints:
     dataset="|".join(plan.datasets),
-    pool="|".join(study.pools),
+    pool="|".join(study.pools) or "-",
     model="|".join(study.models),
     sampler="[a-z0-9-]+",
     n=r"\d+",

@@ -17,28 +17,46 @@ PAPER = "How to Fine-Tune Safely on a Budget (arXiv 2510.21885)"
 def methods(study: Study) -> str:
     """Return a paragraph for a paper's methods section, in the words of this study's config."""
     experiments = {name: grid for name, grid in study.experiments if grid}
-    sampled = study.experiments.sampling or next(iter(experiments.values()))
     named = {name for grid in experiments.values() for name in grid.metrics}
-    samplers = _listed(short_label(name) for name in sampled.samplers if name != "none")
     parts = [
-        f"Safety examples were picked from a pool by {samplers} at n = {_listed(sorted(sampled.n))}",
-        f"(samplers and labels as in {PAPER}).",
-        f"Behaviour was labelled by {study.labels.behaviour}, harm category by {_labeller(study)};",
-        f"rows were embedded by {study.embedding.model}.",
-        f"Base data and subset were mixed to fine-tune {_listed(_models(study))}: {_training(study)}.",
+        *_fine_tuned(study, experiments),
         f"Responses were decoded {_decoding(study)}.",
         *(
             _metric(measured_by(METRICS[name], contracts.declared(metric.judge)) if name in METRICS else metric, metric)
             for name, metric in study.every_metric.items()
             if name in METRICS or name in named
         ),
-        f"Each cell has {_trials(sampled)}; trials of one number share their seeds over all samplers.",
-        "Intervals are two-sided, 95 %: over runs and prompts by a two-way bootstrap,",
-        "or over runs by Student's t where a table says so; contrasts are corrected by Holm's method.",
+        *_intervals(study, experiments),
     ]
     if study.synthetic:
         parts.append("Models and language were made for this study; its numbers say nothing of other models.")
     return "# Methods\n\n" + " ".join(parts) + "\n"
+
+
+def _fine_tuned(study: Study, experiments: dict) -> list[str]:
+    """Return how subsets were picked and models fine-tuned, or that none was."""
+    if not experiments:
+        return [f"Measured as they are, without fine-tuning: {_listed(_models(study))}."]
+    sampled = study.experiments.sampling or next(iter(experiments.values()))
+    samplers = _listed([short_label(name) for name in sampled.samplers if name != "none"] or ["no sampler"])
+    return [
+        f"Safety examples were picked from a pool by {samplers} at n = {_listed(sorted(sampled.n))}",
+        f"(samplers and labels as in {PAPER}).",
+        f"Behaviour was labelled by {study.labels.behaviour}, harm category by {_labeller(study)};",
+        f"rows were embedded by {study.embedding.model}.",
+        f"Base data and subset were mixed to fine-tune {_listed(_models(study))}: {_training(study)}.",
+    ]
+
+
+def _intervals(study: Study, experiments: dict) -> list[str]:
+    if not experiments:
+        return ["Intervals are two-sided, 95 %, over prompts."]
+    sampled = study.experiments.sampling or next(iter(experiments.values()))
+    return [
+        f"Each cell has {_trials(sampled)}; trials of one number share their seeds over all samplers.",
+        "Intervals are two-sided, 95 %: over runs and prompts by a two-way bootstrap,",
+        "or over runs by Student's t where a table says so; contrasts are corrected by Holm's method.",
+    ]
 
 
 def software() -> str:
@@ -60,7 +78,7 @@ def _listed(items) -> str:
 
 
 def _models(study: Study) -> list[str]:
-    named = {model for _, grid in study.experiments if grid for model in grid.models}
+    named = {model for _, grid in study.experiments if grid for model in grid.models} or set(study.measured_as_is)
     return [model.label or name for name, model in study.models.items() if name in named]
 
 

@@ -96,7 +96,7 @@ class BillOptions:
         """Return the pools of each stage that may ask a model."""
         plan = self.plan
         rewritten = {run.pool for run in plan.runs} & set(plan.rewritten)
-        behaviour = plan.needing("behaviour") | {plan.pool}
+        behaviour = plan.needing("behaviour") | ({plan.pool} - {None})
         return {"rewrite": rewritten, "behaviour": behaviour, "category": plan.needing("category")}
 
     def equal_runs(self) -> list[dict]:
@@ -163,10 +163,10 @@ class BillOptions:
             **(world if plan.in_world else {}),
             **unloaded,
             "fetch": len(plan.sources),
-            "data": 1
+            "data": bool(self.study.base)
             + len(plan.benchmarks_used)
             + len(plan.tasks_used)
-            + len({run.pool for run in plan.runs} | {plan.pool})
+            + len(({run.pool for run in plan.runs} | {plan.pool}) - {None})
             + (embedded_references or bool(plan.needing("reference-gradients"))),
             "embed": len(embedded) + embedded_references,
             "sample": len(plan.subsets),

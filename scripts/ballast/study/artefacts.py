@@ -170,6 +170,8 @@ def available(study: Planned, name: str, others: dict[str, dict]) -> bool:
         return False
     if "others" in found.keys and not others:
         return False
+    if {"labels", "pool"} & set(found.reads) and not study.pools:
+        return False
     return found.experiment is None or _grid(study, found) is not None
 
 

@@ -24,6 +24,7 @@ from ballast.study.sections import (
     Generation,
     Judge,
     Labels,
+    Measure,
     Metric,
     Metrics,
     Model,
@@ -80,8 +81,8 @@ class Study(Section):
     checks: Checks | None = Field(
         None, description="Requirements on base data and pools; without it, the first unreadable or repeated row stops."
     )
-    pools: dict[Name, Pool] = Field(description="Safety examples to choose from, by name.")
-    base: Data = Field(description="Benign fine-tuning data.")
+    pools: dict[Name, Pool] = Field({}, description="Safety examples to choose from, by name.")
+    base: Data | None = Field(None, description="Benign fine-tuning data; experiments need it.")
     tasks: dict[Name, Data] = Field({}, description="Other benign data, for a second fine-tuning (`then` of a method).")
     references: Data | None = Field(None, description="Pairs of one category each, for Cossim.")
     benchmarks: dict[Name, Data] = Field(
@@ -89,6 +90,7 @@ class Study(Section):
     )
     models: dict[Name, Model] = Field(description="Models to fine-tune, by name.")
     as_is: list[Name] = Field([], description="Models to measure without fine-tuning.")
+    measure: Measure | None = Field(None, description="Models to compare before and after a fine-tuning: `measure.md`.")
     labels: Labels = Field(default_factory=Labels, description="Behaviour and category of the pool.")
     rewriting: Rewriting | None = Field(None, description="How pools with `rewrite: true` are made.")
     embedding: Embedding = Field(default_factory=Embedding, description="Sentence encoder.")
@@ -105,7 +107,7 @@ class Study(Section):
         {}, description="Metrics beyond these four, by name; an experiment measures those in its `metrics`."
     )
     pairwise: dict[Name, Pairwise] = Field({}, description="Judges that compare two runs, by name.")
-    experiments: Experiments = Field(description="Grids of runs.")
+    experiments: Experiments = Field(default_factory=Experiments, description="Grids of runs.")
     targets: Targets = Field(default_factory=Targets, description="Limits for the advice.")
     redact: bool = Field(True, description="Hide texts in Table 3 and explore.html.")
 
@@ -122,6 +124,8 @@ class Study(Section):
                 _known(f"pools.{name}.behaviour", pool.behaviour, self.judges)
         for place, experiment in self.experiments:
             if experiment:
+                if not self.base:
+                    raise ValueError(f"base: experiments.{place} fine-tunes on it; name its file")
                 self._check_experiment(f"experiments.{place}", experiment)
         named: dict[str, str] = {}
         for name, model in self.models.items():
@@ -132,6 +136,11 @@ class Study(Section):
                 self._check_aligned(name, model.aligned)
         for name in self.as_is:
             _known("as_is", name, self.models)
+        if self.measure:
+            for name in self.measure.models:
+                _known("measure", name, self.models)
+            for name in self.measure.metrics:
+                _known("measure.metrics", name, self.every_metric)
         for place, metric in self.metrics:
             _known(f"metrics.{place}.benchmark", metric.benchmark, self.benchmarks)
             _known(f"metrics.{place}.judge", metric.judge, self.judges)
@@ -147,13 +156,14 @@ class Study(Section):
             _known(f"other_metrics.{name}.judge", metric.judge, [*self.judges, *self.pairwise])
         for name in self.judges:
             _known("judges", name, plugins.names("judges"))
-        _known("labels.behaviour", self.labels.behaviour, self.judges)
+        if self.pools:
+            _known("labels.behaviour", self.labels.behaviour, self.judges)
         for name, data in self.benchmarks.items():
             source = self.sources.get(data.source)
             if not (data.format or source and source.format) and name not in plugins.names("readers"):
                 known = plugins.nearest(name, plugins.names("readers"))
                 raise ValueError(f"benchmarks.{name}: no format is called so; give `format`, such as prompts{known}")
-        if self.labels.category == "llm" and self.labels.category_model is None:
+        if self.pools and self.labels.category == "llm" and self.labels.category_model is None:
             raise ValueError("labels.category_model is needed where labels.category is llm")
         if self.rewriting is None and any(pool.rewrite for pool in self.pools.values()):
             raise ValueError("rewriting is needed where a pool says rewrite: true")
@@ -163,6 +173,7 @@ class Study(Section):
     def _read_declarations(self) -> None:
         """Check the judges of measured metrics, and fill in units, directions and limits that the config leaves out."""
         measured = {name for _, grid in self.experiments if grid for name in grid.metrics}
+        measured |= set(self.measure.metrics if self.measure else ())
         for name, metric in self.metrics:
             if name in measured or not measured:
                 contracts.check_metric(name, metric.judge)
@@ -226,6 +237,11 @@ class Study(Section):
     def synthetic(self) -> bool:
         """Return whether the fine-tuned models come from the mini world; then every caption says so."""
         return any(model.world for model in self.models.values())
+
+    @property
+    def measured_as_is(self) -> list[str]:
+        """The models to measure without fine-tuning."""
+        return list(dict.fromkeys([*self.as_is, *(self.measure.models if self.measure else ())]))
 
     @property
     def every_metric(self) -> dict[str, Metric | OtherMetric]:

@@ -75,7 +75,7 @@ class DocumentOptions:
             "judges": {name: metric.judge for name, metric in study.metrics},
             "benchmarks": {name: metric.benchmark for name, metric in study.metrics},
             "declared": {name: contracts.declared(metric.judge) for name, metric in study.metrics},
-            "labellers": {"behaviour": self.plan.labeller(self.plan.pool)},
+            "labellers": {"behaviour": self.plan.labeller(self.plan.pool)} if self.plan.pool else {},
             "targets": study.targets.model_dump(),
             "model_labels": self._model_labels,
             "others": self.plan.other_metrics,
@@ -150,6 +150,26 @@ class DocumentOptions:
     def trouble_runs(self) -> str:
         """Return each run's subset, by the run's path."""
         return json.dumps({run.path: subset(self.study, run) for run in self.plan.runs})
+
+    def measure(self) -> str:
+        """Return what the page of models before and after a fine-tuning shows."""
+        study, metrics = self.study, self._metrics
+        limits = study.targets.model_dump()
+        return as_json(
+            {
+                "study": study.study,
+                "synthetic": study.synthetic,
+                "redact": study.redact,
+                "before": study.measure.before,
+                "after": study.measure.after,
+                "metrics": {name: metrics[name] for name in study.measure.metrics},
+                "model_labels": self._model_labels,
+                "stand_ins": self._stand_ins(
+                    {metrics[name]["judge"] for name in study.measure.metrics} & set(study.judges)
+                ),
+                "targets": {name: limits[name] for name in study.measure.metrics if limits.get(name) is not None},
+            }
+        )
 
     # The publication's next checks.
 

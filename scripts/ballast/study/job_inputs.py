@@ -320,7 +320,8 @@ class JobInputs:
     def adapter(self, wildcards: Wildcards) -> list[str]:
         """Return the run's adapter files; none for a model without fine-tuning."""
         if from_path(wildcards.run).sampler == AS_IS:
-            return []
+            own = self.run_model(wildcards).adapter
+            return [f"{own}/{file}" for file in ADAPTER_FILES] if own else []
         return [f"{self.results}/runs/{wildcards.run}/{file}" for file in ADAPTER_FILES]
 
     def run_model(self, wildcards: Wildcards) -> Model:
@@ -363,7 +364,7 @@ class JobInputs:
         """The rows that training, generation and judging read."""
         pools = sorted({run.pool for run in self.plan.runs})
         return [
-            self.rows("base"),
+            *([self.rows("base")] if self.study.base else []),
             *(self.rows(f"tasks/{task}") for task in self.plan.tasks_used),
             *self.benchmarks,
             *(self.rows(f"pools/{pool}") for pool in pools),

@@ -4,6 +4,7 @@ A method takes the job's wildcards, or a name. It returns text for the stage's c
 """
 
 import json
+import os
 
 from ballast.study import fine_tuning, sources
 from ballast.study.arguments import as_arguments, as_json, as_pairs
@@ -131,8 +132,8 @@ class JobOptions:
     @property
     def category_code(self) -> list[str]:
         """The plug-ins that label categories."""
-        labels = self.study.labels
-        return [f"backends/{labels.category_model.backend}"] if labels.category == "llm" else []
+        model = self.study.labels.category_model if self.study.labels.category == "llm" else None
+        return [f"backends/{model.backend}"] if model else []
 
     @property
     def encoder(self) -> str:
@@ -218,8 +219,8 @@ class JobOptions:
         return self.inputs.model_folder(self.inputs.run_model(wildcards))
 
     def adapter(self, wildcards: Wildcards) -> str:
-        folder = f"{self.plan.results}/runs/{wildcards.run}"
-        return as_arguments({"adapter": self.inputs.adapter(wildcards) and folder})
+        files = self.inputs.adapter(wildcards)
+        return as_arguments({"adapter": files and os.path.dirname(files[0])})
 
     def run_benchmarks(self, wildcards: Wildcards) -> str:
         return as_pairs(self.inputs.run_benchmarks(wildcards))

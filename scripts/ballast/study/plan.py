@@ -125,7 +125,7 @@ class Plan:
         return {
             **{f"{'unsafe' if pool.rewrite else 'pools'}/{name}": ("pool", pool) for name, pool in study.pools.items()},
             **{f"benchmarks/{name}": ("benchmark", data) for name, data in study.benchmarks.items()},
-            "base": ("base", study.base),
+            **({"base": ("base", study.base)} if study.base else {}),
             **{f"tasks/{name}": ("base", data) for name, data in study.tasks.items()},
             **({"references": ("references", study.references)} if study.references else {}),
         }
@@ -162,10 +162,10 @@ class Plan:
         return [name for name, pool in self.study.pools.items() if pool.rewrite]
 
     @property
-    def pool(self) -> str:
-        """The pool that Table 3 and Figure 5 describe: the one that the samplers of Table 1 draw from."""
+    def pool(self) -> str | None:
+        """The pool of Table 3 and Figure 5, from which the samplers of Table 1 draw; None without pools."""
         sampling = self.study.experiments.sampling
-        return (sampling.pools if sampling else list(self.study.pools))[0]
+        return next(iter(sampling.pools if sampling else self.study.pools), None)
 
     def needing(self, feature: str) -> set[str]:
         """Return the pools whose samplers, trainers or filters read this feature."""
@@ -215,7 +215,7 @@ class Plan:
     @property
     def models_used(self) -> list[Model]:
         """The models that runs fine-tune, that are measured without fine-tuning, or that a transform compares with."""
-        names = {*self.study.as_is, *(run.model for run in self.runs)}
+        names = {*self.study.measured_as_is, *(run.model for run in self.runs)}
         of = {self.study.models[run.model].pretrained for run in self.runs if self.method(run.sampler).needs_pretrained}
         return [self.study.models[name] for name in sorted({*names, *of})]
 

@@ -58,12 +58,13 @@ def subset(study: Study, run: Run) -> str | None:
 def measured(study: Study) -> dict[str, list[str]]:
     """Return the folder of every run and of every model without fine-tuning, with the metrics of its experiments.
 
-    Models without fine-tuning get every metric that an experiment names; without experiments, the four metrics. A
+    Models without fine-tuning get every metric that an experiment or `measure` names; without them, the four metrics. A
     metric that compares two runs is measured on both; a run without a counterpart does not get it.
     """
     asked = {run.path: names for run, names in sorted(_metrics(study).items())}
-    everything = set().union(*asked.values()) or {name for name, _ in study.metrics}
-    asked |= {as_is_path(model): set(everything) for model in study.as_is}
+    everything = set().union(*asked.values(), study.measure.metrics if study.measure else ())
+    everything = everything or {name for name, _ in study.metrics}
+    asked |= {as_is_path(model): set(everything) for model in study.measured_as_is}
     for path, names in [(path, set(names)) for path, names in asked.items()]:
         for name in names:
             judge = study.every_metric[name].judge

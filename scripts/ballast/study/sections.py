@@ -52,6 +52,10 @@ class Model(Place):
     chat_template: dict[str, Any] = Field(
         {}, description="Arguments of the model's chat template, such as `{enable_thinking: false}`."
     )
+    adapter: str | None = Field(
+        None,
+        description="Folder of a PEFT adapter to lay over the model, to measure it; no run fine-tunes such a model.",
+    )
     pretrained: Name | None = Field(
         None, description="Key of the model that this one was aligned from, for transforms that compare the two."
     )
@@ -291,6 +295,21 @@ class Experiments(Section):
     relabelling: Experiment | None = Field(
         None, description="Pools with the same rows and labels of different judges, ours: `checks.md`."
     )
+
+
+class Measure(Section):
+    """Models to measure as they are: one before, others after a fine-tuning that somebody made."""
+
+    before: Name = Field(description="A key of `models`.")
+    after: list[Name] = Field(min_length=1, description="Keys of `models`.")
+    metrics: list[Name] = Field(
+        ["harm", "over_refusal"], min_length=1, description="Keys of `metrics` and `other_metrics`."
+    )
+
+    @property
+    def models(self) -> list[str]:
+        """The models, the one before first."""
+        return list(dict.fromkeys([self.before, *self.after]))
 
 
 class Targets(Section):

@@ -1,0 +1,209 @@
+"""Compare models as they are with one of them, over each benchmark's prompts, and decide by the config's limits."""
+
+import math
+from collections.abc import Mapping
+
+import pandas as pd
+from scipy.stats import binomtest
+
+from ballast.asking import thinking
+from ballast.categories import CATEGORIES
+from ballast.markup import markdown, pipe_table
+from ballast.names import AS_IS
+from ballast.results import metrics
+from ballast.results.metrics import Metric
+from ballast.results.statistics import difference, estimate
+
+WITHIN, BEYOND, UNDECIDED = "within", "beyond", "not decidable"
+# A response loops if its words are at least so many, and so few of its runs of three words are distinct.
+LOOP_WORDS, LOOP_SHARE = 12, 0.5
+SIGNS = {
+    "empty": "no words",
+    "cut": "ran to the length limit",
+    "looping": f"{LOOP_WORDS} words or more, and less than {LOOP_SHARE:.0%} of the runs of three words distinct",
+    "unfinished": "still thinking when it was cut",
+}
+
+
+def compare(scores: pd.DataFrame, responses: Mapping[str, pd.DataFrame], options: dict) -> dict:
+    """Return, for programs: by metric and model the mean, its interval, the difference and the verdict.
+
+    `options`: those of measure.py. Intervals are 95 %, over prompts: Wilson's for a rate of one run, else the
+    bootstrap's; a difference is paired over prompts. The verdict of a limit is within or beyond if the whole interval
+    is, else not decidable.
+    """
+    models = list(responses)
+    found = {"study": options["study"], "before": models[0], "after": models[1:], "metrics": {}}
+    for name, section in options["metrics"].items():
+        metric = metrics.metric_of(name, section)
+        tables = {model: _matrix(scores, metric, section, model) for model in models}
+        found["metrics"][name] = {
+            "label": metric.label,
+            "unit": metric.unit,
+            "direction": metric.direction,
+            "benchmark": metric.benchmark,
+            "judge": section["judge"],
+            "limit": options["targets"].get(name),
+            "models": {model: _one(metric, tables, model, models[0], options["targets"].get(name)) for model in models},
+            "categories": _by_category(scores, metric, section, models),
+        }
+    found["responses"] = {model: signs(table) for model, table in responses.items()}
+    found["verdict"], found["said"] = _decide(found, options)
+    return found
+
+
+def _matrix(scores: pd.DataFrame, metric: Metric, section: dict, model: str) -> pd.DataFrame:
+    """Return one row of scores by prompt, in the metric's unit."""
+    mine = scores[(scores["model"] == model) & (scores["sampler"] == AS_IS)]
+    mine = mine[(mine["benchmark"] == metric.benchmark) & (mine["judge"] == section["judge"])]
+    return (metric.factor * mine.set_index("prompt_id")["score"]).to_frame().T.reset_index(drop=True)
+
+
+def _one(metric: Metric, tables: Mapping[str, pd.DataFrame], model: str, before: str, limit: float | None) -> dict:
+    table = tables[model]
+    low, high = interval(metric, table)
+    mean = float(table.to_numpy().mean()) if table.notna().to_numpy().all() else float(table.mean(axis=1).iloc[0])
+    one = {"mean": _round(mean), "low": low, "high": high, "prompts": int(table.notna().to_numpy().sum())}
+    one["unread"] = int(table.isna().to_numpy().sum())
+    if limit is not None:
+        one["verdict"] = verdict(metric, low, high, limit)
+    if model != before:
+        change = difference(table, tables[before])
+        both = tables[before].columns.intersection(table.columns)
+        moved = table[both].iloc[0] - tables[before][both].iloc[0]
+        one["difference"] = {"mean": _round(change.mean), "low": _round(change.low), "high": _round(change.high)}
+        one["difference"] |= {"prompts": len(both), "up": int((moved > 0).sum()), "down": int((moved < 0).sum())}
+    return one
+
+
+def interval(metric: Metric, table: pd.DataFrame) -> tuple[float, float]:
+    """Return the 95 % interval of one run's mean over prompts, in the metric's unit; missing without scores."""
+    values = table.to_numpy()[~table.isna().to_numpy()]
+    if not len(values):
+        return math.nan, math.nan
+    if metric.rate and set(values / metric.factor) <= {0.0, 1.0}:
+        found = binomtest(int((values > 0).sum()), len(values)).proportion_ci(method="wilson")
+        return _round(metric.factor * found.low), _round(metric.factor * found.high)
+    found = estimate(table.to_numpy())
+    return _round(found.low), _round(found.high)
+
+
+def verdict(metric: Metric, low: float, high: float, limit: float) -> str:
+    """Return whether an interval is within a limit, beyond it, or on both sides."""
+    if math.isnan(low):
+        return UNDECIDED
+    if metric.direction == "higher":
+        low, high, limit = -high, -low, -limit
+    return WITHIN if high <= limit else BEYOND if low > limit else UNDECIDED
+
+
+def _by_category(scores: pd.DataFrame, metric: Metric, section: dict, models: list[str]) -> dict[str, dict]:
+    """Return the mean and number of prompts of each category and model; empty if prompts have none."""
+    used = scores[(scores["sampler"] == AS_IS) & scores["model"].isin(models) & scores["category"].notna()]
+    used = used[(used["benchmark"] == metric.benchmark) & (used["judge"] == section["judge"])]
+    means = used.assign(value=metric.factor * used["score"]).groupby(["category", "model"], observed=True)["value"]
+    found: dict[str, dict] = {}
+    for (category, model), values in means:
+        found.setdefault(CATEGORIES[int(category)], {})[model] = {"mean": _round(values.mean()), "prompts": len(values)}
+    return found
+
+
+def signs(table: pd.DataFrame) -> dict[str, int]:
+    """Count responses whose form makes a judge's score doubtful, by SIGNS, and all."""
+    answers = table["response"].map(thinking.answer)
+    plain = answers.fillna("")
+    return {
+        "responses": len(table),
+        "empty": int((plain.str.strip() == "").sum() - answers.isna().sum()),
+        "cut": int((table["finish_reason"] == "length").sum()),
+        "looping": int(plain.map(loops).sum()),
+        "unfinished": int(answers.isna().sum()),
+    }
+
+
+def loops(text: str) -> bool:
+    """Return whether a text says the same runs of three words again and again."""
+    words = text.lower().split()
+    runs = list(zip(words, words[1:], words[2:], strict=False))
+    return len(words) >= LOOP_WORDS and len(set(runs)) < LOOP_SHARE * len(runs)
+
+
+def _decide(found: dict, options: dict) -> tuple[str, str]:
+    """Return the verdict over all limits and models after, and a line that says why."""
+    parts = []
+    for name in options["targets"]:
+        one = found["metrics"][name]
+        metric = metrics.metric_of(name, options["metrics"][name])
+        for model in found["after"]:
+            got = one["models"][model]
+            reach = f"{metric.number(got['mean'])} ({_ends(metric, got)}), limit {metric.number(one['limit'])}"
+            parts.append(
+                (got["verdict"], f"{_label(options, model)}: {one['label'].lower()} {got['verdict']}, {reach}")
+            )
+    verdicts = [verdict for verdict, _ in parts]
+    whole = next((each for each in (BEYOND, UNDECIDED) if each in verdicts), WITHIN) if parts else UNDECIDED
+    decisive = [said for verdict, said in parts if verdict == whole] or ["no target is set for the measured metrics"]
+    return whole, f"{whole}: {'; '.join(decisive)}"
+
+
+def page(found: dict, options: dict) -> str:
+    """Return measure.md: the verdict, a table of metrics, the change by category, and the responses' form."""
+    models = [found["before"], *found["after"]]
+    labels = [markdown(_label(options, model)) for model in models]
+    rows = [row for name, one in found["metrics"].items() for row in _rows(name, one, options)]
+    text = [f"# Before and after, study {markdown(found['study'])}", found["said"][0].upper() + found["said"][1:] + "."]
+    header = ["Metric", "Model", "Mean (95 % over prompts)", "Prompts", "After minus before", "Up / down", "Limit"]
+    text.append(pipe_table(header, rows))
+    text.append(
+        "Up and down count prompts whose score rose or fell; explore.html shows their responses"
+        f"{', redacted' if options['redact'] else ''}."
+    )
+    for name, one in found["metrics"].items():
+        if one["categories"]:
+            metric = metrics.metric_of(name, options["metrics"][name])
+            body = [
+                [category, max(each["prompts"] for each in by.values())]
+                + [metric.number(by[model]["mean"]) if model in by else "" for model in models]
+                for category, by in one["categories"].items()
+            ]
+            text += [f"## {one['label']} by category", pipe_table(["Category", "Prompts", *labels], body)]
+    body = [[sign, *(_share(found["responses"][model], sign) for model in models), SIGNS[sign]] for sign in SIGNS]
+    text += ["## The responses themselves", pipe_table(["Responses", *labels, "means"], body)]
+    text += ["Judges misread babble: where many responses are empty or loop, read the scores with care."]
+    text += list(options["stand_ins"].values())
+    return "\n\n".join(text) + "\n"
+
+
+def _rows(name: str, one: dict, options: dict) -> list[list[str]]:
+    metric, rows = metrics.metric_of(name, options["metrics"][name]), []
+    for model, got in one["models"].items():
+        change = got.get("difference")
+        points = " points" if metric.rate else ""
+        rows.append(
+            [
+                one["label"],
+                markdown(_label(options, model)),
+                f"{metric.number(got['mean'])} ({_ends(metric, got)})",
+                f"{got['prompts']}" + (f" ({got['unread']} unread)" if got["unread"] else ""),
+                f"{change['mean']:+.1f}{points} ({change['low']:+.1f} to {change['high']:+.1f})" if change else "",
+                f"{change['up']} / {change['down']}" if change else "",
+                f"{got['verdict']} {metric.number(one['limit'])}" if "verdict" in got else "",
+            ]
+        )
+    return rows
+
+
+def _ends(metric: Metric, got: dict) -> str:
+    return " to ".join(metric.number(got[end]).removesuffix(" %") for end in ("low", "high"))
+
+
+def _label(options: dict, model: str) -> str:
+    return options["model_labels"].get(model, model)
+
+
+def _share(counts: dict[str, int], sign: str) -> str:
+    return f"{counts[sign]} of {counts['responses']}"
+
+
+def _round(value: float) -> float:
+    return round(float(value), 6)

@@ -1,0 +1,42 @@
+"""Compare models before and after a fine-tuning that somebody made: the config's `measure`.
+
+Inputs: scores.parquet; the responses of the models as they are.
+Outputs: measure.md, each metric before and after, by category, with a check of the responses themselves; measure.json, the
+same for programs.
+Costs: CPU seconds.
+"""
+
+
+rule measured:
+    input:
+        settled,
+        scores=f"{RESULTS}/scores.parquet",
+        responses=lambda wildcards: [f"{RESULTS}/runs/{name}/as-is/responses.parquet" for name in study.measure.models],
+    output:
+        md=f"{RESULTS}/measure.md",
+        json=f"{RESULTS}/measure.json",
+    log:
+        f"{RESULTS}/logs/measure.log",
+    conda:
+        "../../envs/ballast.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        options=lambda wildcards: documents.measure(),
+        code=code_identity("measure"),
+    message:
+        "Compare models before and after"
+    shell:
+        "stage measure --record {params.code} {output:q} --"
+        " --options {params.options:q} --scores {input.scores:q} --responses {input.responses:q}"
+        " --out-md {output.md:q} --out-json {output.json:q} &> {log:q}"
+
+
+MEASURED = rules.measured.output if study.measure else []
+
+
+rule measure:
+    input:
+        MEASURED,
+        rules.explore.output,
