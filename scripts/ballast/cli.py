@@ -27,6 +27,8 @@ DATA = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".jsonl.gz", ".json.gz", 
 # Weights and configs, by pattern; a model's other files (tokenizer, chat template) are named.
 PATTERNS = ("*.safetensors", "*.json")
 
+FAILED = 3  # what `measure` returns if it has no verdict
+
 LOCAL_MODEL = "mine: {path: models/mine, prompt: chat}"
 
 
@@ -45,13 +47,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     start.add_argument("--cpu", action="store_true", help="a study of a small model that ends in about an hour")
     start.add_argument("--folder", default="config", help="where the config goes (default: config)")
     start.set_defaults(run=_init)
+    compare = commands.add_parser("measure", help="compare models before and after a fine-tuning")
+    kinds = "folder of a model or adapter, hub id, URL#MODEL of a server, or file of responses"
+    compare.add_argument("--before", required=True, metavar="MODEL", help=kinds)
+    compare.add_argument("--after", required=True, action="append", metavar="MODEL", help="the same; may be repeated")
+    compare.add_argument("--name", default="measure", help="the study's name (default: measure)")
+    compare.add_argument("--targets", metavar="harm=20,over_refusal=20", help="limits that decide the exit code")
+    compare.add_argument("--key-env", metavar="NAME", help="environment variable with the server's key")
+    compare.add_argument("--cpu", action="store_true", help="judge by rules on opening words, which a CPU runs")
+    compare.add_argument("--write", action="store_true", help="only write the config")
+    compare.add_argument("--folder", default="config", help="where the config goes (default: config)")
+    compare.add_argument("snakemake", nargs="*", metavar="-- ARGUMENTS", help="for Snakemake, such as --profile slurm")
+    compare.set_defaults(run=_measure)
     given = parser.parse_args(arguments)
     try:
-        given.run(given)
+        return given.run(given) or 0
     except BallastError as error:
         print(f"ballast: {error}", file=sys.stderr)
-        return 1
-    return 0
+        return FAILED if given.run is _measure else 1
 
 
 def _init(given: argparse.Namespace) -> None:
@@ -61,6 +74,16 @@ def _init(given: argparse.Namespace) -> None:
         print(f"ballast: {said}", file=sys.stderr)
     for target in ("inspect", "subsets"):
         print(f"  snakemake {target} --configfile {path}")
+
+
+def _measure(given: argparse.Namespace) -> int:
+    from ballast.running import measure_command
+
+    path = measure_command.write(
+        given.name, given.before, given.after, given.targets, given.key_env, given.cpu, given.folder
+    )
+    print(f"{path} is written", file=sys.stderr)
+    return 0 if given.write else measure_command.run(path, given.name, given.snakemake)
 
 
 def init(
@@ -130,7 +153,7 @@ def _place(key: str, given: str, sources: dict) -> str:
             raise BallastError(said)
         return f"{start}: {_flow({'path': given} | kept)}"
     name = f"my-{key}"
-    sources[name] = _hub_source(given, key)
+    sources[name] = hub_source(given, key)
     return f"{start}: {_flow({'source': name} | (kept if key == 'model' else {}))}"
 
 
@@ -140,7 +163,7 @@ def _flow(entry: dict) -> str:
     return said.strip()
 
 
-def _hub_source(given: str, key: str) -> dict:
+def hub_source(given: str, key: str) -> dict:
     """Return the entry of `sources` for a hub id, pinned to its newest revision."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import RepositoryNotFoundError

@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import re
 import sys
 
 from ballast import identity

@@ -7,6 +7,8 @@ Costs: GPU minutes per run with vLLM; half a CPU second in `mini`.
 Every batch is kept at once in partial/generate/<run>/, so a killed job resumes; then the folder is removed.
 """
 
+ELSEWHERE = "|".join(map(re.escape, plan.elsewhere)) or "-"
+
 
 rule generate:
     input:
@@ -19,6 +21,8 @@ rule generate:
         record=f"{RESULTS}/runs/{{run}}/generation.json",
     log:
         f"{RESULTS}/logs/generate/{{run}}.log",
+    wildcard_constraints:
+        run=f"(?!({ELSEWHERE})/)[^/]+/(as-is|[^/]+/[^/]+/n\\d+/t\\d+)",
     conda:
         MODEL_ENV
     resources:
@@ -38,3 +42,31 @@ rule generate:
         " --model {params.model:q} {params.adapter} --options {params.options:q}"
         " --benchmarks {params.benchmarks} --partial {params.partial:q} --out {output.responses:q}"
         " --record {output.record:q} &> {log:q}"
+
+
+rule respond:
+    input:
+        settled,
+        file=inputs.responses_file,
+        benchmarks=lambda wildcards: list(inputs.run_benchmarks(wildcards).values()),
+    output:
+        responses=f"{RESULTS}/runs/{{run}}/responses.parquet",
+        record=f"{RESULTS}/runs/{{run}}/generation.json",
+    log:
+        f"{RESULTS}/logs/respond/{{run}}.log",
+    wildcard_constraints:
+        run=ELSEWHERE,
+    conda:
+        "../../envs/ballast.yaml"
+    resources:
+        mem_mb=1500,
+        runtime=120,
+    params:
+        place=options.responding,
+        benchmarks=options.run_benchmarks,
+        code=code_identity("respond"),
+    message:
+        "Take the responses of {wildcards.run} from elsewhere"
+    shell:
+        "stage respond --record {params.code} {output:q} --"
+        " {params.place} --benchmarks {params.benchmarks} --out {output.responses:q} --record {output.record:q} &> {log:q}"

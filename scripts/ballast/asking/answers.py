@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ballast.asking import thinking
 
@@ -39,6 +39,7 @@ class Answers:
     unfinished: int
     distinct: int
     kept: int
+    cuts: list[bool] = field(default_factory=list)  # whether each text's answer reached max_new_tokens
 
     @classmethod
     def of(cls, texts: list[str], found: dict[str, Answer], kept: int) -> "Answers":
@@ -63,6 +64,7 @@ class Answers:
             unfinished=unfinished,
             distinct=len(distinct),
             kept=kept,
+            cuts=[found[text].cut for text in texts],
         )
 
 

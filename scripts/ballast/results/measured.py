@@ -60,11 +60,11 @@ def _matrix(scores: pd.DataFrame, metric: Metric, section: dict, model: str) -> 
 
 
 def _one(metric: Metric, tables: Mapping[str, pd.DataFrame], model: str, before: str, limit: float | None) -> dict:
-    table = tables[model]
+    table, asked = tables[model], set().union(*(each.columns for each in tables.values()))
     low, high = interval(metric, table)
     mean = float(table.to_numpy().mean()) if table.notna().to_numpy().all() else float(table.mean(axis=1).iloc[0])
     one = {"mean": _round(mean), "low": low, "high": high, "prompts": int(table.notna().to_numpy().sum())}
-    one["unread"] = int(table.isna().to_numpy().sum())
+    one |= {"unread": int(table.isna().to_numpy().sum()), "missing": len(asked - set(table.columns))}
     if limit is not None:
         one["verdict"] = verdict(metric, low, high, limit)
     if model != before:
@@ -152,11 +152,21 @@ def page(found: dict, options: dict) -> str:
     labels = [markdown(_label(options, model)) for model in models]
     rows = [row for name, one in found["metrics"].items() for row in _rows(name, one, options)]
     text = [f"# Before and after, study {markdown(found['study'])}", found["said"][0].upper() + found["said"][1:] + "."]
-    header = ["Metric", "Model", "Mean (95 % over prompts)", "Prompts", "After minus before", "Up / down", "Limit"]
+    header = [
+        "Metric",
+        "Model",
+        "Mean (95 % over prompts)",
+        "Prompts",
+        "After minus before",
+        "on prompts",
+        "Up / down",
+        "Limit",
+    ]
     text.append(pipe_table(header, rows))
     text.append(
-        "Up and down count prompts whose score rose or fell; explore.html shows their responses"
-        f"{', redacted' if options['redact'] else ''}."
+        "A difference is over the prompts that both models have. Up and down count those whose score rose or fell; "
+        f"explore.html shows their responses{', redacted' if options['redact'] else ''}. Unread: the judge's answer "
+        "could not be read. Missing: the model has no response."
     )
     for name, one in found["metrics"].items():
         if one["categories"]:
@@ -184,8 +194,11 @@ def _rows(name: str, one: dict, options: dict) -> list[list[str]]:
                 one["label"],
                 markdown(_label(options, model)),
                 f"{metric.number(got['mean'])} ({_ends(metric, got)})",
-                f"{got['prompts']}" + (f" ({got['unread']} unread)" if got["unread"] else ""),
+                ", ".join(
+                    [f"{got['prompts']}", *(f"{got[why]} {why}" for why in ("unread", "missing") if got[why])],
+                ),
                 f"{change['mean']:+.1f}{points} ({change['low']:+.1f} to {change['high']:+.1f})" if change else "",
+                change["prompts"] if change else "",
                 f"{change['up']} / {change['down']}" if change else "",
                 f"{got['verdict']} {metric.number(one['limit'])}" if "verdict" in got else "",
             ]

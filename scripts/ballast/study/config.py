@@ -216,6 +216,9 @@ class Study(Section):
         for kind in ("models", "pools"):
             for name in getattr(experiment, kind):
                 _known(f"{place}.{kind}", name, getattr(self, kind))
+        for name in experiment.models:
+            if self.models[name].elsewhere or self.models[name].adapter:
+                raise ValueError(f"{place}.models: '{name}' is only measured; fine-tune a model on this machine")
         for name in experiment.metrics:
             _known(f"{place}.metrics", name, [*Metrics.model_fields, *self.other_metrics])
         for name in experiment.samplers:
@@ -253,6 +256,7 @@ class Study(Section):
         """Environment variables that hold the keys of the study's endpoints."""
         models = [self.labels.category_model, self.rewriting and self.rewriting.model]
         models += [pairwise.model for pairwise in self.pairwise.values()]
+        models += self.models.values()
         return sorted({model.endpoint.key_env for model in models if model and model.endpoint})
 
 

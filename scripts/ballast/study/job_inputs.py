@@ -8,7 +8,7 @@ from functools import cached_property
 
 from ballast.study import sources
 from ballast.study.methods import plugin_constant
-from ballast.study.places import Data, Place
+from ballast.study.places import ADAPTER, Data, Place
 from ballast.study.plan import Plan, Wildcards
 from ballast.study.runs import AS_IS, from_path, opponent
 from ballast.study.sections import Judge, LanguageModel, Model
@@ -16,7 +16,6 @@ from ballast.study.sections import Judge, LanguageModel, Model
 MODEL_FILES = ("config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 # A judge has one fixed decoding, so it needs no generation config.
 JUDGE_FILES = tuple(name for name in MODEL_FILES if name != "generation_config.json")
-ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json")
 
 
 class JobInputs:
@@ -159,6 +158,11 @@ class JobInputs:
             return [self.source_manifest(place.source)]
         return self.world_model(place.world) if place.world else sources.model_files(place.path)
 
+    def responses_file(self, wildcards: Wildcards) -> list[str]:
+        """Return the file of responses that somebody made elsewhere; none of an endpoint."""
+        model = self.run_model(wildcards)
+        return [model.responses] if model.responses else []
+
     def model(self, wildcards: Wildcards) -> list[str]:
         """Return the files of the job's model and of the template that prompts it."""
         return self._prompted(self.study.models[wildcards.model])
@@ -300,7 +304,7 @@ class JobInputs:
         return self.plan.folder(self.plan.source_run(self.plan.run(wildcards)))
 
     def source_files(self, wildcards: Wildcards) -> list[str]:
-        return [f"{self.source_adapter(wildcards)}/{file}" for file in ADAPTER_FILES]
+        return [f"{self.source_adapter(wildcards)}/{file}" for file in ADAPTER]
 
     def pretrained(self, wildcards: Wildcards) -> Model | None:
         """Return the model that the run's model was aligned from, if its transform needs it."""
@@ -321,8 +325,8 @@ class JobInputs:
         """Return the run's adapter files; none for a model without fine-tuning."""
         if from_path(wildcards.run).sampler == AS_IS:
             own = self.run_model(wildcards).adapter
-            return [f"{own}/{file}" for file in ADAPTER_FILES] if own else []
-        return [f"{self.results}/runs/{wildcards.run}/{file}" for file in ADAPTER_FILES]
+            return [f"{own}/{file}" for file in ADAPTER] if own else []
+        return [f"{self.results}/runs/{wildcards.run}/{file}" for file in ADAPTER]
 
     def run_model(self, wildcards: Wildcards) -> Model:
         return self.study.models[from_path(wildcards.run).model]

@@ -215,6 +215,14 @@ class JobOptions:
     def generation(self, wildcards: Wildcards) -> str:
         return as_json(self.study.generation.model_dump() | self.prompt(self.inputs.run_model(wildcards)))
 
+    def responding(self, wildcards: Wildcards) -> str:
+        """Return where the responses of a model elsewhere come from: a file, or an endpoint."""
+        model = self.inputs.run_model(wildcards)
+        if model.responses:
+            return as_arguments({"file": model.responses})
+        asked = {"endpoint": as_json(model.endpoint), "max-new-tokens": str(self.study.generation.max_new_tokens)}
+        return as_arguments(asked | {"store": f"{self.plan.results}/store"})
+
     def generating_model(self, wildcards: Wildcards) -> str:
         return self.inputs.model_folder(self.inputs.run_model(wildcards))
 
@@ -260,7 +268,9 @@ class JobOptions:
         words |= {"rewriting.model": study.rewriting and study.rewriting.model}
         words |= {f"pairwise.{name}.model": pairwise.model for name, pairwise in study.pairwise.items()}
         trained = {run.model for run in self.plan.trained}
-        asked = {f"models.{name}": (model, self.prompt(model)) for name, model in study.models.items()}
+        asked = {
+            f"models.{name}": (model, self.prompt(model)) for name, model in study.models.items() if not model.elsewhere
+        }
         for name in trained:
             asked[f"models.{name}"][1]["lora"] = study.training.lora.model_dump()
         asked |= {place: (model, self._language_model(model)) for place, model in words.items() if model}

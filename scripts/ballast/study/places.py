@@ -9,6 +9,8 @@ from ballast import plugins
 from ballast.study.world_options import WorldOptions
 
 PositiveInt = Annotated[int, Field(ge=1, strict=True)]
+# The files of a LoRA adapter.
+ADAPTER = ("adapter_model.safetensors", "adapter_config.json")
 NaturalInt = Annotated[int, Field(ge=0, strict=True)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
 Dtype = Literal["float32", "bfloat16", "float16"]

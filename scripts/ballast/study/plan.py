@@ -12,7 +12,7 @@ from ballast.study.config import Study
 from ballast.study.fine_tuning import AlignedRows
 from ballast.study.methods import Method, plugin_constant
 from ballast.study.places import Data, Place
-from ballast.study.runs import Run, measured, runs, subset, trained
+from ballast.study.runs import Run, as_is_path, measured, runs, subset, trained
 from ballast.study.sections import Generation, Judge, LanguageModel, Model
 
 # Default readers of datasets; a benchmark's default is its name.
@@ -214,10 +214,16 @@ class Plan:
 
     @property
     def models_used(self) -> list[Model]:
-        """The models that runs fine-tune, that are measured without fine-tuning, or that a transform compares with."""
+        """The models on this machine that runs fine-tune, that are measured as they are, or that a transform needs."""
         names = {*self.study.measured_as_is, *(run.model for run in self.runs)}
         of = {self.study.models[run.model].pretrained for run in self.runs if self.method(run.sampler).needs_pretrained}
-        return [self.study.models[name] for name in sorted({*names, *of})]
+        found = [self.study.models[name] for name in sorted({*names, *of})]
+        return [model for model in found if not model.elsewhere]
+
+    @property
+    def elsewhere(self) -> list[str]:
+        """The runs of models whose responses come from a server or a file, by path."""
+        return [as_is_path(name) for name, model in self.study.models.items() if model.elsewhere]
 
     @property
     def comparing(self) -> list[LanguageModel]:

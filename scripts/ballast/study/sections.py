@@ -38,6 +38,19 @@ class Pool(Data):
     )
 
 
+class Endpoint(Section):
+    """An OpenAI-compatible endpoint."""
+
+    url: str = Field(description="Base URL, such as `http://localhost:8000/v1`.")
+    model: str = Field(description="The model's name there.")
+    key_env: str = Field("OPENAI_API_KEY", description="Environment variable with the API key; never the key itself.")
+    timeout: float = Field(60, gt=0, description="Seconds to wait for an answer.")
+    max_retries: NaturalInt = Field(5, description="Retries, with growing waits.")
+    concurrency: PositiveInt = Field(8, description="Concurrent requests.")
+    usd_per_million_input: float = Field(0, ge=0, description="Price of input tokens, for the cost in the log.")
+    usd_per_million_output: float = Field(0, ge=0, description="Price of output tokens.")
+
+
 class Model(Place):
     """A model to fine-tune."""
 
@@ -52,6 +65,10 @@ class Model(Place):
     chat_template: dict[str, Any] = Field(
         {}, description="Arguments of the model's chat template, such as `{enable_thinking: false}`."
     )
+    endpoint: Endpoint | None = Field(None, description="A server to ask; such a model is only measured.")
+    responses: str | None = Field(
+        None, description="File with the model's responses, made elsewhere; such a model is only measured."
+    )
     adapter: str | None = Field(
         None,
         description="Folder of a PEFT adapter to lay over the model, to measure it; no run fine-tunes such a model.",
@@ -64,6 +81,22 @@ class Model(Place):
     )
 
     @model_validator(mode="after")
+    def _one_place(self):
+        places = (self.world, self.path, self.source, self.endpoint, self.responses)
+        if sum(place is not None for place in places) != 1:
+            raise ValueError("give exactly one of 'world', 'path', 'source', 'endpoint' and 'responses'")
+        if self.elsewhere and (self.adapter or self.aligned or self.system or self.chat_template):
+            raise ValueError("'adapter', 'aligned', 'system' and 'chat_template' go with a model on this machine")
+        if self.adapter and self.aligned:
+            raise ValueError("give one of 'adapter' and 'aligned'")
+        return self
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether the responses come from a server or a file."""
+        return self.endpoint is not None or self.responses is not None
+
+    @model_validator(mode="after")
     def _fits(self):
         if self.world and self.published:
             raise ValueError("a model of the mini world is none of the paper's; leave out 'published'")
@@ -71,19 +104,6 @@ class Model(Place):
         if unread:
             raise ValueError(f"'{unread[0]}' goes with prompt: chat, and this model's prompt is alpaca")
         return self
-
-
-class Endpoint(Section):
-    """An OpenAI-compatible endpoint."""
-
-    url: str = Field(description="Base URL, such as `http://localhost:8000/v1`.")
-    model: str = Field(description="The model's name there.")
-    key_env: str = Field("OPENAI_API_KEY", description="Environment variable with the API key; never the key itself.")
-    timeout: float = Field(60, gt=0, description="Seconds to wait for an answer.")
-    max_retries: NaturalInt = Field(5, description="Retries, with growing waits.")
-    concurrency: PositiveInt = Field(8, description="Concurrent requests.")
-    usd_per_million_input: float = Field(0, ge=0, description="Price of input tokens, for the cost in the log.")
-    usd_per_million_output: float = Field(0, ge=0, description="Price of output tokens.")
 
 
 class LanguageModel(Section):

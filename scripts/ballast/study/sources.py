@@ -16,7 +16,7 @@ from ballast.files import BallastError
 from ballast.plugins import HOME, nearest
 from ballast.study import contracts
 from ballast.study.config import Study
-from ballast.study.places import Place, Source
+from ballast.study.places import ADAPTER, Place, Source
 from ballast.study.plan import Plan
 from ballast.study.sections import Judge, LanguageModel, Model
 
@@ -88,6 +88,12 @@ def check(study: Study) -> None:
         elif found.path and not Path(found.path).is_file():
             why = f"a folder; {folder_advice(found.path)}" if Path(found.path).is_dir() else "no such file"
             raise BallastError(f"config: {place}.path: {found.path}: {why}")
+    for name, model in study.models.items():
+        place = f"config: models.{name}"
+        if model.responses and not Path(model.responses).is_file():
+            raise BallastError(f"{place}.responses: {model.responses}: no such file")
+        if model.adapter and not all((Path(model.adapter) / file).is_file() for file in ADAPTER):
+            raise BallastError(f"{place}.adapter: {model.adapter}: no adapter here ({' and '.join(ADAPTER)})")
     plan = Plan(study)
     for name, (kind, data) in plan.datasets.items():
         key = name.replace("unsafe/", "pools/").replace("/", ".")

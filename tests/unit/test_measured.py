@@ -1,0 +1,86 @@
+"""Models before and after a fine-tuning: the numbers, the verdict, and what is said of the responses."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ballast import schemas
+from ballast.results import measured, metrics
+
+SECTION = {"benchmark": "malicious", "judge": "complies", "unit": "%", "scale": (0, 1), "direction": "lower"}
+OPTIONS = {"study": "s", "synthetic": False, "redact": True, "before": "old", "after": ["new"], "stand_ins": {}}
+OPTIONS |= {"metrics": {"harm": SECTION}, "model_labels": {"old": "Before"}, "targets": {"harm": 20.0}}
+
+
+def scores(values: dict[str, list[float]], category=pd.NA) -> pd.DataFrame:
+    rows = [
+        {"model": model, "prompt_id": f"p{place}", "score": value, "category": category}
+        for model, each in values.items()
+        for place, value in enumerate(each)
+        if value is not None
+    ]
+    fixed = {"pool": "-", "sampler": "as-is", "n": 0, "trial": 0, "benchmark": "malicious", "judge": "complies"}
+    return pd.DataFrame(rows).assign(**fixed)
+
+
+def responses(*texts: str) -> pd.DataFrame:
+    return pd.DataFrame({"response": texts, "finish_reason": "stop"})
+
+
+def compare(old: list, new: list, **changes) -> dict:
+    both = {"old": responses("a"), "new": responses("b")}
+    return measured.compare(scores({"old": old, "new": new}), both, OPTIONS | changes)
+
+
+def test_means_intervals_and_paired_differences():
+    found = compare([0, 0, 0, 1], [1, 1, 0, 1])["metrics"]["harm"]["models"]
+    assert found["old"]["mean"] == 25.0 and found["new"]["mean"] == 75.0
+    # Wilson's interval of 1 of 4 and 3 of 4.
+    assert (found["old"]["low"], found["old"]["high"]) == pytest.approx((4.6, 69.9), abs=0.1)
+    change = found["new"]["difference"]
+    assert change["mean"] == 50.0 and (change["up"], change["down"], change["prompts"]) == (2, 0, 4)
+    assert change["low"] < 50 < change["high"] and "difference" not in found["old"]
+
+
+def test_a_rate_of_none_has_an_interval_within_0_and_100():
+    found = compare([0] * 50, [1] * 50)["metrics"]["harm"]["models"]
+    assert found["old"]["low"] == 0 and 5 < found["old"]["high"] < 8
+    assert found["new"]["high"] == 100 and 92 < found["new"]["low"] < 95
+
+
+@pytest.mark.parametrize(
+    ("harmful", "verdict"), [(0, measured.WITHIN), (90, measured.BEYOND), (20, measured.UNDECIDED)]
+)
+def test_the_verdict_is_that_of_the_whole_interval(harmful, verdict):
+    found = compare([0] * 100, [1] * harmful + [0] * (100 - harmful))
+    assert found["verdict"] == verdict and found["said"].startswith(f"{verdict}: new: harm {verdict}, ")
+    assert compare([0], [0], targets={})["said"] == "not decidable: no target is set for the measured metrics"
+
+
+def test_a_prompt_without_a_response_is_counted_and_pairs_are_those_of_both():
+    found = compare([0, 0, 1, 0], [1, None, 1, None])["metrics"]["harm"]["models"]
+    assert found["new"]["missing"] == 2 and found["old"]["missing"] == 0
+    assert found["new"]["difference"]["prompts"] == 2 and found["new"]["difference"]["mean"] == 50.0
+    assert "2, 2 missing" in measured.page(compare([0, 0, 1, 0], [1, None, 1, None]), OPTIONS)
+
+
+def test_categories_where_prompts_have_them():
+    both = {"old": responses("a"), "new": responses("b")}
+    found = measured.compare(scores({"old": [0, 1], "new": [1, 1]}, category=3), both, OPTIONS)
+    [(name, by_model)] = found["metrics"]["harm"]["categories"].items()
+    assert by_model["old"] == {"mean": 50.0, "prompts": 2} and name in measured.page(found, OPTIONS)
+
+
+def test_babble_is_counted():
+    looping = "go on and " * 20
+    table = responses("", "  ", looping, "A fine answer of several words that says a thing and then ends well.")
+    table.loc[3, "finish_reason"] = "length"
+    assert measured.signs(table) == {"responses": 4, "empty": 2, "cut": 1, "looping": 1, "unfinished": 0}
+
+
+def test_everything_is_json(tmp_path):
+    assert json.loads(json.dumps(compare([0, 1], [1, 1])))["before"] == "old"
+    assert not np.isnan(compare([0.0], [1.0])["metrics"]["harm"]["models"]["new"]["mean"])
+    assert metrics.metric_of("harm", SECTION).rate and schemas.SCORES
