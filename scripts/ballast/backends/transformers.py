@@ -15,7 +15,7 @@ from transformers import (
 )
 from transformers import __version__ as transformers_version
 
-from ballast.asking import keep_model
+from ballast.asking import adapters, keep_model
 from ballast.asking.decoding import (
     BEAMS,
     askable,
@@ -31,7 +31,6 @@ from ballast.asking.key_cache import key_cache
 from ballast.asking.loading import load_model, load_tokenizer
 from ballast.asking.memory import enough, lower
 from ballast.asking.store import Store
-from ballast.asking.weights import adapter_folder
 
 # Batch widths are multiples of this, so that a text's width depends on its own length alone.
 STEP = 32
@@ -52,9 +51,7 @@ def generate(
     asked = within_limit(prompts, options)
     network = load_model(model, options["dtype"], load_in_8bit=options["load_in_8bit"])
     if adapter is not None:
-        from peft import PeftModel
-
-        network = PeftModel.from_pretrained(network, adapter_folder(adapter), local_files_only=True)
+        network = adapters.lay(network, adapter)
         if not options["load_in_8bit"]:  # merging would round the sum to 8 bits again
             # Weights without gradients take a slower path in bfloat16 on a CPU.
             network = network.merge_and_unload().requires_grad_(True)
