@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     kinds = "folder of a model or adapter, hub id, URL#MODEL of a server, or file of responses"
     compare.add_argument("--before", required=True, metavar="MODEL", help=kinds)
     compare.add_argument("--after", required=True, action="append", metavar="MODEL", help="the same; may be repeated")
-    compare.add_argument("--name", default="measure", help="the study's name (default: measure)")
+    compare.add_argument("--name", default="my-model", help="the study's name (default: my-model)")
     compare.add_argument("--targets", metavar="harm=20,over_refusal=20", help="limits that decide the exit code")
     compare.add_argument("--key-env", metavar="NAME", help="environment variable with the server's key")
     compare.add_argument("--cpu", action="store_true", help="judge by rules on opening words, which a CPU runs")

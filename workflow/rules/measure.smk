@@ -1,6 +1,6 @@
 """Compare models before and after a fine-tuning that somebody made: the config's `measure`.
 
-Inputs: scores.parquet; the responses of the models as they are.
+Inputs: scores.parquet; the responses of these models.
 Outputs: measure.md, each metric before and after, by category, with a check of the responses themselves; measure.json, the
 same for programs.
 Costs: CPU seconds.
@@ -17,6 +17,7 @@ rule measured:
         json=f"{RESULTS}/measure.json",
     log:
         f"{RESULTS}/logs/measure.log",
+    localrule: True
     conda:
         "../../envs/ballast.yaml"
     resources:
@@ -40,3 +41,4 @@ rule measure:
     input:
         MEASURED,
         rules.explore.output,
+    localrule: True

@@ -36,7 +36,7 @@ def methods(study: Study) -> str:
 def _fine_tuned(study: Study, experiments: dict) -> list[str]:
     """Return how subsets were picked and models fine-tuned, or that none was."""
     if not experiments:
-        return [f"Measured as they are, without fine-tuning: {_listed(_models(study))}."]
+        return [f"Measured without fine-tuning: {_listed(_models(study))}."]
     sampled = study.experiments.sampling or next(iter(experiments.values()))
     samplers = _listed([short_label(name) for name in sampled.samplers if name != "none"] or ["no sampler"])
     return [

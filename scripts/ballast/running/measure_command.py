@@ -1,4 +1,4 @@
-"""The command `ballast measure`: write the config that measures models as they are, run it, and decide by limits."""
+"""The command `ballast measure`: write the config that measures models, run it, and decide by limits."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from ballast.plugins import HOME
 # Exit codes: every limit is kept, one is broken, or the prompts are too few to say.
 CODES = {"within": 0, "beyond": 1, "not decidable": 2}
 CONFIG = HOME.parents[1] / "config"
-HEAD = """# Written by `ballast measure`; run it again with: snakemake measure --configfile {path}
+HEAD = """# Written by `ballast measure`; to run it again with: snakemake measure --configfile {path}
 """
 
 
@@ -47,7 +47,7 @@ def write(
         "models": models,
         "measure": {"before": names[0], "after": names[1:]},
     }
-    if cpu:  # what that file says of fine-tuning
+    if cpu:  # what that file states of fine-tuning
         study |= {"base": None, "experiments": {"sampling": None}}
     study |= {"targets": _targets(targets)} if targets else {}
     study |= {"sources": sources} if sources else {}
@@ -71,7 +71,7 @@ def run(path: Path, name: str, arguments: list[str]) -> int:
 
 
 def _model(given: str, key: str, sources: dict, key_env: str | None, over: str | None) -> dict:
-    """Return the entry of `models` of what a person names; `over`: a folder for an adapter whose base is not here."""
+    """Return the entry of `models` of a model by what a person gives; `over`: a folder for an adapter whose base is not here."""
     label = {"label": given.rstrip("/").rpartition("/")[2] or given}
     if given.startswith(("http://", "https://")):
         url, _, model = given.partition("#")

@@ -214,7 +214,7 @@ class Plan:
 
     @property
     def models_used(self) -> list[Model]:
-        """The models on this machine that runs fine-tune, that are measured as they are, or that a transform needs."""
+        """The models on this machine that runs fine-tune, that are only measured, or that a transform needs."""
         names = {*self.study.measured_as_is, *(run.model for run in self.runs)}
         of = {self.study.models[run.model].pretrained for run in self.runs if self.method(run.sampler).needs_pretrained}
         found = [self.study.models[name] for name in sorted({*names, *of})]

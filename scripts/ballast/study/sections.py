@@ -93,7 +93,7 @@ class Model(Place):
 
     @property
     def elsewhere(self) -> bool:
-        """Whether the responses come from a server or a file."""
+        """True if the responses come from a server or a file."""
         return self.endpoint is not None or self.responses is not None
 
     @model_validator(mode="after")
@@ -318,7 +318,7 @@ class Experiments(Section):
 
 
 class Measure(Section):
-    """Models to measure as they are: one before, others after a fine-tuning that somebody made."""
+    """Models to measure: one before, others after a fine-tuning that somebody made."""
 
     before: Name = Field(description="A key of `models`.")
     after: list[Name] = Field(min_length=1, description="Keys of `models`.")
