@@ -12,7 +12,7 @@ import aligned_refusals
 import aligned_rows
 import data
 from ballast import schemas
-from ballast.data import holding, inspection
+from ballast.data import holding, inspection, start_rows
 from ballast.files import BallastError
 from ballast.study import config
 
@@ -25,7 +25,7 @@ NONE = dict.fromkeys(("t1", "t2", "t3", "t4", "any"), 0)
 
 
 def draw(seed=0, **wanted) -> pd.DataFrame:
-    return holding.draw(pd.DataFrame(ROWS), "models.start.aligned.rows.safety", NONE | wanted, seed, 300)
+    return start_rows.draw(pd.DataFrame(ROWS), "models.start.aligned.rows.safety", NONE | wanted, seed, 300)
 
 
 def test_short_rows_are_drawn_by_the_seed_and_their_text():
@@ -48,7 +48,7 @@ def test_each_behaviour_and_other_rows_are_drawn_apart():
 
 def test_a_source_that_knows_its_requests_has_safe_look_alikes():
     rows = pd.DataFrame(ROWS).assign(harmful_request=[number < 10 for number in range(len(ROWS))])
-    found = holding.draw(rows, "rows.contrasts", NONE | {"t1": 3, "t4": 4}, 0, 300)
+    found = start_rows.draw(rows, "rows.contrasts", NONE | {"t1": 3, "t4": 4}, 0, 300)
     asked = [int(text.split()[1].rstrip(".")) for text in found["instruction"]]
     assert all(number % 2 == 0 and number < 10 or number % 2 and number >= 10 or number == 2 for number in asked)
 
