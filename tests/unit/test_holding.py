@@ -15,6 +15,8 @@ from ballast import schemas
 from ballast.data import holding, inspection, start_rows
 from ballast.files import BallastError
 from ballast.study import config
+from ballast.study.job_inputs import JobInputs
+from ballast.study.plan import Plan
 
 ROWS = [{"instruction": f"Ask {number}.", "input": "", "output": f"Answer {number}."} for number in range(20)]
 for number in range(0, 20, 2):
@@ -130,3 +132,10 @@ def test_a_mistake_in_the_config_is_one_line(tmp_path, changes, said):
     with pytest.raises(BallastError, match=said) as error:
         config.load(config.read(path))
     assert "\n" not in str(error.value)
+
+
+def test_training_is_decided_once_an_aligned_start_is_made():
+    """A start that is made again with equal bytes must train nothing again, whatever it comes from."""
+    study = config.load(config.read(Path(config.__file__).parents[3] / "config/small.yaml"))
+    before = JobInputs(Plan(study)).before_training()
+    assert "results/small/aligned/smollm2/model.safetensors" in before
