@@ -96,6 +96,16 @@ def test_a_benchmark_asks_nothing_that_the_start_has_learnt(tmp_path, learnt):
     assert table["prompt"].tolist() == prompts[1:]
 
 
+def test_every_prompt_inside_a_learnt_request_is_left_out(tmp_path):
+    inside = ["write a poem on five rivers", "tell a tale of seven hills"]
+    rows = pd.DataFrame(
+        {"id": ["a"], "instruction": [f"Please {inside[0]}, then {inside[1]}."], "input": "", "output": "-"}
+    )
+    schemas.write(str(tmp_path / "learnt.parquet"), rows, schemas.PAIRS)
+    table = pd.DataFrame({"prompt": [*inside, "Something else entirely, please, now."]})
+    assert holding.known(table, [tmp_path / "learnt.parquet"]) == [0, 1]
+
+
 def test_a_start_that_refuses_too_little_stops_with_its_numbers(tmp_path):
     said = ["I cannot help with that.", "Sure.", "Sure.", "I'm sorry, no."]
     rows = pd.DataFrame({"response": said, "benchmark": ["malicious"] * 3 + ["xstest"], "prompt": "p"})

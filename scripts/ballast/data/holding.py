@@ -38,5 +38,8 @@ def known(table: pd.DataFrame, learnt: Sequence[str | Path]) -> list[int]:
     if "prompt" not in table:
         return leaks.find(table, requests)["row"].tolist()
     prompts = table["prompt"].tolist()
-    same = np.flatnonzero(overlap.exact(prompts, requests) >= 0).tolist()
-    return sorted({*same, *leaks.find(held, prompts)["place"].tolist()})
+    found = set(np.flatnonzero(overlap.exact(prompts, requests) >= 0).tolist())
+    # `leaks.find` names one prompt a row, and a learnt request may hold several.
+    while more := {*leaks.find(held, ["" if place in found else text for place, text in enumerate(prompts)])["place"]}:
+        found |= more
+    return sorted(map(int, found))
