@@ -23,7 +23,7 @@ test: $(READY)
 # The paper's questions on a real model of 135M parameters; it can be stopped and continued. STUDY names one that extends it.
 small: export OMP_NUM_THREADS := 1
 small: $(READY)
-	@files=$$(PYTHONPATH=scripts $(ENV)/bin/python scripts/small.py $(STUDY)); \
+	@files=$$(PYTHONPATH=scripts $(ENV)/bin/python scripts/small.py $(STUDY)) && \
 	if [ -n "$$files" ]; then $(ENV)/bin/snakemake --configfile $$files; fi
 
 # A study of your own, in config/<name>.yaml: make init STUDY=my-study

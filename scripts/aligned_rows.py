@@ -13,14 +13,14 @@ import sys
 import pandas as pd
 
 from ballast import schemas
-from ballast.data import holding
+from ballast.data import holding, start_rows
 
 
 def main(arguments: argparse.Namespace) -> None:
     parts = []
     for dataset in json.loads(arguments.datasets):
         place, wanted, longest = (dataset.pop(key) for key in ("place", "wanted", "longest"))
-        rows = holding.draw(holding.read(**dataset), place, wanted, arguments.seed, longest)
+        rows = start_rows.draw(holding.read(**dataset), place, wanted, arguments.seed, longest)
         print(f"{place}: {len(rows)} rows of {dataset['path']}", file=sys.stderr)
         parts.append(rows)
     # Pool and base data may share a row, and ids are unique.

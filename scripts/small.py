@@ -29,6 +29,9 @@ def main(study: str) -> None:
         files, why = (study, "local"), "real data, from BALLAST_DATA"
     elif hub_answers():
         files, why = (study,), "real data, from the hub"
+    elif study != "small":
+        print(f"skipped: {study} needs real data, in BALLAST_DATA or from the hub", file=sys.stderr)
+        return
     else:
         files, why = ("small-world",), "the made language, since neither BALLAST_DATA nor the hub has real data"
     listed = " ".join(f"config/{name}.yaml" for name in files)

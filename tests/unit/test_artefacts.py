@@ -80,14 +80,6 @@ def test_a_mistake_in_a_file_is_one_clear_line(write, study, file, text, message
     assert "\n" not in str(error.value)
 
 
-def test_an_experiment_of_more_than_a_figure_shows_is_one_line(study):
-    wide = study.experiments.behaviour.model_copy(update={"n": [14, 42]})
-    changed = study.model_copy(update={"experiments": study.experiments.model_copy(update={"behaviour": wide})})
-    said = "config: experiments.behaviour.n: figures/figure2 shows one value of 'n', not 14, 42; keep one"
-    with pytest.raises(BallastError, match=said):
-        artefacts.check(changed)
-
-
 def test_a_name_that_is_none_says_the_nearest():
     with pytest.raises(BallastError, match="no artefact is called 'tables/tabel1'; did you mean 'tables/table1'"):
         artefacts.artefact("tables/tabel1")

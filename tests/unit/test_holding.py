@@ -12,9 +12,11 @@ import aligned_refusals
 import aligned_rows
 import data
 from ballast import schemas
-from ballast.data import holding, inspection
+from ballast.data import holding, inspection, start_rows
 from ballast.files import BallastError
 from ballast.study import config
+from ballast.study.job_inputs import JobInputs
+from ballast.study.plan import Plan
 
 ROWS = [{"instruction": f"Ask {number}.", "input": "", "output": f"Answer {number}."} for number in range(20)]
 for number in range(0, 20, 2):
@@ -25,7 +27,7 @@ NONE = dict.fromkeys(("t1", "t2", "t3", "t4", "any"), 0)
 
 
 def draw(seed=0, **wanted) -> pd.DataFrame:
-    return holding.draw(pd.DataFrame(ROWS), "models.start.aligned.rows.safety", NONE | wanted, seed, 300)
+    return start_rows.draw(pd.DataFrame(ROWS), "models.start.aligned.rows.safety", NONE | wanted, seed, 300)
 
 
 def test_short_rows_are_drawn_by_the_seed_and_their_text():
@@ -48,7 +50,7 @@ def test_each_behaviour_and_other_rows_are_drawn_apart():
 
 def test_a_source_that_knows_its_requests_has_safe_look_alikes():
     rows = pd.DataFrame(ROWS).assign(harmful_request=[number < 10 for number in range(len(ROWS))])
-    found = holding.draw(rows, "rows.contrasts", NONE | {"t1": 3, "t4": 4}, 0, 300)
+    found = start_rows.draw(rows, "rows.contrasts", NONE | {"t1": 3, "t4": 4}, 0, 300)
     asked = [int(text.split()[1].rstrip(".")) for text in found["instruction"]]
     assert all(number % 2 == 0 and number < 10 or number % 2 and number >= 10 or number == 2 for number in asked)
 
@@ -94,6 +96,16 @@ def test_a_benchmark_asks_nothing_that_the_start_has_learnt(tmp_path, learnt):
     assert table["prompt"].tolist() == prompts[1:]
 
 
+def test_every_prompt_inside_a_learnt_request_is_left_out(tmp_path):
+    inside = ["write a poem on five rivers", "tell a tale of seven hills"]
+    rows = pd.DataFrame(
+        {"id": ["a"], "instruction": [f"Please {inside[0]}, then {inside[1]}."], "input": "", "output": "-"}
+    )
+    schemas.write(str(tmp_path / "learnt.parquet"), rows, schemas.PAIRS)
+    table = pd.DataFrame({"prompt": [*inside, "Something else entirely, please, now."]})
+    assert holding.known(table, [tmp_path / "learnt.parquet"]) == [0, 1]
+
+
 def test_a_start_that_refuses_too_little_stops_with_its_numbers(tmp_path):
     said = ["I cannot help with that.", "Sure.", "Sure.", "I'm sorry, no."]
     rows = pd.DataFrame({"response": said, "benchmark": ["malicious"] * 3 + ["xstest"], "prompt": "p"})
@@ -130,3 +142,10 @@ def test_a_mistake_in_the_config_is_one_line(tmp_path, changes, said):
     with pytest.raises(BallastError, match=said) as error:
         config.load(config.read(path))
     assert "\n" not in str(error.value)
+
+
+def test_training_is_decided_once_an_aligned_start_is_made():
+    """A start that is made again with equal bytes must train nothing again, whatever it comes from."""
+    study = config.load(config.read(Path(config.__file__).parents[3] / "config/small.yaml"))
+    before = JobInputs(Plan(study)).before_training()
+    assert "results/small/aligned/smollm2/model.safetensors" in before

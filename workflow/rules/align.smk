@@ -46,7 +46,7 @@ rule align:
     conda:
         "../../envs/ballast.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=4000,
         runtime=240,
         checkpoint_minutes=10,
     params:

@@ -1,4 +1,4 @@
-"""Draw the rows that an aligned start learns, and find what else of the study's data they make known to it."""
+"""Read a dataset's file, and find which of its rows ask what an aligned start has learnt."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,11 +8,7 @@ import pandas as pd
 
 from ballast import plugins, schemas
 from ballast.data import leaks, overlap
-from ballast.data.rows import PAIR, content_id, pairs_to_judge
-from ballast.files import BallastError
-from ballast.judges import refusal_string
-from ballast.labels.behaviour import behaviour
-from ballast.names import BEHAVIOURS
+from ballast.data.rows import pairs_to_judge
 
 REASON = "learnt by an aligned start"
 
@@ -32,33 +28,6 @@ def read(
     return reader.read(path, **({"prompts": prompts} if prompts else {}))
 
 
-def draw(table: pd.DataFrame, place: str, wanted: dict[str, int], seed: int, longest: int | None) -> pd.DataFrame:
-    """Return rows of `table` with ids, drawn by the seed and their own text, in file order.
-
-    `wanted`: numbers of T1 to T4 rows (t1 to t4), by the rule `refusal-string`, and of other rows (any). `longest`: the
-    most characters of request and response. `place`: the config's key, for the error if too few rows fit.
-    """
-    judged = pairs_to_judge(table)
-    sound = judged["prompt"].str.strip().ne("") & judged["response"].str.strip().ne("")
-    sound &= ~table.duplicated(list(PAIR))
-    if longest is not None:
-        sound &= judged["prompt"].str.len() + judged["response"].str.len() <= longest
-    types = behaviour(refusal_string.judge(judged, {}), table.get("harmful_request"))["behaviour"]
-    ids = pd.Series([content_id(*row) for row in table[list(PAIR)].itertuples(index=False)], table.index)
-    order = ids.map(lambda each: content_id(f"aligned {seed}", each)).sort_values().index
-    drawn: set[int] = set()
-    for kind in (*map(str.lower, BEHAVIOURS), "any"):
-        fit = sound if kind == "any" else sound & (types == kind.upper())
-        found = [row for row in order if fit[row] and row not in drawn]
-        if len(found) < wanted[kind]:
-            raise BallastError(
-                f"{place}.{kind}: it wants {wanted[kind]} rows, and {len(found)} fit; ask for fewer, or longer ones"
-            )
-        drawn |= set(found[: wanted[kind]])
-    rows = table.loc[sorted(drawn), [*PAIR, *table.columns.intersection(["turns"])]]
-    return rows.assign(id=ids.loc[rows.index]).reset_index(drop=True)
-
-
 def known(table: pd.DataFrame, learnt: Sequence[str | Path]) -> list[int]:
     """Return the positions of the rows of pairs or of a benchmark that ask what the files' rows ask.
 
@@ -69,5 +38,8 @@ def known(table: pd.DataFrame, learnt: Sequence[str | Path]) -> list[int]:
     if "prompt" not in table:
         return leaks.find(table, requests)["row"].tolist()
     prompts = table["prompt"].tolist()
-    same = np.flatnonzero(overlap.exact(prompts, requests) >= 0).tolist()
-    return sorted({*same, *leaks.find(held, prompts)["place"].tolist()})
+    found = set(np.flatnonzero(overlap.exact(prompts, requests) >= 0).tolist())
+    # `leaks.find` names one prompt a row, and a learnt request may hold several.
+    while more := {*leaks.find(held, ["" if place in found else text for place, text in enumerate(prompts)])["place"]}:
+        found |= more
+    return sorted(map(int, found))

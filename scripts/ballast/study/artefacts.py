@@ -7,7 +7,7 @@ uses, since an unused option must not make it run again.
 
 import json
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Protocol
@@ -139,10 +139,7 @@ def artefact(name: str) -> Artefact:
 
 
 def check(study: Planned) -> None:
-    """Raise BallastError if the file of a table or figure declares a name that no config has. Checks all files.
-
-    Raises it too if an experiment holds more than a table or figure of it can show.
-    """
+    """Raise BallastError if the file of a table or figure declares a name that no config has. Checks all files."""
     for kind in FUNCTIONS:
         for name in names(kind):
             file = file_of(name)
@@ -155,9 +152,6 @@ def check(study: Planned) -> None:
             _known(file, "experiment", [found.experiment] if found.experiment else [], dict(study.experiments))
             _known(file, "metrics", found.metrics, dict(study.metrics))
             _known(file, "targets", found.targets, dict(study.targets))
-            if grid := _grid(study, found):
-                for axis in found.one:
-                    _one_value(f"config: experiments.{found.experiment}.{axis}", name, axis, getattr(grid, axis))
 
 
 def available(study: Planned, name: str, others: dict[str, dict]) -> bool:
@@ -172,20 +166,11 @@ def available(study: Planned, name: str, others: dict[str, dict]) -> bool:
         return False
     if {"labels", "pool"} & set(found.reads) and not study.pools:
         return False
-    return found.experiment is None or _grid(study, found) is not None
-
-
-def _grid(study: Planned, found: Artefact):
-    """Return the experiment that an artefact shows, None if the study lacks it or its first metric."""
-    grid = getattr(study.experiments, found.experiment) if found.experiment else None
-    # Without the first metric nothing is left to show.
-    return grid if grid and set(found.metrics[:1]) <= set(grid.metrics) else None
-
-
-def _one_value(place: str, name: str, axis: str, values: Sequence) -> None:
-    if len(values) > 1:
-        listed = ", ".join(map(str, values))
-        raise BallastError(f"{place}: {name} shows one value of '{axis}', not {listed}; keep one")
+    if found.experiment is None:
+        return True
+    grid = getattr(study.experiments, found.experiment)
+    # The first metric is the one without which nothing is left to show.
+    return grid is not None and set(found.metrics[:1]) <= set(grid.metrics)
 
 
 def options_for(name: str, options: dict) -> dict:
@@ -263,8 +248,9 @@ def _experiment(name: str, needs: Artefact, experiment: dict) -> dict:
     for axis in AXES:
         if not isinstance(part[axis], list | tuple) or not part[axis]:
             raise BallastError(f"{where}: '{axis}' must be a list with at least one value")
-        if axis in needs.one:
-            _one_value(where, name, axis, part[axis])
+        if axis in needs.one and len(part[axis]) > 1:
+            listed = ", ".join(map(str, part[axis]))
+            raise BallastError(f"{where}: {name} shows one value of '{axis}', not {listed}; keep one")
     if not isinstance(part["trials"], int) or part["trials"] < 1:
         raise BallastError(f"{where}: 'trials' must be a whole number of at least 1, not {part['trials']!r}")
     return part

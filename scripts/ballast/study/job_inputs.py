@@ -378,10 +378,10 @@ class JobInputs:
         """Return the files made by this workflow that rules behind the barrier read, sorted."""
         judges = [judge for name in self.plan.judges_used if is_model(judge := self.study.judges[name])]
         places = (*self.plan.models_used, *judges, *self.plan.comparing)
-        world = [file for place in places if place.world for file in self.model_files(place)]
+        models = [file for place in places if place.world or self._aligned(place) for file in self.model_files(place)]
         fetched = [self.source_manifest(name) for name in self.plan.sources]
         made = (*self.needed_data, *self.plan.subsets, *self.every_kept, *self.training_features)
-        return sorted({*world, *fetched, *made})
+        return sorted({*models, *fetched, *made})
 
 
 def is_model(judge: Judge) -> bool:
