@@ -1,6 +1,6 @@
 """Advise which sampler and n keep the fine-tuned model within the config's `targets`: words, table, figure.
 
-    advice.py --options JSON --scores SCORES.parquet --out-txt F --out-csv F --out-md F
+    advice.py --options JSON --scores SCORES.parquet... --out-txt F --out-csv F --out-md F
         --out-pdf F --out-svg F --out-png F --out-data F
 
 `--out-data` is the figure's CSV: its cells with their intervals.
@@ -32,7 +32,7 @@ def main(arguments: argparse.Namespace) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--options", required=True)
-    parser.add_argument("--scores", required=True)
+    parser.add_argument("--scores", nargs="+", required=True)
     for kind in ("txt", "csv", "md", *METADATA, "data"):
         parser.add_argument(f"--out-{kind}", required=True)
     main(parser.parse_args())

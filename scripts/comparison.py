@@ -1,6 +1,6 @@
 """Compare Table 1, 2 or 4 of a study with the paper's, cell by cell.
 
-comparison.py --number N --options JSON --scores SCORES.parquet --published TABLES.csv --out-csv F --out-md F
+comparison.py --number N --options JSON --scores SCORES.parquet... --published TABLES.csv --out-csv F --out-md F
 """
 
 import argparse
@@ -22,6 +22,7 @@ def main(arguments: argparse.Namespace) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--number", type=int, choices=(1, 2, 4), required=True)
-    for name in ("options", "scores", "published", "out-csv", "out-md"):
+    parser.add_argument("--scores", nargs="+", required=True)
+    for name in ("options", "published", "out-csv", "out-md"):
         parser.add_argument(f"--{name}", required=True)
     main(parser.parse_args())

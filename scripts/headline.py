@@ -1,6 +1,6 @@
 """Write the headline of a study: seven lines for the end-of-run message.
 
-headline.py --options JSON --scores SCORES.parquet --out TEXT
+headline.py --options JSON --scores SCORES.parquet... --out TEXT
 """
 
 import argparse
@@ -17,6 +17,6 @@ def main(arguments: argparse.Namespace) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--options", required=True)
-    parser.add_argument("--scores", required=True)
+    parser.add_argument("--scores", nargs="+", required=True)
     parser.add_argument("--out", required=True)
     main(parser.parse_args())

@@ -1,6 +1,6 @@
 """Compare models before and after a fine-tuning: every metric, by category, and the responses themselves.
 
-measure.py --options JSON --scores SCORES.parquet --responses RESPONSES.parquet... --out-md F --out-json F
+measure.py --options JSON --scores SCORES.parquet... --responses RESPONSES.parquet... --out-md F --out-json F
 
 `options`: study, synthetic, redact, before, after, metrics (name -> section with its judge's declaration),
 model_labels, stand_ins, targets (metric -> limit). `--responses`: one file per model, the one before first.
@@ -27,7 +27,8 @@ def main(arguments: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("options", "scores", "out-md", "out-json"):
+    for name in ("options", "out-md", "out-json"):
         parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--scores", nargs="+", required=True)
     parser.add_argument("--responses", nargs="+", required=True)
     main(parser.parse_args())

@@ -81,7 +81,7 @@ def paths(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def data(paths):
-    return compared(options(), paths[0])
+    return compared(options(), paths)
 
 
 def row(data, kind, sampler, n=None):
@@ -188,7 +188,7 @@ def test_a_level_that_few_draws_meet_has_no_interval():
 
 
 def test_one_run_says_nothing_of_the_next(tmp_path):
-    alone = compared(options(), scores_of(tmp_path / "s", trials=1)[0])
+    alone = compared(options(), scores_of(tmp_path / "s", trials=1))
     assert "less" not in verdict(alone, 20) and "unknown, for want of an interval: " in verdict(alone, 20)
 
 
@@ -205,7 +205,7 @@ def test_a_study_without_a_control_has_no_comparison_and_says_so(tmp_path):
 def test_without_random_b_the_level_is_that_of_random(tmp_path):
     levels = {name: LEVELS[name] for name in ("random", "careful")}
     # Random's level is 2.5 %: harm 1.7 on its second line; careful's first line has 1.425 there.
-    found = row(compared(options(), scores_of(tmp_path / "s", levels)[0]), "at equal over-refusal", "careful")
+    found = row(compared(options(), scores_of(tmp_path / "s", levels)), "at equal over-refusal", "careful")
     assert found["against"] == "random" and found["value"] == pytest.approx(1.425 - 1.7, abs=0.02)
 
 

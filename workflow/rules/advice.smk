@@ -11,7 +11,7 @@ Costs: CPU seconds; a minute if a limit is on attack success over thousands of p
 rule advice:
     input:
         settled,
-        scores=f"{RESULTS}/scores.parquet",
+        scores=lambda wildcards: documents.artefact_inputs("advice"),
     output:
         txt=f"{RESULTS}/advice.txt",
         csv=f"{RESULTS}/advice.csv",

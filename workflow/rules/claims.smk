@@ -37,7 +37,7 @@ rule claims:
 rule comparison:
     input:
         settled,
-        scores=f"{RESULTS}/scores.parquet",
+        scores=lambda wildcards: documents.artefact_inputs(f"comparison-{wildcards.number}"),
         published=PUBLISHED,
     output:
         csv=f"{RESULTS}/comparison/table{{number}}.csv",

@@ -1,6 +1,6 @@
 """Compare models before and after a fine-tuning that somebody made: the config's `measure`.
 
-Inputs: scores.parquet; the responses of these models.
+Inputs: scores/measure/<metric>.parquet; the responses of these models.
 Outputs: measure.md, each metric before and after, by category, with a check of the responses themselves; measure.json, the
 same for programs.
 Costs: CPU seconds.
@@ -10,7 +10,7 @@ Costs: CPU seconds.
 rule measured:
     input:
         settled,
-        scores=f"{RESULTS}/scores.parquet",
+        scores=plan.scores_of("measure", study.measure.metrics) if study.measure else [],
         responses=lambda wildcards: [f"{RESULTS}/runs/{name}/as-is/responses.parquet" for name in study.measure.models],
     output:
         md=f"{RESULTS}/measure.md",

@@ -1,7 +1,8 @@
 """Write Tables 1-5, Figures 2-7 and the headline; beyond the paper contrasts, budgets, categories and the frontier.
 
-Inputs: every run's scores through one table, scores.parquet; Table 3 and Figure 5 read the labels instead.
-Outputs: tables/<name>.{csv,md,tex}, figures/<name>.{pdf,svg,png,csv}, headline.txt.
+Inputs: the runs' scores; Table 3 and Figure 5 read the labels instead.
+Outputs: scores/<experiment>/<metric>.parquet, the scores of one experiment's runs, so that a table needs no other run;
+scores.parquet, all scores; tables/<name>.{csv,md,tex}, figures/<name>.{pdf,svg,png,csv}, headline.txt.
 Costs: CPU seconds. An experiment that the config leaves out has no table or figure.
 """
 
@@ -12,23 +13,25 @@ FIGURES = documents.files("figures", ("pdf", "svg", "png", "csv"))
 rule scores:
     input:
         settled,
-        responses=[f"{RESULTS}/runs/{run}/responses.parquet" for run in plan.measured],
-        scores=[file for run in plan.measured for file in inputs.run_scores(run)],
+        responses=inputs.gathered_responses,
+        scores=inputs.gathered_scores,
     output:
-        scores=f"{RESULTS}/scores.parquet",
+        scores=f"{RESULTS}/{{gathered}}.parquet",
     log:
-        f"{RESULTS}/logs/scores.log",
+        f"{RESULTS}/logs/{{gathered}}.log",
+    wildcard_constraints:
+        gathered="scores(/[^/]+/[^/]+)?",
     conda:
         "../../envs/ballast.yaml"
     resources:
         mem_mb=4000,
         runtime=30,
     params:
-        results=lambda wildcards, output: os.path.dirname(output.scores),
-        options=as_json({"runs": plan.measured, "metrics": plan.metrics}),
+        results=RESULTS,
+        options=options.gathered,
         code=code_identity("scores"),
     message:
-        f"Gather the scores of {len(plan.measured)} runs"
+        "Gather {wildcards.gathered}"
     shell:
         "stage scores --record {params.code} {output:q} --"
         " --results {params.results:q} --options {params.options:q} --out {output.scores:q} &> {log:q}"
@@ -96,7 +99,7 @@ rule figure:
 rule headline:
     input:
         settled,
-        scores=f"{RESULTS}/scores.parquet",
+        scores=lambda wildcards: documents.artefact_inputs("headline"),
     output:
         text=f"{RESULTS}/headline.txt",
     log:

@@ -21,7 +21,7 @@ APART = 0.56  # share of a row over which a method's n are spread
 
 def draw(options: Options, paths: Sequence[str]) -> Drawn:
     """Draw one row per method: differences of harm at equal n (left) and at equal over-refusal (right)."""
-    data = all_methods.compared(options, paths[0])
+    data = all_methods.compared(options, paths)
     everything = list(dict.fromkeys(data["sampler"]))
     wanted = data["row"].isin((all_methods.AT_EQUAL_N, all_methods.AT_EQUAL_REFUSAL)) & ~data["sampler"].isin(
         REFERENCES

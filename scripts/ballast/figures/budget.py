@@ -17,7 +17,7 @@ TWO_WAY = "95 % interval of the two-way bootstrap over runs and prompts"
 
 def draw(options: Options, paths: Sequence[str]) -> Drawn:
     """Draw harm by n with two-way bands: one panel per sampler, Random behind each."""
-    cells = metrics.cells_of(metrics.read_scores(paths[0]), "harm", options)
+    cells = metrics.cells_of(metrics.read_scores(paths), "harm", options)
     cells = metrics.require_cells(cells, paths[0], "the budget")
     compared = cells[~cells["sampler"].isin(REFERENCES)]
     samplers = [name for name in in_order(compared["sampler"]) if name != RANDOM] or [RANDOM]

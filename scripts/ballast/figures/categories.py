@@ -19,7 +19,7 @@ def draw(options: Options, paths: Sequence[str]) -> Drawn:
     """Draw harm by category (columns) and sampler (rows) at the middle n, as numbers on a heat map."""
     sizes = sorted(options.experiment.n)
     n = sizes[(len(sizes) - 1) // 2]
-    scores = metrics.read_scores(paths[0])
+    scores = metrics.read_scores(paths)
     metrics.require_cells(metrics.cells(metrics.measure(scores, "harm", options)), paths[0], "the heat map")
     data = metrics.by_category(scores, "harm", options)
     data = data[(data["n"] == n) | data["sampler"].isin(REFERENCES)]

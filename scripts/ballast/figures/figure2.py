@@ -19,7 +19,7 @@ ONE = ("models", "pools", "n")
 
 def draw(options: Options, paths: Sequence[str]) -> Drawn:
     """Draw harm and helpfulness after fine-tuning with a single behaviour."""
-    scores = metrics.read_scores(paths[0])
+    scores = metrics.read_scores(paths)
     runs = {name: metrics.measure(scores, name, options) for name in ("harm", "helpfulness")}
     cells = {name: metrics.cells_of(scores, name, options) for name in runs}
     every = pd.concat([table.assign(metric=name) for name, table in cells.items()])

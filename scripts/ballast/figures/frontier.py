@@ -20,7 +20,7 @@ COSTS = ("over_refusal", "helpfulness")
 
 def draw(options: Options, paths: Sequence[str]) -> Drawn:
     """Draw harm against over-refusal and against helpfulness: a point per sampler and n, a line per sampler."""
-    scores = metrics.read_scores(paths[0])
+    scores = metrics.read_scores(paths)
     harm = metrics.require_cells(metrics.cells_of(scores, "harm", options), paths[0], "the frontier")
     parts = []
     for cost in COSTS:

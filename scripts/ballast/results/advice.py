@@ -5,6 +5,7 @@ mean does, and is not (`no`) otherwise. A single run has no interval over runs, 
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import pandas as pd
@@ -77,13 +78,16 @@ class Advice:
         return [cell for cell in self.cells if cell.sampler == sampler and cell.verdict in (MEETS, LIKELY)]
 
 
-def advise(options: Options, path: str) -> Advice:
-    """Return the advice of scores.parquet. Raise BallastError if no limit is set or nothing was measured."""
+def advise(options: Options, paths: str | Sequence[str]) -> Advice:
+    """Return the advice of one or several tables of scores.
+
+    Raises BallastError if no limit is set or nothing was measured.
+    """
     if not options.targets:
         raise BallastError("targets: no limit is set, so there is nothing to advise by; set targets.harm in the config")
     limits = {limit: options.targets[limit] for limit in LIMITS if limit in options.targets}
-    scores = metrics.read_scores(path)
-    metrics.require_cells(metrics.cells(metrics.measure(scores, "harm", options)), path, "the advice")
+    scores = metrics.read_scores(paths)
+    metrics.require_cells(metrics.cells(metrics.measure(scores, "harm", options)), paths, "the advice")
     names = dict.fromkeys(["harm", *map(LIMITS.get, limits)])
     tables = {name: metrics.by_sampler(scores, name, options) for name in names}
     keys = {key for table in tables.values() for key in table if key[0] not in REFERENCES}

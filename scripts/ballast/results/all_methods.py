@@ -5,6 +5,8 @@ second comparison takes harm at equal over-refusal: the control's halfway betwee
 there is interpolated on straight lines between a method's own n, never extrapolated.
 """
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from ballast.files import BallastError
@@ -31,17 +33,17 @@ def control_of(data: pd.DataFrame) -> str | None:
     return None if against.empty else against.iloc[0]
 
 
-def compared(options: Options, path: str) -> pd.DataFrame:
+def compared(options: Options, paths: Sequence[str]) -> pd.DataFrame:
     """Return COLUMNS, `p_holm` and `family`, and for equal over-refusal `level`, `met`, `least`, `most`, in long form.
 
     A row is a method's mean at an n; that mean minus Random's at the same n, or minus base data's alone; or its harm at
     the over-refusal `level`, halfway on the control's path, minus the control's (`against`) there. `met` is the share
     of resamples in which the method reaches `level`; `least` and `most` are the ends of its own over-refusal over n.
     """
-    scores = metrics.read_scores(path)
+    scores = metrics.read_scores(paths)
     measured = {name: metrics.by_sampler(scores, name, options) for name in options.judges}
     if all(sampler in REFERENCES for cells in measured.values() for sampler, _ in cells):
-        raise BallastError(f"{path}: no run of the experiment has a score; check its samplers and n in the config")
+        raise BallastError(f"{paths[0]}: no run of the experiment has a score; check its samplers and n in the config")
     rows = []
     for metric, cells in measured.items():
         for sampler, n in _ordered(cells, options):

@@ -1,5 +1,7 @@
 """Write the headline: seven lines with the place of the results and the main numbers."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from ballast.markup import plus_minus
@@ -11,12 +13,12 @@ from ballast.study.artefacts import Options
 ABSENT = "not measured"
 
 
-def headline(options: Options, path: str) -> str:
-    """Return seven lines of text from scores.parquet; a missing number reads ABSENT."""
-    scores = metrics.read_scores(path)
+def headline(options: Options, paths: str | Sequence[str]) -> str:
+    """Return seven lines of text from tables of scores; a missing number reads ABSENT."""
+    scores = metrics.read_scores(paths)
     cells = {name: metrics.cells(metrics.measure(scores, name, options)) for name in options.judges}
     units = {name: metrics.metric(name, options) for name in options.judges}
-    metrics.require_cells(cells["harm"], path, "the headline")
+    metrics.require_cells(cells["harm"], paths, "the headline")
     sizes = sorted(options.experiment.n)
     n = sizes[(len(sizes) - 1) // 2]
     best = _lowest(cells["harm"], n)

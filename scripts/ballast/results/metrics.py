@@ -4,6 +4,7 @@ A score that could not be read is missing: it is left out of the mean and counte
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -147,12 +148,15 @@ def metric_of(name: str, section: dict) -> Metric:
     return Metric(name, **{key: section[key] for key in ("label", "unit", "benchmark", "factor", "direction")})
 
 
-def read_scores(path: str) -> pd.DataFrame:
-    """Read scores.parquet, one row per (run, benchmark prompt, judge): the columns of schemas.SCORES.
+def read_scores(paths: str | Sequence[str]) -> pd.DataFrame:
+    """Read tables of scores, one row per (run, benchmark prompt, judge): the columns of schemas.SCORES.
 
-    Raise BallastError if the file breaks its schema, or if a score and its `answer_status` disagree.
+    They are scores.parquet, or scores/<experiment>/<metric>.parquet of several metrics. Raise BallastError if a file
+    breaks its schema, or if a score and its `answer_status` disagree.
     """
-    scores = schemas.read(path, schemas.SCORES)
+    if not isinstance(paths, str):
+        return pd.concat([read_scores(path) for path in paths], ignore_index=True)
+    path, scores = paths, schemas.read(paths, schemas.SCORES)
     disagree = scores["score"].isna() == (scores["answer_status"] == PARSED)
     if disagree.any():
         raise BallastError(
@@ -292,9 +296,9 @@ def by_category(scores: pd.DataFrame, name: str, options: Options) -> pd.DataFra
     return data.assign(worst=data.index.isin(worst)).round(6)
 
 
-def require_cells(table: pd.DataFrame, path: str, artefact: str) -> pd.DataFrame:
+def require_cells(table: pd.DataFrame, paths: str | Sequence[str], artefact: str) -> pd.DataFrame:
     """Return the cells that have a mean. Raise BallastError if none is left, or only references are."""
-    there = table[table["mean"].notna()]
+    there, path = table[table["mean"].notna()], paths if isinstance(paths, str) else paths[0]
     if there["sampler"].isin(REFERENCES).all():
         raise BallastError(
             f"{path}: no run of {artefact}'s experiment has a score; check its models, pools, samplers, n and judges "

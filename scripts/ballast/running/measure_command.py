@@ -71,7 +71,10 @@ def run(path: Path, name: str, arguments: list[str]) -> int:
 
 
 def _model(given: str, key: str, sources: dict, key_env: str | None, over: str | None) -> dict:
-    """Return the entry of `models` of a model by what a person gives; `over`: a folder for an adapter whose base is not here."""
+    """Return the entry of `models` of a model by what a person gives.
+
+    `over`: a model's folder, for an adapter whose base is not here.
+    """
     label = {"label": given.rstrip("/").rpartition("/")[2] or given}
     if given.startswith(("http://", "https://")):
         url, _, model = given.partition("#")

@@ -49,14 +49,15 @@ class DocumentOptions:
 
     def artefact_inputs(self, artefact: str) -> list[str]:
         """Return the files that a table or figure declares to read, in that order."""
-        pool = self.plan.pool
+        pool, found = self.plan.pool, declared.artefact(artefact)
+        own = found.experiment and self.plan.scores_of(found.experiment, found.metrics)
         files = {
-            "scores": [f"{self.plan.results}/scores.parquet"],
+            "scores": own or [f"{self.plan.results}/scores.parquet"],
             "labels": [self.inputs.label(pool, "behaviour")],
             "pool": [self.inputs.rows(f"pools/{pool}")],
             "comparisons": [file for run in self.plan.measured for file in self.inputs.run_comparisons(run)],
         }
-        return [file for kind in declared.artefact(artefact).reads for file in files[kind]]
+        return [file for kind in found.reads for file in files[kind]]
 
     def artefact(self, artefact: str, experiment: dict | None = None) -> str:
         """Return the part of the config that an artefact shows.

@@ -340,10 +340,19 @@ class JobInputs:
         names = sorted({benchmark for benchmark, _ in self.plan.judgements(wildcards.run)})
         return {name: self.rows(f"benchmarks/{name}") for name in names}
 
-    def run_scores(self, run: str) -> list[str]:
-        """Return the score files of a run, in the order of its judgements."""
+    def run_scores(self, run: str, metrics: list[str] | None = None) -> list[str]:
+        """Return the score files of a run, in the order of its judgements: of all its metrics, or of some."""
         folder = f"{self.results}/runs/{run}/scores"
-        return [f"{folder}/{benchmark}.{judge}.parquet" for benchmark, judge in self.plan.judgements(run)]
+        return [f"{folder}/{benchmark}.{judge}.parquet" for benchmark, judge in self.plan.judgements(run, metrics)]
+
+    def gathered_responses(self, wildcards: Wildcards) -> list[str]:
+        """Return the responses of the runs whose scores the job gathers."""
+        return [f"{self.results}/runs/{run}/responses.parquet" for run in self.plan.gathered(wildcards.gathered)]
+
+    def gathered_scores(self, wildcards: Wildcards) -> list[str]:
+        """Return the score files that the job gathers."""
+        found = self.plan.gathered(wildcards.gathered)
+        return [file for run, metrics in found.items() for file in self.run_scores(run, metrics)]
 
     def run_comparisons(self, run: str) -> list[str]:
         """Return the score files that compare a run with another one."""

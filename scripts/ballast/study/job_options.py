@@ -212,6 +212,12 @@ class JobOptions:
 
     # Generation and comparison.
 
+    def gathered(self, wildcards: Wildcards) -> str:
+        """Return the runs whose scores are gathered, with their metrics."""
+        runs = self.plan.gathered(wildcards.gathered)
+        named = {name for names in runs.values() for name in names}
+        return as_json({"runs": runs, "metrics": {name: self.plan.metrics[name] for name in sorted(named)}})
+
     def generation(self, wildcards: Wildcards) -> str:
         return as_json(self.study.generation.model_dump() | self.prompt(self.inputs.run_model(wildcards)))
 

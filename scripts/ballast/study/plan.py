@@ -3,6 +3,7 @@
 A `Plan` holds the checked config. It knows nothing of Snakemake, and reads no file of the study.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
 from typing import Protocol
@@ -10,10 +11,10 @@ from typing import Protocol
 from ballast.identity import constant
 from ballast.study.config import Study
 from ballast.study.fine_tuning import AlignedRows
-from ballast.study.methods import Method, plugin_constant
+from ballast.study.methods import NONE, Method, plugin_constant
 from ballast.study.places import Data, Place
-from ballast.study.runs import Run, as_is_path, measured, runs, subset, trained
-from ballast.study.sections import Generation, Judge, LanguageModel, Model
+from ballast.study.runs import AS_IS, Run, as_is_path, from_path, measured, runs, subset, trained
+from ballast.study.sections import Experiment, Generation, Judge, LanguageModel, Model
 
 # Default readers of datasets; a benchmark's default is its name.
 USUAL_FORMAT = {"pool": "alpaca", "base": "alpaca", "references": "beavertails"}
@@ -175,9 +176,40 @@ class Plan:
         """Return the judge that labels a pool's behaviour."""
         return self.study.pools[pool].behaviour or self.study.labels.behaviour
 
-    def judgements(self, run: str) -> list[tuple[str, str]]:
-        """Return the (benchmark, judge) pairs of a run's metrics, sorted; `run` is its path."""
-        return sorted({(self.metrics[name]["benchmark"], self.metrics[name]["judge"]) for name in self.measured[run]})
+    def judgements(self, run: str, metrics: list[str] | None = None) -> list[tuple[str, str]]:
+        """Return the (benchmark, judge) pairs of a run's metrics, or of some, sorted; `run` is its path."""
+        named = self.measured[run] if metrics is None else metrics
+        return sorted({(self.metrics[name]["benchmark"], self.metrics[name]["judge"]) for name in named})
+
+    def shown(self, grid: Experiment) -> list[str]:
+        """Return the measured runs that an experiment's artefacts show, by path.
+
+        They are those of its grid, its references (base data alone) and its models without fine-tuning.
+        """
+        samplers = {*grid.samplers, NONE}
+        found = []
+        for path in self.measured:
+            run = from_path(path)
+            picked = run.pool in grid.pools and run.sampler in samplers and run.trial < grid.trials
+            if run.model in grid.models and (run.sampler == AS_IS or picked and run.n in (0, *grid.n)):
+                found.append(path)
+        return found
+
+    def gathered(self, stem: str) -> dict[str, list[str]]:
+        """Return the runs and metrics of a table of scores: `scores`, of all, or `scores/<experiment>/<metric>`."""
+        if stem == "scores":
+            return self.measured
+        _, name, metric = stem.split("/")
+        if name == "measure":
+            paths = [as_is_path(model) for model in self.study.measure.models]
+        else:
+            paths = self.shown(getattr(self.study.experiments, name))
+        return {path: [metric] for path in paths if metric in self.measured[path]}
+
+    def scores_of(self, name: str, metrics: Iterable[str]) -> list[str]:
+        """Return the tables of scores of an experiment, or of `measure`: one for each metric that its runs have."""
+        stems = [f"scores/{name}/{metric}" for metric in metrics]
+        return [f"{self.results}/{stem}.parquet" for stem in stems if self.gathered(stem)]
 
     # The parts of the config that the study uses.
 

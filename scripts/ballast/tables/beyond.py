@@ -17,7 +17,7 @@ ONE = ("models", "pools")
 
 def table(options: Options, paths: Sequence[str]) -> Table:
     """Return one row per method: its metrics at the middle n, what it changes, and its harm at equal over-refusal."""
-    data = compared(options, paths[0])
+    data = compared(options, paths)
     n, control = middle(options), control_of(data)
     found = {name: metrics.metric(name, options) for name in options.judges}
     at = data[data["n"].notna()].set_index(["row", "metric", "sampler", "n"])

@@ -20,7 +20,7 @@ TARGETS = ("harm", "asr")
 
 def table(options: Options, paths: Sequence[str]) -> Table:
     """Return each sampler's mean over all n, its difference from Random, and the smallest n that meets the target."""
-    scores = metrics.read_scores(paths[0])
+    scores = metrics.read_scores(paths)
     parts = [_budget(cells, name, options) for name, cells in contrasts.measured(scores, options, paths[0]).items()]
     data = pd.concat(parts, ignore_index=True)
     body = []

@@ -18,7 +18,7 @@ ONE = ("models", "pools")
 
 def table(options: Options, paths: Sequence[str]) -> Table:
     """Return harm by category (columns), sampler and n (rows), and the worst category with its interval."""
-    scores = metrics.read_scores(paths[0])
+    scores = metrics.read_scores(paths)
     metrics.require_cells(metrics.cells(metrics.measure(scores, "harm", options)), paths[0], "the table of categories")
     data = metrics.by_category(scores, "harm", options)
     present = sorted(data["category"].unique())

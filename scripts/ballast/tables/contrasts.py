@@ -17,7 +17,7 @@ ONE = ("models", "pools")
 
 def table(options: Options, paths: Sequence[str]) -> Table:
     """Return every sampler minus Random, and each -b sampler minus Random-B and minus its parent, at every n."""
-    scores = metrics.read_scores(paths[0])
+    scores = metrics.read_scores(paths)
     every = contrasts.measured(scores, options, paths[0])
     data = pd.concat([_contrasts(cells, name) for name, cells in every.items()], ignore_index=True)
     sizes = sorted(options.experiment.n)

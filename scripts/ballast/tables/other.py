@@ -15,7 +15,7 @@ KEYS = ("others", "model_labels")
 
 def table(options: Options, paths: Sequence[str]) -> Table:
     """Return every metric beyond the four, by sampler and n, over the runs that have it."""
-    scores = metrics.read_scores(paths[0])
+    scores = metrics.read_scores(paths)
     parts = [_cells(scores, name, section).assign(metric=name) for name, section in options.others.items()]
     cells = pd.concat(parts, ignore_index=True)
     if cells["mean"].isna().all():

@@ -14,7 +14,7 @@ ONE = ("pools",)
 
 def table(options: Options, paths: Sequence[str]) -> Table:
     """Return the harm of Random and SSS-B on several models."""
-    cells = metrics.cells_of(metrics.read_scores(paths[0]), "harm", options)
+    cells = metrics.cells_of(metrics.read_scores(paths), "harm", options)
     metrics.require_cells(cells, paths[0], "table 4")
     samplers = [name for name in in_order(options.experiment.samplers) if name not in REFERENCES]
     models, sizes = options.experiment.models, sorted(options.experiment.n)

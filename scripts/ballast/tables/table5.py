@@ -20,7 +20,7 @@ ONE = ("pools", "samplers")
 
 def table(options: Options, paths: Sequence[str]) -> Table:
     """Return the metrics of each model before and after fine-tuning on base data alone."""
-    scores = metrics.read_scores(paths[0])
+    scores = metrics.read_scores(paths)
     names = list(options.judges)
     every = {name: metrics.cells_of(scores, name, options) for name in names}
     grids = {name: cells.assign(best=False).set_index(["model", "sampler"]) for name, cells in every.items()}
