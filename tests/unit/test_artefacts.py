@@ -90,11 +90,10 @@ def test_a_study_has_the_artefacts_of_its_experiments(study):
     asked = {"gsm8k": {"judge": "exact-match"}}
     there = [name for name in artefacts.names("tables") if artefacts.available(study, name, {})]
     assert there == [
-        f"tables/{name}" for name in ("budget", "categories", "contrasts", *(f"table{n}" for n in range(1, 6)))
+        f"tables/{name}"
+        for name in ("budget", "categories", "contrasts", "scores", *(f"table{n}" for n in range(1, 6)))
     ]
-    assert artefacts.available(study, "tables/other", asked) and not artefacts.available(
-        study, "tables/pairwise", asked
-    )
+    assert not artefacts.available(study, "tables/pairwise", asked)
     assert not artefacts.available(study, "spent", {}) and artefacts.available(study, "headline", {})
     assert artefacts.names("comparison") == ["comparison-1", "comparison-2", "comparison-4"]
 

@@ -145,12 +145,13 @@ def test_scores_that_break_their_schema_are_refused(tmp_path, change, message):
 def test_scores_are_read_as_written(tmp_path):
     table = rows_of("random", 4, 0, [1, NAN])
     schemas.write(tmp_path / "scores.parquet", table[list(schemas.SCORES.columns)], schemas.SCORES)
-    assert metrics.read_scores(tmp_path / "scores.parquet")["score"].isna().tolist() == [False, True]
+    assert metrics.read_scores(str(tmp_path / "scores.parquet"))["score"].isna().tolist() == [False, True]
 
 
 GRID = {"models": ["m"], "pools": ["p"], "samplers": ["random"], "n": [4], "trials": 3}
 EVERYTHING = {
     "others": {"gsm8k": {"benchmark": "gsm8k", "judge": "exact-match"}},
+    "measured": {"harm": {"benchmark": "beavertails-eval", "judge": "harm-rm"}},
     "study": "mini",
     "synthetic": True,
     "redact": True,

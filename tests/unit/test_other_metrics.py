@@ -12,7 +12,7 @@ from ballast.markup import to_markdown
 from ballast.study import config
 from ballast.study.artefacts import parse_options
 from ballast.study.runs import measured, opponent
-from ballast.tables import other, pairwise
+from ballast.tables import pairwise, scores
 
 ROOT = Path(__file__).parents[2]
 GSM8K = {
@@ -106,7 +106,8 @@ def test_a_metric_that_is_not_there_is_named():
 
 
 def options(table, **others):
-    raw = {"study": "s", "synthetic": False, "others": others, "model_labels": {"m": "Model M"}, "stand_ins": {}}
+    raw = {"study": "s", "synthetic": False, "others": others, "measured": others, "stand_ins": {}}
+    raw |= {"model_labels": {"m": "Model M"}}
     return parse_options(f"tables/{table}", json.dumps(raw))
 
 
@@ -115,7 +116,12 @@ def write_scores(path, runs):
     rows = [
         {"model": "m", "pool": "-" if sampler == "as-is" else "p", "sampler": sampler, "n": n, "trial": trial}
         | {"benchmark": "gsm8k", "judge": "exact-match", "prompt_id": f"p{prompt}", "category": None, "score": score}
-        | {"answer_status": "parsed", "finish_reason": "stop", "prompt_tokens": 1, "response_tokens": 1}
+        | {
+            "answer_status": "unparsable" if score is None else "parsed",
+            "finish_reason": "stop",
+            "prompt_tokens": 1,
+            "response_tokens": 1,
+        }
         for (sampler, n), trials in runs.items()
         for trial, scores in enumerate(trials)
         for prompt, score in enumerate(scores)
@@ -127,32 +133,31 @@ def write_scores(path, runs):
 def test_the_table_has_every_run_that_is_measured_by_a_metric(tmp_path):
     right = {("as-is", 0): [[1, 1, 1, 1]], ("none", 0): [[0, 0, 0, 1], [0, 0, 1, 1]]}
     right |= {("random", 4): [[1, 0, 0, 0], [1, 1, 0, 0]], ("sss", 4): [[1, 1, 1, 0], [1, 1, 1, 1]]}
-    table = other.table(options("other", gsm8k=GSM8K), write_scores(tmp_path / "s.parquet", right))
-    assert list(table.header) == ["Metric", "Sampler", "0", "4"]
-    rows = [[cell.text.split(" ")[0] for cell in row][2:] for row in table.rows]
-    assert rows == [["100.00", ""], ["37.50", ""], ["", "37.50"], ["", "87.50"]]
-    assert [[cell.best for cell in row][2:] for row in table.rows] == [
-        [True, False],
-        [False] * 2,
-        [False] * 2,
-        [False, True],
-    ]
-    sss = table.data.set_index("sampler").loc["sss"]
-    # Two runs of 75 and 100: standard error 12.5, Student's t with one degree of freedom 12.7062.
-    assert sss["high_t"] - sss["mean"] == pytest.approx(12.7062 * 12.5, rel=1e-4) and sss["trials"] == 2
-    assert sss["two_way_over"] == "runs and prompts" and "judge `exact-match` on gsm8k" in to_markdown(table)
+    table = scores.table(options("scores", gsm8k=GSM8K), write_scores(tmp_path / "s.parquet", right))
+    assert list(table.header) == ["Sampler", "n", "GSM8K (%)"]
+    rows = [[cell.text for cell in row][1:] for row in table.rows]
+    # Wilson's interval of 4 of 4, by hand: 4 / (4 + 1.96^2).
+    assert rows[0] == ["0", "100.0 % (51.0 to 100.0)"]
+    assert [row[0] for row in rows] == ["0", "0", "4", "4"]
+    assert [row[1].split(" %")[0] for row in rows] == ["100.0", "37.5", "37.5", "87.5"]
+    data = table.data.set_index("sampler")
+    assert (data.loc["sss", "trials"], data.loc["sss", "over"]) == (2, "runs and prompts")
+    assert data.loc["as-is", "over"] == "prompts only" and "judge `exact-match` on gsm8k" in to_markdown(table)
 
 
-def test_lower_is_better_where_the_config_says_so(tmp_path):
-    scores = write_scores(tmp_path / "s.parquet", {("random", 4): [[1, 0]], ("sss", 4): [[1, 1]]})
-    table = other.table(options("other", gsm8k=GSM8K | {"direction": "lower"}), scores)
-    assert table.data.set_index("sampler")["best"].to_dict() == {"random": True, "sss": False}
+def test_models_that_no_run_fine_tunes_have_scores_too(tmp_path):
+    table = scores.table(
+        options("scores", gsm8k=GSM8K), write_scores(tmp_path / "s.parquet", {("as-is", 0): [[1, None, 0]]})
+    )
+    assert list(table.header) == ["Sampler", "GSM8K (%)"]
+    assert table.rows[0][1].text.startswith("50.0 % (") and table.data["unparsable"].tolist() == [1]
+    assert "GSM8K: higher is better." in table.caption
 
 
 def test_a_metric_without_any_score_says_so(tmp_path):
-    scores = write_scores(tmp_path / "s.parquet", {("random", 4): [[None]]})
-    with pytest.raises(BallastError):
-        other.table(options("other", gsm8k=GSM8K), scores)
+    empty = write_scores(tmp_path / "s.parquet", {("random", 4): [[None]]})
+    with pytest.raises(BallastError, match="no run has a score of gsm8k"):
+        scores.table(options("scores", gsm8k=GSM8K), empty)
 
 
 def write_compared(tmp_path, sampler, n, trial, first, second):

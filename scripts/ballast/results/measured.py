@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping
 
 import pandas as pd
-from scipy.stats import binomtest
 
 from ballast.asking import thinking
 from ballast.categories import CATEGORIES
@@ -12,7 +11,7 @@ from ballast.markup import markdown, pipe_table
 from ballast.names import AS_IS
 from ballast.results import metrics
 from ballast.results.metrics import Metric
-from ballast.results.statistics import difference, estimate
+from ballast.results.statistics import difference
 
 WITHIN, BEYOND, UNDECIDED = "within", "beyond", "not decidable"
 # A response loops if its words are at least so many, and so few of its runs of three words are distinct.
@@ -61,7 +60,7 @@ def _matrix(scores: pd.DataFrame, metric: Metric, section: dict, model: str) -> 
 
 def _one(metric: Metric, tables: Mapping[str, pd.DataFrame], model: str, before: str, limit: float | None) -> dict:
     table, asked = tables[model], set().union(*(each.columns for each in tables.values()))
-    low, high = interval(metric, table)
+    low, high = map(_round, metrics.interval(metric, table)[:2])
     mean = float(table.to_numpy().mean()) if table.notna().to_numpy().all() else float(table.mean(axis=1).iloc[0])
     one = {"mean": _round(mean), "low": low, "high": high, "prompts": int(table.notna().to_numpy().sum())}
     one |= {"unread": int(table.isna().to_numpy().sum()), "missing": len(asked - set(table.columns))}
@@ -74,18 +73,6 @@ def _one(metric: Metric, tables: Mapping[str, pd.DataFrame], model: str, before:
         one["difference"] = {"mean": _round(change.mean), "low": _round(change.low), "high": _round(change.high)}
         one["difference"] |= {"prompts": len(both), "up": int((moved > 0).sum()), "down": int((moved < 0).sum())}
     return one
-
-
-def interval(metric: Metric, table: pd.DataFrame) -> tuple[float, float]:
-    """Return the 95 % interval of one run's mean over prompts, in the metric's unit; missing without scores."""
-    values = table.to_numpy()[~table.isna().to_numpy()]
-    if not len(values):
-        return math.nan, math.nan
-    if metric.rate and set(values / metric.factor) <= {0.0, 1.0}:
-        found = binomtest(int((values > 0).sum()), len(values)).proportion_ci(method="wilson")
-        return _round(metric.factor * found.low), _round(metric.factor * found.high)
-    found = estimate(table.to_numpy())
-    return _round(found.low), _round(found.high)
 
 
 def verdict(metric: Metric, low: float, high: float, limit: float) -> str:
@@ -136,7 +123,7 @@ def _decide(found: dict, options: dict) -> tuple[str, str]:
         metric = metrics.metric_of(name, options["metrics"][name])
         for model in found["after"]:
             got = one["models"][model]
-            reach = f"{metric.number(got['mean'])} ({_ends(metric, got)}), limit {metric.number(one['limit'])}"
+            reach = f"{metric.text(got['mean'], got['low'], got['high'])}, limit {metric.number(one['limit'])}"
             parts.append(
                 (got["verdict"], f"{_label(options, model)}: {one['label'].lower()} {got['verdict']}, {reach}")
             )
@@ -193,7 +180,7 @@ def _rows(name: str, one: dict, options: dict) -> list[list[str]]:
             [
                 one["label"],
                 markdown(_label(options, model)),
-                f"{metric.number(got['mean'])} ({_ends(metric, got)})",
+                metric.text(got["mean"], got["low"], got["high"]),
                 ", ".join(
                     [f"{got['prompts']}", *(f"{got[why]} {why}" for why in ("unread", "missing") if got[why])],
                 ),
@@ -204,10 +191,6 @@ def _rows(name: str, one: dict, options: dict) -> list[list[str]]:
             ]
         )
     return rows
-
-
-def _ends(metric: Metric, got: dict) -> str:
-    return " to ".join(metric.number(got[end]).removesuffix(" %") for end in ("low", "high"))
 
 
 def _label(options: dict, model: str) -> str:

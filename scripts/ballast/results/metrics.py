@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 from scipy import stats
+from scipy.stats import binomtest
 
 from ballast import schemas
 from ballast.asking.judging import NO_ANSWER, PARSED, TOO_LONG, UNPARSABLE
@@ -75,10 +76,13 @@ class Metric:
 
     def interval(self, found: Estimate) -> str:
         """Return `mean (low to high)`, or the mean alone if there is no interval."""
-        if math.isnan(found.half):
-            return self.number(found.mean)
-        low, high = (self.number(end).removesuffix(" %") for end in (found.low, found.high))
-        return f"{self.number(found.mean)} ({low} to {high})"
+        return self.text(found.mean, found.low, found.high)
+
+    def text(self, mean: float, low: float, high: float) -> str:
+        """Return `mean (low to high)`, or the mean alone if an end is missing."""
+        if math.isnan(low):
+            return self.number(mean)
+        return f"{self.number(mean)} ({' to '.join(self.number(end).removesuffix(' %') for end in (low, high))})"
 
     def signed(self, found: Estimate) -> str:
         """Return a difference with its interval, in percentage points for a rate."""
@@ -250,6 +254,19 @@ def with_two_way(table: pd.DataFrame, by_cell: dict[tuple, pd.DataFrame]) -> pd.
     found = {cell: statistics.estimate(rows.to_numpy()) for cell, rows in by_cell.items()}
     two_way = [(*cell, each.low, each.high, each.over) for cell, each in found.items()]
     return table.merge(pd.DataFrame(two_way, columns=[*CELL, *TWO_WAY]), on=CELL, how="left")
+
+
+def interval(metric: Metric, table: pd.DataFrame) -> tuple[float, float, str]:
+    """Return the 95 % interval of the mean of `matrices`, missing without scores, and what it covers.
+
+    One run of a rate has Wilson's interval over prompts, anything else the bootstrap's.
+    """
+    values = table.to_numpy()[~table.isna().to_numpy()]
+    if len(values) and len(table) == 1 and metric.rate and set(values / metric.factor) <= {0.0, 1.0}:
+        found = binomtest(int((values > 0).sum()), len(values)).proportion_ci(method="wilson")
+        return metric.factor * found.low, metric.factor * found.high, statistics.PROMPTS_ONLY
+    found = statistics.estimate(table.to_numpy())
+    return found.low, found.high, found.over
 
 
 def cells(runs: pd.DataFrame) -> pd.DataFrame:

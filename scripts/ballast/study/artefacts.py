@@ -17,7 +17,7 @@ from ballast.files import BallastError
 from ballast.identity import constant, defined, file_of
 
 AXES = ("models", "pools", "samplers", "n")
-KEYS = ("redact", "published", "model_labels", "others")
+KEYS = ("redact", "published", "model_labels", "others", "measured")
 READS = ("scores", "labels", "pool", "comparisons")
 # The function that a file of each kind must have.
 FUNCTIONS = {"tables": "table", "figures": "draw"}
@@ -99,6 +99,7 @@ class Options:
     published: dict[str, str] = field(default_factory=dict)  # model -> its name in the paper's tables
     targets: dict[str, float] = field(default_factory=dict)  # limit -> value, set limits only
     others: dict[str, dict] = field(default_factory=dict)  # metric beyond the four -> its section of the config
+    measured: dict[str, dict] = field(default_factory=dict)  # measured metric -> its section of the config
     experiment: Experiment | None = None
 
     def model_label(self, model: str) -> str:
@@ -133,7 +134,7 @@ def artefact(name: str) -> Artefact:
         _known(file, key, getattr(found, key), known)
     if found.metrics and not found.experiment:
         raise BallastError(f'{file}: METRICS are those of an experiment; name it: EXPERIMENT = "sampling"')
-    if found.reads == ("scores",) and not found.metrics and "others" not in found.keys:
+    if found.reads == ("scores",) and not found.metrics and not {"others", "measured"} & set(found.keys):
         raise BallastError(f'{file}: it reads scores but names no METRICS; name some: METRICS = ("harm",)')
     return found
 
@@ -177,8 +178,8 @@ def options_for(name: str, options: dict) -> dict:
     """Return the part of a study's options that an artefact uses, checked: its rule passes this as a param.
 
     `options`: study, synthetic, redact, judges {metric: judge}, labellers {behaviour: judge}, experiment {models,
-    pools, samplers, n, trials}, others {metric: its section}, and, if not empty, stand_ins {judge: sentence},
-    benchmarks {metric: benchmark}, declared {metric: its judge's declaration}, model_labels {model: label},
+    pools, samplers, n, trials}, others and measured {metric: its section}, and, if not empty, stand_ins {judge:
+    sentence}, benchmarks {metric: benchmark}, declared {metric: its judge's declaration}, model_labels {model: label},
     targets {limit: value or null}. Raises BallastError if a used one is missing or holds more than the artefact can
     show.
     """
@@ -194,8 +195,9 @@ def options_for(name: str, options: dict) -> dict:
         if "published" in part:
             part["published"] = _only(part["experiment"]["models"], part["published"])
         used = part["judges"].values()
-    elif "others" in needs.keys:
-        used = [metric["judge"] for metric in part["others"].values()]
+    elif {"others", "measured"} & set(needs.keys):
+        sections = {**part.get("others", {}), **part.get("measured", {})}
+        used = [metric["judge"] for metric in sections.values()]
     else:
         part["labellers"] = _need(name, options, "labellers")
         used = part["labellers"].values()

@@ -80,6 +80,7 @@ class DocumentOptions:
             "targets": study.targets.model_dump(),
             "model_labels": self._model_labels,
             "others": self.plan.other_metrics,
+            "measured": {name: self._metrics[name] for name in self.plan.named if name in self._metrics},
             "stand_ins": self._stand_ins(study.judges),
             "published": {name: model.published for name, model in study.models.items() if model.published},
         }

@@ -332,8 +332,14 @@ class Plan:
     @property
     def other_metrics(self) -> dict[str, dict]:
         """Sections of the measured metrics beyond the four."""
-        named = {name for names in self.measured.values() for name in names}
-        return {name: metric.model_dump() for name, metric in self.study.other_metrics.items() if name in named}
+        others = self.study.other_metrics
+        return {name: metric.model_dump() for name, metric in others.items() if name in self.named}
+
+    @property
+    def named(self) -> list[str]:
+        """The measured metrics, in the config's order."""
+        measured = {name for names in self.measured.values() for name in names}
+        return [name for name in self.study.every_metric if name in measured]
 
     def log(self, stage: str, place: str) -> str:
         """Return the path of a job's log."""

@@ -5,6 +5,6 @@ Constants at the top of the file declare what it shows. They are read without im
 - `METRICS`: the metrics that it shows: any of harm, asr, over_refusal and helpfulness.
 - `ONE`: the axes that have one value in it: models, pools, samplers, n.
 - `TARGETS`: limits of the config's `targets` that it compares with.
-- `KEYS`: more options that it uses: redact, published, model_labels, others.
+- `KEYS`: more options that it uses: redact, published, model_labels, others, measured.
 - `READS`: what `paths` are: scores (the default), labels, pool or comparisons.
 """
