@@ -20,7 +20,7 @@ def main(arguments: argparse.Namespace) -> None:
     options = narrowed(parse_options("advice", arguments.options))
     advice = advise(options, arguments.scores)
     write_text(arguments.out_txt, "\n".join(["Advice", *sentences(advice, options)]) + "\n")
-    write_csv(arguments.out_csv, table(advice))
+    write_csv(arguments.out_csv, table(advice).assign(synthetic=options.synthetic))
     write_text(arguments.out_md, to_markdown(advice, options))
     with styled():
         drawn = draw(advice, options)

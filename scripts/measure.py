@@ -1,9 +1,11 @@
 """Compare models before and after a fine-tuning: every metric, by category, and the responses themselves.
 
-measure.py --options JSON --scores SCORES.parquet... --responses RESPONSES.parquet... --out-md F --out-json F
+measure.py --options JSON --scores SCORES.parquet... --responses RESPONSES.parquet... --published TABLES.csv
+           --advice ADVICE.csv... --configfiles YAML... --out-md F --out-json F
 
 `options`: study, synthetic, redact, before, after, metrics (name -> section with its judge's declaration),
-model_labels, stand_ins, targets (metric -> limit). `--responses`: one file per model, the one before first.
+model_labels, stand_ins, targets (metric -> limit), pool (a name or null). `--responses`: one file per model, the one
+before first. For the page's last part, `--advice`: that of other studies here, `--configfiles`: those of this study.
 """
 
 import argparse
@@ -12,7 +14,8 @@ import sys
 
 from ballast import schemas
 from ballast.files import write_json, write_text
-from ballast.results import measured, metrics
+from ballast.published import tables
+from ballast.results import measured, metrics, what_to_add
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -21,14 +24,29 @@ def main(arguments: argparse.Namespace) -> None:
     responses = dict(zip(models, (schemas.read(path, schemas.RESPONSES) for path in arguments.responses), strict=True))
     found = measured.compare(metrics.read_scores(arguments.scores), responses, options)
     write_json(arguments.out_json, found)
-    write_text(arguments.out_md, measured.page(found, options))
+    page, harm = measured.page(found, options), found["metrics"].get("harm", {"models": {}})
+    verdicts = {harm["models"][model].get("verdict") for model in options["after"] if model in harm["models"]}
+    if options["pool"] and measured.BEYOND in verdicts:
+        metric = metrics.metric_of("harm", options["metrics"]["harm"])
+        advice = what_to_add.advised(arguments.advice)
+        parts = what_to_add.paragraphs(
+            options | {"configfiles": " ".join(arguments.configfiles)},
+            metric,
+            harm["limit"],
+            tables.read(arguments.published),
+            advice,
+        )
+        page += "\n" + "\n\n".join(parts) + "\n"
+    write_text(arguments.out_md, page)
     print(found["said"], file=sys.stderr)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("options", "out-md", "out-json"):
+    for name in ("options", "published", "out-md", "out-json"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--scores", nargs="+", required=True)
     parser.add_argument("--responses", nargs="+", required=True)
+    for name in ("advice", "configfiles"):
+        parser.add_argument(f"--{name}", nargs="*", default=[])
     main(parser.parse_args())

@@ -55,6 +55,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     compare.add_argument("--targets", metavar="harm=20,over_refusal=20", help="limits that decide the exit code")
     compare.add_argument("--key-env", metavar="NAME", help="environment variable with the server's key")
     compare.add_argument("--cpu", action="store_true", help="judge by rules on opening words, which a CPU runs")
+    compare.add_argument("--pool", metavar="FILE", help="safety examples, to say which of them to add")
+    compare.add_argument(
+        "--configfile", action="append", default=[], metavar="FILE", help="laid over the config; may be repeated"
+    )
     compare.add_argument("--write", action="store_true", help="only write the config")
     compare.add_argument("--folder", default="config", help="where the config goes (default: config)")
     compare.add_argument("snakemake", nargs="*", metavar="-- ARGUMENTS", help="for Snakemake, such as --profile slurm")
@@ -80,10 +84,10 @@ def _measure(given: argparse.Namespace) -> int:
     from ballast.running import measure_command
 
     path = measure_command.write(
-        given.name, given.before, given.after, given.targets, given.key_env, given.cpu, given.folder
+        given.name, given.before, given.after, given.targets, given.key_env, given.cpu, given.pool, given.folder
     )
     print(f"{path} is written", file=sys.stderr)
-    return 0 if given.write else measure_command.run(path, given.name, given.snakemake)
+    return 0 if given.write else measure_command.run([path, *given.configfile], given.name, given.snakemake)
 
 
 def init(
@@ -143,18 +147,23 @@ def _put(text: str, old: str, new: str) -> str:
 
 
 def _place(key: str, given: str, sources: dict) -> str:
-    """Return the template's line for a local file or folder, or for a hub id, which it adds to `sources`."""
+    """Return the template's line for what a person gives."""
     start = {"base": "base", "pool": "own", "model": "mine"}[key]
+    return f"{start}: {_flow(entry(key, given, sources))}"
+
+
+def entry(key: str, given: str, sources: dict) -> dict:
+    """Return the entry of a base, pool or model: a local file or folder, or a hub id, which it adds to `sources`."""
     kept = {"pool": {"licence": "unknown"}, "model": {"prompt": "chat"}}.get(key, {})
     if Path(given).exists() or not HUB.fullmatch(given) or given.endswith(DATA) and ":" not in given:
         if not Path(given).exists():
             raise BallastError(f"{given}: no such file, and no id of the hub (owner/name)")
         if not given.isprintable() and (said := unfit(given)):
             raise BallastError(said)
-        return f"{start}: {_flow({'path': given} | kept)}"
+        return {"path": given} | kept
     name = f"my-{key}"
     sources[name] = hub_source(given, key)
-    return f"{start}: {_flow({'source': name} | (kept if key == 'model' else {}))}"
+    return {"source": name} | (kept if key == "model" else {})
 
 
 def _flow(entry: dict) -> str:

@@ -10,6 +10,7 @@ import data
 from ballast import plugins, schemas
 from ballast.data import forms, inspection, inspection_report
 from ballast.data import leaks as leaks_of
+from ballast.data.languages import language
 from ballast.files import BallastError, read_parquet
 
 NORTH = ["Oslo", "Bergen", "Turku", "Riga", "Vilnius", "Gdansk", "Kiel", "Ghent", "Lyon"]
@@ -295,12 +296,12 @@ def test_another_language_is_remarked(bench):
     ],
 )
 def test_a_language_is_named_where_it_is_sure(spoken, text):
-    assert inspection.language(text) == spoken
+    assert language(text) == spoken
 
 
 def test_the_real_pool_is_english(data_dir):
     pool = plugins.load("readers", "auto").read(data_dir / "safety-tuned-llamas/safety_pool.vinid.json")
-    named = [inspection.language(f"{row.instruction}\n{row.output}") for row in pool.itertuples()]
+    named = [language(f"{row.instruction}\n{row.output}") for row in pool.itertuples()]
     assert named.count("en") > 0.99 * len(pool)
 
 

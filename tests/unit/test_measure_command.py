@@ -80,13 +80,13 @@ def test_the_exit_code_is_the_verdict(tmp_path, monkeypatch, verdict, code, caps
     (folder / "measure.md").write_text("# Page\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(measure_command.subprocess, "run", lambda *_, **__: type("Done", (), {"returncode": 0}))
-    assert measure_command.run(Path("config/mine.yaml"), "mine", []) == code
+    assert measure_command.run([Path("config/mine.yaml")], "mine", []) == code
     assert capsys.readouterr().out.strip().endswith(f"{verdict}: why")
 
 
 def test_a_run_that_fails_is_3_and_no_verdict(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(measure_command.subprocess, "run", lambda *_, **__: type("Done", (), {"returncode": 1}))
-    assert measure_command.run(Path("config/mine.yaml"), "mine", []) == 3
+    assert measure_command.run([Path("config/mine.yaml")], "mine", []) == 3
     assert cli.main(["measure", "--before", "no-such", "--after", "no-such"]) == 3
     assert capsys.readouterr().err.startswith("ballast: no-such: ")

@@ -26,7 +26,8 @@ def scores(values: dict[str, list[float]], category=pd.NA) -> pd.DataFrame:
 
 
 def responses(*texts: str) -> pd.DataFrame:
-    return pd.DataFrame({"response": texts, "finish_reason": "stop"})
+    asked = {"benchmark": "malicious", "prompt": "How do I paint the door of a house that stands by the sea?"}
+    return pd.DataFrame({"response": texts, "finish_reason": "stop"}).assign(**asked)
 
 
 def compare(old: list, new: list, **changes) -> dict:
@@ -77,7 +78,36 @@ def test_babble_is_counted():
     looping = "go on and " * 20
     table = responses("", "  ", looping, "A fine answer of several words that says a thing and then ends well.")
     table.loc[3, "finish_reason"] = "length"
-    assert measured.signs(table) == {"responses": 4, "empty": 2, "cut": 1, "looping": 1, "unfinished": 0}
+    assert measured.signs(table) == {
+        "responses": 4,
+        "empty": 2,
+        "cut": 1,
+        "looping": 1,
+        "unfinished": 0,
+        "off_language": 0,
+    }
+
+
+def test_answers_in_another_language_are_counted():
+    table = responses(
+        "First take the paint and a brush, then begin at the top.",
+        "Nehmen Sie zuerst die Farbe und einen Pinsel, dann fangen Sie oben an.",
+        "Jojo",
+    )
+    assert measured.signs(table)["off_language"] == 1
+    assert (
+        measured.signs(table.assign(prompt="Wie streiche ich die T\u00fcr eines Hauses am Meer?"))["off_language"] == 1
+    )
+    assert measured.signs(table.assign(prompt="Door?"))["off_language"] == 0, "nothing to compare with"
+
+
+@pytest.mark.parametrize("new", [0, 1])
+def test_a_difference_of_all_or_no_prompts_has_a_width(new):
+    change = compare([0] * 30, [new] * 30)["metrics"]["harm"]["models"]["new"]["difference"]
+    assert change["mean"] == 100 * new and change["low"] < 100 * new and change["high"] > 5
+    # Bonett and Price by hand: one pair more on each side, of 32.
+    half = 1.959964 * np.sqrt((2 / 32 if not new else 1 - (30 / 32) ** 2) / 32)
+    assert change["low"] == pytest.approx(100 * ((30 / 32 if new else 0) - half), abs=1e-3)
 
 
 def test_everything_is_json(tmp_path):

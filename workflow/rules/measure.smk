@@ -1,6 +1,7 @@
 """Compare models before and after a fine-tuning that somebody made: the config's `measure`.
 
-Inputs: scores/measure/<metric>.parquet; the responses of these models.
+Inputs: scores/measure/<metric>.parquet; the responses of these models; for what to add, the paper's printed numbers and
+the advice of other studies here, results/*/advice.csv.
 Outputs: measure.md, each metric before and after, by category, with a check of the responses themselves; measure.json, the
 same for programs.
 Costs: CPU seconds.
@@ -11,6 +12,8 @@ rule measured:
     input:
         settled,
         scores=plan.scores_of("measure", study.measure.metrics) if study.measure else [],
+        advice=documents.advice_at_hand,
+        published=PUBLISHED,
         responses=lambda wildcards: [f"{RESULTS}/runs/{name}/as-is/responses.parquet" for name in study.measure.models],
     output:
         md=f"{RESULTS}/measure.md",
@@ -25,12 +28,15 @@ rule measured:
         runtime=10,
     params:
         options=lambda wildcards: documents.measure(),
+        configfiles=[os.path.relpath(file) for file in workflow.overwrite_configfiles],
         code=code_identity("measure"),
     message:
         "Compare models before and after"
     shell:
         "stage measure --record {params.code} {output:q} --"
         " --options {params.options:q} --scores {input.scores:q} --responses {input.responses:q}"
+        " --published {input.published:q} --advice {input.advice:q}"
+        " --configfiles {params.configfiles:q}"
         " --out-md {output.md:q} --out-json {output.json:q} &> {log:q}"
 
 
@@ -40,5 +46,6 @@ MEASURED = rules.measured.output if study.measure else []
 rule measure:
     input:
         MEASURED,
-        rules.explore.output,
+        # With experiments, explore.html would train all their runs.
+        [] if plan.runs else rules.explore.output,
     localrule: True

@@ -6,7 +6,6 @@ A report never holds the text of a row. It names rows by their number in the fil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -15,16 +14,13 @@ from ballast import plugins
 from ballast.asking import thinking
 from ballast.data import forms, holding, marks, overlap
 from ballast.data import leaks as leaks_of
+from ballast.data.languages import ENGLISH, UNSURE, language
 from ballast.data.refusal_words import is_refusal
 from ballast.data.rows import LEAKED, PAIR, pairs_to_judge, usable
 from ballast.files import BallastError
 
 LOOKED_AT = 5000  # rows whose language is detected, evenly over the file
 FOREIGN = 0.05  # a larger share of rows in other languages than English is reported
-ENGLISH, UNSURE = "en", "unsure"
-NO_LANGUAGE = "zxx"  # ISO 639 for numbers, code and other text in no language
-SURE = 0.5  # a language is named if it is likelier than all others together
-READ = 1000  # characters of a row by which its language is named
 TOLD = 3  # rows that a finding names, at most
 TOLD_COLUMNS = 8
 NEAR = "near"
@@ -217,20 +213,6 @@ def languages(data: Dataset) -> dict[str, float]:
     rows = data.rows.iloc[:: -(-len(data.rows) // LOOKED_AT)]
     found = Counter(language(f"{row.request}\n{row.response}") for row in rows.itertuples())
     return {name: count / len(rows) for name, count in sorted(found.items(), key=lambda item: (-item[1], item[0]))}
-
-
-def language(text: str) -> str:
-    """Return the ISO 639 code of a text's language, or UNSURE, as for code and most texts of a few words."""
-    name, probability = _identifier().classify(text[:READ])
-    return name if probability > SURE and name != NO_LANGUAGE else UNSURE
-
-
-@cache
-def _identifier():
-    # Loading takes 0.8 s and 80 MB, which the other jobs of the preloaded process must not pay.
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier
-
-    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 
 def _leaks(data: Dataset, held: pd.DataFrame, name: str, table: pd.DataFrame, dropped: bool) -> pd.DataFrame:

@@ -1,12 +1,15 @@
 """Compare models as they are with one of them, over each benchmark's prompts, and decide by the config's limits."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 
 import pandas as pd
+from scipy.stats import norm
 
 from ballast.asking import thinking
 from ballast.categories import CATEGORIES
+from ballast.data.languages import UNSURE, language
 from ballast.markup import markdown, pipe_table
 from ballast.names import AS_IS
 from ballast.results import metrics
@@ -21,6 +24,7 @@ SIGNS = {
     "cut": "ran to the length limit",
     "looping": f"{LOOP_WORDS} words or more, and less than {LOOP_SHARE:.0%} of the runs of three words distinct",
     "unfinished": "still thinking when it was cut",
+    "off_language": "in another language than the prompt, or than most prompts of the benchmark, where both are sure",
 }
 
 
@@ -67,12 +71,32 @@ def _one(metric: Metric, tables: Mapping[str, pd.DataFrame], model: str, before:
     if limit is not None:
         one["verdict"] = verdict(metric, low, high, limit)
     if model != before:
-        change = difference(table, tables[before])
         both = tables[before].columns.intersection(table.columns)
         moved = table[both].iloc[0] - tables[before][both].iloc[0]
-        one["difference"] = {"mean": _round(change.mean), "low": _round(change.low), "high": _round(change.high)}
+        mean, low, high = _change(metric, table[both], tables[before][both])
+        one["difference"] = {"mean": _round(mean), "low": _round(low), "high": _round(high)}
         one["difference"] |= {"prompts": len(both), "up": int((moved > 0).sum()), "down": int((moved < 0).sum())}
     return one
+
+
+def _change(metric: Metric, after: pd.DataFrame, before: pd.DataFrame) -> tuple[float, float, float]:
+    """Return a mean difference and its 95 % interval, paired over prompts.
+
+    A rate has Bonett and Price's adjusted interval (JEBS 37, 2012), which is honest where no prompt, or each, changed
+    sides; anything else the bootstrap's.
+    """
+    pairs = pd.concat([before, after]).dropna(axis=1).to_numpy() / metric.factor
+    if not metric.rate or not set(pairs.flat) <= {0.0, 1.0}:
+        found = difference(after, before)
+        return found.mean, found.low, found.high
+    asked = pairs.shape[1]
+    if not asked:
+        return math.nan, math.nan, math.nan
+    up, down = int((pairs[1] > pairs[0]).sum()), int((pairs[1] < pairs[0]).sum())
+    more, less = (up + 1) / (asked + 2), (down + 1) / (asked + 2)
+    half = norm.ppf(0.975) * math.sqrt((more + less - (more - less) ** 2) / (asked + 2))
+    ends = (max(more - less - half, -1.0), min(more - less + half, 1.0))
+    return tuple(metric.factor * value for value in ((up - down) / asked, *ends))
 
 
 def verdict(metric: Metric, low: float, high: float, limit: float) -> str:
@@ -105,7 +129,21 @@ def signs(table: pd.DataFrame) -> dict[str, int]:
         "cut": int((table["finish_reason"] == "length").sum()),
         "looping": int(plain.map(loops).sum()),
         "unfinished": int(answers.isna().sum()),
+        "off_language": off_language(table.assign(answer=plain)),
     }
+
+
+def off_language(table: pd.DataFrame) -> int:
+    """Count answers in another language than their prompt; that of a prompt too short to tell is the benchmark's."""
+    off = 0
+    for _, rows in table.groupby("benchmark", observed=True):
+        asked = [language(text) for text in rows["prompt"]]
+        sure = Counter(name for name in asked if name != UNSURE)
+        usual = sure.most_common(1)[0][0] if sure else UNSURE
+        for prompt, text in zip(asked, rows["answer"], strict=True):
+            wanted, said = usual if prompt == UNSURE else prompt, language(text)
+            off += UNSURE not in (wanted, said) and wanted != said
+    return off
 
 
 def loops(text: str) -> bool:
@@ -164,9 +202,14 @@ def page(found: dict, options: dict) -> str:
                 for category, by in one["categories"].items()
             ]
             text += [f"## {one['label']} by category", pipe_table(["Category", "Prompts", *labels], body)]
-    body = [[sign, *(_share(found["responses"][model], sign) for model in models), SIGNS[sign]] for sign in SIGNS]
+    body = [
+        [sign.replace("_", "-"), *(_share(found["responses"][model], sign) for model in models), SIGNS[sign]]
+        for sign in SIGNS
+    ]
     text += ["## The responses themselves", pipe_table(["Responses", *labels, "means"], body)]
-    text += ["Judges misread babble: where many responses are empty or loop, read the scores with care."]
+    text += [
+        "Judges misread babble: where many responses are empty, loop or change the language, read the scores with care."
+    ]
     text += list(options["stand_ins"].values())
     return "\n\n".join(text) + "\n"
 

@@ -26,12 +26,14 @@ def write(
     targets: str | None = None,
     key_env: str | None = None,
     cpu: bool = False,
+    pool: str | None = None,
     folder: str | Path = "config",
 ) -> Path:
     """Write <folder>/<name>.yaml and return its path; an equal file may be there.
 
     before, after: a folder of a model or of a PEFT adapter, an id on the hub, `URL#MODEL` of an OpenAI-compatible
     server, or a file of responses. targets: `harm=20,over_refusal=20`. cpu: the rules of config/cpu.yaml as judges.
+    pool: safety examples, a file or `owner/name:file` on the hub, to say which of them to add.
     """
     if not cli.NAME.fullmatch(name) or name == "worlds":
         raise BallastError(f"'{name}' is no study's name: give lower-case letters, digits and hyphens")
@@ -49,6 +51,13 @@ def write(
     }
     if cpu:  # what that file states of fine-tuning
         study |= {"base": None, "experiments": {"sampling": None}}
+    if pool:  # labels as in own.yaml
+        study |= {
+            "pools": {"own": cli.entry("pool", pool, sources)},
+            "labels": {"behaviour": "refusal-string", "category": "cossim"},
+        }
+        study |= {"references": {"source": "beavertails"}, "embedding": {"model": "minilm"}}
+        study |= {} if cpu else {"judges": {"refusal-string": {}}}
     study |= {"targets": _targets(targets)} if targets else {}
     study |= {"sources": sources} if sources else {}
     text = HEAD.format(path=path) + yaml.safe_dump(study, sort_keys=False, allow_unicode=True, width=120)
@@ -58,10 +67,13 @@ def write(
     return path
 
 
-def run(path: Path, name: str, arguments: list[str]) -> int:
-    """Run the workflow, print the page and return the exit code: 0 within, 1 beyond, 2 not decidable, 3 failed."""
+def run(files: list[str | Path], name: str, arguments: list[str]) -> int:
+    """Run the workflow on config files, each laid over those before it, and print the page.
+
+    Returns the exit code: 0 within, 1 beyond, 2 not decidable, 3 failed.
+    """
     program = Path(sys.executable).with_name("snakemake")
-    if subprocess.run([program, "measure", "--configfile", path, *arguments]).returncode:
+    if subprocess.run([program, "measure", "--configfile", *files, *arguments]).returncode:
         return cli.FAILED
     folder = Path("results") / name
     found = json.loads((folder / "measure.json").read_text())

@@ -3,6 +3,7 @@
 Each gets only the part of the config that it shows, so that no other key makes it run again.
 """
 
+import glob
 import json
 import os
 from functools import cached_property
@@ -170,8 +171,14 @@ class DocumentOptions:
                     {metrics[name]["judge"] for name in study.measure.metrics} & set(study.judges)
                 ),
                 "targets": {name: limits[name] for name in study.measure.metrics if limits.get(name) is not None},
+                "pool": next(iter(study.pools), None),
             }
         )
+
+    def advice_at_hand(self, _: Wildcards = None) -> list[str]:
+        """Return the advice of the other studies that are here."""
+        own = f"{self.plan.results}/advice.csv"
+        return sorted(set(glob.glob(f"{os.path.dirname(self.plan.results)}/*/advice.csv")) - {own})
 
     # The publication's next checks.
 

@@ -6,6 +6,7 @@ import pandas as pd
 
 from ballast.files import BallastError
 from ballast.markup import MISSING, Cell, Table
+from ballast.names import AS_IS
 from ballast.results import metrics, notes, others
 from ballast.results.metrics import CELL, COUNTS, Metric
 from ballast.study.artefacts import Options
@@ -26,6 +27,8 @@ def table(options: Options, paths: Sequence[str]) -> Table:
         raise BallastError(f"{paths[0]}: no run has a score of {', '.join(measured)}; see `metrics` of experiments")
     data = others.by_place(data)
     said, sizes = others.columns(data), bool(data["n"].any())
+    if set(data["sampler"]) == {AS_IS} and len(said) > 1:
+        said.remove("sampler")
     texts = {
         (row["metric"], *(row[key] for key in CELL)): measured[row["metric"]].text(row["mean"], row["low"], row["high"])
         for row in data.to_dict("records")
