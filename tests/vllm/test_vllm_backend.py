@@ -287,6 +287,25 @@ def test_ranks_are_rounded_up_to_what_vllm_takes(tmp_path):
         vllm._rank([str(tmp_path / "600")])
 
 
+@pytest.mark.parametrize(
+    ("config", "named"),
+    [
+        ({"use_dora": True}, "use_dora"),
+        ({"modules_to_save": ["lm_head"]}, "modules_to_save"),
+        ({"bias": "all"}, "bias"),
+        ({"init_lora_weights": "pissa"}, "init_lora_weights"),
+        ({"use_rslora": True, "bias": "none", "init_lora_weights": "gaussian", "rank_pattern": {"q_proj": 20}}, None),
+    ],
+)
+def test_a_kind_of_adapter_that_vllm_would_misread_is_refused_in_one_line(tmp_path, config, named):
+    write_json(tmp_path / "adapter_config.json", {"r": 8} | config)
+    if named is None:
+        assert vllm._rank([str(tmp_path)]) == 32
+    else:
+        with pytest.raises(BallastError, match=f"vLLM takes no adapter with {named}; use backend: transformers"):
+            vllm._rank([str(tmp_path)])
+
+
 def test_the_record_says_what_shapes_an_answer(monkeypatch):
     monkeypatch.setenv("VLLM_BATCH_INVARIANT", "1")
     record = vllm.record(ASKING)

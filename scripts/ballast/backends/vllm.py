@@ -49,6 +49,10 @@ ENVIRONMENT = {
 GRAMMAR = {"backend": "xgrammar", "disable_any_whitespace": True}
 # Prompts between two saves. Some hundreds, since the engine drains at the end of each chunk.
 CHUNK = 512
+# What an adapter's config says of kinds of LoRA that vLLM 0.32 refuses, or would leave out (`bias`).
+REFUSED = ("use_dora", "modules_to_save", "lora_bias", "alora_invocation_tokens", "layer_replication", "use_qalora")
+# Other ways to start an adapter change the base model too.
+STARTS = ("gaussian", "eva", "orthogonal", "mica", "lora_ga")
 RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # vLLM's values of max_lora_rank
 
 
@@ -255,9 +259,19 @@ def _check_heads(model: str) -> None:
 
 
 def _rank(adapters: list[str]) -> int:
-    """Return the smallest rank that vLLM offers for these adapters."""
+    """Return the smallest rank that vLLM offers for these adapters. Raises BallastError for a kind that it refuses."""
     configs = {adapter: read_json(Path(adapter) / "adapter_config.json") for adapter in adapters}
-    adapter, rank = max(((adapter, config["r"]) for adapter, config in configs.items()), key=lambda pair: pair[1])
+    for adapter, config in configs.items():
+        start = config.get("init_lora_weights")
+        unlike = [key for key in REFUSED if config.get(key)] + ["bias"] * (config.get("bias", "none") != "none")
+        unlike += ["init_lora_weights"] * (isinstance(start, str) and start.lower() not in STARTS)
+        if unlike:
+            raise BallastError(f"{adapter}: vLLM takes no adapter with {', '.join(unlike)}; use backend: transformers")
+    ranks = {
+        adapter: max(config["r"], *(config.get("rank_pattern") or {}).values(), 0)
+        for adapter, config in configs.items()
+    }
+    adapter, rank = max(ranks.items(), key=lambda pair: pair[1])
     if rank > RANKS[-1]:
         raise BallastError(f"{adapter}: rank {rank} is more than vLLM takes ({RANKS[-1]}); use backend: transformers")
     return next(known for known in RANKS if known >= rank)
