@@ -73,15 +73,17 @@ def test_jobs_of_their_own_process_and_hash_seed_give_the_same_bytes(finished, c
 
 
 def test_tables_figures_and_headline_show_what_the_scores_hold_and_nothing_else_runs(copy):
-    path = copy.results / "tiny/scores.parquet"
-    scores = pd.read_parquet(path)
-    scores.loc[scores["benchmark"] == "beavertails-eval", "score"] = 3.25
-    write_parquet(path, scores)
-    written = path.read_bytes()
+    tiny = copy.results / "tiny"
+    written = {}
+    for path in (tiny / "scores.parquet", *tiny.glob("scores/*/harm.parquet")):
+        scores = pd.read_parquet(path)
+        scores.loc[scores["benchmark"] == "beavertails-eval", "score"] = 3.25
+        write_parquet(path, scores)
+        written[path] = path.read_bytes()
     shown = {"table": 5, "figure": 6, "comparison": 2} | DOCUMENTS
     assert pending(copy.folder, "--configfile", CONFIG) == shown
     copy.succeed()
-    assert path.read_bytes() == written
+    assert {path: path.read_bytes() for path in written} == written
     for name in ("tables/table1.csv", "figures/figure3.csv"):
         with open(copy.results / "tiny" / name) as file:
             assert {row["mean"] for row in csv.DictReader(file)} == {"3.25"}

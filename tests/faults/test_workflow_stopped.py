@@ -20,7 +20,7 @@ from helpers.tiny_study import CONFIG
 pytestmark = pytest.mark.faults
 RUNS = "runs/llama/safety/*/*/*"
 GENERATED = (f"{RUNS}/responses.parquet", f"{RUNS}/generation.json")
-JUDGED = (f"{RUNS}/scores", "scores.parquet", "tables", "figures", "headline.txt")
+JUDGED = (f"{RUNS}/scores", "scores.parquet", "scores", "tables", "figures", "headline.txt")
 SCORES = "results/tiny/scores.parquet"
 FULL = r"could not be written \(No space left on device: \d+\.\d MiB free, and it needs more\); make room and run again"
 

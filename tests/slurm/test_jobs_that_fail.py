@@ -163,10 +163,12 @@ def test_a_training_that_runs_out_of_time_gets_more_and_goes_on_from_its_checkpo
 
 def test_a_failing_job_shows_how_its_log_ends_and_how_to_run_it_alone(cluster, finished, tmp_path):
     study = finished.copy(tmp_path / "study").without("tables", "figures", "headline.txt")
-    (study.results / "on-slurm/scores.parquet").write_bytes(b"torn")
+    (study.results / "on-slurm/scores/sampling/harm.parquet").write_bytes(b"torn")
     assert study.run("results/on-slurm/headline.txt", "--retries", "0", "--rerun-triggers", "params") != 0
     end = study.said().split("ballast: headline failed; ")[1]
-    assert end.startswith("results/on-slurm/logs/headline.log ends:\n    headline: results/on-slurm/scores.parquet: ")
+    assert end.startswith(
+        "results/on-slurm/logs/headline.log ends:\n    headline: results/on-slurm/scores/sampling/harm.parquet: "
+    )
     alone = re.search(r"^  alone: snakemake (.*)$", end, re.MULTILINE)[1]
     assert alone.split()[:3] == ["results/on-slurm/headline.txt", "--profile", "slurm"]
 

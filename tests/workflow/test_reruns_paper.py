@@ -10,7 +10,9 @@ from helpers.edits import DOCUMENTS, checkout, edit
 
 pytestmark = pytest.mark.workflow
 # What shows scores; Table 3 and Figure 5 show the pool.
-SHOWN = {"scores": 1, "table": 7, "figure": 8, "comparison": 3} | DOCUMENTS
+SHOWN = {"scores": 13, "table": 8, "figure": 8, "comparison": 3} | DOCUMENTS
+# The same of the experiment `sampling` alone.
+SAMPLING = SHOWN | {"scores": 4, "table": 6, "figure": 6, "comparison": 2}
 # What says how the study is made, and counts its jobs.
 SAID = {"about": 1, "cost": 1}
 
@@ -44,7 +46,7 @@ def test_nothing_to_do_after_a_remark(copy):
 
 def test_an_option_of_sampling_is_the_runs_of_samplers_that_declare_it(copy):
     found = pending(copy, sampling={"centroid": "all"})
-    assert found == {"sample": 7, "train": 7, "generate": 7, "judge": 21, "about": 1} | SHOWN
+    assert found == {"sample": 7, "train": 7, "generate": 7, "judge": 21, "about": 1} | SAMPLING
 
 
 def test_a_sampler_edited_one_size_and_one_trial_more_are_their_own_runs(copy):
@@ -54,20 +56,30 @@ def test_a_sampler_edited_one_size_and_one_trial_more_are_their_own_runs(copy):
     runs = 2 * 7 + (3 * 11 + 4) + 3 * 7
     assert pending(copy, experiments={"sampling": {"n": sizes, "trials": 11}}) == {
         "sample": runs, "train": runs, "generate": runs, "judge": 3 * runs
-    } | SHOWN | SAID  # fmt: skip
+    } | SAMPLING | SAID  # fmt: skip
+
+
+def test_a_table_alone_costs_what_it_shows(copy):
+    shutil.rmtree(copy / "results/paper")
+    target = "results/paper/tables/table1.md"
+    found = edits.pending(copy, "--configfile", "config/paper.yaml", "--", target)
+    # Of 579 trainings and 1,110 judgements; the model as it is is asked too.
+    counts = {"sample": 239, "train": 239, "generate": 240, "judge": 240, "scores": 1, "table": 1}
+    assert {rule: found[rule] for rule in counts} == counts
 
 
 def test_a_judge_template_is_its_judge(copy):
     # Attack success is measured on Table 1's runs, Figure 7's, the fine-tuned chat model and two models as they are.
     judged = 239 + 140 + 1 + 2
     found = pending(copy, judges={"md-judge": {"template": "md-judge-domain"}})
-    assert found == {"fetch": 1, "judge": judged, "about": 1} | SHOWN
+    shown = SHOWN | {"scores": 4, "table": 5, "figure": 2, "comparison": 1}
+    assert found == {"fetch": 1, "judge": judged, "about": 1} | shown
 
 
 def test_decoding_is_generation_onwards_and_the_code_of_all_tables_each_of_them(copy):
     edit(copy, "scripts/ballast/markup.py", "\n\n\n", "\n\nSAME = 1\n\n\n")
     # Table 3 shows no scores, so only the edit of markup re-runs it; no figure reads markup.
-    wanted = {"generate": 582, "judge": 1110} | SHOWN | SAID | {"table": 8}
+    wanted = {"generate": 582, "judge": 1110} | SHOWN | SAID | {"table": 9}
     assert pending(copy, generation={"max_new_tokens": 99}) == wanted
 
 

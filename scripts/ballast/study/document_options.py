@@ -60,6 +60,16 @@ class DocumentOptions:
         }
         return [file for kind in found.reads for file in files[kind]]
 
+    @property
+    def gathered(self) -> set[str]:
+        """The tables of scores that the study's documents read."""
+        names = [*self.artefacts("tables"), *self.artefacts("figures"), *self.artefacts("comparison")]
+        names += ["headline"] * self.available("headline") + ["advice"] * self.advises
+        shown = [name for name in names if "scores" in declared.artefact(name).reads]
+        compared = self.plan.scores_of("measure", self.study.measure.metrics) if self.study.measure else []
+        files = {file for name in shown for file in self.artefact_inputs(name)}
+        return {f"{self.plan.results}/scores.parquet", *files, *compared}
+
     def artefact(self, artefact: str, experiment: dict | None = None) -> str:
         """Return the part of the config that an artefact shows.
 
