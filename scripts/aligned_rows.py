@@ -13,14 +13,14 @@ import sys
 import pandas as pd
 
 from ballast import schemas
-from ballast.data import holding, start_rows
+from ballast.data import reading, start_rows
 
 
 def main(arguments: argparse.Namespace) -> None:
     parts = []
     for dataset in json.loads(arguments.datasets):
         place, wanted, longest = (dataset.pop(key) for key in ("place", "wanted", "longest"))
-        rows = start_rows.draw(holding.read(**dataset), place, wanted, arguments.seed, longest)
+        rows = start_rows.draw(reading.read(**dataset), place, wanted, arguments.seed, longest)
         print(f"{place}: {len(rows)} rows of {dataset['path']}", file=sys.stderr)
         parts.append(rows)
     # Pool and base data may share a row, and ids are unique.

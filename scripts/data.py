@@ -17,7 +17,7 @@ import sys
 import pandas as pd
 
 from ballast import schemas
-from ballast.data import holding, leaks
+from ballast.data import held_out, leaks, reading
 from ballast.data.absent import present
 from ballast.data.rows import LEAKED, PAIR, count, leaving_out, said, usable, with_ids
 from ballast.files import BallastError, write_json
@@ -26,13 +26,13 @@ from ballast.files import BallastError, write_json
 def main(arguments: argparse.Namespace) -> None:
     given = {name: json.loads(getattr(arguments, name)) for name in ("columns", "where")}
     unreadable = arguments.unreadable or 0
-    whole = holding.read(arguments.source, arguments.format, **given, unreadable=unreadable, prompts=arguments.prompts)
+    whole = reading.read(arguments.source, arguments.format, **given, unreadable=unreadable, prompts=arguments.prompts)
     if arguments.kind == "benchmark":
         asked = whole["prompt"].map(present).str.strip() != ""
         whole = leaving_out(whole[asked].reset_index(drop=True), "without a prompt", int((~asked).sum()))
     aside = {LEAKED: leaked(whole, arguments.without)} if arguments.without else {}
     if arguments.learnt:
-        aside[holding.REASON] = holding.known(whole, arguments.learnt)
+        aside[held_out.REASON] = held_out.known(whole, arguments.learnt)
     tidy = arguments.unreadable is not None and arguments.kind == "pool"
     used, left_out = usable(whole, tidy, aside, arguments.rows, arguments.order_seed, arguments.longest)
     table, counts = used.reset_index(drop=True), count(whole, left_out, len(used))

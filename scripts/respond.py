@@ -15,7 +15,7 @@ import pandas as pd
 
 from ballast import schemas
 from ballast.asking import endpoint, thinking
-from ballast.data import holding, overlap
+from ballast.data import overlap, reading
 from ballast.data.rows import pairs_to_judge
 from ballast.files import BallastError, digest, write_json
 
@@ -43,7 +43,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 def from_file(prompts: pd.DataFrame, arguments: argparse.Namespace) -> tuple[pd.DataFrame, dict]:
     """Return response, finish_reason and token counts of each prompt; the last two are not known, so 0."""
-    given = holding.read(arguments.file, "auto", columns=json.loads(arguments.columns), unreadable=1.0)
+    given = reading.read(arguments.file, "auto", columns=json.loads(arguments.columns), unreadable=1.0)
     asked = pairs_to_judge(given)["prompt"].tolist()
     places = overlap.exact(prompts["prompt"].tolist(), asked)
     # The first response of a prompt counts; another one of the same prompt must not contradict it in silence.

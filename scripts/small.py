@@ -21,7 +21,7 @@ SECONDS = 10
 
 def main(study: str) -> None:
     source = config.load(config.read(Path("config/small.yaml"))).sources["smollm2"].model_dump()
-    if not packages.kept(source).is_file() and source["revision"] not in packages.versions(source["package"]):
+    if not packages.at_hand(source):
         print(f"skipped: pip's index has no {source['package']}, or is out of reach", file=sys.stderr)
         return
     data = os.environ.get("BALLAST_DATA", "")

@@ -40,7 +40,7 @@ experiments:
 def scores(tmp_path_factory) -> pd.DataFrame:
     """The scores of the cut, on real data where it is at hand, else on the made language."""
     source = config.load(config.read(ROOT / "config/small.yaml")).sources["smollm2"].model_dump()
-    if not packages.kept(source).is_file() and source["revision"] not in packages.versions(source["package"]):
+    if not packages.at_hand(source):
         pytest.skip(f"pip's index has no {source['package']}, or is out of reach")
     data = Path(os.environ.get("BALLAST_DATA") or ROOT / "../shared/data").resolve()
     real = (data / "MANIFEST.md").is_file()

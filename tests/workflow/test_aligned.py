@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from helpers import edits, forked
 
-from ballast.data.holding import REASON
+from ballast.data.held_out import REASON
 from ballast.data.overlap import normalised
 from ballast.data.refusal_words import is_refusal
 from ballast.data.rows import pairs_to_judge

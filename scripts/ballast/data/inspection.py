@@ -12,7 +12,7 @@ import pandas as pd
 
 from ballast import plugins
 from ballast.asking import thinking
-from ballast.data import forms, holding, marks, overlap
+from ballast.data import forms, held_out, marks, overlap
 from ballast.data import leaks as leaks_of
 from ballast.data.languages import ENGLISH, UNSURE, language
 from ballast.data.refusal_words import is_refusal
@@ -59,7 +59,7 @@ class Dataset:
         leaked = {row for found in leaks for row in found["row"]}
         aside = {LEAKED: leaked} if dropped else {}
         if self.learnt:
-            aside[holding.REASON] = holding.known(self.rows, self.learnt)
+            aside[held_out.REASON] = held_out.known(self.rows, self.learnt)
         texts = self.rows[[column for column in (*PAIR, forms.TURNS) if column in self.rows]]
         used, left_out = usable(texts, self.is_pool, aside, *self.wanted)
         self.rows["used"] = self.rows.index.isin(used.index)

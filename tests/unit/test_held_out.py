@@ -12,7 +12,7 @@ import aligned_refusals
 import aligned_rows
 import data
 from ballast import schemas
-from ballast.data import holding, inspection, start_rows
+from ballast.data import held_out, inspection, start_rows
 from ballast.files import BallastError
 from ballast.study import config
 from ballast.study.job_inputs import JobInputs
@@ -79,19 +79,19 @@ def read(source: Path, learnt: Path, kind: str, **changes) -> dict:
 
 def test_the_stage_and_the_inspection_leave_out_the_same_rows(tmp_path, learnt):
     counts = read(tmp_path / "pool.json", learnt, "pool")
-    assert counts == {"rows": 21, "used": 11, "left_out": {holding.REASON: 10}}, "9, and 2 in other letters"
+    assert counts == {"rows": 21, "used": 11, "left_out": {held_out.REASON: 10}}, "9, and 2 in other letters"
     looked = inspection.read("pools/own", str(tmp_path / "pool.json"), "alpaca", {}, learnt=[str(learnt)])
     base = inspection.read("base", str(tmp_path / "pool.json"), "alpaca", {})
     checks = {"unreadable": 0.1, "empty": 0.1, "leaks": "keep", "reasoning": "stop"}
     inspection.inspect([looked, base], {}, {"checks": checks, "asked": {}, "labeller": "refusal-string"})
-    assert looked.rows["used"].sum() == 11 and looked.left_out[holding.REASON] == 10
+    assert looked.rows["used"].sum() == 11 and looked.left_out[held_out.REASON] == 10
 
 
 def test_a_benchmark_asks_nothing_that_the_start_has_learnt(tmp_path, learnt):
     prompts = ["ASK 0!", "Something else.", "Ask 1."]
     (tmp_path / "asked.csv").write_text("instruction\n" + "\n".join(prompts) + "\n")
     counts = read(tmp_path / "asked.csv", learnt, "benchmark", format="prompts")
-    assert counts == {"rows": 3, "used": 2, "left_out": {holding.REASON: 1}}
+    assert counts == {"rows": 3, "used": 2, "left_out": {held_out.REASON: 1}}
     table = schemas.read(str(tmp_path / "asked.parquet"), schemas.BENCHMARK)
     assert table["prompt"].tolist() == prompts[1:]
 
@@ -103,7 +103,7 @@ def test_every_prompt_inside_a_learnt_request_is_left_out(tmp_path):
     )
     schemas.write(str(tmp_path / "learnt.parquet"), rows, schemas.PAIRS)
     table = pd.DataFrame({"prompt": [*inside, "Something else entirely, please, now."]})
-    assert holding.known(table, [tmp_path / "learnt.parquet"]) == [0, 1]
+    assert held_out.known(table, [tmp_path / "learnt.parquet"]) == [0, 1]
 
 
 def test_a_start_that_refuses_too_little_stops_with_its_numbers(tmp_path):

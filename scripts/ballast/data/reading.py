@@ -1,0 +1,20 @@
+"""Read a dataset's file by the reader of its format."""
+
+import pandas as pd
+
+from ballast import plugins
+
+
+def read(
+    path: str,
+    format: str,
+    columns: dict[str, str] | None = None,
+    where: dict | None = None,
+    unreadable: float = 0,
+    prompts: str | None = None,
+) -> pd.DataFrame:
+    """Return the rows that a reader finds in a file; at most this share may be unreadable."""
+    reader = plugins.load("readers", format)
+    if hasattr(reader, "FORM"):
+        return reader.read(path, columns=columns or {}, where=where or {}, unreadable=unreadable)
+    return reader.read(path, **({"prompts": prompts} if prompts else {}))
