@@ -27,7 +27,7 @@ rule scores:
         mem_mb=4000,
         runtime=30,
     params:
-        results=RESULTS,
+        results=lambda wildcards: plan.results,
         options=options.gathered,
         code=code_identity("scores"),
     message:

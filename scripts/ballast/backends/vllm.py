@@ -49,7 +49,7 @@ ENVIRONMENT = {
 GRAMMAR = {"backend": "xgrammar", "disable_any_whitespace": True}
 # Prompts between two saves. Some hundreds, since the engine drains at the end of each chunk.
 CHUNK = 512
-# What an adapter's config says of kinds of LoRA that vLLM 0.32 refuses, or would leave out (`bias`).
+# Keys of an adapter's config for kinds of LoRA that vLLM 0.32 refuses; it would leave out a trained `bias`.
 REFUSED = ("use_dora", "modules_to_save", "lora_bias", "alora_invocation_tokens", "layer_replication", "use_qalora")
 # Other ways to start an adapter change the base model too.
 STARTS = ("gaussian", "eva", "orthogonal", "mica", "lora_ga")
