@@ -158,7 +158,7 @@ def read_scores(paths: str | Sequence[str]) -> pd.DataFrame:
     They are scores.parquet, or scores/<experiment>/<metric>.parquet of several metrics. Raise BallastError if a file
     breaks its schema, or if a score and its `answer_status` disagree.
     """
-    if not isinstance(paths, str):
+    if isinstance(paths, list | tuple):
         return pd.concat([read_scores(path) for path in paths], ignore_index=True)
     path, scores = paths, schemas.read(paths, schemas.SCORES)
     disagree = scores["score"].isna() == (scores["answer_status"] == PARSED)
@@ -315,7 +315,7 @@ def by_category(scores: pd.DataFrame, name: str, options: Options) -> pd.DataFra
 
 def require_cells(table: pd.DataFrame, paths: str | Sequence[str], artefact: str) -> pd.DataFrame:
     """Return the cells that have a mean. Raise BallastError if none is left, or only references are."""
-    there, path = table[table["mean"].notna()], paths if isinstance(paths, str) else paths[0]
+    there, path = table[table["mean"].notna()], paths[0] if isinstance(paths, list | tuple) else paths
     if there["sampler"].isin(REFERENCES).all():
         raise BallastError(
             f"{path}: no run of {artefact}'s experiment has a score; check its models, pools, samplers, n and judges "
