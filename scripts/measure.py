@@ -1,11 +1,12 @@
 """Compare models before and after a fine-tuning: every metric, by category, and the responses themselves.
 
-measure.py --options JSON --scores SCORES.parquet... --responses RESPONSES.parquet... --published TABLES.csv
-           --advice ADVICE.csv... --configfiles YAML... --out-md F --out-json F
+measure.py --options JSON --scores SCORES.parquet... --responses RESPONSES.parquet... --benchmarks NAME=ROWS.parquet...
+           --published TABLES.csv --advice ADVICE.csv... --configfiles YAML... --out-md F --out-json F
 
 `options`: study, synthetic, redact, before, after, metrics (name -> section with its judge's declaration),
-model_labels, stand_ins, targets (metric -> limit), pool (a name or null). `--responses`: one file per model, the one
-before first. For the page's last part, `--advice`: that of other studies here, `--configfiles`: those of this study.
+model_labels, stand_ins, targets (metric -> limit), runs (whether the models after are runs of one fine-tuning), pool (a
+name or null). `--responses`: one file per model, the one before first. For the page's last part, `--advice`: that of
+other studies here, `--configfiles`: those of this study.
 """
 
 import argparse
@@ -22,10 +23,12 @@ def main(arguments: argparse.Namespace) -> None:
     options = json.loads(arguments.options)
     models = list(dict.fromkeys([options["before"], *options["after"]]))
     responses = dict(zip(models, (schemas.read(path, schemas.RESPONSES) for path in arguments.responses), strict=True))
-    found = measured.compare(metrics.read_scores(arguments.scores), responses, options)
+    rows = dict(argument.split("=", 1) for argument in arguments.benchmarks)
+    asked = {name: set(schemas.read(path, schemas.BENCHMARK)["id"]) for name, path in rows.items()}
+    found = measured.compare(metrics.read_scores(arguments.scores), responses, asked, options)
     write_json(arguments.out_json, found)
     page, harm = measured.page(found, options), found["metrics"].get("harm", {"models": {}})
-    verdicts = {harm["models"][model].get("verdict") for model in options["after"] if model in harm["models"]}
+    verdicts = {harm["models"][model].get("verdict") for model in found["after"] if model in harm["models"]}
     if options["pool"] and measured.BEYOND in verdicts:
         metric = metrics.metric_of("harm", options["metrics"]["harm"])
         advice = what_to_add.advised(arguments.advice)
@@ -46,7 +49,8 @@ if __name__ == "__main__":
     for name in ("options", "published", "out-md", "out-json"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--scores", nargs="+", required=True)
-    parser.add_argument("--responses", nargs="+", required=True)
+    for name in ("responses", "benchmarks"):
+        parser.add_argument(f"--{name}", nargs="+", required=True)
     for name in ("advice", "configfiles"):
         parser.add_argument(f"--{name}", nargs="*", default=[])
     main(parser.parse_args())

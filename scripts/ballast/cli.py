@@ -55,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     compare.add_argument("--targets", metavar="harm=20,over_refusal=20", help="limits that decide the exit code")
     compare.add_argument("--key-env", metavar="NAME", help="environment variable with the server's key")
     compare.add_argument("--cpu", action="store_true", help="judge by rules on opening words, which a CPU runs")
+    compare.add_argument("--runs", action="store_true", help="the models after are runs of one fine-tuning")
     compare.add_argument("--pool", metavar="FILE", help="safety examples, to say which of them to add")
     compare.add_argument(
         "--configfile", action="append", default=[], metavar="FILE", help="laid over the config; may be repeated"
@@ -84,7 +85,15 @@ def _measure(given: argparse.Namespace) -> int:
     from ballast.running import measure_command
 
     path = measure_command.write(
-        given.name, given.before, given.after, given.targets, given.key_env, given.cpu, given.pool, given.folder
+        given.name,
+        given.before,
+        given.after,
+        given.targets,
+        given.key_env,
+        given.cpu,
+        given.pool,
+        given.runs,
+        given.folder,
     )
     print(f"{path} is written", file=sys.stderr)
     return 0 if given.write else measure_command.run([path, *given.configfile], given.name, given.snakemake)

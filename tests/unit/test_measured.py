@@ -10,7 +10,15 @@ from ballast import schemas
 from ballast.results import measured, metrics
 
 SECTION = {"benchmark": "malicious", "judge": "complies", "unit": "%", "scale": (0, 1), "direction": "lower"}
-OPTIONS = {"study": "s", "synthetic": False, "redact": True, "before": "old", "after": ["new"], "stand_ins": {}}
+OPTIONS = {
+    "study": "s",
+    "synthetic": False,
+    "redact": True,
+    "before": "old",
+    "after": ["new"],
+    "stand_ins": {},
+    "runs": False,
+}
 OPTIONS |= {"metrics": {"harm": SECTION}, "model_labels": {"old": "Before"}, "targets": {"harm": 20.0}}
 
 
@@ -30,9 +38,11 @@ def responses(*texts: str) -> pd.DataFrame:
     return pd.DataFrame({"response": texts, "finish_reason": "stop"}).assign(**asked)
 
 
-def compare(old: list, new: list, **changes) -> dict:
-    both = {"old": responses("a"), "new": responses("b")}
-    return measured.compare(scores({"old": old, "new": new}), both, OPTIONS | changes)
+def compare(old: list, *new: list, asked: int = 0, **changes) -> dict:
+    names = ["old", *("new" if len(new) == 1 else f"new-{number}" for number in range(len(new)))]
+    values = dict(zip(names, (old, *new), strict=True))
+    ids = {"malicious": {f"p{place}" for place in range(asked or len(old))}}
+    return measured.compare(scores(values), {name: responses("a") for name in names}, ids, OPTIONS | changes)
 
 
 def test_means_intervals_and_paired_differences():
@@ -67,9 +77,29 @@ def test_a_prompt_without_a_response_is_counted_and_pairs_are_those_of_both():
     assert "2, 2 missing" in measured.page(compare([0, 0, 1, 0], [1, None, 1, None]), OPTIONS)
 
 
+def test_a_prompt_that_no_model_answered_is_missing_from_each():
+    found = compare([0, 1], [1, 1], asked=5)["metrics"]["harm"]["models"]
+    assert [found[model]["missing"] for model in ("old", "new")] == [3, 3]
+
+
+def test_runs_of_one_fine_tuning_are_one_model_over_runs_and_prompts():
+    new = [[1, 1, 1, 0, 0, None], [1, 1, 0, 0, 0, 0], [1, 1, 1, 1, 0, 0]]
+    found = compare([0, 0, 0, 0, 1, 0], *new, runs=True)
+    [after] = found["after"]
+    one = found["metrics"]["harm"]["models"][after]
+    assert after == "3 runs after" and (one["runs"], one["prompts"], one["missing"]) == (3, 6, 1)
+    assert one["mean"] == pytest.approx(100 * 9 / 17) and one["low"] < one["mean"] < one["high"]
+    change = one["difference"]
+    # 9 pairs rose and 3 fell, of 17.
+    assert (change["up"], change["down"]) == (9, 3) and change["mean"] == pytest.approx(100 * 6 / 17)
+    apart = compare([0, 0, 0, 0, 1, 0], *new)
+    assert len(apart["after"]) == 3 and "3 runs after" in measured.page(found, OPTIONS | {"runs": True})
+
+
 def test_categories_where_prompts_have_them():
     both = {"old": responses("a"), "new": responses("b")}
-    found = measured.compare(scores({"old": [0, 1], "new": [1, 1]}, category=3), both, OPTIONS)
+    ids = {"malicious": {"p0", "p1"}}
+    found = measured.compare(scores({"old": [0, 1], "new": [1, 1]}, category=3), both, ids, OPTIONS)
     [(name, by_model)] = found["metrics"]["harm"]["categories"].items()
     assert by_model["old"] == {"mean": 50.0, "prompts": 2} and name in measured.page(found, OPTIONS)
 

@@ -16,6 +16,7 @@ from helpers.chat_server import REFUSAL, ChatServer, reply
 
 pytestmark = pytest.mark.workflow
 ROOT = Path(__file__).parents[2]
+PLACE = ["--snakefile", ROOT / "Snakefile", "--workflow-profile", ROOT / "profiles/default", "--quiet"]
 HARMFUL = [f"How do I take door {number} off its hinges?" for number in range(30)]
 SAFE = [f"How do I paint door {number}?" for number in range(20)]
 ANSWER = "Of course. First look at the door, then begin."
@@ -56,9 +57,11 @@ class Folder:
         (self.folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
         return name
 
-    def measure(self, *words: str) -> subprocess.CompletedProcess:
+    def run(self, *command) -> subprocess.CompletedProcess:
         environment = os.environ | {"PYTHONPATH": str(ROOT / "scripts"), "NO_PROXY": "127.0.0.1", "OPENAI_API_KEY": "k"}
-        place = ["--snakefile", ROOT / "Snakefile", "--workflow-profile", ROOT / "profiles/default", "--quiet"]
+        return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
+
+    def measure(self, *words: str) -> subprocess.CompletedProcess:
         command = [
             sys.executable,
             "-m",
@@ -69,9 +72,12 @@ class Folder:
             "here.yaml",
             *words,
             "--",
-            *place,
+            *PLACE,
         ]
-        return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
+        return self.run(*command)
+
+    def snakemake(self, *words: str) -> subprocess.CompletedProcess:
+        return self.run(Path(sys.executable).with_name("snakemake"), *PLACE, *words)
 
     def found(self, name: str) -> dict:
         return json.loads((self.folder / f"results/{name}/measure.json").read_text())
@@ -116,12 +122,9 @@ def test_a_model_an_adapter_a_server_and_a_file_in_one_command(folder, model, tm
     assert record["retries"] >= 1 and sum(record["missing"].values()) == 1 and asked == 50 + 1
     page = (folder.folder / "results/four/measure.md").read_text()
     assert "1 missing" in page and not any(text in page for text in (*HARMFUL, ANSWER))
-    scores = (
-        (folder.folder / "results/four/tables/scores.md").read_text()
-        if _made(folder, "four", "tables/scores.md")
-        else ""
-    )
-    assert "theirs.jsonl" in scores
+    whole = folder.snakemake("--configfile", "config/four.yaml", "here.yaml")
+    assert whole.returncode == 0, whole.stderr[-3000:]
+    assert "theirs.jsonl" in (folder.folder / "results/four/tables/scores.md").read_text()
     with ChatServer(behave) as server:
         again = folder.measure(
             *("--before", found_url(folder), "--after", model, "--after", str(tmp_path / "adapter")),
@@ -134,14 +137,6 @@ def found_url(folder: Folder) -> str:
     """Return the server of the written config, which is gone by now."""
     endpoint = yaml.safe_load((folder.folder / "config/four.yaml").read_text())["models"]["before"]["endpoint"]
     return f"{endpoint['url']}#{endpoint['model']}"
-
-
-def _made(folder: Folder, name: str, target: str) -> bool:
-    place = ["--snakefile", ROOT / "Snakefile", "--workflow-profile", ROOT / "profiles/default", "--quiet"]
-    command = [Path(sys.executable).with_name("snakemake"), *place, "--configfile", f"config/{name}.yaml", "here.yaml"]
-    environment = os.environ | {"OPENAI_API_KEY": "k"}
-    command += ["--", f"results/{name}/{target}"]
-    return not subprocess.run(command, cwd=folder.folder, env=environment, capture_output=True).returncode
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Compare models before and after a fine-tuning that somebody made: the config's `measure`.
 
-Inputs: scores/measure/<metric>.parquet; the responses of these models; for what to add, the paper's printed numbers and
+Inputs: scores/measure/<metric>.parquet; the responses of these models; the benchmarks; for what to add, the paper's printed numbers and
 the advice of other studies here, results/*/advice.csv.
 Outputs: measure.md, each metric before and after, by category, with a check of the responses themselves; measure.json, the
 same for programs.
@@ -12,6 +12,7 @@ rule measured:
     input:
         settled,
         scores=plan.scores_of("measure", study.measure.metrics) if study.measure else [],
+        benchmarks=lambda wildcards: list(documents.measured_rows.values()),
         advice=documents.advice_at_hand,
         published=PUBLISHED,
         responses=lambda wildcards: [f"{RESULTS}/runs/{name}/as-is/responses.parquet" for name in study.measure.models],
@@ -28,6 +29,7 @@ rule measured:
         runtime=10,
     params:
         options=lambda wildcards: documents.measure(),
+        benchmarks=lambda wildcards: as_pairs(documents.measured_rows),
         configfiles=[os.path.relpath(file) for file in workflow.overwrite_configfiles],
         code=code_identity("measure"),
     message:
@@ -35,7 +37,7 @@ rule measured:
     shell:
         "stage measure --record {params.code} {output:q} --"
         " --options {params.options:q} --scores {input.scores:q} --responses {input.responses:q}"
-        " --published {input.published:q} --advice {input.advice:q}"
+        " --benchmarks {params.benchmarks} --published {input.published:q} --advice {input.advice:q}"
         " --configfiles {params.configfiles:q}"
         " --out-md {output.md:q} --out-json {output.json:q} &> {log:q}"
 

@@ -14,7 +14,7 @@ from ballast.markup import markdown, pipe_table
 from ballast.names import AS_IS
 from ballast.results import metrics
 from ballast.results.metrics import Metric
-from ballast.results.statistics import difference
+from ballast.results.statistics import estimate
 
 WITHIN, BEYOND, UNDECIDED = "within", "beyond", "not decidable"
 # A response loops if its words are at least so many, and so few of its runs of three words are distinct.
@@ -28,67 +28,89 @@ SIGNS = {
 }
 
 
-def compare(scores: pd.DataFrame, responses: Mapping[str, pd.DataFrame], options: dict) -> dict:
+def compare(
+    scores: pd.DataFrame, responses: Mapping[str, pd.DataFrame], asked: Mapping[str, set], options: dict
+) -> dict:
     """Return, for programs: by metric and model the mean, its interval, the difference and the verdict.
 
-    `options`: those of measure.py. Intervals are 95 %, over prompts: Wilson's for a rate of one run, else the
-    bootstrap's; a difference is paired over prompts. The verdict of a limit is within or beyond if the whole interval
+    `asked`: the ids of each benchmark's prompts; `options`: those of measure.py. Intervals are 95 %: over prompts
+    (Wilson's for a rate, else the bootstrap's), or over runs and prompts if the models after are runs of one
+    fine-tuning. A difference is paired over prompts. The verdict of a limit is within or beyond if the whole interval
     is, else not decidable.
     """
-    models = list(responses)
-    found = {"study": options["study"], "before": models[0], "after": models[1:], "metrics": {}}
+    groups = _groups(list(responses), options["runs"])
+    before, *after = groups
+    found = {"study": options["study"], "before": before, "after": after, "metrics": {}}
     for name, section in options["metrics"].items():
-        metric = metrics.metric_of(name, section)
-        tables = {model: _matrix(scores, metric, section, model) for model in models}
+        metric, limit = metrics.metric_of(name, section), options["targets"].get(name)
+        rows = {model: _scores(scores, metric, section, model) for model in responses}
+        parts = {group: [rows[model] for model in models] for group, models in groups.items()}
         found["metrics"][name] = {
             "label": metric.label,
             "unit": metric.unit,
             "direction": metric.direction,
             "benchmark": metric.benchmark,
             "judge": section["judge"],
-            "limit": options["targets"].get(name),
-            "models": {model: _one(metric, tables, model, models[0], options["targets"].get(name)) for model in models},
-            "categories": _by_category(scores, metric, section, models),
+            "limit": limit,
+            "models": {group: _one(metric, parts, group, before, asked[metric.benchmark], limit) for group in groups},
+            "categories": _by_category(scores, metric, section, groups),
         }
-    found["responses"] = {model: signs(table) for model, table in responses.items()}
+    found["responses"] = {
+        group: signs(pd.concat([responses[model] for model in models], ignore_index=True))
+        for group, models in groups.items()
+    }
     found["verdict"], found["said"] = _decide(found, options)
     return found
 
 
-def _matrix(scores: pd.DataFrame, metric: Metric, section: dict, model: str) -> pd.DataFrame:
-    """Return one row of scores by prompt, in the metric's unit."""
+def _groups(models: list[str], runs: bool) -> dict[str, list[str]]:
+    """Return the models that the page shows as one: each by itself, or all models after as runs of one fine-tuning."""
+    if runs and len(models) > 2:
+        return {models[0]: models[:1], f"{len(models) - 1} runs after": models[1:]}
+    return {model: [model] for model in models}
+
+
+def _scores(scores: pd.DataFrame, metric: Metric, section: dict, model: str) -> pd.Series:
+    """Return a model's scores by prompt, in the metric's unit; missing if the judge's answer could not be read."""
     mine = scores[(scores["model"] == model) & (scores["sampler"] == AS_IS)]
     mine = mine[(mine["benchmark"] == metric.benchmark) & (mine["judge"] == section["judge"])]
-    return (metric.factor * mine.set_index("prompt_id")["score"]).to_frame().T.reset_index(drop=True)
+    return metric.factor * mine.set_index("prompt_id")["score"]
 
 
-def _one(metric: Metric, tables: Mapping[str, pd.DataFrame], model: str, before: str, limit: float | None) -> dict:
-    table, asked = tables[model], set().union(*(each.columns for each in tables.values()))
+def _one(
+    metric: Metric, parts: Mapping[str, list[pd.Series]], group: str, before: str, asked: set, limit: float | None
+) -> dict:
+    mine, table = parts[group], pd.DataFrame(parts[group]).reset_index(drop=True)
     low, high = map(_round, metrics.interval(metric, table)[:2])
-    mean = float(table.to_numpy().mean()) if table.notna().to_numpy().all() else float(table.mean(axis=1).iloc[0])
-    one = {"mean": _round(mean), "low": low, "high": high, "prompts": int(table.notna().to_numpy().sum())}
-    one |= {"unread": int(table.isna().to_numpy().sum()), "missing": len(asked - set(table.columns))}
+    one = {"mean": _round(table.stack().mean()), "low": low, "high": high, "runs": len(mine)}
+    one |= {"prompts": int(table.notna().any().sum()), "unread": sum(int(part.isna().sum()) for part in mine)}
+    one |= {"missing": sum(len(asked - set(part.index)) for part in mine)}
     if limit is not None:
         one["verdict"] = verdict(metric, low, high, limit)
-    if model != before:
-        both = tables[before].columns.intersection(table.columns)
-        moved = table[both].iloc[0] - tables[before][both].iloc[0]
-        mean, low, high = _change(metric, table[both], tables[before][both])
-        one["difference"] = {"mean": _round(mean), "low": _round(low), "high": _round(high)}
-        one["difference"] |= {"prompts": len(both), "up": int((moved > 0).sum()), "down": int((moved < 0).sum())}
+    if group != before:
+        start = parts[before][0]
+        both = start.index.intersection(table.columns)
+        moved = table[both] - start[both]
+        mean, low, high = _change(metric, table[both], start[both]) if len(mine) == 1 else _ends(moved)
+        one["difference"] = {"mean": _round(mean), "low": _round(low), "high": _round(high), "prompts": len(both)}
+        one["difference"] |= {"up": int((moved > 0).sum().sum()), "down": int((moved < 0).sum().sum())}
     return one
 
 
-def _change(metric: Metric, after: pd.DataFrame, before: pd.DataFrame) -> tuple[float, float, float]:
+def _ends(moved: pd.DataFrame) -> tuple[float, float, float]:
+    found = estimate(moved.to_numpy())
+    return found.mean, found.low, found.high
+
+
+def _change(metric: Metric, after: pd.DataFrame, before: pd.Series) -> tuple[float, float, float]:
     """Return a mean difference and its 95 % interval, paired over prompts.
 
     A rate has Bonett and Price's adjusted interval (JEBS 37, 2012), which is honest where no prompt, or each, changed
     sides; anything else the bootstrap's.
     """
-    pairs = pd.concat([before, after]).dropna(axis=1).to_numpy() / metric.factor
+    pairs = pd.concat([before.to_frame().T, after]).dropna(axis=1).to_numpy() / metric.factor
     if not metric.rate or not set(pairs.flat) <= {0.0, 1.0}:
-        found = difference(after, before)
-        return found.mean, found.low, found.high
+        return _ends(after - before)
     asked = pairs.shape[1]
     if not asked:
         return math.nan, math.nan, math.nan
@@ -108,14 +130,16 @@ def verdict(metric: Metric, low: float, high: float, limit: float) -> str:
     return WITHIN if high <= limit else BEYOND if low > limit else UNDECIDED
 
 
-def _by_category(scores: pd.DataFrame, metric: Metric, section: dict, models: list[str]) -> dict[str, dict]:
+def _by_category(scores: pd.DataFrame, metric: Metric, section: dict, groups: dict[str, list[str]]) -> dict[str, dict]:
     """Return the mean and number of prompts of each category and model; empty if prompts have none."""
-    used = scores[(scores["sampler"] == AS_IS) & scores["model"].isin(models) & scores["category"].notna()]
+    group_of = {model: group for group, models in groups.items() for model in models}
+    used = scores[(scores["sampler"] == AS_IS) & scores["model"].isin(group_of) & scores["category"].notna()]
     used = used[(used["benchmark"] == metric.benchmark) & (used["judge"] == section["judge"])]
-    means = used.assign(value=metric.factor * used["score"]).groupby(["category", "model"], observed=True)["value"]
+    used = used.assign(group=used["model"].map(group_of), value=metric.factor * used["score"])
     found: dict[str, dict] = {}
-    for (category, model), values in means:
-        found.setdefault(CATEGORIES[int(category)], {})[model] = {"mean": _round(values.mean()), "prompts": len(values)}
+    for (category, group), rows in used.groupby(["category", "group"], observed=True):
+        about = {"mean": _round(rows["value"].mean()), "prompts": rows["prompt_id"].nunique()}
+        found.setdefault(CATEGORIES[int(category)], {})[group] = about
     return found
 
 

@@ -139,7 +139,9 @@ def stages(run: dict, engines: dict) -> list[Stage]:
     names = [f"benchmarks/{benchmark}" for benchmark, _ in run["wanted"]]
     judged = [(name, judge) for name, (_, judge) in zip(names, run["wanted"], strict=True) if judge in engines]
     train = [] if run["n"] is None else [Stage("train", engines[f"train {run['model']}"], ("base",), run["n"])]
-    generate = [Stage("generate", engines[f"generate {run['model']}"], tuple(sorted(set(names))))] if names else []
+    # A model elsewhere has no engine: a server answers, or a file has the responses.
+    engine = engines.get(f"generate {run['model']}")
+    generate = [Stage("generate", engine, tuple(sorted(set(names))))] if names and engine else []
     rules = {judge: "pairwise" if engines[judge]["compares"] else "judge" for _, judge in judged}
     return [*train, *generate, *(Stage(rules[judge], engines[judge], (name,), about=judge) for name, judge in judged)]
 

@@ -76,6 +76,8 @@ class BillOptions:
         decoding = {"beams": 4 if generation.decoding == "beam4" else 1, "eight_bit": generation.load_in_8bit}
         decoding |= {"batch_size": generation.batch_size, "longest": generation.max_new_tokens}
         for name, model in self.study.models.items():
+            if model.elsewhere:
+                continue
             found[f"train {name}"] = self._engine(model)
             found[f"generate {name}"] = self._engine(model, generation.backend, **decoding)
         return found

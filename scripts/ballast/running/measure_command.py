@@ -27,6 +27,7 @@ def write(
     key_env: str | None = None,
     cpu: bool = False,
     pool: str | None = None,
+    runs: bool = False,
     folder: str | Path = "config",
 ) -> Path:
     """Write <folder>/<name>.yaml and return its path; an equal file may be there.
@@ -34,6 +35,7 @@ def write(
     before, after: a folder of a model or of a PEFT adapter, an id on the hub, `URL#MODEL` of an OpenAI-compatible
     server, or a file of responses. targets: `harm=20,over_refusal=20`. cpu: the rules of config/cpu.yaml as judges.
     pool: safety examples, a file or `owner/name:file` on the hub, to say which of them to add.
+    runs: the models after are runs of one fine-tuning.
     """
     if not cli.NAME.fullmatch(name) or name == "worlds":
         raise BallastError(f"'{name}' is no study's name: give lower-case letters, digits and hyphens")
@@ -47,7 +49,7 @@ def write(
         "extends": os.path.relpath(CONFIG / ("cpu.yaml" if cpu else "standard.yaml"), path.parent),
         "study": name,
         "models": models,
-        "measure": {"before": names[0], "after": names[1:]},
+        "measure": {"before": names[0], "after": names[1:]} | ({"runs": True} if runs else {}),
     }
     if cpu:  # what that file states of fine-tuning
         study |= {"base": None, "experiments": {"sampling": None}}

@@ -164,6 +164,12 @@ class DocumentOptions:
         """Return each run's subset, by the run's path."""
         return json.dumps({run.path: subset(self.study, run) for run in self.plan.runs})
 
+    @property
+    def measured_rows(self) -> dict[str, str]:
+        """The benchmarks of the page of models before and after a fine-tuning, and their files."""
+        names = {self.plan.metrics[name]["benchmark"] for name in self.study.measure.metrics}
+        return {name: self.inputs.rows(f"benchmarks/{name}") for name in sorted(names)}
+
     def measure(self) -> str:
         """Return what the page of models before and after a fine-tuning shows."""
         study, metrics = self.study, self._metrics
@@ -175,6 +181,7 @@ class DocumentOptions:
                 "redact": study.redact,
                 "before": study.measure.before,
                 "after": study.measure.after,
+                "runs": study.measure.runs,
                 "metrics": {name: metrics[name] for name in study.measure.metrics},
                 "model_labels": self._model_labels,
                 "stand_ins": self._stand_ins(

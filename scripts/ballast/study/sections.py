@@ -322,6 +322,9 @@ class Measure(Section):
 
     before: Name = Field(description="A key of `models`.")
     after: list[Name] = Field(min_length=1, description="Keys of `models`.")
+    runs: bool = Field(
+        False, description="True if the models after are runs of one fine-tuning: they are shown as one, over all runs."
+    )
     metrics: list[Name] = Field(
         ["harm", "over_refusal"], min_length=1, description="Keys of `metrics` and `other_metrics`."
     )
