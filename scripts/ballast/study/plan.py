@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Protocol
 
+from ballast.files import BallastError
 from ballast.identity import constant
 from ballast.study.config import Study
 from ballast.study.fine_tuning import AlignedRows
@@ -198,6 +199,8 @@ class Plan:
     def gathered(self, stem: str) -> dict[str, list[str]]:
         """Return the runs and metrics of a table of scores: `scores`, of all, or `scores/<experiment>/<metric>`."""
         if stem == "scores":
+            if not self.measured:
+                raise BallastError("config: nothing is measured; name runs in `experiments`, or models in `as_is`")
             return self.measured
         _, name, metric = stem.split("/")
         if name == "measure":
