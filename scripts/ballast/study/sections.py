@@ -151,6 +151,11 @@ class Judge(Section):
             raise ValueError("give at most one of 'world', 'path' and 'source'")
         return self
 
+    @property
+    def is_model(self) -> bool:
+        """True if the judge is a model; else it is a rule."""
+        return bool(self.world or self.path or self.source)
+
 
 class Labels(Section):
     behaviour: Name = Field("wildguard", description="Judge that labels pool rows T1-T4: wildguard or refusal-string.")
