@@ -22,7 +22,12 @@ def methods(study: Study) -> str:
         *_fine_tuned(study, experiments),
         f"Responses were decoded {_decoding(study)}.",
         *(
-            _metric(measured_by(METRICS[name], contracts.declared(metric.judge)) if name in METRICS else metric, metric)
+            _metric(
+                measured_by(METRICS[name], contracts.declared(study.plugin(metric.judge)))
+                if name in METRICS
+                else metric,
+                metric,
+            )
             for name, metric in study.every_metric.items()
             if name in METRICS or name in named
         ),

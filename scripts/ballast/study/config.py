@@ -141,6 +141,10 @@ class Study(Section):
                 _known("measure", name, self.models)
             for name in self.measure.metrics:
                 _known("measure.metrics", name, self.every_metric)
+        for name, judge in self.judges.items():
+            judge.judge = judge.judge or name
+            _known(f"judges.{name}", judge.judge, plugins.names("judges"))
+            contracts.check_options(f"judges.{name}", judge.judge, judge.options)
         for place, metric in self.metrics:
             _known(f"metrics.{place}.benchmark", metric.benchmark, self.benchmarks)
             _known(f"metrics.{place}.judge", metric.judge, self.judges)
@@ -154,8 +158,6 @@ class Study(Section):
                 raise ValueError(f"other_metrics.{name}: this is one of `metrics`; give it another name")
             _known(f"other_metrics.{name}.benchmark", metric.benchmark, self.benchmarks)
             _known(f"other_metrics.{name}.judge", metric.judge, [*self.judges, *self.pairwise])
-        for name in self.judges:
-            _known("judges", name, plugins.names("judges"))
         if self.pools:
             _known("labels.behaviour", self.labels.behaviour, self.judges)
         for name, data in self.benchmarks.items():
@@ -176,13 +178,15 @@ class Study(Section):
         measured |= set(self.measure.metrics if self.measure else ())
         for name, metric in self.metrics:
             if name in measured or not measured:
-                contracts.check_metric(name, metric.judge)
+                contracts.check_metric(name, self.plugin(metric.judge))
         for metric in self.other_metrics.values():
-            metric.fill(contracts.declared(metric.judge)["unit"] if metric.judge in self.judges else "score")
+            metric.fill(
+                contracts.declared(self.plugin(metric.judge))["unit"] if metric.judge in self.judges else "score"
+            )
         for name, pairwise in self.pairwise.items():
             if pairwise.direction is None and pairwise.judge:
-                pairwise.direction = contracts.direction(f"pairwise.{name}", pairwise.judge)
-        low, high = contracts.scale(self.metrics.harm.judge)
+                pairwise.direction = contracts.direction(f"pairwise.{name}", self.plugin(pairwise.judge))
+        low, high = contracts.scale(self.plugin(self.metrics.harm.judge))
         targets = self.targets
         if math.isinf(high):  # no run is measured so
             return
@@ -246,6 +250,10 @@ class Study(Section):
         """The models to measure without fine-tuning."""
         return list(dict.fromkeys([*self.as_is, *(self.measure.models if self.measure else ())]))
 
+    def plugin(self, judge: str) -> str:
+        """Return the plug-in of a judge by its key; a key of `pairwise` is its own."""
+        return self.judges[judge].judge if judge in self.judges else judge
+
     @property
     def every_metric(self) -> dict[str, Metric | OtherMetric]:
         """The four metrics and the others, by name."""
@@ -256,7 +264,7 @@ class Study(Section):
         """Environment variables that hold the keys of the study's endpoints."""
         models = [self.labels.category_model, self.rewriting and self.rewriting.model]
         models += [pairwise.model for pairwise in self.pairwise.values()]
-        models += self.models.values()
+        models += [*self.models.values(), *self.judges.values()]
         return sorted({model.endpoint.key_env for model in models if model and model.endpoint})
 
 

@@ -81,6 +81,16 @@ def declared(judge: str) -> dict:
     return {name: constant(plugin, name.upper(), absent) for name, absent in names.items()}
 
 
+def check_options(place: str, judge: str, given: dict[str, str]) -> None:
+    """Raise ValueError if a judge's plug-in does not offer an option, or not this value of it (OPTIONS)."""
+    known = constant(f"judges/{judge}", "OPTIONS", {})
+    for name, value in given.items():
+        if name not in known:
+            raise ValueError(f"{place}.options: {judge} has no '{name}'{plugins.nearest(name, list(known))}")
+        if value not in known[name]:
+            raise ValueError(f"{place}.options.{name}: give {' or '.join(known[name])}, not '{value}'")
+
+
 def scale(judge: str) -> tuple[float, float]:
     """Return the lowest and the highest mean of a judge's scores, in its unit; infinite without bounds."""
     known = declared(judge)

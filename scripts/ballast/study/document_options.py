@@ -86,7 +86,7 @@ class DocumentOptions:
             "redact": study.redact,
             "judges": {name: metric.judge for name, metric in study.metrics},
             "benchmarks": {name: metric.benchmark for name, metric in study.metrics},
-            "declared": {name: contracts.declared(metric.judge) for name, metric in study.metrics},
+            "declared": {name: contracts.declared(study.plugin(metric.judge)) for name, metric in study.metrics},
             "labellers": {"behaviour": self.plan.labeller(self.plan.pool)} if self.plan.pool else {},
             "targets": study.targets.model_dump(),
             "model_labels": self._model_labels,
@@ -102,7 +102,10 @@ class DocumentOptions:
     @property
     def _metrics(self) -> dict[str, dict]:
         """The four metrics with their judges' declarations, and the measured others."""
-        four = {name: metric.model_dump() | contracts.declared(metric.judge) for name, metric in self.study.metrics}
+        study = self.study
+        four = {
+            name: metric.model_dump() | contracts.declared(study.plugin(metric.judge)) for name, metric in study.metrics
+        }
         return four | self.plan.other_metrics
 
     @property
@@ -111,7 +114,8 @@ class DocumentOptions:
 
     def _stand_ins(self, judges) -> dict[str, str]:
         """Return sentences that name the stand-ins of judges and of comparing models, by name."""
-        said = {name: sources.stand_in(name, self.study.judges[name]) or _note(name) for name in judges}
+        known = self.study.judges
+        said = {name: sources.stand_in(name, known[name]) or _note(known[name].judge) for name in judges}
         found = {name: text for name, text in said.items() if text}
         said = "{} is a tiny stand-in that answers in words, trained in the mini world."
         compares = {name: each for name, each in self.study.pairwise.items() if each.model and each.model.world}

@@ -6,6 +6,7 @@ A method takes the job's wildcards, or a name. It returns paths relative to the 
 import os
 from functools import cached_property
 
+from ballast.identity import constant
 from ballast.study import sources
 from ballast.study.methods import plugin_constant
 from ballast.study.places import ADAPTER, Data, Place
@@ -183,7 +184,8 @@ class JobInputs:
 
     def judge_template(self, name: str) -> str | None:
         """Return a judge's prompt template: the config's, else Ballast's own; None if it takes none."""
-        return self.study.judges[name].template or sources.own_template(name)
+        judge = self.study.judges[name]
+        return judge.template or sources.own_template(constant(f"judges/{judge.judge}", "TEMPLATE", judge.judge))
 
     def judge(self, name: str) -> list[str]:
         """Return a judge's model, prompt template and canaries; none of them for a judge that is a rule."""

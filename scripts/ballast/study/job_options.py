@@ -106,7 +106,9 @@ class JobOptions:
     def judge(self, name: str) -> str:
         judge, inputs = self.study.judges[name], self.inputs
         common = judge.model_dump(include={"backend", "batch_size", "max_length", "dtype", "max_unparsable"})
+        common |= judge.options | ({"judge": judge.judge} if judge.judge != name else {})
         model = {"model": inputs.model_folder(judge)} if is_model(judge) else {}
+        model |= {"endpoint": judge.endpoint.model_dump()} if judge.endpoint else {}
         template = inputs.judge_template(name)
         return as_json(common | model | {"template": template and inputs.template_file(template)})
 
@@ -116,7 +118,8 @@ class JobOptions:
 
     def judge_code(self, name: str) -> tuple[str, str]:
         """Return the plug-ins that a job which judges runs: the judge and its backend."""
-        return f"judges/{name}", f"backends/{self.study.judges[name].backend}"
+        judge = self.study.judges[name]
+        return f"judges/{judge.judge}", f"backends/{judge.backend}"
 
     def category(self, _: Wildcards) -> str:
         labels = self.study.labels

@@ -130,11 +130,16 @@ class LanguageModel(Section):
 
 
 class Judge(Section):
-    """A judge: a model of its plug-in's class, or no model for a rule."""
+    """A judge: a model of its plug-in's class, an endpoint, or no model for a rule."""
 
+    judge: Name | None = Field(None, description="The judge's plug-in; the default is the key, so a plug-in has one.")
     world: Name | None = Field(None, description="Name of a judge of the mini world.")
     path: str | None = Field(None, description="Folder of the judge's model on this machine.")
     source: Name | None = Field(None, description="A key of `sources`.")
+    endpoint: Endpoint | None = Field(None, description="A server to ask instead of a local model.")
+    options: dict[str, str] = Field(
+        {}, description="Choices that the plug-in offers, such as `{controversial: safe}` of qwen3guard."
+    )
     template: str | None = Field(
         None, description="Prompt template: a source's name or a JSON file; the default is the plug-in's own."
     )
@@ -147,8 +152,8 @@ class Judge(Section):
 
     @model_validator(mode="after")
     def _one_place(self):
-        if sum(place is not None for place in (self.world, self.path, self.source)) > 1:
-            raise ValueError("give at most one of 'world', 'path' and 'source'")
+        if sum(place is not None for place in (self.world, self.path, self.source, self.endpoint)) > 1:
+            raise ValueError("give at most one of 'world', 'path', 'source' and 'endpoint'")
         return self
 
 

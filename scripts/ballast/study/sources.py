@@ -215,6 +215,6 @@ def _templates(study: Study) -> list[tuple[str, str | None]]:
 
 def stand_in(name: str, judge: Judge) -> str | None:
     """Return a sentence that names a judge's stand-in; None for a real judge."""
-    if name == "refusal-string":
-        return "refusal-string, a rule on a response's opening words, stands in for WildGuard."
+    if judge.judge == "refusal-string":
+        return f"{name}, a rule on a response's opening words, stands in for WildGuard."
     return f"{name} is a tiny stand-in of the same class, trained in the mini world." if judge.world else None
