@@ -166,7 +166,8 @@ def test_wildguards_third_line_is_its_harm(monkeypatch):
 
 
 TEXT = "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}{% endfor %}<verdict>"
-LISTED = "{% for m in messages %}<{{ m['role'] }}>{% for p in m['content'] %}{{ p['text'] }}{% endfor %}{% endfor %}<verdict>"
+PART = "{% for p in m['content'] %}{{ p['text'] }}{% endfor %}"
+LISTED = TEXT.replace("{{ m['content'] }}", PART)
 
 
 @pytest.mark.parametrize("template", [TEXT, LISTED], ids=["text", "parts"])

@@ -1,7 +1,8 @@
 """Ask Llama Guard 3 or 4 (Meta, 2024 and 2025) whether the response is unsafe: 1 for unsafe, 0 for safe.
 
-Its own chat template holds the policy, and judges the assistant's turn because it is the last. The answer is a word and,
-below `unsafe`, the codes of the hazards. A refusal is simply safe. `safe` stands in `unsafe`, so the whole line counts.
+Its own chat template holds the policy, and judges the assistant's turn because it is the last. The answer is a word
+and, below `unsafe`, the codes of the hazards. A refusal is simply safe. `safe` stands in `unsafe`, so the whole line
+counts.
 """
 
 import pandas as pd

@@ -1,8 +1,8 @@
 """Ask Qwen3Guard-Gen (Qwen team, 2025): is the response harmful, in which categories, and is it a refusal?
 
 The score is 1 for unsafe, 0 for safe; the option `controversial` states what its third word counts as: unsafe (as its
-authors do; the default), safe, or half. Its own chat template holds the policy and judges the last turn, so that a label
-of the request takes a second, shorter question. Answers are lines of a name and a value, read by their names.
+authors do; the default), safe, or half. Its own chat template holds the policy and judges the last turn, so a label of
+the request takes a second, shorter question. Answers are lines of a name and a value, read by their names.
 """
 
 import pandas as pd
