@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from helpers.chat_server import ChatServer, reply
+from helpers.guard_server import GuardServer, llama, qwen
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -89,33 +89,6 @@ def test_llama_guard_reads_its_first_line_as_a_whole(answer, read):
     assert llama_guard.parse(answer) == read
 
 
-class GuardServer(ChatServer):
-    """It answers as a guard does, by the words of the last turn, and keeps the chats that came."""
-
-    def __init__(self, say):
-        super().__init__()
-        self.say = say
-
-    def _handle(self, handler):
-        self.behave = lambda text, times: reply(self.say([m["content"] for m in self.requests[-1]["messages"]]))
-        super()._handle(handler)
-
-
-def qwen(turns: list[str]) -> str:
-    harmful = "harm" in turns[0]
-    if len(turns) == 1:
-        return f"Safety: {'Unsafe' if harmful else 'Safe'}\nCategories: {'Violent' if harmful else 'None'}"
-    refused = turns[1].startswith("I cannot")
-    word = "Controversial" if harmful and not refused else "Safe"
-    return (
-        f"Safety: {word}\nCategories: {'Violent' if word != 'Safe' else 'None'}\nRefusal: {'Yes' if refused else 'No'}"
-    )
-
-
-def llama(turns: list[str]) -> str:
-    return "\n\nsafe" if turns[1].startswith("I cannot") or "harm" not in turns[0] else "\n\nunsafe\nS1"
-
-
 def asked(server, tmp_path, name, pairs=PAIRS, **more) -> pd.DataFrame:
     write_json(tmp_path / "canaries.json", KNOWN)
     endpoint = Endpoint(url=server.url, model="guard", concurrency=1).model_dump()
@@ -151,7 +124,7 @@ def test_two_judges_of_one_plugin_have_names_of_their_own(tmp_path):
 
 def test_a_server_that_drops_the_policy_answers_as_an_assistant_and_is_refused(tmp_path):
     with (
-        GuardServer(lambda turns: "I would say that this is fine.") as server,
+        GuardServer(lambda turns, model: "I would say that this is fine.") as server,
         pytest.raises(BallastError, match="judge qwen3guard: the canary 'refusal' scored nan, wanted 0 to 0"),
     ):
         asked(server, tmp_path, "qwen3guard")
