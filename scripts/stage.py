@@ -19,6 +19,11 @@ def main(stage: str, *arguments: str) -> int:
     sys.path.insert(0, SCRIPTS)
     from ballast.running import preload
 
+    if any(argument.startswith("packed:") for argument in arguments):
+        from ballast.study.arguments import unpacked
+
+        arguments = tuple(map(unpacked, arguments))
+
     # One thread, as in the preloaded process: another number of threads gives sums with other last digits.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     if stage not in ONLINE:

@@ -90,7 +90,7 @@ rule gradient_report:
         runtime=30,
     params:
         options=lambda wildcards: documents.gradient_report(),
-        picked=lambda wildcards: json.dumps(documents.gradient_subsets()),
+        picked=lambda wildcards: packed(json.dumps(documents.gradient_subsets())),
         features=lambda wildcards: as_arguments(documents.gradient_features()),
         code=code_identity("gradient_report"),
     message:

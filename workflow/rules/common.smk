@@ -12,7 +12,7 @@ from ballast.running.bill_options import BillOptions
 from ballast.running.inside_snakemake import IMAGE, InsideSnakemake
 from ballast.study import artefacts, contracts, sources
 from ballast.study import config as study_config
-from ballast.study.arguments import as_arguments, as_json, as_pairs
+from ballast.study.arguments import as_arguments, as_json, as_pairs, packed
 from ballast.study.card_options import CardOptions
 from ballast.study.document_options import DocumentOptions
 from ballast.study.job_inputs import JUDGE_FILES, MODEL_FILES, JobInputs

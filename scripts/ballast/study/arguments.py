@@ -1,10 +1,16 @@
 """Write options as text for a stage's command line."""
 
+import base64
 import json
 import shlex
+import zlib
 from collections.abc import Mapping
 
 from pydantic import BaseModel
+
+# Linux takes at most 128 KiB in one argument, and Snakemake gives a job's whole command in one.
+LONG = 40_000
+PACKED = "packed:"
 
 
 def as_json(section: Mapping | BaseModel) -> str:
@@ -15,6 +21,16 @@ def as_json(section: Mapping | BaseModel) -> str:
 def as_arguments(values: Mapping[str, object]) -> str:
     """Return `--name value` per non-empty value, quoted for a shell."""
     return " ".join(f"--{name} {shlex.quote(str(value))}" for name, value in values.items() if value)
+
+
+def packed(text: str) -> str:
+    """Return a text as it is, or compressed if it is long; `stage.py` unpacks it. Lists of runs shrink to a tenth."""
+    return PACKED + base64.b85encode(zlib.compress(text.encode(), 9)).decode() if len(text) > LONG else text
+
+
+def unpacked(text: str) -> str:
+    """Return what `packed` was given."""
+    return zlib.decompress(base64.b85decode(text.removeprefix(PACKED))).decode() if text.startswith(PACKED) else text
 
 
 def as_pairs(values: Mapping[str, str]) -> str:

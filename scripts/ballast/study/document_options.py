@@ -12,7 +12,7 @@ from ballast.files import BallastError
 from ballast.identity import constant
 from ballast.study import artefacts as declared
 from ballast.study import contracts, sources
-from ballast.study.arguments import as_json
+from ballast.study.arguments import as_json, packed
 from ballast.study.job_options import JobOptions
 from ballast.study.plan import Wildcards
 from ballast.study.runs import Run, subset
@@ -150,7 +150,7 @@ class DocumentOptions:
             "model_labels": self._model_labels,
             "stand_ins": self._stand_ins(judges),
         }
-        return as_json(shown)
+        return packed(as_json(shown))
 
     def trouble_labels(self, _: Wildcards = None) -> dict[str, str]:
         """Return the labels of the pool: the study's, a filled sheet, and the mini world's own."""
@@ -166,7 +166,7 @@ class DocumentOptions:
 
     def trouble_runs(self) -> str:
         """Return each run's subset, by the run's path."""
-        return json.dumps({run.path: subset(self.study, run) for run in self.plan.runs})
+        return packed(as_json({run.path: subset(self.study, run) for run in self.plan.runs}))
 
     @property
     def measured_rows(self) -> dict[str, str]:
@@ -274,7 +274,7 @@ class DocumentOptions:
             logs, common = self._logs(run)
             own.append({"sampler": run.sampler, "n": run.n} | logs)
             shared.setdefault(run.sampler, set()).update(common)
-        return as_json({"runs": own, "shared": {name: sorted(logs) for name, logs in shared.items()}})
+        return packed(as_json({"runs": own, "shared": {name: sorted(logs) for name, logs in shared.items()}}))
 
     def _logs(self, run: Run) -> tuple[dict[str, str], set[str]]:
         plan, logs, shared = self.plan, {}, set()

@@ -7,7 +7,7 @@ import json
 import os
 
 from ballast.study import fine_tuning, sources
-from ballast.study.arguments import as_arguments, as_json, as_pairs
+from ballast.study.arguments import as_arguments, as_json, as_pairs, packed
 from ballast.study.config import Checks
 from ballast.study.job_inputs import JobInputs, is_model, pairwise_template
 from ballast.study.plan import Wildcards
@@ -219,7 +219,7 @@ class JobOptions:
         """Return the runs whose scores are gathered, with their metrics."""
         runs = self.plan.gathered(wildcards.gathered)
         named = {name for names in runs.values() for name in names}
-        return as_json({"runs": runs, "metrics": {name: self.plan.metrics[name] for name in sorted(named)}})
+        return packed(as_json({"runs": runs, "metrics": {name: self.plan.metrics[name] for name in sorted(named)}}))
 
     def generation(self, wildcards: Wildcards) -> str:
         return as_json(self.study.generation.model_dump() | self.prompt(self.inputs.run_model(wildcards)))
