@@ -108,9 +108,9 @@ def test_a_mistake_in_a_file_is_one_clear_line(write, file, text, message):
         ("benchmark", "advbench", ["prompts"], "at.prompts: format advbench takes none; these do: xstest"),
         (
             "benchmark",
-            "prompts",
-            ["columns"],
-            "at.columns: format prompts takes none; these do: alpaca, auto, messages",
+            "i-alpaca",
+            ["tags"],
+            "at.tags: format i-alpaca takes none; these do: prompts",
         ),
         ("pool", "beavertails-safe", ["columns"], "at.columns: format beavertails-safe takes none"),
     ],

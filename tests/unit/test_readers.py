@@ -61,6 +61,43 @@ def test_line_separators_survive(tmp_path):
     assert alpaca.read(str(path))["output"].tolist() == [text]
 
 
+JUDGED = [
+    {"Goal": "one", "Kind": "standard", "Topic": "crime", "Tags": ["a", "b"]},
+    {"Goal": "two", "Kind": "contextual", "Topic": "", "Tags": []},
+    {"Goal": "three", "Kind": "standard", "Topic": None, "Tags": ["c"]},
+]
+
+
+def test_a_benchmark_without_code_is_columns_values_and_tags(tmp_path, capsys):
+    path = write(tmp_path / "their.json", JUDGED)
+    found = prompts.read(path, {"prompt": "Goal"}, {"Kind": "standard"}, ["Topic", "Tags"])
+    assert found["prompt"].tolist() == ["one", "three"] and found.attrs["left_out"] == {"left out by where": 1}
+    assert [json.loads(tags) for tags in found["tags"]] == [
+        {"Topic": "crime", "Tags": "a, b"},
+        {"Topic": None, "Tags": "c"},
+    ]
+    assert "prompts are column 'Goal'; not read: none" in capsys.readouterr().err
+    assert "tags" not in prompts.read(path, {"prompt": "Goal"}), "none are asked for"
+    assert "not read: Kind, Topic, Tags" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("columns", "where", "tags", "message"),
+    [
+        ({"prompt": "Gaol"}, {}, [], "no column 'Gaol' (there are: Goal, Kind, Topic, Tags)"),
+        ({"prompt": "Goal"}, {}, ["Topics"], "no column 'Topics'"),
+        ({"prompt": "Goal"}, {"Kind": "usual"}, [], "no row has Kind usual, which `where` wants"),
+        ({"prompt": "Goal", "category": "Topic"}, {}, [], "row 0: 'Topic' is not an id of 0..13; name it in `tags`"),
+        ({"prompt": "Topic"}, {"Kind": "standard"}, [], "row 2: 'Topic' is missing or not text"),
+        ({}, {}, [], "no column 'prompt'"),
+    ],
+)
+def test_a_benchmark_that_does_not_fit_its_entry_is_named(tmp_path, columns, where, tags, message):
+    with pytest.raises(BallastError) as refusal:
+        prompts.read(write(tmp_path / "their.json", JUDGED), columns, where, tags)
+    assert message in str(refusal.value) and "\n" not in str(refusal.value)
+
+
 def test_references_of_two_categories_are_left_out(tmp_path):
     def row(*true):
         flags = {name: number in true for number, name in enumerate(CATEGORIES)}
@@ -213,8 +250,11 @@ def test_an_empty_right_answer_of_a_csv_is_missing(tmp_path):
     [
         ('{"text": "One"}\n', "no column 'prompt' (there are: text)"),
         ('{"prompt": "One"}\n{"prompt": null}\n', "row 1: 'prompt' is missing or not text"),
-        ('{"prompt": "One", "category": 14}\n', "row 0: 'category' is not an id of 0..13"),
-        ('{"prompt": "One", "category": "theft"}\n', "row 0: 'category' is not an id of 0..13"),
+        ('{"prompt": "One", "category": 14}\n', "row 0: 'category' is not an id of 0..13; name it in `tags` instead"),
+        (
+            '{"prompt": "One", "category": "theft"}\n',
+            "row 0: 'category' is not an id of 0..13; name it in `tags` instead",
+        ),
         ("", "no rows"),
     ],
 )

@@ -27,6 +27,8 @@ NEEDED = {
     "references": ("pairs with a category", "the references"),
     "benchmark": ("prompts", "a benchmark"),
 }
+# Keys of a dataset, and the constants of the readers that take them.
+TAKEN_BY = {"columns": {"FORM", "NAMES"}, "where": {"FORM", "NAMES"}, "tags": {"NAMES"}, "prompts": {"PROMPTS"}}
 # The features that a plug-in may name in NEEDS.
 FEATURES = (
     *("behaviour", "category", "embedding", "references", "texts", "base-texts"),
@@ -141,7 +143,7 @@ def check_dataset(place: str, kind: str, reader: str, given: Collection[str]) ->
         fit = [name for name in plugins.names("readers") if constant(f"readers/{name}", "GIVES") == needed]
         near = plugins.nearest(reader, fit)
         raise BallastError(f"config: {place}: format {reader} gives {gives}, and {said} needs {needed}{near}")
-    for key, name in (("columns", "FORM"), ("where", "FORM"), ("prompts", "PROMPTS")):
-        if key in given and name not in defined(f"readers/{reader}"):
-            fit = [other for other in plugins.names("readers") if name in defined(f"readers/{other}")]
+    for key, names in TAKEN_BY.items():
+        if key in given and not names & defined(f"readers/{reader}"):
+            fit = [other for other in plugins.names("readers") if names & defined(f"readers/{other}")]
             raise BallastError(f"config: {place}.{key}: format {reader} takes none; these do: {', '.join(fit)}")

@@ -37,7 +37,7 @@ class JobOptions:
         said = {"rows": data.rows, "longest": data.longest, "prompts": data.prompts}
         if data.order == "random":
             said["order-seed"] = str(self.seed("rows"))
-        given = {"columns": data.columns, "where": data.where}
+        given = {"columns": data.columns, "where": data.where, "tags": data.tags}
         said |= {name: json.dumps(value, sort_keys=True) for name, value in given.items() if value}
         if kind in ("pool", "base") and self.study.checks:
             said["unreadable"] = str(self.study.checks.unreadable)
@@ -78,7 +78,11 @@ class JobOptions:
             pool = asked.setdefault(run.pool, {})
             pool[kind] = max(run.n, pool.get(kind, 0))
         checks = (self.study.checks or Checks()).model_dump()
-        about = {"study": self.study.study, "checks": checks, "labeller": self.study.labels.behaviour}
+        about = {
+            "study": self.study.study,
+            "checks": checks,
+            "labeller": self.study.plugin(self.study.labels.behaviour),
+        }
         return as_json(about | {"datasets": datasets, "asked": asked})
 
     # Models, judges and labels.

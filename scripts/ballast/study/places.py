@@ -130,14 +130,20 @@ class Place(Section):
         return self
 
 
+PARTS = ("instruction", "input", "output", "messages", "history", "system", "tools", "prompt", "category", "expected")
+
+
 class Data(Place):
     """A dataset."""
 
     format: Literal[*plugins.names("readers")] | None = Field(
         None, description="Reader of the file; the default is the reader of its source."
     )
-    columns: dict[Literal["instruction", "input", "output", "messages", "history", "system", "tools"], str] = Field(
-        {}, description="Column of each part, if the file uses other names."
+    columns: dict[Literal[*PARTS], str] = Field(
+        {}, description="Column of each part, if the file uses other names; a benchmark has prompt, category, expected."
+    )
+    tags: list[str] = Field(
+        [], description="Further columns of a benchmark, such as `method`: tables show metrics by their values."
     )
     where: dict[str, bool | int | float | str | list[bool | int | float | str]] = Field(
         {}, description="Use only rows whose columns have these values, such as `{is_safe: true}`."

@@ -97,7 +97,7 @@ def check(study: Study) -> None:
     plan = Plan(study)
     for name, (kind, data) in plan.datasets.items():
         key = name.replace("unsafe/", "pools/").replace("/", ".")
-        given = [part for part in ("columns", "where", "prompts") if getattr(data, part)]
+        given = [part for part in ("columns", "where", "tags", "prompts") if getattr(data, part)]
         contracts.check_dataset(key, kind, plan.dataset_format(name), given)
     for place, template in _templates(study):
         if template and template not in study.sources and not Path(template).is_file():
