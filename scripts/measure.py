@@ -24,7 +24,7 @@ def main(arguments: argparse.Namespace) -> None:
     models = list(dict.fromkeys([options["before"], *options["after"]]))
     responses = dict(zip(models, (schemas.read(path, schemas.RESPONSES) for path in arguments.responses), strict=True))
     rows = dict(argument.split("=", 1) for argument in arguments.benchmarks)
-    asked = {name: set(schemas.read(path, schemas.BENCHMARK)["id"]) for name, path in rows.items()}
+    asked = {name: schemas.read(path, schemas.BENCHMARK) for name, path in rows.items()}
     found = measured.compare(metrics.read_scores(arguments.scores), responses, asked, options)
     write_json(arguments.out_json, found)
     page, harm = measured.page(found, options), found["metrics"].get("harm", {"models": {}})
