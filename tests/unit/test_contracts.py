@@ -95,7 +95,7 @@ def test_a_mistake_in_a_file_is_one_clear_line(write, file, text, message):
             "format gsm8k gives prompts, and fine-tuning data needs pairs; did you mean 'gsm8k-pairs'?",
         ),
         ("pool", "xstest", [], "format xstest gives prompts, and a pool needs pairs; did you mean 'xstest-answers'?"),
-        ("pool", "advbench", [], "format advbench gives prompts, and a pool needs pairs"),
+        ("pool", "prompts", [], "format prompts gives prompts, and a pool needs pairs"),
         ("pool", "beavertails", [], "gives pairs with a category, and a pool needs pairs; did you mean 'beavertails-"),
         ("references", "alpaca", [], "format alpaca gives pairs, and the references needs pairs with a category"),
         (
@@ -105,7 +105,7 @@ def test_a_mistake_in_a_file_is_one_clear_line(write, file, text, message):
             "format alpaca gives pairs, and a benchmark needs prompts; did you mean 'i-alpaca'?",
         ),
         ("benchmark", "gsm8k-pairs", [], "gives pairs, and a benchmark needs prompts; did you mean 'gsm8k'?"),
-        ("benchmark", "advbench", ["prompts"], "at.prompts: format advbench takes none; these do: xstest"),
+        ("benchmark", "i-alpaca", ["prompts"], "at.prompts: format i-alpaca takes none; these do: xstest"),
         (
             "benchmark",
             "i-alpaca",

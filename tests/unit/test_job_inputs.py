@@ -244,8 +244,8 @@ def test_a_benchmark_takes_its_sources_format_and_a_part_of_its_prompts():
         ("benchmarks", {"format": "alpaca"}, "config: benchmarks.mine: format alpaca gives pairs"),
         (
             "benchmarks",
-            {"format": "advbench", "prompts": "safe"},
-            "config: benchmarks.mine.prompts: format advbench takes",
+            {"format": "i-alpaca", "prompts": "safe"},
+            "config: benchmarks.mine.prompts: format i-alpaca takes",
         ),
         ("references", {"format": "beavertails-safe"}, "config: references: format beavertails-safe gives pairs"),
     ],

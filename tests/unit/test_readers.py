@@ -11,7 +11,7 @@ from ballast.data.rows import PAIR, content_id, with_ids
 from ballast.files import BallastError
 from ballast.judges import exact_match
 from ballast.labels.behaviour import behaviour
-from ballast.readers import alpaca, beavertails, beavertails_eval, i_alpaca, prompts, salad_attack, xstest
+from ballast.readers import alpaca, beavertails, i_alpaca, prompts, xstest
 
 ROW = {"instruction": "Name a river.", "input": "", "output": "The Rhine."}
 
@@ -89,7 +89,7 @@ def test_a_benchmark_without_code_is_columns_values_and_tags(tmp_path, capsys):
         ({"prompt": "Goal"}, {"Kind": "usual"}, [], "no row has Kind usual, which `where` wants"),
         ({"prompt": "Goal", "category": "Topic"}, {}, [], "row 0: 'Topic' is not an id of 0..13; name it in `tags`"),
         ({"prompt": "Topic"}, {"Kind": "standard"}, [], "row 2: 'Topic' is missing or not text"),
-        ({}, {}, [], "no column 'prompt'"),
+        ({"prompt": "Tags"}, {}, [], "row 0: 'Tags' is missing or not text"),
     ],
 )
 def test_a_benchmark_that_does_not_fit_its_entry_is_named(tmp_path, columns, where, tags, message):
@@ -117,12 +117,12 @@ def test_both_spellings_of_a_category_are_one():
 
 def test_benchmarks(tmp_path):
     path = write(tmp_path / "b.json", [{"prompt": "p", "category": "x", "category_id": 3}])
-    assert beavertails_eval.read(path).to_dict("records") == [{"prompt": "p", "category": 3}]
+    assert prompts.read(path).to_dict("records") == [{"prompt": "p", "category": 3}]
     path = write(tmp_path / "b.json", [{"prompt": "p", "category_id": 14}])
-    with pytest.raises(BallastError, match="row 0: 'category_id' is not in 0..13"):
-        beavertails_eval.read(path)
+    with pytest.raises(BallastError, match="row 0: 'category_id' is not an id of 0..13"):
+        prompts.read(path)
     path = write(tmp_path / "s.json", [{"augq": "attack", "baseq": "request"}])
-    assert salad_attack.read(path)["prompt"].tolist() == ["attack"]
+    assert prompts.read(path)["prompt"].tolist() == ["attack"]
     path = write(tmp_path / "i.json", {"instructions": ["a", "b"], "inputs": []})
     assert i_alpaca.read(path)["prompt"].tolist() == ["a", "b"]
     (tmp_path / "x.csv").write_text('id,prompt,type,label\n1,"a, b",homonyms,safe\n2,c,contrast_homonyms,unsafe\n')
@@ -140,8 +140,8 @@ REAL = [
     ("alpaca", "safety-tuned-llamas/safety_pool.vinid.json", 2483),
     ("alpaca", "alpaca/alpaca_random_9229.alpagasus.json", 9229),
     ("beavertails", "beavertails/beavertails_exclusive140.schema.jsonl", 140),
-    ("beavertails-eval", "beavertails/beavertails_evaluation.reconstructed.json", 700),
-    ("salad-attack", "salad/attack_enhanced_sub500.restart.json", 500),
+    ("prompts", "beavertails/beavertails_evaluation.reconstructed.json", 700),
+    ("prompts", "salad/attack_enhanced_sub500.restart.json", 500),
     ("xstest", "xstest/xstest_prompts.csv", 250),
     ("i-alpaca", "safety-tuned-llamas/evaluation/I-Alpaca.json", 50),
 ]

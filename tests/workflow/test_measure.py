@@ -40,7 +40,7 @@ class Folder:
         self.folder = folder
         (folder / "harmful.json").write_text(json.dumps([{"question": text} for text in HARMFUL]))
         (folder / "safe.json").write_text(json.dumps([{"question": text} for text in SAFE]))
-        benchmark = {"source": None, "format": "salad-base", "rows": None, "order": "file"}
+        benchmark = {"source": None, "format": "prompts", "rows": None, "order": "file"}
         data = {
             "benchmarks": {
                 "malicious": benchmark | {"path": "harmful.json"},

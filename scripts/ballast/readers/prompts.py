@@ -1,8 +1,8 @@
 """Read a benchmark: prompts as JSON, JSON lines, CSV or Parquet.
 
-Columns: `prompt` (or another of NAMES); optionally `category`, an id of 0..13 or empty, and `expected`, the right
-answer, which the judge exact-match reads: a number (1,000 and $5 and 50% are), or empty. The config names other
-columns.
+Columns: `prompt` (or another of NAMES); optionally `category` or `category_id`, an id of 0..13 or empty, and
+`expected`, the right answer, which the judge exact-match reads: a number (1,000 and $5 and 50% are), or empty. The
+config names other columns.
 """
 
 import json
@@ -19,7 +19,7 @@ from ballast.judges.exact_match import right_number
 
 GIVES = "prompts"
 # The first one that a file has holds the prompts; the later ones are those of published benchmarks.
-NAMES = ("prompt", "question", "instruction", "request", "goal", "augq", "forbidden_prompt")
+NAMES = ("prompt", "question", "instruction", "request", "goal", "Goal", "augq", "forbidden_prompt")
 
 
 def read(
@@ -38,12 +38,13 @@ def read(
             raise BallastError(f"{path}: no column '{column}' (there are: {', '.join(map(str, table.columns))})")
     name = columns.get("prompt", usual)
     found = require(table, (name,), path)[[name]].set_axis(["prompt"], axis=1)
-    _say(path, name, table, {*columns.values(), *tags, *(where or {})})
-    category = columns.get("category", "category")
+    category = columns.get("category", "category_id" if "category_id" in table else "category")
+    expected = columns.get("expected", "expected")
+    unread = [str(column) for column in table if column not in {name, category, expected, *tags, *(where or {})}]
+    print(f"{path}: prompts are column '{name}'; not read: {', '.join(unread) or 'none'}", file=sys.stderr)
     if category in table and category not in tags:
         values = [present(value) or None if isinstance(value, str) else value for value in table[category]]
         found["category"] = _categories(pd.Series(values, table.index, dtype=object), path, category)
-    expected = columns.get("expected", "expected")
     if expected in table and expected not in tags:
         right = [right_number(answer, f"{path}: row {row}") for row, answer in table[expected].items()]
         found["expected"] = [None if number is None else f"{number:f}" for number in right]
@@ -60,11 +61,6 @@ def _text(value: object) -> str | None:
     if isinstance(value, list):
         return ", ".join(map(str, value))
     return None if value is None or pd.isna(value) or value == "" else str(value)
-
-
-def _say(path: str, name: str, table: pd.DataFrame, named: set[str]) -> None:
-    unread = [str(column) for column in table if column not in {name, "category", "expected", *named}]
-    print(f"{path}: prompts are column '{name}'; not read: {', '.join(unread) or 'none'}", file=sys.stderr)
 
 
 def _categories(given: pd.Series, path: str, column: str) -> pd.Series:

@@ -20,9 +20,9 @@ MEASURED, PUBLISHED, ARITHMETIC, ASSUMED = MARKS = ("measured here", "published"
 ROWS = {
     "alpaca_small.json": 20000,
     "safety_only_data_Instructions.json": 2483,
-    "beavertails-eval": 700,
-    "salad-attack": 5000,
-    "salad-base": 21318,
+    "test.jsonl.xz": 700,  # BeaverTails-Evaluation
+    "attack_enhanced_set.json": 5000,  # SALAD-Bench
+    "base_set.json": 21318,
     "xstest": 250,  # the safe ones of 450
     "xstest harmful": 200,
     "i-alpaca": 50,
@@ -142,7 +142,7 @@ class Prices:
 
     def rate_of(self, what: str, dataset: str) -> float:
         """Return `what` of a benchmark's format, or of `another` if that format has no own rate."""
-        name = f"{what} of {self.options['datasets'][dataset]['format']}"
+        name = f"{what} of {dataset.rpartition('/')[2]}"
         return self.rate(name if name in RATES else f"{what} of another")
 
     def weights(self, engine: dict) -> float:
