@@ -195,6 +195,10 @@ class JobInputs:
         template = self.judge_template(name)
         return files + canaries + ([self.template_input(template)] if template else [])
 
+    def judged_rows(self, judge: str, benchmark: str) -> str | list:
+        """Return the benchmark's rows if the judge reads one of their tags instead of the prompt."""
+        return self.rows(f"benchmarks/{benchmark}") if self.study.judges[judge].about else []
+
     def label(self, pool: str, name: str) -> str:
         """Return the file of a pool's `behaviour` or `category` labels."""
         return f"{self.results}/labels/{pool}/{name}.parquet"

@@ -116,9 +116,13 @@ class JobOptions:
         template = inputs.judge_template(name)
         return as_json(common | model | {"template": template and inputs.template_file(template)})
 
-    def canaries(self, name: str) -> str:
-        canaries = self.study.judges[name].canaries
-        return as_arguments({"canaries": canaries and self.inputs.data_file(canaries)})
+    def canaries(self, name: str, benchmark: str | None = None) -> str:
+        """Return a judge's canaries, and the tag that it reads instead of a benchmark's prompts."""
+        judge = self.study.judges[name]
+        said = {"canaries": judge.canaries and self.inputs.data_file(judge.canaries)}
+        if benchmark and judge.about:
+            said |= {"about": judge.about, "rows": self.inputs.judged_rows(name, benchmark)}
+        return as_arguments(said)
 
     def judge_code(self, name: str) -> tuple[str, str]:
         """Return the plug-ins that a job which judges runs: the judge and its backend."""

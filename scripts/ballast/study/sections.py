@@ -143,6 +143,11 @@ class Judge(Section):
     template: str | None = Field(
         None, description="Prompt template: a source's name or a JSON file; the default is the plug-in's own."
     )
+    about: str | None = Field(
+        None,
+        description="Tag of the benchmark that the judge reads instead of the prompt, such as the question behind an "
+        "attack.",
+    )
     canaries: Place | None = Field(None, description="Pairs with a known verdict; the judge scores them in every job.")
     backend: Literal[*plugins.names("backends")] = Field("transformers", description="Backend of a generative judge.")
     batch_size: PositiveInt = Field(64, description="Pairs per batch.")
