@@ -24,7 +24,7 @@ def as_arguments(values: Mapping[str, object]) -> str:
 
 
 def packed(text: str) -> str:
-    """Return a short text unchanged and a long one compressed, for `stage.py` to unpack; lists of runs shrink to a tenth."""
+    """Return a short text unchanged and a long one compressed, for `stage.py` to unpack: a list of runs to a tenth."""
     return PACKED + base64.b85encode(zlib.compress(text.encode(), 9)).decode() if len(text) > LONG else text
 
 
