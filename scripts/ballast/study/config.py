@@ -158,6 +158,11 @@ class Study(Section):
                 raise ValueError(f"other_metrics.{name}: this is one of `metrics`; give it another name")
             _known(f"other_metrics.{name}.benchmark", metric.benchmark, self.benchmarks)
             _known(f"other_metrics.{name}.judge", metric.judge, [*self.judges, *self.pairwise])
+        for name, metric in self.every_metric.items():
+            about = self.judges[metric.judge].about if metric.judge in self.judges else None
+            if about and about not in (tags := self.benchmarks[metric.benchmark].tags):
+                said = f"'{about}' is no tag of {metric.benchmark} ({', '.join(tags) or 'none'}), which {name} reads"
+                raise ValueError(f"judges.{metric.judge}.about: {said}")
         if self.pools:
             _known("labels.behaviour", self.labels.behaviour, self.judges)
         for name, data in self.benchmarks.items():
