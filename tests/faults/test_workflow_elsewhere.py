@@ -80,7 +80,7 @@ def test_tables_figures_and_headline_show_what_the_scores_hold_and_nothing_else_
         scores.loc[scores["benchmark"] == "beavertails-eval", "score"] = 3.25
         write_parquet(path, scores)
         written[path] = path.read_bytes()
-    shown = {"table": 5, "figure": 6, "comparison": 2} | DOCUMENTS
+    shown = {"table": 5, "figure": 4, "comparison": 1} | DOCUMENTS
     assert pending(copy.folder, "--configfile", CONFIG) == shown
     copy.succeed()
     assert {path: path.read_bytes() for path in written} == written

@@ -106,7 +106,7 @@ def test_measure_finds_the_erosion_in_an_adapter_of_trl(scores, data_dir, tmp_pa
     shutil.copytree(RESULTS / "aligned/smollm2", start)
     rows = json.loads((data_dir / "alpaca/alpaca_random_9229.alpagasus.json").read_text())
     short = [row for row in rows if not row["input"] and len(row["instruction"]) + len(row["output"]) < 300]
-    adapter = trained_by_trl(start, short[:64], tmp_path)
+    adapter = trained_by_trl(start, short[:40], tmp_path)
     few = tmp_path / "few.yaml"
     few.write_text("benchmarks: {malicious: {rows: 40, order: random}, xstest: {rows: 20}}\n")
     asked = [sys.executable, "-m", "ballast", "measure", "--before", str(start), "--after", adapter, "--cpu"]
