@@ -75,6 +75,19 @@ class PairTemplate:
         return [self.render(*pair) for pair in zip(pairs["prompt"], pairs["response"], strict=True)]
 
 
+def first_tokens(texts: list[str], options: dict, limit: int) -> list[str]:
+    """Return texts cut to the first tokens of the judge's own tokenizer; unchanged for a judge behind an endpoint."""
+    if "model" not in options:
+        return texts
+    from ballast.asking.loading import load_tokenizer
+
+    tokenizer, cut = load_tokenizer(options["model"]), []
+    for text in texts:
+        spans = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+        cut.append(text[: spans[limit - 1][1]] if len(spans) > limit else text)
+    return cut
+
+
 @dataclass(frozen=True)
 class ChatPrompt:
     """The model's own chat template, used in place of an Alpaca-shaped one."""
