@@ -8,8 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ballast.files import BallastError
 from ballast.asking import first_words
+from ballast.files import BallastError
 from ballast.judges import md_judge, md_judge_p, md_judge_v2, wildguard
 
 
