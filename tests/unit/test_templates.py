@@ -71,7 +71,7 @@ def test_a_dictionarys_entry_and_a_key_of_json_are_templates_too(tmp_path):
     for name in ("CLS.other", "CLS.none", "CLS"):
         with pytest.raises(BallastError, match="'CLS' is no plain string"):
             templates.read(tmp_path / "m.py", name)
-    with pytest.raises(BallastError, match="no 'three' and no 'prompt_no_input' here"):
+    with pytest.raises(BallastError, match="no 'template' and no 'prompt_no_input' here"):
         templates.read(tmp_path / "t.json", "three")
 
 

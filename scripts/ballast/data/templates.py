@@ -44,12 +44,11 @@ def own_text(path: str | Path, literal: str | None = None, variant: str | None =
     raw = _json(path)
     if raw is None:
         text = _literal(path, literal)
-    elif isinstance(raw.get(literal or "template"), str):
-        text = raw[literal or "template"]
+    # A copy of a module's template is JSON with `template`.
+    elif isinstance(raw.get(literal), str) or isinstance(raw.get("template"), str):
+        text = raw[literal] if isinstance(raw.get(literal), str) else raw["template"]
     else:
-        raise BallastError(
-            f"{path}: no '{literal or 'template'}' and no 'prompt_no_input' here; this is no prompt template"
-        )
+        raise BallastError(f"{path}: no 'template' and no 'prompt_no_input' here; this is no prompt template")
     if variant is None:
         return text
     if variant not in VARIANTS:
