@@ -78,6 +78,13 @@ rule figures:
         FIGURES,
 
 
+rule measure:
+    input:
+        MEASURED,
+        # With experiments, explore.html would train all their runs.
+        [] if plan.runs else rules.explore.output,
+
+
 rule cards:
     input:
         [f"{plan.folder(run)}/README.md" for run in plan.runs],

@@ -82,9 +82,9 @@ class Scene:
 def out_of_time(cluster, finished, begun, tmp_path_factory) -> Iterator[Scene]:
     """A training of which the first attempt has a minute, begun before the other tests and waited for after them."""
     scene = Scene(cluster, finished, tmp_path_factory.mktemp("out-of-time") / "study", epochs=110)
-    # For a busy machine: more attempts than the profile's, and a checkpoint each minute, since Slurm kills what has not
-    # saved within ten seconds of its limit.
-    asks = ("train:runtime=1 * attempt", "train:checkpoint_minutes=1", "--retries", "4")
+    # For a busy machine: more attempts than the profile's, and four checkpoints a minute, since Slurm kills what has
+    # not saved within ten seconds of its limit. As text, since Snakemake makes whole numbers of fractions.
+    asks = ("train:runtime=1 * attempt", "train:checkpoint_minutes='0.25'", "--retries", "4")
     yield scene.train("pss", asks=asks)
     scene.ends_now()
 

@@ -20,7 +20,7 @@ ASKED = {
     "selection_sample": ("cpu", "", "8000M", "00:10:00", "1"),
     "data": ("cpu", "", "8000M", "00:20:00", "1"),
     # Scores, a table, a figure and what else is made of them: one job of Slurm, and the sum of their times.
-    "results_advice_claims_comparison_explore_figure_...": ("cpu", "", "8000M", "02:05:00", "1"),
+    "results_advice_claims_comparison_explore_figure_...": ("cpu", "", "8000M", "02:15:00", "1"),
 }
 
 

@@ -229,7 +229,9 @@ def measured(sampled, folder, raw) -> Path:
     experiment = {"models": ["tiny"], "pools": ["safety"], "samplers": ["none", "random"], "n": [50], "trials": 1}
     path = folder / "runs.yaml"
     path.write_text(yaml.safe_dump(raw | {"experiments": {"sampling": experiment}}))
-    done = snakemake(folder, path, *(f"{RESULTS}/tables/table{number}.csv" for number in (1, 2)))
+    done = snakemake(
+        folder, path, *(f"{RESULTS}/tables/table{number}.csv" for number in (1, 2)), f"{RESULTS}/scores.parquet"
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     return sampled
 

@@ -43,11 +43,3 @@ rule measured:
 
 
 MEASURED = rules.measured.output if study.measure else []
-
-
-rule measure:
-    input:
-        MEASURED,
-        # With experiments, explore.html would train all their runs.
-        [] if plan.runs else rules.explore.output,
-    localrule: True

@@ -49,9 +49,12 @@ class DocumentOptions:
         return [f"{self.plan.results}/{name}.{kind}" for name in self.artefacts(folder) for kind in kinds]
 
     def artefact_inputs(self, artefact: str) -> list[str]:
-        """Return the files that a table or figure declares to read, in that order."""
+        """Return the files that a table or figure declares to read, in that order.
+
+        Raises BallastError if the config leaves its experiment out.
+        """
         pool, found = self.plan.pool, declared.artefact(artefact)
-        own = found.experiment and self.plan.scores_of(found.experiment, found.metrics)
+        own = self._grid(artefact) and self.plan.scores_of(found.experiment, found.metrics)
         files = {
             "scores": own or [f"{self.plan.results}/scores.parquet"],
             "labels": [self.inputs.label(pool, "behaviour")],
@@ -76,10 +79,8 @@ class DocumentOptions:
         Its runs are those of the experiment that it declares, or of `experiment`: models, pools, samplers, n, trials.
         Raises BallastError if the config leaves that experiment out.
         """
-        study, name = self.study, declared.artefact(artefact).experiment
-        own = getattr(study.experiments, name) if name else None
-        if name and not (own or experiment):
-            raise BallastError(f"{artefact} shows experiments.{name}, which the config leaves out")
+        study = self.study
+        own = None if experiment else self._grid(artefact)
         everything = {
             "study": study.study,
             "synthetic": study.synthetic,
@@ -98,6 +99,14 @@ class DocumentOptions:
         if own or experiment:
             everything["experiment"] = experiment or own.model_dump()
         return as_json(declared.options_for(artefact, everything))
+
+    def _grid(self, artefact: str) -> Experiment | None:
+        """Return the experiment that an artefact declares, None if it declares none."""
+        name = declared.artefact(artefact).experiment
+        found = getattr(self.study.experiments, name) if name else None
+        if name and not found:
+            raise BallastError(f"{artefact} shows experiments.{name}, which the config leaves out")
+        return found
 
     @property
     def _metrics(self) -> dict[str, dict]:
