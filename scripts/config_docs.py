@@ -8,8 +8,9 @@ from pydantic_core import PydanticUndefined
 
 from ballast import plugins
 from ballast.files import write_text
-from ballast.study.config import Section, Study, section_class
+from ballast.study.config import Section, Study
 from ballast.study.methods import KINDS, plugin_constant
+from ballast.study.mistakes import section_class
 
 CONFIG = Path(__file__).parents[1] / "config"
 WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false", Any: "value"}

@@ -115,10 +115,7 @@ def init(
     Raises BallastError if a name, a number or a hub id is wrong.
     """
     path = Path(folder) / f"{name}.yaml"
-    if not NAME.fullmatch(name):
-        raise BallastError(f"'{name}' is no study's name: give lower-case letters, digits and hyphens")
-    if name == "worlds":
-        raise BallastError("results/worlds/ holds the worlds that studies share; give the study another name")
+    check_name(name)
     if path.exists():
         raise BallastError(f"{path} is there already; choose another name, or remove it")
     if not TEMPLATE.is_file():
@@ -147,6 +144,14 @@ def init(
         text += yaml.safe_dump({"sources": sources}, sort_keys=False, allow_unicode=True, width=120)
     write_text(path, text)
     return path
+
+
+def check_name(name: str) -> None:
+    """Raise BallastError if a study cannot have this name."""
+    if not NAME.fullmatch(name):
+        raise BallastError(f"'{name}' is no study's name: give lower-case letters, digits and hyphens")
+    if name == "worlds":
+        raise BallastError("results/worlds/ holds the worlds that studies share; give the study another name")
 
 
 def _put(text: str, old: str, new: str) -> str:

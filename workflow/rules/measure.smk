@@ -1,7 +1,7 @@
 """Compare models before and after a fine-tuning that somebody made: the config's `measure`.
 
-Inputs: scores/measure/<metric>.parquet; the responses of these models; the benchmarks; for what to add, the paper's printed numbers and
-the advice of other studies here, results/*/advice.csv.
+Inputs: scores/measure/<metric>.parquet; the responses of these models; the benchmarks; for what to add, the paper's
+printed numbers and the advice of other studies here, results/*/advice.csv.
 Outputs: measure.md, each metric before and after, by category, with a check of the responses themselves; measure.json, the
 same for programs.
 Costs: CPU seconds.

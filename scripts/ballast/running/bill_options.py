@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 from ballast.study import sources
 from ballast.study.document_options import DocumentOptions
-from ballast.study.job_inputs import is_model
 from ballast.study.places import Place
 from ballast.study.runs import AS_IS, from_path
 
@@ -59,7 +58,7 @@ class BillOptions:
                 judge, judge.backend, batch_size=judge.batch_size, words=bool(self.inputs.judge_template(name))
             )
             for name in self.plan.judges_used
-            if is_model(judge := self.study.judges[name])
+            if (judge := self.study.judges[name]).is_model
         }
         if labels.behaviour in found:
             found["behaviour"] = found[labels.behaviour]

@@ -37,8 +37,7 @@ def write(
     pool: safety examples, a file or `owner/name:file` on the hub, to say which of them to add.
     runs: the models after are runs of one fine-tuning.
     """
-    if not cli.NAME.fullmatch(name) or name == "worlds":
-        raise BallastError(f"'{name}' is no study's name: give lower-case letters, digits and hyphens")
+    cli.check_name(name)
     path, sources = Path(folder) / f"{name}.yaml", {}
     names = ["before", *(f"after-{number}" if len(after) > 1 else "after" for number in range(1, len(after) + 1))]
     over = before if (Path(before) / "config.json").is_file() else None

@@ -8,13 +8,14 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from ballast import plugins, samplers
 from ballast.files import BallastError
 from ballast.study import contracts
 from ballast.study.fine_tuning import Aligned, GradientOptions, MethodSection, Training, aligned_training
 from ballast.study.methods import Method, check, resolve
+from ballast.study.mistakes import explained
 from ballast.study.places import Data, Name, NaturalInt, Section, Source, World
 from ballast.study.sections import (
     Checks,
@@ -289,7 +290,7 @@ def load(raw: dict) -> Study:
     except ValidationError as error:
         # A misspelt key often explains a missing one, so report it first.
         errors = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
-        raise BallastError(_explain(errors[0])) from None
+        raise BallastError(explained(errors[0], Study)) from None
 
 
 def given(files: list[str | Path], changes: dict) -> dict:
@@ -375,43 +376,3 @@ def _without_removed(raw: dict) -> dict:
 
 # Keys whose entries have names of the user's choice.
 _NAMED = {name for name, field in Study.model_fields.items() if str(field.annotation).startswith("dict")}
-_WANTED = {
-    "string_type": "wanted text; put quotes around it (YAML reads yes, no, on and off as true and false)",
-    "list_type": "wanted a list, such as [a, b]",
-    "dict_type": "wanted keys with values below it",
-    "model_type": "wanted keys with values below it",
-}
-
-
-def _explain(error: dict) -> str:
-    place = ".".join(str(part) for part in error["loc"] if part != "[key]")
-    if error["type"] == "extra_forbidden":
-        section = _section(Study, error["loc"][:-1])
-        known = list(section.model_fields) if section else []
-        return f"config: '{place}' is not a key{plugins.nearest(str(error['loc'][-1]), known)}"
-    if error["type"] == "missing":
-        return f"config: '{place}' is required"
-    message = _WANTED.get(error["type"], error["msg"].removeprefix("Value error, "))
-    got = "" if isinstance(error["input"], dict) else f", got {error['input']!r:.60}"
-    return f"config: {place + ': ' if place else ''}{message[0].lower() + message[1:]}{got}"
-
-
-def _section(section: type[BaseModel] | None, place: tuple) -> type[BaseModel] | None:
-    """Return the section's class at a place of the config, through optional and dict-valued fields."""
-    for part in place:
-        field = section.model_fields.get(part) if section else None
-        if field is None:
-            continue  # the key of a dict-valued field: its class was found one step before
-        section = section_class(field.annotation)
-    return section
-
-
-def section_class(annotation) -> type[BaseModel] | None:
-    """Return the section in a field's type: itself, optional, or a mapping's values; None for a plain value."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for argument in getattr(annotation, "__args__", ()):
-        found = section_class(argument)
-        if found:
-            return found
-    return None

@@ -12,7 +12,7 @@ from ballast.study.methods import plugin_constant
 from ballast.study.places import ADAPTER, Data, Place
 from ballast.study.plan import Plan, Wildcards
 from ballast.study.runs import AS_IS, from_path, opponent
-from ballast.study.sections import Judge, LanguageModel, Model
+from ballast.study.sections import LanguageModel, Model
 
 MODEL_FILES = ("config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 # A judge has one fixed decoding, so it needs no generation config.
@@ -190,7 +190,7 @@ class JobInputs:
     def judge(self, name: str) -> list[str]:
         """Return a judge's model, prompt template and canaries; none of them for a judge that is a rule."""
         judge = self.study.judges[name]
-        files = self.model_files(judge) if is_model(judge) else []
+        files = self.model_files(judge) if judge.is_model else []
         canaries = [self.data_input(judge.canaries)] if judge.canaries else []
         template = self.judge_template(name)
         return files + canaries + ([self.template_input(template)] if template else [])
@@ -391,17 +391,12 @@ class JobInputs:
 
     def before_training(self) -> list[str]:
         """Return the files made by this workflow that rules behind the barrier read, sorted."""
-        judges = [judge for name in self.plan.judges_used if is_model(judge := self.study.judges[name])]
+        judges = [judge for name in self.plan.judges_used if (judge := self.study.judges[name]).is_model]
         places = (*self.plan.models_used, *judges, *self.plan.comparing)
         models = [file for place in places if place.world or self._aligned(place) for file in self.model_files(place)]
         fetched = [self.source_manifest(name) for name in self.plan.sources]
         made = (*self.needed_data, *self.plan.subsets, *self.every_kept, *self.training_features)
         return sorted({*models, *fetched, *made})
-
-
-def is_model(judge: Judge) -> bool:
-    """Return whether a judge is a model; else it is a rule."""
-    return bool(judge.world or judge.path or judge.source)
 
 
 def pairwise_template(pairwise) -> str:

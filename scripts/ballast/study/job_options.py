@@ -9,7 +9,7 @@ import os
 from ballast.study import fine_tuning, sources
 from ballast.study.arguments import as_arguments, as_json, as_pairs, packed
 from ballast.study.config import Checks
-from ballast.study.job_inputs import JobInputs, is_model, pairwise_template
+from ballast.study.job_inputs import JobInputs, pairwise_template
 from ballast.study.plan import Wildcards
 from ballast.study.runs import seed
 from ballast.study.sections import LanguageModel, Model
@@ -111,7 +111,7 @@ class JobOptions:
         judge, inputs = self.study.judges[name], self.inputs
         common = judge.model_dump(include={"backend", "batch_size", "max_length", "dtype", "max_unparsable"})
         common |= judge.options | ({"judge": judge.judge} if judge.judge != name else {})
-        model = {"model": inputs.model_folder(judge)} if is_model(judge) else {}
+        model = {"model": inputs.model_folder(judge)} if judge.is_model else {}
         model |= {"endpoint": judge.endpoint.model_dump()} if judge.endpoint else {}
         template = inputs.judge_template(name)
         return as_json(common | model | {"template": template and inputs.template_file(template)})

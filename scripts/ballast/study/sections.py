@@ -161,6 +161,11 @@ class Judge(Section):
             raise ValueError("give at most one of 'world', 'path', 'source' and 'endpoint'")
         return self
 
+    @property
+    def is_model(self) -> bool:
+        """True if a job loads the judge's model; else it is a rule, or a server has it."""
+        return bool(self.world or self.path or self.source)
+
 
 class Labels(Section):
     behaviour: Name = Field("wildguard", description="Judge that labels pool rows T1-T4: wildguard or refusal-string.")

@@ -1,0 +1,47 @@
+"""Explain a mistake in a config in one line."""
+
+from pydantic import BaseModel
+
+from ballast import plugins
+
+_WANTED = {
+    "string_type": "wanted text; put quotes around it (YAML reads yes, no, on and off as true and false)",
+    "list_type": "wanted a list, such as [a, b]",
+    "dict_type": "wanted keys with values below it",
+    "model_type": "wanted keys with values below it",
+}
+
+
+def explained(error: dict, study: type[BaseModel]) -> str:
+    """Return pydantic's account of a mistake in the sections of `study` as one line: the key, and what it wants."""
+    place = ".".join(str(part) for part in error["loc"] if part != "[key]")
+    if error["type"] == "extra_forbidden":
+        section = _section(study, error["loc"][:-1])
+        known = list(section.model_fields) if section else []
+        return f"config: '{place}' is not a key{plugins.nearest(str(error['loc'][-1]), known)}"
+    if error["type"] == "missing":
+        return f"config: '{place}' is required"
+    message = _WANTED.get(error["type"], error["msg"].removeprefix("Value error, "))
+    got = "" if isinstance(error["input"], dict) else f", got {error['input']!r:.60}"
+    return f"config: {place + ': ' if place else ''}{message[0].lower() + message[1:]}{got}"
+
+
+def _section(section: type[BaseModel] | None, place: tuple) -> type[BaseModel] | None:
+    """Return the section's class at a place of the config, through optional and dict-valued fields."""
+    for part in place:
+        field = section.model_fields.get(part) if section else None
+        if field is None:
+            continue  # the key of a dict-valued field: its class was found one step before
+        section = section_class(field.annotation)
+    return section
+
+
+def section_class(annotation) -> type[BaseModel] | None:
+    """Return the section in a field's type: itself, optional, or a mapping's values; None for a plain value."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in getattr(annotation, "__args__", ()):
+        found = section_class(argument)
+        if found:
+            return found
+    return None
