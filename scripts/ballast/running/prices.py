@@ -25,7 +25,20 @@ ROWS = {
     "base_set.json": 21318,
     "xstest": 250,  # the safe ones of 450
     "xstest harmful": 200,
-    "i-alpaca": 50,
+    "I-Alpaca.json": 50,
+    "I-MaliciousInstructions.json": 100,
+    "I-CoNa.json": 178,
+    "I-Controversial.json": 40,
+    "I-PhysicalSafetyUnsafe.json": 100,
+    "Q-Harm.json": 100,
+    "harmful_behaviors.csv": 520,  # AdvBench
+    "test.jsonl": 1319,  # GSM8K
+    "harmbench_behaviors_text_all.csv": 200,  # the standard ones of 400
+    "harmful-behaviors.csv": 100,  # JailbreakBench
+    "benign-behaviors.csv": 100,
+    "strongreject_dataset.csv": 313,
+    "or-bench-hard-1k.csv": 1319,
+    "or-bench-toxic.csv": 655,
 }
 # Tokens of a micro-batch that keep a GPU busy.
 LARGE = 2048

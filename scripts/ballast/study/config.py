@@ -61,6 +61,9 @@ COMPAT = {
 BEYOND = ("experiments.beyond", "experiments.checks")
 
 
+# Sets of benchmarks, judges and metrics; this checkout's.
+SUITE_FILES = plugins.HOME.parents[1] / "config/suites"
+SUITES = sorted(path.stem for path in SUITE_FILES.glob("*.yaml"))
 FIFTH = 0.2  # the default limit of harm, as a share of its scale
 
 
@@ -68,6 +71,10 @@ class Study(Section):
     """One config file."""
 
     study: Name = Field(description="Name; results go to results/<study>/.")
+    suite: Literal[*SUITES] | None = Field(
+        None,
+        description="Benchmarks, judges and metrics by the name of a file in config/suites/; keys of the config override it.",
+    )
     seed: NaturalInt = Field(0, description="Source of every sampling and training seed.")
     world: World = Field(default_factory=World, description="The mini world, for sources that name it.")
     compat: Literal[*COMPAT] | None = Field(
@@ -142,6 +149,10 @@ class Study(Section):
                 _known("measure", name, self.models)
             for name in self.measure.metrics:
                 _known("measure.metrics", name, self.every_metric)
+        for data in filter(
+            None, (self.base, self.references, *self.pools.values(), *self.tasks.values(), *self.benchmarks.values())
+        ):
+            data.read_as(self.sources.get(data.source))
         for name, judge in self.judges.items():
             judge.judge = judge.judge or name
             _known(f"judges.{name}", judge.judge, plugins.names("judges"))
@@ -285,6 +296,8 @@ def load(raw: dict) -> Study:
     """Check a parsed config; raise BallastError with the first mistake in one line."""
     preset = COMPAT.get(str(raw.get("compat")), {})
     raw = _without_removed(_overlay(preset, raw))
+    if set(raw.get("measure") or ()) == {"metrics"}:  # a suite's, in a study that compares no models
+        raw = raw | {"measure": None}
     try:
         return Study.model_validate(raw)
     except ValidationError as error:
@@ -343,8 +356,17 @@ def _parent(raw: dict, path: str | Path) -> Path | None:
     raise BallastError(f"{path}: extends: give the name of one file, not {name!r:.60}")
 
 
+def suite(name: str) -> dict:
+    """Return the keys of a suite; raise BallastError if none has this name."""
+    if name not in SUITES:
+        raise BallastError(f"suite: '{name}' is none of {', '.join(SUITES)}{plugins.nearest(str(name), SUITES)}")
+    return parse(SUITE_FILES / f"{name}.yaml")
+
+
 def _over(below: dict, above: dict, path: str | Path) -> dict:
-    """Lay a file's keys over others; an entry that is null there must remove one."""
+    """Lay a file's keys over others, and over its suite; an entry that is null there must remove one."""
+    if above.get("suite"):
+        below = _overlay(below, suite(above["suite"]))
     for section, name in _nulls(above):
         known = [*(below.get(section) or {})]
         if name not in known:
