@@ -73,7 +73,7 @@ class Study(Section):
     study: Name = Field(description="Name; results go to results/<study>/.")
     suite: Literal[*SUITES] | None = Field(
         None,
-        description="Benchmarks, judges and metrics by the name of a file in config/suites/; keys of the config override it.",
+        description="Benchmarks, judges and metrics: the name of a file in config/suites/. Keys of the config override it.",
     )
     seed: NaturalInt = Field(0, description="Source of every sampling and training seed.")
     world: World = Field(default_factory=World, description="The mini world, for sources that name it.")
