@@ -73,7 +73,7 @@ class Study(Section):
     study: Name = Field(description="Name; results go to results/<study>/.")
     suite: Literal[*SUITES] | None = Field(
         None,
-        description="Benchmarks, judges and metrics: the name of a file in config/suites/. Keys of the config override it.",
+        description="Benchmarks, judges and metrics: a file of config/suites/, by name, below the keys of the config.",
     )
     seed: NaturalInt = Field(0, description="Source of every sampling and training seed.")
     world: World = Field(default_factory=World, description="The mini world, for sources that name it.")
