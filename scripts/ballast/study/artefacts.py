@@ -18,7 +18,7 @@ from ballast.identity import constant, defined, file_of
 
 AXES = ("models", "pools", "samplers", "n")
 KEYS = ("redact", "published", "model_labels", "others", "measured")
-READS = ("scores", "labels", "pool", "comparisons")
+READS = ("scores", "labels", "pool", "comparisons", "benchmarks")
 # The function that a file of each kind must have.
 FUNCTIONS = {"tables": "table", "figures": "draw"}
 

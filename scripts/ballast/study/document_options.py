@@ -38,7 +38,14 @@ class DocumentOptions:
 
     def available(self, artefact: str) -> bool:
         """Return whether the study has all that a table, a figure or another artefact shows."""
+        if "benchmarks" in declared.artefact(artefact).reads and not self.tagged:
+            return False
         return declared.available(self.study, artefact, self.plan.other_metrics)
+
+    @property
+    def tagged(self) -> list[str]:
+        """The measured benchmarks that have tags."""
+        return [name for name in self.plan.benchmarks_used if self.study.benchmarks[name].tags]
 
     def artefacts(self, kind: str) -> list[str]:
         """Return the study's tables, figures, claims or comparisons, by name."""
@@ -60,6 +67,7 @@ class DocumentOptions:
             "labels": [self.inputs.label(pool, "behaviour")],
             "pool": [self.inputs.rows(f"pools/{pool}")],
             "comparisons": [file for run in self.plan.measured for file in self.inputs.run_comparisons(run)],
+            "benchmarks": [self.inputs.rows(f"benchmarks/{name}") for name in self.tagged],
         }
         return [file for kind in found.reads for file in files[kind]]
 

@@ -53,6 +53,8 @@ WORLD_JUDGES = {
     "helpful-rm": None,
     "wildguard": "mistral-pretrained",
     "md-judge": "mistral-pretrained",
+    "qwen3guard": "mistral-pretrained",
+    "llama-guard": "mistral-pretrained",
     "category-llm": "llama-pretrained",
     "pairwise": "mistral-pretrained",
 }

@@ -1,0 +1,40 @@
+"""A whole tiny study whose labels, harm, attack success and over-refusal come from guards of today.
+
+Qwen3Guard and Llama Guard are tiny models with chat templates of our own; a second Llama Guard stands behind a server.
+"""
+
+import os
+
+import pandas as pd
+import pytest
+from helpers import edits, forked
+from helpers.guard_server import GuardServer
+
+pytestmark = pytest.mark.workflow
+GUARDS = "tests/workflow/guards.yaml"
+
+
+def served(turns: list[str], model: str) -> str:
+    """Call every response unsafe that is no refusal of the made language."""
+    return "\n\nsafe" if "cannot" in turns[1] else "\n\nunsafe\nS1"
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    folder = edits.with_world(edits.checkout(tmp_path_factory.mktemp("guards") / "study"))
+    with GuardServer(served) as server:
+        edits.edit(folder, GUARDS, "http://127.0.0.1:1/v1", server.url)
+        environment = os.environ | {"GUARD_KEY": "key", "NO_PROXY": "127.0.0.1"}
+        done = forked.run(folder, "--configfile", GUARDS, environment=environment)
+        asked = len(server.requests)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    return folder / "results/guards", asked
+
+
+def test_one_guard_labels_the_pool_and_judges_harm_and_refusals(results):
+    labels = pd.read_parquet(results[0] / "labels/behaviour/safety.parquet")
+    counts = labels["behaviour"].value_counts()
+    assert counts.index.isin(["T1", "T2", "T3", "T4", "unknown"]).all() and counts["T1"] >= 14, counts
+    scores = pd.read_parquet(results[0] / "scores.parquet")
+    assert set(scores["judge"]) == {"qwen3guard", "qwen3guard-refusal", "guard", "served"}
+    assert scores["score"].notna().all() and scores["score"].isin([0, 1]).all()
