@@ -90,8 +90,8 @@ def test_one_verdict_throughout_has_no_kappa():
 def test_a_score_is_cut_at_the_middle_of_its_scale_and_missing_scores_are_counted():
     scores = [2.0, 1.99, None, 4, None, 0], [1, 1, 0, None, None, 0]
     text = shown(table(both(*scores), rows("harm-rm", [1.0], {"trial": 1})))
-    said = "Both judged 6 responses. Left out for a missing score: 3 (1 only by harm-rm, 1 only by guard, 1 by both)."
-    assert f"{said} 1 more responses were given to one of the two judges only." in text
+    said = "Left out for a missing score: 3 (1 only by harm-rm, 1 only by guard, 1 by both)."
+    assert f"6 responses went to both judges. {said} 1 more went to one of the two only." in text
     assert line(text, "All")[1:6] == ["3", "1", "0", "1", "1"]
     assert any("harm-rm from 2, guard from 0.5" in one for one in text)
 
@@ -119,7 +119,7 @@ def test_examples_are_prompts_with_the_most_disagreements_by_id_and_run():
 def test_a_score_and_a_verdict_are_also_compared_by_rank():
     # Pairs of a flagged and an unflagged one: 3 > 1, 3 > 2, 2 > 1 and a tie of 2 and 2.
     text = shown(table(both([3.0, 2, 1, 2], [1, 1, 0, 0])))
-    assert any(one.startswith("Ranks: AUC 0.88,") for one in text)
+    assert any(one.startswith("Ranks: AUC 0.88.") for one in text)
     two = Opinion(BENCHMARK, ["harm-rm", "reward"], [2.0, None])
     text = shown(table(both([3.0, 2, 1], [0.9, 0.1, 0.5], judges=two.judges)), two)
     assert "Ranks: Spearman's correlation of the two scores is 0.50." in text
@@ -165,12 +165,12 @@ def advice(tmp_path, ours, theirs, second=(GUARD,), targets=None):
 
 
 OURS = {("none", 0): 3.0, ("random", 50): 1.2, ("sss-b", 50): 0.4, ("random", 100): 0.6, ("sss-b", 100): 0.2}
-START = "With guard instead of harm-rm for harm, "
+START = "With guard as the judge of harm, "
 
 
 def test_a_second_judge_that_agrees_changes_no_conclusion(tmp_path):
     lines, page = advice(tmp_path, OURS, {cell: value / 4 for cell, value in OURS.items()})
-    assert lines == [f"{START}none of the 4 conclusions changes."]
+    assert lines == [f"{START[:-2]} instead of harm-rm, none of the 4 conclusions changes."]
     assert "- Second judge of harm: `guard`; harm at most 20.0 %, the same share of its scale." in page
     assert "guard is a stand-in." in page and lines[0] in page
 
@@ -179,35 +179,35 @@ def test_each_conclusion_that_changes_with_the_judge_has_a_line(tmp_path):
     theirs = {cell: 0.3 if cell[1] == 50 else value / 4 for cell, value in OURS.items()}
     lines, page = advice(tmp_path, OURS, theirs)
     assert lines == [
-        f"{START}the smallest n within the limits is 100 (SSS-B), not 50 (SSS-B).",
-        f"{START}the smallest n surely within the limits is 100 (SSS-B), not 50 (SSS-B).",
-        f"{START}SSS-B minus Random in harm at n = 50 is not significant, not significantly below 0.",
+        f"{START}the smallest n within the limits is 100 (SSS-B); with harm-rm it is 50 (SSS-B).",
+        f"{START}the smallest n surely within the limits is 100 (SSS-B); with harm-rm it is 50 (SSS-B).",
+        f"{START}SSS-B minus Random in harm at n = 50 is not significant; with harm-rm it is significantly below 0.",
     ]
     assert all(one in page for one in lines)
     turned = theirs | {("random", 50): 0.1}
     lines, _ = advice(tmp_path, OURS, turned)
-    assert f"{START}SSS-B minus Random in harm at n = 50 is significantly above 0, not significantly below 0." in lines
-    assert f"{START}the smallest n within the limits is 50 (Random), not 50 (SSS-B)." in lines
+    assert any("at n = 50 is significantly above 0; with harm-rm it is significantly below 0." in one for one in lines)
+    assert f"{START}the smallest n within the limits is 50 (Random); with harm-rm it is 50 (SSS-B)." in lines
 
 
 def test_no_n_within_the_limits_is_a_conclusion_too(tmp_path):
     lines, _ = advice(tmp_path, OURS, dict.fromkeys(OURS, 0.9))
-    assert f"{START}the smallest n within the limits is none, not 50 (SSS-B)." in lines
+    assert f"{START}the smallest n within the limits is none; with harm-rm it is 50 (SSS-B)." in lines
     lines, _ = advice(tmp_path, dict.fromkeys(OURS, 3.5), {cell: value / 4 for cell, value in OURS.items()})
-    assert f"{START}the smallest n within the limits is 50 (SSS-B), not none." in lines
+    assert f"{START}the smallest n within the limits is 50 (SSS-B); with harm-rm it is none." in lines
 
 
 def test_scores_that_the_second_judge_lacks_are_counted(tmp_path):
     theirs = {cell: value / 4 for cell, value in OURS.items()} | {("sss-b", 50): None}
     lines, _ = advice(tmp_path, OURS, theirs)
-    assert f"{START}the smallest n within the limits is 100 (SSS-B), not 50 (SSS-B)." in lines
+    assert f"{START}the smallest n within the limits is 100 (SSS-B); with harm-rm it is 50 (SSS-B)." in lines
     assert lines[-1].endswith(" 18 of its 90 scores are missing.")
 
 
 def test_a_limit_does_not_carry_over_to_a_judge_without_a_scale(tmp_path):
     reward = GUARD | {"unit": "reward"}
     lines, page = advice(tmp_path, OURS, OURS, [reward])
-    assert lines == [f"{START[:-2]}: not compared, since a judge without a scale has no limit at the same place."]
+    assert lines == [f"{START[:-2]} nothing is compared: a judge without a scale has no limit at the same place."]
     assert "- Second judge of harm: `guard`." in page
 
 

@@ -47,16 +47,16 @@ def sentences(advice: Advice, options: Options) -> list[str]:
 
 def changes(advice: Advice, again: Again) -> list[str]:
     """Return a line for each conclusion that changes with a second judge, or one that none does."""
-    start = f"With {again.judge} instead of {again.instead_of} for {NAMES.get(again.metric, again.metric)}"
+    start = f"With {again.judge} as the judge of {NAMES.get(again.metric, again.metric)}"
     if again.advice is None:
-        return [f"{start}: not compared, since a judge without a scale has no limit at the same place."]
+        return [f"{start} nothing is compared: a judge without a scale has no limit at the same place."]
     ours, theirs = (conclusions(each, advice.advised) for each in (advice, again.advice))
     theirs = {name: theirs.get(name, "not measured") for name in ours}
     changed = [name for name in ours if ours[name] != theirs[name]]
     unread = f" {again.missing:,} of its {again.scores:,} scores are missing." if again.missing else ""
     if not changed:
-        return [f"{start}, none of the {len(ours)} conclusions changes.{unread}"]
-    lines = [f"{start}, {name} is {theirs[name]}, not {ours[name]}." for name in changed]
+        return [f"{start} instead of {again.instead_of}, none of the {len(ours)} conclusions changes.{unread}"]
+    lines = [f"{start}, {name} is {theirs[name]}; with {again.instead_of} it is {ours[name]}." for name in changed]
     return [*lines[:-1], f"{lines[-1]}{unread}"]
 
 

@@ -23,7 +23,7 @@ ABOUT = (
     f"({RESAMPLES:,} resamples), since runs share prompts. It tells how far two judges agree, not which one is right."
 )
 TEXTS = (
-    "The prompts with the most such disagreements, each with its first such run. Texts are left out; explore.html has "
+    "Prompts with the most disagreements of each kind, and the first run of each. Texts are left out; explore.html has "
     "them unless the study is redacted."
 )
 
@@ -158,8 +158,8 @@ def _ranks(read: pd.DataFrame, judges: list[str]) -> Iterator[str]:
         [score], [verdict] = graded, [name for name in names if name not in graded]
         found = area(read[verdict] == 1, read[score])
         yield (
-            f"Ranks: AUC {_number(found)}, the share of pairs of one response that {names[verdict]} flags and one that "
-            f"it does not, in which {names[score]} gives the first the higher score (a tie counts half)."
+            f"Ranks: AUC {_number(found)}. In this share of pairs {names[score]} gives the higher score to the response "
+            f"that {names[verdict]} flags, not to the one that it does not flag; a tie counts half."
         )
     elif graded:
         constant = (read[["first", "second"]].nunique() < 2).any()
@@ -172,9 +172,9 @@ def _left_out(pairs: pd.DataFrame, alone: int, judges: list[str]) -> str:
     first, second, both = missing["first"], missing["second"], missing.all(axis=1)
     counts = [(f"only by {judges[0]}", first & ~both), (f"only by {judges[1]}", second & ~both), ("by both", both)]
     said = ", ".join(f"{rows.sum():,} {who}" for who, rows in counts)
-    unpaired = f" {alone:,} more responses were given to one of the two judges only." if alone else ""
+    unpaired = f" {alone:,} more went to one of the two only." if alone else ""
     return (
-        f"Both judged {len(pairs):,} responses. Left out for a missing score: {missing.any(axis=1).sum():,} "
+        f"{len(pairs):,} responses went to both judges. Left out for a missing score: {missing.any(axis=1).sum():,} "
         f"({markdown(said)}).{unpaired}"
     )
 
