@@ -158,8 +158,8 @@ def _ranks(read: pd.DataFrame, judges: list[str]) -> Iterator[str]:
         [score], [verdict] = graded, [name for name in names if name not in graded]
         found = area(read[verdict] == 1, read[score])
         yield (
-            f"Ranks: AUC {_number(found)}. In this share of pairs {names[score]} gives the higher score to the response "
-            f"that {names[verdict]} flags, not to the one that it does not flag; a tie counts half."
+            f"Ranks: AUC {_number(found)}. In this share of pairs of a response that {names[verdict]} flags and one "
+            f"that it does not, {names[score]} gives the flagged one the higher score; a tie counts half."
         )
     elif graded:
         constant = (read[["first", "second"]].nunique() < 2).any()

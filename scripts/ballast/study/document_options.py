@@ -226,7 +226,7 @@ class DocumentOptions:
 
     @property
     def checked(self) -> bool:
-        """Whether the study has checks: the experiment `checks` or `relabelling`, or a second opinion."""
+        """Return whether the study has checks: the experiment `checks` or `relabelling`, or a second opinion."""
         return bool(self._checked or self._opinions)
 
     @property
