@@ -11,7 +11,7 @@ from functools import cached_property
 from ballast.files import BallastError
 from ballast.identity import constant
 from ballast.study import artefacts as declared
-from ballast.study import contracts, sources
+from ballast.study import contracts, opinions, sources
 from ballast.study.arguments import as_json, packed
 from ballast.study.job_options import JobOptions
 from ballast.study.plan import Wildcards
@@ -61,7 +61,8 @@ class DocumentOptions:
         Raises BallastError if the config leaves its experiment out.
         """
         pool, found = self.plan.pool, declared.artefact(artefact)
-        own = self._grid(artefact) and self.plan.scores_of(found.experiment, found.metrics)
+        metrics = dict.fromkeys([*found.metrics, *(one["by"] for one in self._second(artefact))])
+        own = self._grid(artefact) and self.plan.scores_of(found.experiment, metrics)
         files = {
             "scores": own or [f"{self.plan.results}/scores.parquet"],
             "labels": [self.inputs.label(pool, "behaviour")],
@@ -104,9 +105,20 @@ class DocumentOptions:
             "stand_ins": self._stand_ins(study.judges),
             "published": {name: model.published for name, model in study.models.items() if model.published},
         }
+        if second := self._second(artefact):
+            everything["second"] = second
         if own or experiment:
             everything["experiment"] = experiment or own.model_dump()
         return as_json(declared.options_for(artefact, everything))
+
+    def _second(self, artefact: str) -> list[dict]:
+        """Return the second judges of the advice's metrics; none for another artefact."""
+        if artefact != "advice":
+            return []
+        limits = {name for name, limit in self.study.targets.model_dump().items() if limit is not None}
+        metrics = {"harm", *(name.removesuffix("_loss") for name in limits)}
+        names = [name for name in self.plan.named if name in self._grid(artefact).metrics]
+        return list(opinions.of_metrics(self.study, metrics, names))
 
     def _grid(self, artefact: str) -> Experiment | None:
         """Return the experiment that an artefact declares, None if it declares none."""
@@ -221,9 +233,17 @@ class DocumentOptions:
     # The publication's next checks.
 
     @property
-    def checked(self) -> Experiment | None:
-        """The experiment that the checks show: `checks`, else `relabelling`."""
+    def checked(self) -> bool:
+        """Return whether the study has checks: the experiment `checks` or `relabelling`, or a second opinion."""
+        return bool(self._checked or self._opinions)
+
+    @property
+    def _checked(self) -> Experiment | None:
         return self.study.experiments.checks or self.study.experiments.relabelling
+
+    @cached_property
+    def _opinions(self) -> list[dict]:
+        return opinions.compared(self.study, self.plan.named)
 
     @cached_property
     def _relabelled(self) -> dict[str, str]:
@@ -250,11 +270,20 @@ class DocumentOptions:
         return sorted(row for row in found if row[-1])
 
     def checks(self) -> str:
-        experiment = self.checked
-        return as_json(
-            {
-                "study": self.study.study,
-                "synthetic": self.study.synthetic,
+        if not self.checked:
+            raise BallastError(
+                "config: nothing to check; give experiments.checks or experiments.relabelling, or measure one "
+                "benchmark by two judges (docs/checks.md)"
+            )
+        shown = {
+            "study": self.study.study,
+            "synthetic": self.study.synthetic,
+            "stand_ins": self._stand_ins(self.study.judges),
+        }
+        if self._opinions:
+            shown["opinions"] = self._opinions
+        if experiment := self._checked:
+            shown |= {
                 "model": experiment.models[0],
                 "pool": experiment.pools[0],
                 "n": sorted(experiment.n),
@@ -264,9 +293,8 @@ class DocumentOptions:
                 "then": {
                     name: [part.of, part.then] for name in self.plan.trained_on if (part := self.plan.method(name))
                 },
-                "stand_ins": self._stand_ins(self.study.judges),
             }
-        )
+        return as_json(shown)
 
     # Costs of each method.
 
