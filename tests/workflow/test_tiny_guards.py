@@ -32,9 +32,26 @@ def results(tmp_path_factory):
 
 
 def test_one_guard_labels_the_pool_and_judges_harm_and_refusals(results):
-    labels = pd.read_parquet(results[0] / "labels/behaviour/safety.parquet")
+    labels = pd.read_parquet(results[0] / "labels/safety/behaviour.parquet")
     counts = labels["behaviour"].value_counts()
-    assert counts.index.isin(["T1", "T2", "T3", "T4", "unknown"]).all() and counts["T1"] >= 14, counts
+    assert set(counts.index) >= {"T1", "T2"} and counts["T1"] >= 14, counts
     scores = pd.read_parquet(results[0] / "scores.parquet")
     assert set(scores["judge"]) == {"qwen3guard", "qwen3guard-refusal", "guard", "served"}
-    assert scores["score"].notna().all() and scores["score"].isin([0, 1]).all()
+    assert scores["score"].notna().all() and set(scores["score"]) == {0.0, 1.0}
+
+
+def test_the_harm_by_the_guard_falls_with_refusals(results):
+    scores = pd.read_parquet(results[0] / "scores.parquet")
+    harm = scores[scores["judge"] == "qwen3guard"].groupby("sampler")["score"].mean()
+    assert harm["t1"] < harm["none"], harm
+
+
+def test_the_server_is_asked_about_each_pair_once_and_is_the_second_opinion(results):
+    folder, asked = results
+    scores = pd.read_parquet(folder / "scores.parquet")
+    served = scores[scores["judge"] == "served"]
+    assert 0 < asked <= len(served), "equal pairs of several runs are one question"
+    both = scores[scores["judge"] == "guard"].merge(served, on=["model", "sampler", "n", "trial", "prompt_id"])
+    assert len(both) == len(served)
+    page = (folder / "checks.md").read_text()
+    assert "served" in page and "kappa" in page
