@@ -89,6 +89,7 @@ def fit(
         "rows": len(rows),
         "rows_by_origin": rows["origin"].value_counts().sort_index().to_dict(),
         **taught,
+        **answer_end(tokenizer, options),
         "rows_held_out_by_origin": held_out["origin"].value_counts().sort_index().to_dict(),
         "steps": trainer.state.global_step,
         "tokens": int(sum(len(example["input_ids"]) for example in examples)),
@@ -127,7 +128,7 @@ def with_adapter(network: PreTrainedModel, options: dict) -> PeftModel:
         network.peft_config["default"].base_model_name_or_path = network.base_model.model.name_or_path
         return network
     lora.check(network, options["lora"])
-    return get_peft_model(network, LoraConfig(task_type="CAUSAL_LM", **lora.options(options["lora"])))
+    return get_peft_model(network, LoraConfig(task_type="CAUSAL_LM", **lora.options(options["lora"], network)))
 
 
 def encode(tokenizer, rows: pd.DataFrame, options: dict) -> list[dict]:
@@ -142,9 +143,9 @@ def encoded(tokenizer, rows: pd.DataFrame, options: dict) -> list[dict]:
     examples = []
     for place, row in enumerate(rows.itertuples()):
         prompt = template.render_row(row)
-        ids, prompt_length = training_ids(tokenizer, prompt, row.output, limit)
+        ids, prompt_length = training_ids(tokenizer, prompt, row.output, limit, template.end)
         masked = 0 if options["train_on_prompt"] else prompt_length
-        cut = len(ids) == limit and ids[-1] != tokenizer.eos_token_id
+        cut = len(ids) == limit and ids[-1] not in (template.end, tokenizer.eos_token_id)
         labels = [IGNORED] * masked + ids[masked:]
         examples.append({"input_ids": ids, "labels": labels, "cut": cut, "row": place, "prompt": prompt_length})
     return examples
@@ -181,6 +182,16 @@ def answers_learnt(rows: pd.DataFrame, examples: list[dict], options: dict) -> d
         "rows_without_answer": without,
         "ids_without_answer": safety,
     }
+
+
+def answer_end(tokenizer, options: dict) -> dict:
+    """Return the log's entry for a token other than EOS that ends the trained answers, and say it on stderr."""
+    end = prompt_template(tokenizer, options, trained=True).end
+    if end in (None, tokenizer.eos_token_id):
+        return {}
+    token = tokenizer.convert_ids_to_tokens(end)
+    print(f"trained answers end with {token}, like the chat template's turns, not with EOS", file=sys.stderr)
+    return {"answer_end": token}
 
 
 class Collator:

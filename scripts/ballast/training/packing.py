@@ -3,8 +3,8 @@
 Steps equal those of the padded path up to float order: transformers' Trainer normalises by the learnt tokens of a whole
 optimiser step. So packing does not change a step, and a larger `per_device_train_batch_size` with fewer accumulations
 (same product) is only faster. Two uses: `prepare` and `collator` with any Trainer, and `PackedTrainer`, which also
-never holds the logits of a whole micro-batch. Causal models with plain softmax attention only (Llama, Qwen2, Mistral);
-a row must not be longer than a sliding window.
+never holds the logits of a whole micro-batch. Causal models with plain softmax attention only (docs/models.md names
+the tested ones); a row must not be longer than a sliding window.
 """
 
 import torch
@@ -159,6 +159,6 @@ def plain(network):
 
 
 def has_plain_head(network) -> bool:
-    head = network.get_output_embeddings()
-    unchanged = all(getattr(network.config, name, None) in (None, 1, 1.0) for name in AFTER_HEAD)
+    head, config = network.get_output_embeddings(), network.config.get_text_config()
+    unchanged = all(getattr(config, name, None) in (None, 1, 1.0) for name in AFTER_HEAD)
     return type(head) is torch.nn.Linear and head.bias is None and not head.weight.requires_grad and unchanged
