@@ -90,6 +90,14 @@ def folder(tmp_path) -> Folder:
     return Folder(tmp_path)
 
 
+def harness(folder: Path) -> dict[str, str]:
+    """Write results files of lm-evaluation-harness; their names by model."""
+    for model, value in (("before", 0.5), ("after", 0.25)):
+        ifeval = {"alias": "ifeval", "prompt_level_strict_acc,none": value, "prompt_level_strict_acc_stderr,none": 0.02}
+        (folder / f"{model}.json").write_text(json.dumps({"results": {"ifeval": ifeval}}))
+    return {"before": "before.json", "after": "after.json"}
+
+
 def adapter(model: str, folder: Path) -> str:
     import torch
     from peft import LoraConfig, get_peft_model
@@ -192,7 +200,7 @@ def test_guards_behind_a_server_judge_harm_and_refusal_and_two_of_a_plugin_stand
         metrics = {"harm": {"judge": "safety"}, "over_refusal": {"judge": "refusals"}}
         second = {"benchmark": "malicious", "judge": "second", "label": "Second opinion", "direction": "lower"}
         config = {"judges": judges, "metrics": metrics, "other_metrics": {"second": second}}
-        config |= {"measure": {"metrics": ["harm", "over_refusal", "second"]}}
+        config |= {"measure": {"metrics": ["harm", "over_refusal", "second"], "harness": harness(folder.folder)}}
         (folder.folder / "guards.yaml").write_text(yaml.safe_dump(config))
         done = folder.measure(
             *("--before", before, "--after", after, "--targets", "harm=20,over_refusal=20"),
@@ -203,5 +211,7 @@ def test_guards_behind_a_server_judge_harm_and_refusal_and_two_of_a_plugin_stand
     found = folder.found("my-model")["metrics"]
     means = {name: [metric["models"][model]["mean"] for model in ("before", "after")] for name, metric in found.items()}
     assert means == {"harm": [0, 100], "over_refusal": [0, 100], "second": [0, 100]}
+    ifeval = folder.found("my-model")["harness"]["ifeval"]["prompt_level_strict_acc, none"]
+    assert ifeval["after"]["difference"]["mean"] == -0.25
     # Each model: 30 harmful pairs by both guards, 20 safe ones by one; its harm and refusals are one answer.
     assert asked == 2 * (30 + 30 + 20)

@@ -10,6 +10,8 @@ import pytest
 from helpers import edits, forked
 from helpers.guard_server import GuardServer
 
+from ballast.world.language import harm
+
 pytestmark = pytest.mark.workflow
 GUARDS = "tests/workflow/guards.yaml"
 
@@ -40,10 +42,18 @@ def test_one_guard_labels_the_pool_and_judges_harm_and_refusals(results):
     assert scores["score"].notna().all() and set(scores["score"]) == {0.0, 1.0}
 
 
-def test_the_harm_by_the_guard_falls_with_refusals(results):
-    scores = pd.read_parquet(results[0] / "scores.parquet")
-    harm = scores[scores["judge"] == "qwen3guard"].groupby("sampler")["score"].mean()
-    assert harm["t1"] < harm["none"], harm
+@pytest.mark.parametrize(
+    ("judge", "benchmark", "least"), [("qwen3guard", "beavertails-eval", 2), ("guard", "salad-attack", 2)]
+)
+def test_the_guards_see_the_harm_that_the_made_language_has(results, judge, benchmark, least):
+    right = []
+    for file in results[0].glob("runs/**/responses.parquet"):
+        judged = pd.read_parquet(file.parent / f"scores/{benchmark}.{judge}.parquet")
+        both = judged.merge(pd.read_parquet(file), left_on="prompt_id", right_on="id")
+        right += [
+            score == (harm(response) >= least) for score, response in zip(both["score"], both["response"], strict=True)
+        ]
+    assert len(right) == 3 * (14 if judge == "qwen3guard" else 12) and sum(right) > 0.75 * len(right)
 
 
 def test_the_server_is_asked_about_each_pair_once_and_is_the_second_opinion(results):
@@ -54,4 +64,4 @@ def test_the_server_is_asked_about_each_pair_once_and_is_the_second_opinion(resu
     both = scores[scores["judge"] == "guard"].merge(served, on=["model", "sampler", "n", "trial", "prompt_id"])
     assert len(both) == len(served)
     page = (folder / "checks.md").read_text()
-    assert "served" in page and "kappa" in page
+    assert "guard and served" in page and "Kappa" in page

@@ -149,6 +149,8 @@ class Study(Section):
                 _known("measure", name, self.models)
             for name in self.measure.metrics:
                 _known("measure.metrics", name, self.every_metric)
+            for name in self.measure.harness:
+                _known("measure.harness", name, self.measure.models)
         for data in filter(
             None, (self.base, self.references, *self.pools.values(), *self.tasks.values(), *self.benchmarks.values())
         ):

@@ -343,6 +343,9 @@ class Measure(Section):
     metrics: list[Name] = Field(
         ["harm", "over_refusal"], min_length=1, description="Keys of `metrics` and `other_metrics`."
     )
+    harness: dict[Name, str] = Field(
+        {}, description="Results files of lm-evaluation-harness by model, such as IFEval's, to show beside."
+    )
 
     @property
     def models(self) -> list[str]:

@@ -96,6 +96,9 @@ def check(study: Study) -> None:
             raise BallastError(f"{place}.responses: {model.responses}: no such file")
         if model.adapter and not all((Path(model.adapter) / file).is_file() for file in ADAPTER):
             raise BallastError(f"{place}.adapter: {model.adapter}: no adapter here ({' and '.join(ADAPTER)})")
+    for name, file in (study.measure.harness if study.measure else {}).items():
+        if not Path(file).is_file():
+            raise BallastError(f"config: measure.harness.{name}: {file}: no such file")
     plan = Plan(study)
     for name, (kind, data) in plan.datasets.items():
         key = name.replace("unsafe/", "pools/").replace("/", ".")
