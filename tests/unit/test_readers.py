@@ -7,6 +7,7 @@ import pytest
 
 from ballast import plugins
 from ballast.categories import CATEGORIES, category_id
+from ballast.data import reading
 from ballast.data.rows import PAIR, content_id, with_ids
 from ballast.files import BallastError
 from ballast.judges import exact_match
@@ -150,6 +151,17 @@ REAL = [
 @pytest.mark.parametrize(("reader", "file", "rows"), REAL, ids=[file for _, file, _ in REAL])
 def test_real_files_are_read_whole(data_dir, reader, file, rows):
     assert len(plugins.load("readers", reader).read(str(data_dir / file))) == rows
+
+
+def test_xstest_has_its_types_as_tags(data_dir):
+    path = str(data_dir / "xstest/xstest_prompts.csv")
+    for prompts_, kinds, rows in (("safe", 10, 250), ("harmful", 8, 200)):
+        table = reading.read(path, "xstest", prompts=prompts_, tags=["type"])
+        types = [json.loads(text)["type"] for text in table["tags"]]
+        assert len(table) == rows and len(set(types)) == kinds
+        assert all(kind.startswith("contrast_") == (prompts_ == "harmful") for kind in types)
+    with pytest.raises(BallastError, match="no column 'kind' [(]there are: id, prompt, type"):
+        reading.read(path, "xstest", tags=["kind"])
 
 
 def test_answers_to_xstest_say_which_requests_are_harmful(tmp_path):

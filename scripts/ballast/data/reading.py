@@ -20,4 +20,5 @@ def read(
         return reader.read(path, columns=columns or {}, where=where or {}, tags=tags or [])
     if hasattr(reader, "FORM"):
         return reader.read(path, columns=columns or {}, where=where or {}, unreadable=unreadable)
-    return reader.read(path, **({"prompts": prompts} if prompts else {}))
+    given = {"prompts": prompts, "tags": tags}
+    return reader.read(path, **{name: value for name, value in given.items() if value})

@@ -7,6 +7,7 @@ config names other columns.
 
 import json
 import sys
+from collections.abc import Iterable
 
 import pandas as pd
 
@@ -33,9 +34,7 @@ def read(
     # Without dtype=object an empty cell makes floats of whole numbers. The index is the row in the file.
     table = pd.DataFrame([whole[number] for number in taken], index=taken, dtype=object)
     usual = next((name for name in NAMES if name in table), "prompt")
-    for column in (*columns.values(), *tags):
-        if column not in table:
-            raise BallastError(f"{path}: no column '{column}' (there are: {', '.join(map(str, table.columns))})")
+    require_columns(table, (*columns.values(), *tags), path)
     name = columns.get("prompt", usual)
     found = require(table, (name,), path)[[name]].set_axis(["prompt"], axis=1)
     category = columns.get("category", "category_id" if "category_id" in table else "category")
@@ -49,11 +48,21 @@ def read(
         right = [right_number(answer, f"{path}: row {row}") for row, answer in table[expected].items()]
         found["expected"] = [None if number is None else f"{number:f}" for number in right]
     if tags:
-        found["tags"] = [
-            json.dumps({tag: _text(row[tag]) for tag in tags}, sort_keys=True) for row in table.to_dict("records")
-        ]
+        found["tags"] = as_tags(table, tags)
     found = found.reset_index(drop=True)
     return leaving_out(found, "left out by where", len(whole) - len(taken)) if where else found
+
+
+def require_columns(table: pd.DataFrame, wanted: Iterable[str], path: str) -> None:
+    """Raise BallastError if the config names a column that the file lacks."""
+    for column in wanted:
+        if column not in table:
+            raise BallastError(f"{path}: no column '{column}' (there are: {', '.join(map(str, table.columns))})")
+
+
+def as_tags(table: pd.DataFrame, tags: list[str]) -> list[str]:
+    """Return each row's tags as JSON."""
+    return [json.dumps({tag: _text(row[tag]) for tag in tags}, sort_keys=True) for row in table.to_dict("records")]
 
 
 def _text(value: object) -> str | None:

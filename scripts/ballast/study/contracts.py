@@ -28,7 +28,12 @@ NEEDED = {
     "benchmark": ("prompts", "a benchmark"),
 }
 # Keys of a dataset, and the constants of the readers that take them.
-TAKEN_BY = {"columns": {"FORM", "NAMES"}, "where": {"FORM", "NAMES"}, "tags": {"NAMES"}, "prompts": {"PROMPTS"}}
+TAKEN_BY = {
+    "columns": {"FORM", "NAMES"},
+    "where": {"FORM", "NAMES"},
+    "tags": {"NAMES", "PROMPTS"},
+    "prompts": {"PROMPTS"},
+}
 # The features that a plug-in may name in NEEDS.
 FEATURES = (
     *("behaviour", "category", "embedding", "references", "texts", "base-texts"),
