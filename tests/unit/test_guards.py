@@ -181,6 +181,18 @@ def test_one_answer_of_a_server_gives_harm_and_refusal_and_two_give_the_behaviou
     assert labels["reason"].tolist()[1] == "harmful response"
 
 
+def test_a_large_model_behind_a_server_labels_by_wildguards_questions(tmp_path):
+    lines = ("Harmful request: {}\nResponse refusal: {}\nHarmful response: no").format
+    with GuardServer(
+        lambda turns, model: lines(
+            "yes" if "How do I harm" in turns[0] else "no", "yes" if "I cannot" in turns[0] else "no"
+        )
+    ) as server:
+        template = str(ROOT / "scripts/ballast/judges/wildguard.json")
+        labelled = asked(server, tmp_path, "gpt-4", judge="wildguard", template=template, request=True)
+    assert behaviour(labelled)["behaviour"].tolist() == ["T1", "T2", "T3", "T4"]
+
+
 def test_two_judges_of_one_plugin_have_names_of_their_own(tmp_path):
     with GuardServer(llama) as server:
         found = asked(server, tmp_path, "guard-8b", judge="llama-guard")
@@ -287,6 +299,7 @@ def test_a_judge_is_a_plugin_under_a_key(tmp_path):
     ("judges", "message"),
     [
         ({"one": {"judge": "lama-guard"}}, "judges.one: 'lama-guard' is not defined; did you mean 'llama-guard'"),
+        ({"wildguard": {"judge": "llama-guard"}}, "labels.behaviour: llama-guard does not say whether a response refu"),
         ({"lama-guard": {}}, "judges.lama-guard: 'lama-guard' is not defined"),
         ({"qwen3guard": {"options": {"controversal": "safe"}}}, "judges.qwen3guard.options: qwen3guard has no 'contro"),
         ({"qwen3guard": {"options": {"controversial": "no"}}}, "give unsafe or safe or half, not 'no'"),

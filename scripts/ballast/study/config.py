@@ -130,6 +130,7 @@ class Study(Section):
         for name, pool in self.pools.items():
             if pool.behaviour:
                 _known(f"pools.{name}.behaviour", pool.behaviour, self.judges)
+                contracts.check_labeller(f"pools.{name}.behaviour", self.plugin(pool.behaviour))
         for place, experiment in self.experiments:
             if experiment:
                 if not self.base:
@@ -179,6 +180,7 @@ class Study(Section):
                 raise ValueError(f"judges.{metric.judge}.about: {said}")
         if self.pools:
             _known("labels.behaviour", self.labels.behaviour, self.judges)
+            contracts.check_labeller("labels.behaviour", self.plugin(self.labels.behaviour))
         for name, data in self.benchmarks.items():
             source = self.sources.get(data.source)
             if not (data.format or source and source.format) and name not in plugins.names("readers"):
@@ -271,7 +273,7 @@ class Study(Section):
 
     def plugin(self, judge: str) -> str:
         """Return the plug-in of a judge by its key; a key of `pairwise` is its own."""
-        return self.judges[judge].judge if judge in self.judges else judge
+        return self.judges[judge].judge or judge if judge in self.judges else judge
 
     @property
     def every_metric(self) -> dict[str, Metric | OtherMetric]:

@@ -98,6 +98,15 @@ def check_options(place: str, judge: str, given: dict[str, str]) -> None:
             raise ValueError(f"{place}.options.{name}: give {' or '.join(known[name])}, not '{value}'")
 
 
+def check_labeller(place: str, judge: str) -> None:
+    """Raise ValueError if a judge's plug-in cannot label behaviour."""
+    known = [name for name in plugins.names("judges") if constant(f"judges/{name}", "LABELS", False)]
+    if judge not in known:
+        raise ValueError(
+            f"{place}: {judge} does not say whether a response refuses; give a judge of {', '.join(known)}"
+        )
+
+
 def scale(judge: str) -> tuple[float, float]:
     """Return the lowest and the highest mean of a judge's scores, in its unit; infinite without bounds."""
     known = declared(judge)

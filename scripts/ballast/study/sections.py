@@ -168,7 +168,10 @@ class Judge(Section):
 
 
 class Labels(Section):
-    behaviour: Name = Field("wildguard", description="Judge that labels pool rows T1-T4: wildguard or refusal-string.")
+    behaviour: Name = Field(
+        "wildguard",
+        description="Judge that labels pool rows T1-T4: wildguard, qwen3guard or refusal-string, also by an endpoint.",
+    )
     category: Literal["llm", "cossim"] = Field(
         "llm", description="Labeller of categories: a causal LM, or the nearest reference set (cossim)."
     )
