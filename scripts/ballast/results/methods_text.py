@@ -11,6 +11,7 @@ from ballast.results.metrics import METRICS, measured_by
 from ballast.study import contracts
 from ballast.study.config import Study
 
+BASE_WEIGHTS = {None: "", "int8": ", base weights in 8 bits", "nf4": ", base weights in 4 bits (QLoRA, nf4)"}
 PAPER = "How to Fine-Tune Safely on a Budget (arXiv 2510.21885)"
 
 
@@ -103,7 +104,7 @@ def _training(study: Study) -> str:
         f" {training.lr_scheduler_type} schedule",
         f"rows cut at {training.max_length} tokens",
         f"loss on {learnt}",
-        f"{training.dtype} arithmetic" + (", base weights in 8 bits" if training.load_in_8bit else ""),
+        f"{training.dtype} arithmetic" + BASE_WEIGHTS[training.quantize],
     ]
     if training.validation_rows:
         said.append(f"the epoch with the lowest loss on {training.validation_rows} held-out rows kept")

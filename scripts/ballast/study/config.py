@@ -14,7 +14,7 @@ from ballast import plugins, samplers
 from ballast.files import BallastError
 from ballast.study import contracts
 from ballast.study.fine_tuning import Aligned, GradientOptions, MethodSection, Training, aligned_training
-from ballast.study.methods import Method, check, resolve
+from ballast.study.methods import BY_MODEL, Method, check, resolve
 from ballast.study.mistakes import explained
 from ballast.study.places import Data, Name, NaturalInt, Section, Source, World
 from ballast.study.sections import (
@@ -46,13 +46,13 @@ COMPAT = {
     },
     # The authors' code: 8-bit base in half precision, 2,000 rows cut from the mixed file, best epoch, beam search.
     "fork": {
-        "training": {"load_in_8bit": True, "dtype": "float16", "optim": "adamw_bnb_8bit", "validation_rows": 2000},
+        "training": {"quantize": "int8", "dtype": "float16", "optim": "adamw_bnb_8bit", "validation_rows": 2000},
         "generation": {
             "backend": "transformers",
             "decoding": "beam4",
             "max_new_tokens": 128,
             "dtype": "float16",
-            "load_in_8bit": True,
+            "quantize": "int8",
         },
     },
 }
@@ -128,6 +128,8 @@ class Study(Section):
                 if not self.base:
                     raise ValueError(f"base: experiments.{place} fine-tunes on it; name its file")
                 self._check_experiment(f"experiments.{place}", experiment)
+        if self.training.gpus > 1:
+            self._check_spread()
         named: dict[str, str] = {}
         for name, model in self.models.items():
             if model.published and named.setdefault(model.published, name) != name:
@@ -177,6 +179,16 @@ class Study(Section):
             raise ValueError("rewriting is needed where a pool says rewrite: true")
         self._read_declarations()
         return self
+
+    def _check_spread(self) -> None:
+        """Raise ValueError if a method computes with weights of several layers, which lie on several GPUs."""
+        for name in sorted({name for _, grid in self.experiments if grid for name in grid.samplers}):
+            method = self.method(name)
+            own = [f"trainer {method.trainer}"] if method.trainer != "sft" else []
+            own += [f"filter {method.filter}"] if method.filter else []
+            own += sorted(method.reads & set(BY_MODEL))
+            if own:
+                raise ValueError(f"training.gpus: '{name}' has {own[0]}, which runs on one GPU; set 1, or leave it out")
 
     def _read_declarations(self) -> None:
         """Check the judges of measured metrics, and fill in units, directions and limits that the config leaves out."""

@@ -102,14 +102,16 @@ class JobOptions:
         return as_json(self._language_model(model))
 
     def _language_model(self, model: LanguageModel) -> dict:
-        common = model.model_dump(include={"backend", "chat", "chat_template", "batch_size", "max_length", "dtype"})
+        asked = {"backend", "chat", "chat_template", "batch_size", "max_length", "dtype", "tensor_parallel"}
+        common = model.model_dump(include=asked)
         if model.endpoint:
             return common | {"endpoint": model.endpoint.model_dump()}
         return common | {"model": self.inputs.model_folder(model)}
 
     def judge(self, name: str) -> str:
         judge, inputs = self.study.judges[name], self.inputs
-        common = judge.model_dump(include={"backend", "batch_size", "max_length", "dtype", "max_unparsable"})
+        asked = {"backend", "batch_size", "max_length", "dtype", "max_unparsable", "tensor_parallel"}
+        common = judge.model_dump(include=asked)
         common |= judge.options | ({"judge": judge.judge} if judge.judge != name else {})
         model = {"model": inputs.model_folder(judge)} if judge.is_model else {}
         model |= {"endpoint": judge.endpoint.model_dump()} if judge.endpoint else {}
@@ -166,7 +168,7 @@ class JobOptions:
 
     def forced(self, wildcards: Wildcards, *names: str) -> str:
         """Return how a model reads rows with their responses, and the named keys of `gradients`."""
-        training = self.study.training.model_dump(include={"max_length", "dtype", "load_in_8bit"})
+        training = self.study.training.model_dump(include={"max_length", "dtype", "quantize", "gpus"})
         ours = self.study.gradients.model_dump(include={"batch_size", *names})
         return as_json(training | ours | self.prompt(self.study.models[wildcards.model]))
 
@@ -264,18 +266,22 @@ class JobOptions:
 
     # This machine.
 
-    def doctor(self) -> str:
+    def doctor(self, engines: dict) -> str:
+        """Return what the doctor examines; `engines`: the models that jobs load, and how (`BillOptions.engines`)."""
         study = self.study
         return as_json(
             {
                 "sources": {name: study.sources[name].model_dump() for name in self.plan.sources},
                 "allow_unpinned": study.allow_unpinned,
                 "backends": sorted(self.plan.backends),
-                "load_in_8bit": study.training.load_in_8bit or study.generation.load_in_8bit,
+                "bitsandbytes": any("bitsandbytes" in needed for needed in self.plan.packages.values()),
                 "keys": study.keys,
                 "results": self.plan.results,
                 "runs": len(self.plan.measured),
                 "models": self._here(),
+                "engines": engines,
+                "training": study.training.model_dump(),
+                "generation": study.generation.model_dump(),
             }
         )
 

@@ -17,6 +17,15 @@ Dtype = Literal["float32", "bfloat16", "float16"]
 UNKNOWN = "unknown"
 
 
+def _one(number: int) -> bool:
+    return number == 1
+
+
+# Keys that no job's options hold at their default.
+Quantize = Annotated[Literal["int8", "nf4"] | None, Field(exclude_if=lambda given: given is None)]
+Gpus = Annotated[PositiveInt, Field(exclude_if=_one)]
+
+
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
 

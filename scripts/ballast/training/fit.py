@@ -111,9 +111,10 @@ def split(rows: pd.DataFrame, validation_rows: int) -> tuple[pd.DataFrame, pd.Da
 
 
 def base_model(model: str, options: dict) -> PreTrainedModel:
-    """Load the model to adapt: original weights, or weights in 8 bits."""
-    network = load_model(model, options["dtype"], load_in_8bit=options["load_in_8bit"])
-    if options["load_in_8bit"]:
+    """Load the model to adapt: original weights, or weights in 8 or 4 bits; on one GPU, or its layers over several."""
+    quantize = options.get("quantize")
+    network = load_model(model, options["dtype"], quantize=quantize, gpus=options.get("gpus", 1))
+    if quantize:
         network = prepare_model_for_kbit_training(network)
     network.config.use_cache = False
     return network
@@ -242,9 +243,10 @@ def lower_batch(options: dict) -> str:
 
 
 def arguments(options: dict, seed: int, folder: Path) -> TrainingArguments:
+    """Return the Trainer's arguments, for one process that never splits a batch over GPUs."""
     micro = options["per_device_train_batch_size"]
     validated = options["validation_rows"] > 0
-    return TrainingArguments(
+    found = TrainingArguments(
         output_dir=str(folder),
         seed=seed,
         data_seed=seed,
@@ -275,6 +277,9 @@ def arguments(options: dict, seed: int, folder: Path) -> TrainingArguments:
         use_cpu=not torch.cuda.is_available(),
         dataloader_pin_memory=torch.cuda.is_available(),
     )
+    # The Trainer would give a micro-batch to each visible GPU, so that a step has more rows than batch_size.
+    found._n_gpu = min(found.n_gpu, 1)
+    return found
 
 
 def save(network, out: Path, model: str) -> None:
