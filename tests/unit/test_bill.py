@@ -254,6 +254,18 @@ def test_padding_small_batches_and_fewer_bits_each_take_longer():
     )
 
 
+def test_several_gpus_of_a_job_are_hours_of_each():
+    """Layers on two GPUs work in turn; two that share each layer reach 80 % of their sum, and hold a model together."""
+    engines = {"train m": TRANSFORMERS | {"gpus": 2}, "generate m": SEVEN_B | {"gpus": 2}, "wildguard": SEVEN_B}
+    one, two = (bill(options(**changes)).lines for changes in ({}, {"engines": engines}))
+    assert [line.startup / other.startup for line, other in zip(two[:3], one[:3], strict=True)] == [2, 2, 1]
+    assert two[0].work == 2 * one[0].work and two[2].work == one[2].work
+    assert two[1].work == pytest.approx(one[1].work / 0.8), "twice the GPUs for 1 / 1.6 of the time"
+    seventy = [OPTIONS["engines"] | {"generate m": SEVEN_B | {"gigabytes": 140, "gpus": gpus}} for gpus in (1, 4)]
+    alone, four = (bill(options(engines=engines)).lines[1].work for engines in seventy)
+    assert four < alone / 10, "one GPU has no room for more than one prompt at a time"
+
+
 def test_a_whole_run_of_the_paper_takes_what_the_roofline_says():
     """Llama 2 7B on 5,000 + 700 + 250 + 50 prompts and their judges: 0.17 and 0.16 hours, computed apart from this."""
     sizes = {"salad-attack": 5000, "beavertails-eval": 700, "xstest": 250, "i-alpaca": 50}
