@@ -12,7 +12,7 @@ BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 # nf4: half a byte, one byte of constants per 64 weights, and 4 bytes per 256 of those (double quantisation).
 FEWER = {"int8": 1, "nf4": 1 / 2 + 1 / 64 + 4 / (64 * 256)}
 # Bytes that a layer keeps per token and hidden dimension in 16 bits, with an attention that keeps no scores:
-# Korthikanti et al. (arXiv 2205.05198), equation 2. Frozen weights keep less, so this is an upper bound.
+# Korthikanti et al. (arXiv 2205.05198). An estimate: frozen weights keep less, an adapter's float32 inputs more.
 KEPT = 34
 # Logits and their gradient are float32. Packed training computes this many at a time (`packing.BLOCK`).
 LOGIT, BLOCK = 8, 1024
