@@ -172,6 +172,13 @@ def test_a_combination_that_cannot_work_is_refused_in_one_line(mini, sections, w
     assert words in str(refusal.value) and "\n" not in str(refusal.value)
 
 
+def test_the_authors_code_is_still_8_bits_and_null_takes_them_back():
+    raw = config.read(ROOT / "config/paper-fork.yaml")
+    fork = config.load(raw)
+    assert fork.training.quantize == fork.generation.quantize == "int8"
+    assert config.load(changed(raw, training={"quantize": None})).training.quantize is None
+
+
 def options_of(raw: dict) -> JobOptions:
     return JobOptions(JobInputs(Plan(config.load(raw))))
 
@@ -223,8 +230,10 @@ def test_memory_is_that_computed_by_hand(shape):
     assert gpu_memory.answering(140, "bfloat16", None, 4) == 35
 
 
-def examined(tmp_path, node: int, card: float, training: dict, **engine) -> dict[str, tuple[str, str]]:
-    (tmp_path / "config.json").write_text(json.dumps(SEVEN_B))
+def examined(tmp_path, node: int, card: float, training: dict, here=True, **engine) -> dict[str, tuple[str, str]]:
+    (tmp_path / "config.json").unlink(missing_ok=True)
+    if here:
+        (tmp_path / "config.json").write_text(json.dumps(SEVEN_B))
     usual = {"gigabytes": 13.5, "backend": "transformers", "quantize": None, "gpus": 1}
     options = {"sources": {}, "allow_unpinned": False, "backends": [], "keys": [], "results": str(tmp_path), "runs": 1}
     options |= {"engines": {"train m": usual | engine}, "generation": {"dtype": "bfloat16"}}
@@ -241,3 +250,15 @@ def test_the_doctor_compares_what_training_takes_with_a_gpu(tmp_path):
     state, said = examined(tmp_path, 2, 48, {"gpus": 4}, gpus=4)["GPUs, train m"]
     assert state == "problem" and said.startswith("4 GPUs asked for, a node has 2")
     assert "GPUs, train m" not in examined(tmp_path, 4, 48, {"gpus": 4}, gpus=4)
+    assert examined(tmp_path, 4, 0, {}, here=False)["memory, train m"] == (
+        "ok",
+        "13.6 GB: weights 13.5, adapter and optimiser 0.1, activations unknown until the model is here",
+    )
+
+
+def test_the_doctor_is_told_of_models_that_jobs_load_alone(mini):
+    options = options_of(mini)
+    engine = {"gpus": 1, "gigabytes": 14}
+    engines = dict.fromkeys(("train llama", "generate llama", "train absent", "generate absent", "wildguard"), engine)
+    told = json.loads(options.doctor(engines))["engines"]
+    assert set(told) == {"train llama", "generate llama", "wildguard"}

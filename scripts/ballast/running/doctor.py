@@ -207,7 +207,8 @@ def _parts(name: str, engine: dict, options: dict) -> dict[str, float]:
         if (Path(folder) / "config.json").is_file():
             return gpu_memory.training(gpu_memory.known(folder, lora), options["training"])
     parts = gpu_memory.training(gpu_memory.assumed(engine["gigabytes"], lora), options["training"])
-    return {part: number for part, number in parts.items() if part != "activations"}
+    del parts["activations"]  # their number needs the model's config.json
+    return parts
 
 
 def _fits(about: str, parts: dict[str, float], card: float, gpus: int) -> Diagnosis:
@@ -216,6 +217,8 @@ def _fits(about: str, parts: dict[str, float], card: float, gpus: int) -> Diagno
     listed = ", ".join(f"{part} {number:.1f}" for part, number in parts.items())
     of = f" of {card:.0f}" if card else ""
     said = f"{total:.1f}{of} GB on each of {gpus} GPUs: {listed}" if gpus > 1 else f"{total:.1f}{of} GB: {listed}"
+    if "adapter and optimiser" in parts and "activations" not in parts:
+        said += ", activations unknown until the model is here"
     if not card or total <= card:
         return Diagnosis(OK, about, said)
     advice = "set quantize, a smaller per_device_train_batch_size, or more GPUs"

@@ -11,7 +11,7 @@ from ballast.study.arguments import as_arguments, as_json, as_pairs, packed
 from ballast.study.config import Checks
 from ballast.study.job_inputs import JobInputs, pairwise_template
 from ballast.study.plan import Wildcards
-from ballast.study.runs import seed
+from ballast.study.runs import from_path, seed
 from ballast.study.sections import LanguageModel, Model
 
 PLAIN_TRAINER = "sft"
@@ -279,11 +279,17 @@ class JobOptions:
                 "results": self.plan.results,
                 "runs": len(self.plan.measured),
                 "models": self._here(),
-                "engines": engines,
+                "engines": {name: engine for name, engine in engines.items() if self._is_used(*name.split(" "))},
                 "training": study.training.model_dump(),
                 "generation": study.generation.model_dump(),
             }
         )
+
+    def _is_used(self, stage: str, model: str = "") -> bool:
+        """Return whether a job loads a model so: to train it, to generate with it, or as a judge."""
+        trained, measured = self.plan.trained, map(from_path, self.plan.measured)
+        runs = {"train": trained, "generate": measured}.get(stage)
+        return runs is None or model in {run.model for run in runs}
 
     def _here(self) -> dict[str, dict]:
         """Return how each model is used, by its place in the config, for those that may be on this machine already."""

@@ -22,7 +22,7 @@ FILES = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_c
 def merge(model: str, adapter: str, dtype: str, out: str | Path) -> None:
     """Write `model` with `adapter` merged into it, as FILES in the folder `out`; all weights in one file.
 
-    `dtype` is that of the written weights. An adapter trained on quantised weights is merged into the original weights, so
+    `dtype` is that of the written weights. An adapter trained on quantised weights is merged into the original ones, so
     the result is close to the trained model, not equal. Raises BallastError if a weight is not a number, or if a file
     of the model or the adapter is torn.
     """
