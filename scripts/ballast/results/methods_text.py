@@ -96,7 +96,9 @@ def _training(study: Study) -> str:
     training, lora = study.training, study.training.lora
     learnt = "prompt and response" if training.train_on_prompt else "the response alone"
     said = [
-        f"LoRA of rank {lora.r} (alpha {lora.lora_alpha}, dropout {lora.lora_dropout:g})"
+        "all weights trained"
+        if training.full
+        else f"LoRA of rank {lora.r} (alpha {lora.lora_alpha}, dropout {lora.lora_dropout:g})"
         f" on {_listed(lora.target_modules)}",
         f"{training.num_train_epochs} epochs in batches of {training.batch_size} rows",
         f"AdamW ({training.optim}) with betas {training.adam_beta1:g} and {training.adam_beta2:g}",

@@ -34,14 +34,15 @@ def examine(options: dict, node_gpus: int = 0, gpu_gigabytes: float = 0) -> list
     """Return findings for a study.
 
     `options`: sources (name -> entry), allow_unpinned, backends, bitsandbytes (whether a job imports it), keys,
-    results, runs, models (name -> folder and what `training.fits` checks), engines (`BillOptions.engines`), training,
-    generation. `node_gpus`, `gpu_gigabytes`: GPUs of a node and the memory of each; 0 asks this machine.
+    results, runs, kept (gigabytes of the models that runs keep), models (name -> folder and what `training.fits`
+    checks), engines (`BillOptions.engines`), training, generation. `node_gpus`, `gpu_gigabytes`: GPUs of a node and the
+    memory of each; 0 asks this machine.
     """
     away = {name: source for name, source in options["sources"].items() if not source["local"]}
     return [
         *_pins(away, options["allow_unpinned"]),
         *_access(away),
-        *_disk(away, Path(options["results"]), options["runs"]),
+        *_disk(away, Path(options["results"]), GIGABYTES_PER_RUN * options["runs"] + options.get("kept", 0)),
         *_machine(away, options),
         *_keys(options["keys"]),
         *_models(options.get("models", {})),
@@ -117,13 +118,13 @@ def _cached(source: dict) -> bool:
     return all(any(folder.glob(pattern)) for pattern in source["files"])
 
 
-def _disk(away: dict[str, dict], results: Path, runs: int) -> Iterator[Diagnosis]:
+def _disk(away: dict[str, dict], results: Path, made: float) -> Iterator[Diagnosis]:
     from huggingface_hub.constants import HF_HUB_CACHE
 
     wanted = sum(source["gigabytes"] or 0 for source in away.values() if not _cached(source))
     for about, folder, gigabytes in (
         ("cache of the hub", Path(HF_HUB_CACHE), wanted),
-        ("results", results, GIGABYTES_PER_RUN * runs),
+        ("results", results, made),
     ):
         there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
         free = shutil.disk_usage(there).free / 1e9
@@ -217,7 +218,7 @@ def _fits(about: str, parts: dict[str, float], card: float, gpus: int) -> Diagno
     listed = ", ".join(f"{part} {number:.1f}" for part, number in parts.items())
     of = f" of {card:.0f}" if card else ""
     said = f"{total:.1f}{of} GB on each of {gpus} GPUs: {listed}" if gpus > 1 else f"{total:.1f}{of} GB: {listed}"
-    if "adapter and optimiser" in parts and "activations" not in parts:
+    if "train" in about and "activations" not in parts:
         said += ", activations unknown until the model is here"
     if not card or total <= card:
         return Diagnosis(OK, about, said)

@@ -72,17 +72,20 @@ def training(shape: Shape, options: dict) -> dict[str, float]:
     """Return the gigabytes on the fullest GPU by part; `options`: those of `training`."""
     quantize, gpus = options.get("quantize"), options.get("gpus", 1)
     size = BYTES[options["dtype"]]
-    weights = shape.weights * size
+    # Weight and gradient in float32, and the two moments of AdamW.
+    learnt = 8 + 2 * (1 if "8bit" in options["optim"] else 4)
+    weights = shape.weights * (learnt if options.get("full") else size)
     if quantize:  # peft keeps the other weights, embeddings and head, in float32
         weights = shape.linear * FEWER[quantize] + (shape.weights - shape.linear) * 4
-    # Weight and gradient in float32, and the two moments of AdamW.
-    adapter = shape.adapter * (8 + 2 * (1 if "8bit" in options["optim"] else 4))
     tokens = options["per_device_train_batch_size"] * options["max_length"]
     layer = tokens * shape.hidden * KEPT * size / 2
     # A quantised model is trained with checkpoints: each layer keeps its input, one layer all.
     inner = tokens * shape.hidden * size * shape.layers + layer if quantize else layer * shape.layers
     logits = (min(tokens, BLOCK) if options["packing"] else tokens) * shape.vocabulary * LOGIT
-    sums = {"weights": weights / gpus, "adapter and optimiser": adapter / gpus, "activations": inner / gpus + logits}
+    sums = {"weights, gradients and AdamW": weights / gpus}
+    if not options.get("full"):
+        sums = {"weights": weights / gpus, "adapter and optimiser": shape.adapter * learnt / gpus}
+    sums["activations"] = inner / gpus + logits
     return {part: number / 1e9 for part, number in sums.items()}
 
 

@@ -49,6 +49,7 @@ RATES = {
     "memory for vLLM": Rate(0.9, "of memory", ASSUMED, "weights and KV cache; vLLM takes 0.92, activations some of it"),
     "weights": Rate(14e9, "byte/model", ASSUMED, "where no size is known: 7B; parameters are bytes / 2"),
     "training": Rate(4, "FLOP/parameter/token", ARITHMETIC, "LoRA: forward, and gradients of activations"),
+    "full training": Rate(6, "FLOP/parameter/token", ARITHMETIC, "all weights: forward, and both gradients"),
     "reading": Rate(2, "FLOP/parameter/token", ARITHMETIC, "forward alone"),
     "large batches": Rate(0.55, "of peak", ASSUMED, "from 2,048 tokens at a time; 0.31 to 0.60 are published"),
     "small batches": Rate(0.29, "of peak", PUBLISHED, "Qwen's README: LoRA of 7B on an A100, 1,024 tokens at a time"),
@@ -199,7 +200,8 @@ class Prices:
         base = self.rows["base"]
         tokens = self._tokens("base", base) + (self._tokens("pools", n) if n else 0)
         held_out = options["validation_rows"] / (base + n)
-        flop = (1 - held_out) * rate("training") + held_out * rate("reading")
+        learning = rate("full training" if options.get("full") else "training")
+        flop = (1 - held_out) * learning + held_out * rate("reading")
         packed, together = options["packing"], options["per_device_train_batch_size"]
         return self._passing(engine, options["num_train_epochs"] * tokens, flop, packed, together)
 
@@ -267,7 +269,8 @@ class Prices:
         for number, stage in jobs:
             answers = {name: number * self.rows[name] for name in stage.datasets}
             if stage.rule == "train":
-                found["adapters"] += number * adapter
+                kept = self.weights(stage.engine) if self.options["training"].get("full") else adapter
+                found["adapters"] += number * kept
             elif stage.rule == "generate":
                 found["responses"] += sum(answers[name] * self.rate_of("stored", name) for name in answers)
             elif stage.rule in ("judge", "pairwise"):

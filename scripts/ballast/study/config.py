@@ -128,8 +128,8 @@ class Study(Section):
                 if not self.base:
                     raise ValueError(f"base: experiments.{place} fine-tunes on it; name its file")
                 self._check_experiment(f"experiments.{place}", experiment)
-        if self.training.gpus > 1:
-            self._check_spread()
+        for key in [key for key, used in (("gpus", self.training.gpus > 1), ("full", self.training.full)) if used]:
+            self._check_plain(key)
         named: dict[str, str] = {}
         for name, model in self.models.items():
             if model.published and named.setdefault(model.published, name) != name:
@@ -180,15 +180,17 @@ class Study(Section):
         self._read_declarations()
         return self
 
-    def _check_spread(self) -> None:
-        """Raise ValueError if a method computes with weights of several layers, which lie on several GPUs."""
+    def _check_plain(self, key: str) -> None:
+        """Raise ValueError if a method is more than plain training, which alone knows this key of `training`."""
         for name in sorted({name for _, grid in self.experiments if grid for name in grid.samplers}):
             method = self.method(name)
             own = [f"trainer {method.trainer}"] if method.trainer != "sft" else []
             own += [f"filter {method.filter}"] if method.filter else []
             own += sorted(method.reads & set(BY_MODEL))
+            own += [f"'of' {method.of}"] if method.of and key == "full" else []
             if own:
-                raise ValueError(f"training.gpus: '{name}' has {own[0]}, which runs on one GPU; set 1, or leave it out")
+                only = "runs on one GPU; set 1" if key == "gpus" else "needs an adapter; set false"
+                raise ValueError(f"training.{key}: '{name}' has {own[0]}, which {only}, or leave it out")
 
     def _read_declarations(self) -> None:
         """Check the judges of measured metrics, and fill in units, directions and limits that the config leaves out."""
@@ -226,6 +228,8 @@ class Study(Section):
             raise ValueError(f"{place}.rows: 'base' is the base data; give pools.base another name")
         for key in aligned.training:
             _known(f"{place}.training", key, Training.model_fields)
+        if aligned.training.get("full"):
+            raise ValueError(f"{place}.training.full: a start is an adapter, merged into the model; leave it out")
         try:
             aligned_training(self.training, aligned)
         except ValidationError as error:

@@ -41,6 +41,11 @@ class Training(Section):
 
     trainer: Literal[*plugins.names("trainers")] = Field("sft", description="A trainer's name.")
     lora: Lora = Field(default_factory=Lora, description="The adapter.")
+    full: Annotated[bool, Field(exclude_if=lambda given: not given)] = Field(
+        False,
+        description="Train all weights, in float32, in place of an adapter; a run's folder then holds a whole model in "
+        "`dtype` (the plain trainer only).",
+    )
     num_train_epochs: PositiveInt = Field(3, description="Passes over base data + subset.")
     batch_size: PositiveInt = Field(128, description="Rows per optimiser step, over all micro-batches.")
     per_device_train_batch_size: PositiveInt = Field(4, description="Rows per micro-batch; divides batch_size.")
@@ -81,6 +86,8 @@ class Training(Section):
             raise ValueError("per_device_train_batch_size must divide batch_size")
         if self.quantize == "nf4" and self.dtype != "bfloat16":
             raise ValueError(f"quantize: nf4 computes in bfloat16; set dtype: bfloat16 in place of {self.dtype}")
+        if self.full and self.quantize:
+            raise ValueError(f"full trains all weights, and weights in {self.quantize} cannot be; leave out one")
         return self
 
 
@@ -134,8 +141,8 @@ class Aligned(Section):
 
 
 def aligned_training(training: Training, aligned: Aligned) -> Training:
-    """Return the study's training with the values that an aligned start changes."""
-    return Training(**training.model_dump() | aligned.training)
+    """Return the study's training with the values that an aligned start changes; it is an adapter, and merged."""
+    return Training(**training.model_dump(exclude={"full"}) | aligned.training)
 
 
 class MethodSection(Section):

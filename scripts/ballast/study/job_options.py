@@ -163,7 +163,8 @@ class JobOptions:
     def warm_up(self, wildcards: Wildcards) -> str:
         """Return the study's training options, for a short run that holds no row out."""
         epochs = self.study.gradients.warm_up_epochs
-        training = self.study.training.model_dump() | {"validation_rows": 0, "num_train_epochs": epochs}
+        training = self.study.training.model_dump(exclude={"full"})
+        training |= {"validation_rows": 0, "num_train_epochs": epochs}
         return as_json(training | self.prompt(self.study.models[wildcards.model]))
 
     def forced(self, wildcards: Wildcards, *names: str) -> str:
@@ -243,9 +244,14 @@ class JobOptions:
         return as_arguments(asked | {"store": f"{self.plan.results}/store"})
 
     def generating_model(self, wildcards: Wildcards) -> str:
+        if self.inputs.is_whole(wildcards):
+            return f"{self.plan.results}/runs/{wildcards.run}"
         return self.inputs.model_folder(self.inputs.run_model(wildcards))
 
     def adapter(self, wildcards: Wildcards) -> str:
+        """Return the adapter's folder, or which of the model's files a run trained."""
+        if self.inputs.is_whole(wildcards):
+            return as_arguments({"trained": f"{self.generating_model(wildcards)}/model.safetensors"})
         files = self.inputs.adapter(wildcards)
         return as_arguments({"adapter": files and os.path.dirname(files[0])})
 
@@ -278,12 +284,18 @@ class JobOptions:
                 "keys": study.keys,
                 "results": self.plan.results,
                 "runs": len(self.plan.measured),
+                "kept": self._kept(engines),
                 "models": self._here(),
                 "engines": {name: engine for name, engine in engines.items() if self._is_used(*name.split(" "))},
                 "training": study.training.model_dump(),
                 "generation": study.generation.model_dump(),
             }
         )
+
+    def _kept(self, engines: dict) -> float:
+        """Return the gigabytes of the models that runs keep, which is all of them with `training.full`."""
+        runs = self.plan.trained if self.study.training.full else []
+        return sum(engines[f"train {run.model}"]["gigabytes"] or 0 for run in runs)
 
     def _is_used(self, stage: str, model: str = "") -> bool:
         """Return whether a job loads a model so: to train it, to generate with it, or as a judge."""
