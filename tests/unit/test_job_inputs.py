@@ -167,7 +167,7 @@ def test_only_what_the_study_uses_is_fetched_inspected_and_waited_for():
     found = own()
     used = ["beavertails", "beavertails-evaluation", "i-alpaca", "qwen2.5-7b-instruct", "salad-attack", "xstest"]
     assert found.plan.sources == used, "no judge of the publication, and none of their templates"
-    assert list(json.loads(found.options.doctor())["sources"]) == used
+    assert list(json.loads(found.options.doctor({}))["sources"]) == used
     fetched = [file for file in found.inputs.before_training() if "/sources/" in file]
     assert set(fetched) == {f"results/own/sources/{name}/source.json" for name in used}
     # One metric, no sampler that reads a category: no other benchmark, no references, no other pool.

@@ -270,7 +270,7 @@ def test_every_family_generates(family, tokenizer_folder, tmp_path):
     folder = make_model(tmp_path, tokenizer_folder, family)
     assert read_json(folder / "config.json")["model_type"] == family
     options = {"decoding": "greedy", "max_new_tokens": 3, "max_prompt_tokens": 64, "long_prompts": "cut"}
-    options |= {"batch_size": 2, "dtype": "float32", "load_in_8bit": False}
+    options |= {"batch_size": 2, "dtype": "float32"}
     prompts = [prompt_ids(backend.load_tokenizer(folder), TEMPLATE.render(text)) for text in ("how ?", "name three .")]
     assert len(backend.generate(str(folder), None, prompts, options)) == 2
 

@@ -41,7 +41,7 @@ CHECKS = rules.checks.output if documents.checked else []
 rule spent:
     input:
         settled,
-        lambda wildcards: [f"{plan.folder(run)}/adapter_model.safetensors" for run in documents.beyond_runs],
+        lambda wildcards: [f"{plan.folder(run)}/{inputs.run_files[0]}" for run in documents.beyond_runs],
     output:
         md=f"{RESULTS}/spent.md",
         csv=f"{RESULTS}/spent.csv",

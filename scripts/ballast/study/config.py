@@ -14,7 +14,7 @@ from ballast import plugins, samplers
 from ballast.files import BallastError
 from ballast.study import contracts
 from ballast.study.fine_tuning import Aligned, GradientOptions, MethodSection, Training, aligned_training
-from ballast.study.methods import Method, check, resolve
+from ballast.study.methods import BY_MODEL, Method, check, resolve
 from ballast.study.mistakes import explained
 from ballast.study.places import Data, Name, NaturalInt, Section, Source, World
 from ballast.study.sections import (
@@ -46,13 +46,13 @@ COMPAT = {
     },
     # The authors' code: 8-bit base in half precision, 2,000 rows cut from the mixed file, best epoch, beam search.
     "fork": {
-        "training": {"load_in_8bit": True, "dtype": "float16", "optim": "adamw_bnb_8bit", "validation_rows": 2000},
+        "training": {"quantize": "int8", "dtype": "float16", "optim": "adamw_bnb_8bit", "validation_rows": 2000},
         "generation": {
             "backend": "transformers",
             "decoding": "beam4",
             "max_new_tokens": 128,
             "dtype": "float16",
-            "load_in_8bit": True,
+            "quantize": "int8",
         },
     },
 }
@@ -136,6 +136,8 @@ class Study(Section):
                 if not self.base:
                     raise ValueError(f"base: experiments.{place} fine-tunes on it; name its file")
                 self._check_experiment(f"experiments.{place}", experiment)
+        for key in [key for key, used in (("gpus", self.training.gpus > 1), ("full", self.training.full)) if used]:
+            self._check_plain(key)
         named: dict[str, str] = {}
         for name, model in self.models.items():
             if model.published and named.setdefault(model.published, name) != name:
@@ -193,6 +195,18 @@ class Study(Section):
         self._read_declarations()
         return self
 
+    def _check_plain(self, key: str) -> None:
+        """Raise ValueError if a method is more than plain training, which alone knows this key of `training`."""
+        for name in sorted({name for _, grid in self.experiments if grid for name in grid.samplers}):
+            method = self.method(name)
+            own = [f"trainer {method.trainer}"] if method.trainer != "sft" else []
+            own += [f"filter {method.filter}"] if method.filter else []
+            own += sorted(method.reads & set(BY_MODEL))
+            own += [f"'of' {method.of}"] if method.of and key == "full" else []
+            if own:
+                only = "runs on one GPU; set 1" if key == "gpus" else "needs an adapter; set false"
+                raise ValueError(f"training.{key}: '{name}' has {own[0]}, which {only}, or leave it out")
+
     def _read_declarations(self) -> None:
         """Check the judges of measured metrics, and fill in units, directions and limits that the config leaves out."""
         measured = {name for _, grid in self.experiments if grid for name in grid.metrics}
@@ -229,6 +243,8 @@ class Study(Section):
             raise ValueError(f"{place}.rows: 'base' is the base data; give pools.base another name")
         for key in aligned.training:
             _known(f"{place}.training", key, Training.model_fields)
+        if aligned.training.get("full"):
+            raise ValueError(f"{place}.training.full: a start is an adapter, merged into the model; leave it out")
         try:
             aligned_training(self.training, aligned)
         except ValidationError as error:

@@ -328,11 +328,20 @@ class JobInputs:
     # Generation and judging.
 
     def adapter(self, wildcards: Wildcards) -> list[str]:
-        """Return the run's adapter files; none for a model without fine-tuning."""
+        """Return the files that the run trained; none for a model without fine-tuning."""
         if from_path(wildcards.run).sampler == AS_IS:
             own = self.run_model(wildcards).adapter
             return [f"{own}/{file}" for file in ADAPTER] if own else []
-        return [f"{self.results}/runs/{wildcards.run}/{file}" for file in ADAPTER]
+        return [f"{self.results}/runs/{wildcards.run}/{file}" for file in self.run_files]
+
+    @property
+    def run_files(self) -> tuple[str, ...]:
+        """The files in which a run keeps what it trained: an adapter, or with `training.full` a whole model."""
+        return MODEL_FILES if self.study.training.full else ADAPTER
+
+    def is_whole(self, wildcards: Wildcards) -> bool:
+        """Return whether a run's folder holds the model that answers."""
+        return self.study.training.full and from_path(wildcards.run).sampler != AS_IS
 
     def run_model(self, wildcards: Wildcards) -> Model:
         return self.study.models[from_path(wildcards.run).model]

@@ -20,6 +20,15 @@ Columns = dict[Literal[*PARTS], str]
 Where = dict[str, bool | int | float | str | list[bool | int | float | str]]
 
 
+def _one(number: int) -> bool:
+    return number == 1
+
+
+# Keys that no job's options hold at their default.
+Quantize = Annotated[Literal["int8", "nf4"] | None, Field(exclude_if=lambda given: given is None)]
+Gpus = Annotated[PositiveInt, Field(exclude_if=_one)]
+
+
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
 

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from ballast import plugins
 from ballast.published import MODELS as PUBLISHED_MODELS
 from ballast.study.fine_tuning import Aligned
-from ballast.study.places import Data, Dtype, Name, NaturalInt, Place, PositiveInt, Section
+from ballast.study.places import Data, Dtype, Gpus, Name, NaturalInt, Place, PositiveInt, Quantize, Section
 
 
 class Checks(Section):
@@ -36,6 +36,12 @@ class Pool(Data):
     behaviour: Name | None = Field(
         None, description="Judge that labels this pool's behaviour; the default is `labels.behaviour`."
     )
+
+
+def _check_parallel(section) -> None:
+    """Raise ValueError if a section splits a model that vLLM does not load."""
+    if section.tensor_parallel > 1 and (section.backend != "vllm" or getattr(section, "endpoint", None)):
+        raise ValueError("tensor_parallel splits a model that vLLM loads; set backend: vllm, or leave it out")
 
 
 class Endpoint(Section):
@@ -119,9 +125,11 @@ class LanguageModel(Section):
     batch_size: PositiveInt = Field(64, description="Texts per batch.")
     max_length: PositiveInt = Field(4096, description="Longest input in tokens; longer ones are counted and not asked.")
     dtype: Dtype = Field("float32", description="Number type of weights and arithmetic.")
+    tensor_parallel: Gpus = Field(1, description="GPUs of one node that share each layer (vLLM).")
 
     @model_validator(mode="after")
     def _one_place(self):
+        _check_parallel(self)
         if sum(place is not None for place in (self.world, self.path, self.source, self.endpoint)) != 1:
             raise ValueError("give exactly one of 'world', 'path', 'source' and 'endpoint'")
         if self.chat_template and (self.endpoint or not self.chat):
@@ -153,10 +161,12 @@ class Judge(Section):
     batch_size: PositiveInt = Field(64, description="Pairs per batch.")
     max_length: PositiveInt = Field(4096, description="Longest input in tokens; longer ones are counted and not asked.")
     dtype: Dtype = Field("float32", description="Number type of weights and arithmetic.")
+    tensor_parallel: Gpus = Field(1, description="GPUs of one node that share each layer (vLLM).")
     max_unparsable: float = Field(0.2, ge=0, le=1, description="Share of unreadable answers above which the job fails.")
 
     @model_validator(mode="after")
     def _one_place(self):
+        _check_parallel(self)
         if sum(place is not None for place in (self.world, self.path, self.source, self.endpoint)) > 1:
             raise ValueError("give at most one of 'world', 'path', 'source' and 'endpoint'")
         return self
@@ -228,7 +238,15 @@ class Generation(Section):
     )
     batch_size: PositiveInt = Field(64, description="Prompts per batch.")
     dtype: Dtype = Field("float32", description="Number type of weights and arithmetic.")
-    load_in_8bit: bool = Field(False, description="Base weights in 8 bits (transformers, bitsandbytes, GPU).")
+    quantize: Quantize = Field(None, description="Base weights in fewer bits (transformers, bitsandbytes, GPU).")
+    tensor_parallel: Gpus = Field(1, description="GPUs of one node that share each layer (vLLM).")
+
+    @model_validator(mode="after")
+    def _loads(self):
+        _check_parallel(self)
+        if self.quantize and self.backend != "transformers":
+            raise ValueError(f"quantize: {self.backend} loads no base in fewer bits here; set backend: transformers")
+        return self
 
 
 class Metric(Section):

@@ -99,7 +99,8 @@ class PackedTrainer(Trainer):
         with self.accelerator.autocast():
             hidden = network.get_decoder()(**inputs).last_hidden_state
             total = linear_cross_entropy(hidden, network.get_output_embeddings().weight, labels)
-        return total / num_items_in_batch
+        # With layers on several GPUs the head's is another than the Trainer's.
+        return total.to(labels.device) / num_items_in_batch
 
 
 def linear_cross_entropy(hidden: torch.Tensor, head: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -116,7 +117,8 @@ def summed(losses: torch.Tensor) -> torch.Tensor:
 
 
 def token_losses(hidden: torch.Tensor, head: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Return the loss of each learnt token, [tokens], in the order of the rows."""
+    """Return the loss of each learnt token, [tokens], in the order of the rows, on the head's device."""
+    hidden, labels = hidden.to(head.device), labels.to(head.device)
     targets = labels[:, 1:].flatten()
     learnt = (targets != IGNORED).nonzero().squeeze(1)
     return _HeadLoss.apply(hidden[:, :-1].flatten(0, 1).index_select(0, learnt), head, targets[learnt])
