@@ -24,7 +24,7 @@ def study(tmp_path, suite: str, **keys) -> config.Study:
     return config.load(config.read(path))
 
 
-@pytest.mark.parametrize("suite", config.SUITES)
+@pytest.mark.parametrize("suite", config.suites())
 def test_each_suite_measures_what_it_names(tmp_path, suite):
     found = study(tmp_path, suite, **MEASURED)
     named = config.suite(suite)
@@ -42,7 +42,7 @@ def test_each_suite_measures_what_it_names(tmp_path, suite):
     } | {entry["template"] for entry in named["judges"].values() if "template" in entry}
 
 
-@pytest.mark.parametrize("suite", config.SUITES)
+@pytest.mark.parametrize("suite", config.suites())
 def test_a_study_of_runs_takes_a_suite_from_the_command_line(suite):
     found = config.load(config.given([ROOT / "config/own.yaml"], {"suite": suite}))
     harm = config.suite(suite)["metrics"]["harm"]

@@ -61,9 +61,6 @@ COMPAT = {
 BEYOND = ("experiments.beyond", "experiments.checks")
 
 
-# Sets of benchmarks, judges and metrics; this checkout's.
-SUITE_FILES = plugins.HOME.parents[1] / "config/suites"
-SUITES = sorted(path.stem for path in SUITE_FILES.glob("*.yaml"))
 FIFTH = 0.2  # the default limit of harm, as a share of its scale
 
 
@@ -71,7 +68,7 @@ class Study(Section):
     """One config file."""
 
     study: Name = Field(description="Name; results go to results/<study>/.")
-    suite: Literal[*SUITES] | None = Field(
+    suite: Name | None = Field(
         None,
         description="Benchmarks, judges and metrics: a file of config/suites/, by name, below the keys of the config.",
     )
@@ -376,11 +373,18 @@ def _parent(raw: dict, path: str | Path) -> Path | None:
     raise BallastError(f"{path}: extends: give the name of one file, not {name!r:.60}")
 
 
+def suites() -> dict[str, Path]:
+    """Return the files of the suites by name: this checkout's; an installed Ballast takes those where it runs."""
+    folders = (plugins.HOME.resolve().parents[1] / "config/suites", Path("config/suites"))
+    return {path.stem: path for folder in reversed(folders) for path in sorted(folder.glob("*.yaml"))}
+
+
 def suite(name: str) -> dict:
     """Return the keys of a suite; raise BallastError if none has this name."""
-    if name not in SUITES:
-        raise BallastError(f"suite: '{name}' is none of {', '.join(SUITES)}{plugins.nearest(str(name), SUITES)}")
-    return parse(SUITE_FILES / f"{name}.yaml")
+    known = suites()
+    if name not in known:
+        raise BallastError(f"suite: '{name}' is none of {', '.join(known)}{plugins.nearest(str(name), list(known))}")
+    return parse(known[name])
 
 
 def _over(below: dict, above: dict, path: str | Path) -> dict:

@@ -60,17 +60,22 @@ class DocumentOptions:
 
         Raises BallastError if the config leaves its experiment out.
         """
-        pool, found = self.plan.pool, declared.artefact(artefact)
-        metrics = dict.fromkeys([*found.metrics, *(one["by"] for one in self._second(artefact))])
-        own = self._grid(artefact) and self.plan.scores_of(found.experiment, metrics)
+        pool = self.plan.pool
         files = {
-            "scores": own or [f"{self.plan.results}/scores.parquet"],
+            "scores": self._gathered(artefact),
             "labels": [self.inputs.label(pool, "behaviour")],
             "pool": [self.inputs.rows(f"pools/{pool}")],
             "comparisons": [file for run in self.plan.measured for file in self.inputs.run_comparisons(run)],
             "benchmarks": [self.inputs.rows(f"benchmarks/{name}") for name in self.tagged],
         }
-        return [file for kind in found.reads for file in files[kind]]
+        return [file for kind in declared.artefact(artefact).reads for file in files[kind]]
+
+    def _gathered(self, artefact: str) -> list[str]:
+        """Return the tables of scores that an artefact reads if it reads any."""
+        found = declared.artefact(artefact)
+        metrics = dict.fromkeys([*found.metrics, *(one["by"] for one in self._second(artefact))])
+        own = self._grid(artefact) and self.plan.scores_of(found.experiment, metrics)
+        return own or [f"{self.plan.results}/scores.parquet"]
 
     @property
     def gathered(self) -> set[str]:
@@ -79,7 +84,7 @@ class DocumentOptions:
         names += ["headline"] * self.available("headline") + ["advice"] * self.advises
         shown = [name for name in names if "scores" in declared.artefact(name).reads]
         compared = self.plan.scores_of("measure", self.study.measure.metrics) if self.study.measure else []
-        files = {file for name in shown for file in self.artefact_inputs(name)}
+        files = {file for name in shown for file in self._gathered(name)}
         return {f"{self.plan.results}/scores.parquet", *files, *compared}
 
     def artefact(self, artefact: str, experiment: dict | None = None) -> str:
