@@ -230,7 +230,8 @@ def test_a_benchmark_takes_its_sources_format_and_a_part_of_its_prompts():
     [contrasts, safe] = [
         found.options.dataset(Wildcards(dataset=f"benchmarks/{name}")) for name in ("contrasts", "xstest")
     ]
-    assert contrasts == "--prompts harmful" and safe == ""
+    kinds = "--tags '[\"type\"]'"
+    assert contrasts == f"--prompts harmful {kinds}" and safe == kinds
     with pytest.raises(BallastError, match="benchmarks.mine: no format is called so; give `format`, such as prompts"):
         own(benchmarks=benchmarks | {"mine": {"path": "mine.jsonl"}})
 

@@ -61,7 +61,7 @@ def known(folder: str | Path, lora: dict) -> Shape:
         layers = [module for module in network.modules() if isinstance(module, torch.nn.Linear) and module is not head]
         numbers = network.num_parameters(), sum(layer.weight.numel() for layer in layers)
         adapter.check(network, lora)
-        adapted = get_peft_model(network, LoraConfig(task_type="CAUSAL_LM", **adapter.options(lora)))
+        adapted = get_peft_model(network, LoraConfig(task_type="CAUSAL_LM", **adapter.options(lora, network)))
     text = config.get_text_config()
     return Shape(
         *numbers, adapted.get_nb_trainable_parameters()[0], text.num_hidden_layers, text.hidden_size, text.vocab_size
