@@ -61,7 +61,7 @@ def with_backend(model: str, adapter: str, work: Size, prompts: list[list[int]],
     decoding = next(name for name, width in BEAMS.items() if width == beams)
     limits = {"max_new_tokens": work.new_tokens, "max_prompt_tokens": 4096, "long_prompts": "fail"}
     options = {"decoding": decoding, "batch_size": work.together, "dtype": NAME}
-    backend.generate(model, adapter, prompts, options | limits | {"load_in_8bit": False})
+    backend.generate(model, adapter, prompts, options | limits)
 
 
 def saved(work: Size, folder: Path) -> tuple[str, str]:

@@ -16,7 +16,7 @@ from ballast.labels.behaviour import behaviour
 
 def main(arguments: argparse.Namespace) -> None:
     pool = schemas.read(arguments.pool, schemas.PAIRS)
-    options = json.loads(arguments.options) | {"store": arguments.store}
+    options = json.loads(arguments.options) | {"store": arguments.store, "request": True}
     verdicts = judge_pairs(arguments.judge, pairs_to_judge(pool), options, arguments.canaries)
     labels = behaviour(verdicts, pool.get("harmful_request")).assign(id=pool["id"], judge=arguments.judge)
     schemas.write(arguments.out, labels[["id", "behaviour", "reason", "judge"]], schemas.BEHAVIOUR)

@@ -46,7 +46,7 @@ def report(study: str, found: Bill, names: list[str]) -> list[str]:
     marks = Counter(rate.mark for rate in found.rates.values())
     rates = [(name, f"{rate.value:,g}", rate.unit, rate.mark, rate.source) for name, rate in found.rates.items()]
     return [
-        f"{study}: what it costs on L40S GPUs, one a job",
+        f"{study}: what it costs on L40S GPUs, one a job unless the config gives it several",
         table(
             [(line.rule, line.jobs, line.cluster_jobs, *hours(line)) for line in (*found.lines, total)],
             ["rule", "jobs", "cluster jobs", *HOURS],

@@ -1,4 +1,4 @@
-"""Write the results of the checks beyond the paper: other harmful prompts, another judge's labels, a second fine-tune.
+"""Write the checks beyond the paper: other harmful prompts, another judge's labels, a second fine-tune, a second judge.
 
 checks.py --options JSON --scores SCORES.parquet --labels POOL=BEHAVIOUR.parquet... --out CHECKS.md
 """

@@ -1,7 +1,7 @@
 """Read one dataset in the schema of its source and write it in Ballast's row schema, with ids made of content.
 
 data.py --kind pool|base|references|benchmark --format READER --source FILE [--columns JSON] [--where JSON]
-        [--prompts safe|harmful] [--longest CHARACTERS] [--rows N] [--order-seed S] [--unreadable SHARE]
+        [--tags JSON] [--prompts safe|harmful] [--longest CHARACTERS] [--rows N] [--order-seed S] [--unreadable SHARE]
         [--without BENCHMARK.parquet...] [--learnt ROWS.parquet...]
         --out ROWS.parquet [--out-counts F.json]
 
@@ -24,7 +24,7 @@ from ballast.files import BallastError, write_json
 
 
 def main(arguments: argparse.Namespace) -> None:
-    given = {name: json.loads(getattr(arguments, name)) for name in ("columns", "where")}
+    given = {name: json.loads(getattr(arguments, name)) for name in ("columns", "where", "tags")}
     unreadable = arguments.unreadable or 0
     whole = reading.read(arguments.source, arguments.format, **given, unreadable=unreadable, prompts=arguments.prompts)
     if arguments.kind == "benchmark":
@@ -70,6 +70,7 @@ if __name__ == "__main__":
     parser.add_argument("--source", required=True)
     parser.add_argument("--columns", default="{}")
     parser.add_argument("--where", default="{}")
+    parser.add_argument("--tags", default="[]")
     parser.add_argument("--prompts", choices=["safe", "harmful"])
     parser.add_argument("--longest", type=int)
     parser.add_argument("--rows", type=int)

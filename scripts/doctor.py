@@ -1,6 +1,8 @@
 """Check whether this machine can run the study; end with an error if something prevents it.
 
-doctor.py --options JSON
+doctor.py --options JSON [--node-gpus N] [--gpu-gigabytes G]
+
+N GPUs of G gigabytes are in a node of the cluster; 0 asks this machine.
 """
 
 import argparse
@@ -13,7 +15,7 @@ from ballast.running.doctor import PROBLEM, examine
 
 
 def main(arguments: argparse.Namespace) -> None:
-    findings = examine(json.loads(arguments.options))
+    findings = examine(json.loads(arguments.options), arguments.node_gpus, arguments.gpu_gigabytes)
     rows = [(finding.state, finding.about, finding.said) for finding in findings]
     print(tabulate(rows, ["", "about", "what was found"], tablefmt="plain"))
     problems = sum(finding.state == PROBLEM for finding in findings)
@@ -26,4 +28,6 @@ def main(arguments: argparse.Namespace) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--options", required=True)
+    parser.add_argument("--node-gpus", type=int, default=0)
+    parser.add_argument("--gpu-gigabytes", type=float, default=0)
     main(parser.parse_args())

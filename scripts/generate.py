@@ -1,7 +1,7 @@
 """Answer the prompts of a run's benchmarks with one model and adapter; the backend starts once for all.
 
-generate.py --model DIR [--adapter DIR] --options JSON --benchmarks NAME=ROWS.parquet... [--partial DIR]
-            --out RESPONSES.parquet --record JSON
+generate.py --model DIR [--adapter DIR | --trained FILE] --options JSON --benchmarks NAME=ROWS.parquet...
+            [--partial DIR] --out RESPONSES.parquet --record JSON
 
 `options`: the config's `generation` section with prompt, template and system of the model. The record states
 the responses' origin: digests of adapter and template, versions, decoding, and counts of cut prompts and responses, and
@@ -54,7 +54,9 @@ def main(arguments: argparse.Namespace) -> None:
     }
     adapter = arguments.adapter and digest(f"{arguments.adapter}/adapter_model.safetensors")
     rendered = hashlib.sha256(template.render("{instruction}").encode()).hexdigest()
-    settings = {name: options[name] for name in ("decoding", "max_new_tokens", "max_prompt_tokens", "prompt", "system")}
+    trained = {"weights_sha256": digest(arguments.trained)} if arguments.trained else {}
+    names = ("decoding", "max_new_tokens", "max_prompt_tokens", "prompt", "system")
+    settings = trained | {name: options[name] for name in names}
     if options["prompt"] == "chat":
         settings |= {"chat_template": options.get("chat_template"), "date_in_prompts": chat.date_in(tokenizer)}
     write_json(
@@ -75,6 +77,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", required=True)
     parser.add_argument("--adapter")
+    parser.add_argument("--trained", help="the model's file of weights, if the run trained it")
     parser.add_argument("--options", required=True)
     parser.add_argument("--benchmarks", nargs="+", required=True)
     parser.add_argument("--partial")

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from ballast.files import BallastError
 from ballast.study.world_options import WorldOptions
-from ballast.world import judges, models, pairwise
+from ballast.world import guards, judges, models, pairwise
 
 REWARDS = ("harm-rm", "helpful-rm")
-CAUSAL = ("wildguard", "md-judge", "category-llm", "pairwise")
+CAUSAL = ("wildguard", "md-judge", "category-llm", "pairwise", *guards.LINES)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -24,8 +24,10 @@ def main(argv: list[str] | None = None) -> None:
     models.one_thread()
     if judge in REWARDS:
         model = judges.make_reward(options, judge, arguments.tokenizer, out)
-    elif arguments.start is None or arguments.template is None:
+    elif arguments.start is None or arguments.template is None and judge not in guards.LINES:
         raise BallastError(f"--judge {judge} wants --start, the folder of a pretrained model, and --template")
+    elif judge in guards.LINES:
+        model = guards.make(options, judge, models.load_model(arguments.start), arguments.tokenizer, out)
     elif judge == "pairwise":
         start = models.load_model(arguments.start)
         model = pairwise.make(options, start, arguments.tokenizer, arguments.template, out)

@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     compare.add_argument("--name", default="my-model", help="the study's name (default: my-model)")
     compare.add_argument("--targets", metavar="harm=20,over_refusal=20", help="limits that decide the exit code")
     compare.add_argument("--key-env", metavar="NAME", help="environment variable with the server's key")
-    compare.add_argument("--cpu", action="store_true", help="judge by rules on opening words, which a CPU runs")
+    compare.add_argument("--suite", default="paper", help="paper, today-gpu, today-cpu or rules (default: paper)")
     compare.add_argument("--runs", action="store_true", help="the models after are runs of one fine-tuning")
     compare.add_argument("--pool", metavar="FILE", help="safety examples, to say which of them to add")
     compare.add_argument(
@@ -90,7 +90,7 @@ def _measure(given: argparse.Namespace) -> int:
         given.after,
         given.targets,
         given.key_env,
-        given.cpu,
+        given.suite,
         given.pool,
         given.runs,
         given.folder,

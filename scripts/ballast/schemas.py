@@ -28,8 +28,9 @@ REFERENCE_CATEGORIES = IDS.add_columns({"category": CATEGORY})
 ANSWER_STATUS = pa.Column(str, pa.Check.isin(["parsed", "unparsable", "too long", "no answer"]))
 # The right answer to a prompt, if its benchmark has one.
 EXPECTED = pa.Column(str, nullable=True, required=False)
+TAGS = pa.Column(str, nullable=True, required=False)  # JSON: tag -> value
 BENCHMARK = pa.DataFrameSchema(
-    {"id": ID, "prompt": pa.Column(str), "category": CATEGORY, "expected": EXPECTED}, strict=True
+    {"id": ID, "prompt": pa.Column(str), "category": CATEGORY, "expected": EXPECTED, "tags": TAGS}, strict=True
 )
 BEHAVIOUR = pa.DataFrameSchema(
     {

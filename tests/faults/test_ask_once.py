@@ -218,7 +218,7 @@ def test_a_killed_generation_goes_on_with_the_same_bytes(model, tmp_path):
     prompts["category"] = prompts["category"].astype("Int8")
     schemas.write(tmp_path / "b.parquet", with_ids(prompts, ("prompt",), "test"), schemas.BENCHMARK)
     options = {"backend": "transformers", "decoding": "greedy", "max_new_tokens": 24, "max_prompt_tokens": 400}
-    options |= {"long_prompts": "cut", "batch_size": 5, "dtype": "float32", "load_in_8bit": False, "system": None}
+    options |= {"long_prompts": "cut", "batch_size": 5, "dtype": "float32", "system": None}
     options |= {"prompt": "alpaca", "template": str(HOME / "alpaca_shaped.json")}
 
     def given(name):
@@ -245,7 +245,7 @@ def test_a_batch_of_responses_that_is_kept_is_not_generated_again(model, tmp_pat
     from ballast.backends import transformers as backend
 
     options = {"decoding": "greedy", "max_new_tokens": 5, "max_prompt_tokens": 40, "long_prompts": "cut"}
-    options |= {"batch_size": 2, "dtype": "float32", "load_in_8bit": False}
+    options |= {"batch_size": 2, "dtype": "float32"}
     prompts = [[1, 5], [1, 6, 7], [1, 8], [1, 9, 10, 11], [1, 5]]
     whole = backend.generate(model, None, prompts, options)
     batches, real = [], backend.continuations

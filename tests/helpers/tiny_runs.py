@@ -22,7 +22,6 @@ OPTIONS = {
     "train_on_prompt": True,
     "train_sampling_strategy": "random",
     "dtype": "float32",
-    "load_in_8bit": False,
     "packing": False,
     "optim": "adamw_torch",
     "validation_rows": 0,
@@ -34,6 +33,5 @@ DECODING = {
     "long_prompts": "cut",
     "batch_size": 3,
     "dtype": "float32",
-    "load_in_8bit": False,
 }
 JUDGING = {"batch_size": 2, "max_length": 50, "dtype": "float32", "chat": False}

@@ -109,7 +109,7 @@ def test_measure_finds_the_erosion_in_an_adapter_of_trl(scores, data_dir, tmp_pa
     adapter = trained_by_trl(start, short[:40], tmp_path)
     few = tmp_path / "few.yaml"
     few.write_text("benchmarks: {malicious: {rows: 40, order: random}, xstest: {rows: 20}}\n")
-    asked = [sys.executable, "-m", "ballast", "measure", "--before", str(start), "--after", adapter, "--cpu"]
+    asked = [sys.executable, "-m", "ballast", "measure", "--before", str(start), "--after", adapter, "--suite", "rules"]
     asked += ["--folder", str(tmp_path), "--name", "from-trl", "--targets", "harm=20"]
     asked += ["--configfile", "config/local.yaml", "--configfile", str(few)]
     environment = os.environ | {"BALLAST_DATA": str(data_dir), "PYTHONPATH": str(ROOT / "scripts")}

@@ -58,7 +58,7 @@ def test_it_is_the_paper_study_but_for_sources_rows_n_trials_and_what_a_cpu_need
 def test_every_table_and_figure_of_the_paper_is_there(study):
     tables = {path.name for path in (RESULTS / "tables").iterdir()}
     figures = {path.name for path in (RESULTS / "figures").iterdir()}
-    named = [f"table{number}" for number in range(1, 6)] + ["contrasts", "budget", "categories", "scores"]
+    named = [f"table{number}" for number in range(1, 6)] + ["contrasts", "budget", "categories", "scores", "tags"]
     drawn = [f"figure{number}" for number in range(2, 8)] + ["frontier", "budget", "categories", "advice"]
     assert tables == {f"{name}.{kind}" for name in named for kind in ("csv", "md", "tex")}
     assert figures == {f"{name}.{kind}" for name in drawn for kind in ("csv", "pdf", "png", "svg")}

@@ -91,7 +91,7 @@ def test_a_study_has_the_artefacts_of_its_experiments(study):
     there = [name for name in artefacts.names("tables") if artefacts.available(study, name, {})]
     assert there == [
         f"tables/{name}"
-        for name in ("budget", "categories", "contrasts", "scores", *(f"table{n}" for n in range(1, 6)))
+        for name in ("budget", "categories", "contrasts", "scores", *(f"table{n}" for n in range(1, 6)), "tags")
     ]
     assert not artefacts.available(study, "tables/pairwise", asked)
     assert not artefacts.available(study, "spent", {}) and artefacts.available(study, "headline", {})

@@ -11,7 +11,7 @@ from ballast.running.prices import MARKS, RATES, known_rows
 from bill import as_plain
 
 SEVEN_B = {"gigabytes": 14, "backend": "vllm", "batch_size": 256, "words": True, "beams": 1, "longest": 0}
-SEVEN_B |= {"eight_bit": False, "compares": False}
+SEVEN_B |= {"quantize": None, "compares": False, "gpus": 1}
 TRANSFORMERS = SEVEN_B | {"backend": "transformers"}
 
 
@@ -36,7 +36,7 @@ OPTIONS = {
     "cpu_jobs": {"sample": 4, "scores": 1},
     "groups": {},
     "training": {"num_train_epochs": 1, "packing": True, "per_device_train_batch_size": 16, "max_length": 256}
-    | {"load_in_8bit": False, "validation_rows": 0, "lora": {"r": 8, "target_modules": ["q_proj", "v_proj"]}},
+    | {"validation_rows": 0, "lora": {"r": 8, "target_modules": ["q_proj", "v_proj"]}},
     "generation": {"max_new_tokens": 128},
     "fetched": 14.5,
 }
@@ -72,8 +72,8 @@ def test_hours_are_those_computed_by_hand():
 
 
 def test_eight_bits_beams_padding_and_small_batches_take_longer():
-    slow = {"generate m": TRANSFORMERS | {"batch_size": 8, "eight_bit": True, "longest": 128}}
-    training = OPTIONS["training"] | {"packing": False, "per_device_train_batch_size": 4, "load_in_8bit": True}
+    slow = {"generate m": TRANSFORMERS | {"batch_size": 8, "quantize": "int8", "longest": 128}}
+    training = OPTIONS["training"] | {"packing": False, "per_device_train_batch_size": 4, "quantize": "int8"}
     first, second = bill(options()), bill(options(engines=OPTIONS["engines"] | slow, training=training))
     assert all(line.work < other.work for line, other in zip(first.lines[:2], second.lines[:2], strict=True))
     assert first.lines[2].work == second.lines[2].work, "the judge is the same"
@@ -237,18 +237,33 @@ def test_wall_time_is_never_below_the_longest_chain():
     assert later.chain - found.chain == pytest.approx(later.lines[0].total), "training waits for labels"
 
 
-def test_padding_small_batches_and_8_bits_each_take_longer():
+def test_padding_small_batches_and_fewer_bits_each_take_longer():
     hours = [
         bill(options(training=OPTIONS["training"] | changes)).lines[0].work
         for changes in (
             {},
             {"packing": False},
             {"packing": False, "per_device_train_batch_size": 4},
-            {"packing": False, "load_in_8bit": True},
+            {"packing": False, "quantize": "int8"},
+            {"packing": False, "quantize": "nf4"},
+            {"full": True},
             {"validation_rows": 500},
         )
     ]
-    assert [hour / hours[0] for hour in hours] == pytest.approx([1, 1.45, 1.45 * 55 / 29, 1.45 * 55 / 17, 0.75])
+    longer = [1, 1.45, 1.45 * 55 / 29, 1.45 * 55 / 17, 1.45 * 1.5, 6 / 4, 0.75]
+    assert [hour / hours[0] for hour in hours] == pytest.approx(longer)
+
+
+def test_several_gpus_of_a_job_are_hours_of_each():
+    """Layers on two GPUs work in turn; two that share each layer reach 80 % of their sum, and hold a model together."""
+    engines = {"train m": TRANSFORMERS | {"gpus": 2}, "generate m": SEVEN_B | {"gpus": 2}, "wildguard": SEVEN_B}
+    one, two = (bill(options(**changes)).lines for changes in ({}, {"engines": engines}))
+    assert [line.startup / other.startup for line, other in zip(two[:3], one[:3], strict=True)] == [2, 2, 1]
+    assert two[0].work == 2 * one[0].work and two[2].work == one[2].work
+    assert two[1].work == pytest.approx(one[1].work / 0.8), "twice the GPUs for 1 / 1.6 of the time"
+    seventy = [OPTIONS["engines"] | {"generate m": SEVEN_B | {"gigabytes": 140, "gpus": gpus}} for gpus in (1, 4)]
+    alone, four = (bill(options(engines=engines)).lines[1].work for engines in seventy)
+    assert four < alone / 10, "one GPU has no room for more than one prompt at a time"
 
 
 def test_a_whole_run_of_the_paper_takes_what_the_roofline_says():

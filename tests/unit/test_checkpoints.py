@@ -82,6 +82,19 @@ def test_a_run_killed_again_and_again_ends_as_one_that_never_was(
         assert not (tmp_path / "partial").exists()
 
 
+@pytest.mark.parametrize("held_out", [0, 4])
+def test_a_killed_run_of_all_weights_ends_as_one_that_never_was(model, rows, start, tmp_path, monkeypatch, held_out):
+    options = EPOCHS | {"full": True, "validation_rows": held_out, "learning_rate": 1e-2}
+    log = sft.train(model, rows, options, 0, tmp_path / "whole")
+    killed_after(monkeypatch, 1)
+    for _ in range(20):
+        with suppress(Killed):
+            again = start(options)
+            break
+    written = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("run", "whole")]
+    assert written[0] == written[1] and again == log
+
+
 @pytest.mark.parametrize(("seconds", "steps"), [(0, []), (40, [2]), (61, [1, 2, 3])])
 def test_checkpoints_come_by_the_clock_and_change_nothing(model, rows, start, tmp_path, monkeypatch, seconds, steps):
     log = sft.train(model, rows, EPOCHS, 0, tmp_path / "whole")

@@ -21,7 +21,7 @@ from ballast.training import fit
 
 SCRIPTS = Path(ballast.__file__).parents[1]
 NAMES = "abcdefghijkl"
-GIVEN = {key: OPTIONS[key] for key in ("prompt", "template", "system", "max_length", "dtype", "load_in_8bit")}
+GIVEN = {key: OPTIONS[key] for key in ("prompt", "template", "system", "max_length", "dtype")}
 ASKED = GIVEN | {"batch_size": 5, "dimensions": 4096, "projection_seed": 0}
 TRAINING = OPTIONS | {"num_train_epochs": 3}
 

@@ -70,7 +70,15 @@ def learnt(tmp_path) -> Path:
 def read(source: Path, learnt: Path, kind: str, **changes) -> dict:
     """Return the counts of a `data` job."""
     counts = source.with_suffix(".counts.json")
-    given = {"kind": kind, "format": "alpaca", "source": str(source), "columns": "{}", "where": "{}", "rows": None}
+    given = {
+        "kind": kind,
+        "format": "alpaca",
+        "source": str(source),
+        "columns": "{}",
+        "tags": "[]",
+        "where": "{}",
+        "rows": None,
+    }
     given |= {"order_seed": None, "longest": None, "unreadable": 0.1, "without": [], "prompts": None}
     given |= {"learnt": [str(learnt)], "out": str(source.with_suffix(".parquet")), "out_counts": str(counts)} | changes
     data.main(argparse.Namespace(**given))

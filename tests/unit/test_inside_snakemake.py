@@ -12,6 +12,7 @@ import pytest
 import snakemake
 from snakemake.api import Workflow
 from snakemake.scheduling.job_scheduler import JobScheduler
+from snakemake.settings.types import ResourceSettings
 
 from ballast.files import BallastError
 from ballast.running.inside_snakemake import FITS, IMAGE, InsideSnakemake
@@ -55,6 +56,7 @@ def test_snakemake_has_what_ballast_reaches_for():
         "overwrite_configfiles",
     ):
         assert hasattr(Workflow, name) or name in inspect.getsource(Workflow), name
+    assert hasattr(ResourceSettings, "_parsed_overwrite_resources")
     for name in ("job_rate_limiter", "failed"):
         assert name in inspect.getsource(JobScheduler), name
 

@@ -328,7 +328,14 @@ class TestData:
     def run(self, folder, rows, **arguments) -> tuple[list[str], str]:
         (folder / "pool.json").write_text(json.dumps(rows))
         schemas.write(str(folder / "b.parquet"), PROMPTS.assign(category=pd.NA), schemas.BENCHMARK)
-        given = {"kind": "pool", "format": "auto", "source": str(folder / "pool.json"), "columns": "{}", "rows": None}
+        given = {
+            "kind": "pool",
+            "format": "auto",
+            "source": str(folder / "pool.json"),
+            "columns": "{}",
+            "tags": "[]",
+            "rows": None,
+        }
         given |= {"order_seed": None, "unreadable": None, "without": [], "out": str(folder / "out.parquet")}
         given |= {
             "where": "{}",

@@ -167,7 +167,7 @@ def test_only_what_the_study_uses_is_fetched_inspected_and_waited_for():
     found = own()
     used = ["beavertails", "beavertails-evaluation", "i-alpaca", "qwen2.5-7b-instruct", "salad-attack", "xstest"]
     assert found.plan.sources == used, "no judge of the publication, and none of their templates"
-    assert list(json.loads(found.options.doctor())["sources"]) == used
+    assert list(json.loads(found.options.doctor({}))["sources"]) == used
     fetched = [file for file in found.inputs.before_training() if "/sources/" in file]
     assert set(fetched) == {f"results/own/sources/{name}/source.json" for name in used}
     # One metric, no sampler that reads a category: no other benchmark, no references, no other pool.
@@ -230,7 +230,8 @@ def test_a_benchmark_takes_its_sources_format_and_a_part_of_its_prompts():
     [contrasts, safe] = [
         found.options.dataset(Wildcards(dataset=f"benchmarks/{name}")) for name in ("contrasts", "xstest")
     ]
-    assert contrasts == "--prompts harmful" and safe == ""
+    kinds = "--tags '[\"type\"]'"
+    assert contrasts == f"--prompts harmful {kinds}" and safe == kinds
     with pytest.raises(BallastError, match="benchmarks.mine: no format is called so; give `format`, such as prompts"):
         own(benchmarks=benchmarks | {"mine": {"path": "mine.jsonl"}})
 
@@ -244,8 +245,8 @@ def test_a_benchmark_takes_its_sources_format_and_a_part_of_its_prompts():
         ("benchmarks", {"format": "alpaca"}, "config: benchmarks.mine: format alpaca gives pairs"),
         (
             "benchmarks",
-            {"format": "advbench", "prompts": "safe"},
-            "config: benchmarks.mine.prompts: format advbench takes",
+            {"format": "i-alpaca", "prompts": "safe"},
+            "config: benchmarks.mine.prompts: format i-alpaca takes",
         ),
         ("references", {"format": "beavertails-safe"}, "config: references: format beavertails-safe gives pairs"),
     ],

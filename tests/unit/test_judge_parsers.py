@@ -8,6 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ballast.asking import first_words
 from ballast.files import BallastError
 from ballast.judges import md_judge, md_judge_p, md_judge_v2, wildguard
 
@@ -120,7 +121,7 @@ def test_md_judge_v2_reads_no_verdict_out_of_the_reasoning(reasoning, word, seve
 
 @given(st.floats(-1e3, 0), st.floats(-1e3, 0), st.sampled_from([7, 9]))
 def test_md_judge_p_is_the_softmax_of_the_pair(safe, unsafe, top):
-    found = md_judge_p.probability(([safe, unsafe], top), [7, 9])
+    found = first_words.chances(([safe, unsafe], top), [7, 9])[1]
     wanted = torch.softmax(torch.tensor([safe, unsafe], dtype=torch.float64), 0)[1].item()
     assert math.isclose(found, wanted, rel_tol=1e-9, abs_tol=1e-300)
 
@@ -128,10 +129,10 @@ def test_md_judge_p_is_the_softmax_of_the_pair(safe, unsafe, top):
 def test_md_judge_p_says_nothing_where_another_token_is_likelier():
     ids = [7, 9]
     # Each word has 0.3 and the pair most of the mass, and still a third token is the argmax.
-    assert md_judge_p.probability(([math.log(0.3), math.log(0.3)], 8), ids) is None
+    assert first_words.chances(([math.log(0.3), math.log(0.3)], 8), ids) is None
     # The pair has little of the mass, and still one of it is the argmax.
-    assert md_judge_p.probability(([math.log(0.1), math.log(0.1)], 9), ids) == pytest.approx(0.5)
-    assert md_judge_p.probability(None, ids) is None
+    assert first_words.chances(([math.log(0.1), math.log(0.1)], 9), ids)[1] == pytest.approx(0.5)
+    assert first_words.chances(None, ids) is None
 
 
 @pytest.mark.parametrize(
@@ -145,7 +146,7 @@ def test_md_judge_p_needs_two_words_that_begin_differently(first, said):
             return {"input_ids": [1] * add_special_tokens + first[word]}
 
     if said:
-        assert md_judge_p.word_ids(Words()) == said
+        assert first_words.word_ids(Words(), md_judge_p.WORDS) == said
     else:
         with pytest.raises(BallastError, match="words: the first tokens of 'safe' and 'unsafe' are one"):
-            md_judge_p.word_ids(Words())
+            first_words.word_ids(Words(), md_judge_p.WORDS)

@@ -24,7 +24,7 @@ def adapter(tmp_path, model) -> Path:
 
 
 def written(folder: Path, *after: str, before: str, **given) -> dict:
-    path = measure_command.write("mine", before, list(after), folder=folder / "config", cpu=True, **given)
+    path = measure_command.write("mine", before, list(after), folder=folder / "config", suite="rules", **given)
     study = config.load(config.read(path))
     sources.check(study)
     assert not study.pools and study.base is None and not Plan(study).runs

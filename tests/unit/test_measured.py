@@ -41,8 +41,12 @@ def responses(*texts: str) -> pd.DataFrame:
 def compare(old: list, *new: list, asked: int = 0, **changes) -> dict:
     names = ["old", *("new" if len(new) == 1 else f"new-{number}" for number in range(len(new)))]
     values = dict(zip(names, (old, *new), strict=True))
-    ids = {"malicious": {f"p{place}" for place in range(asked or len(old))}}
-    return measured.compare(scores(values), {name: responses("a") for name in names}, ids, OPTIONS | changes)
+    rows = {"malicious": benchmark(asked or len(old))}
+    return measured.compare(scores(values), {name: responses("a") for name in names}, rows, OPTIONS | changes)
+
+
+def benchmark(prompts: int, **columns) -> pd.DataFrame:
+    return pd.DataFrame({"id": [f"p{place}" for place in range(prompts)], "category": pd.NA} | columns)
 
 
 def test_means_intervals_and_paired_differences():
@@ -96,12 +100,32 @@ def test_runs_of_one_fine_tuning_are_one_model_over_runs_and_prompts():
     assert len(apart["after"]) == 3 and "3 runs after" in measured.page(found, OPTIONS | {"runs": True})
 
 
-def test_categories_where_prompts_have_them():
+def test_means_by_category_and_tag_where_prompts_have_them():
+    tags = [
+        '{"method": "role play", "text": "a"}',
+        '{"method": null, "text": "b"}',
+        '{"method": "role play", "text": "c"}',
+    ]
+    rows = {"malicious": benchmark(3, category=pd.array([3, 3, None], dtype="Int8"), tags=tags)}
     both = {"old": responses("a"), "new": responses("b")}
-    ids = {"malicious": {"p0", "p1"}}
-    found = measured.compare(scores({"old": [0, 1], "new": [1, 1]}, category=3), both, ids, OPTIONS)
-    [(name, by_model)] = found["metrics"]["harm"]["categories"].items()
+    found = measured.compare(scores({"old": [0, 1, 0], "new": [1, 1, 1]}), both, rows, OPTIONS)
+    by = found["metrics"]["harm"]["by"]
+    [(name, by_model)] = by["category"]["shown"].items()
     assert by_model["old"] == {"mean": 50.0, "prompts": 2} and name in measured.page(found, OPTIONS)
+    assert by["method"]["shown"] == {
+        "role play": {"old": {"mean": 0.0, "prompts": 2}, "new": {"mean": 100.0, "prompts": 2}}
+    }
+    assert "## Harm by method" in measured.page(found, OPTIONS) and set(by["text"]["shown"]) == {"a", "b", "c"}
+    assert "by" not in compare([0], [1])["metrics"]["harm"]["by"]
+
+
+def test_a_tag_of_many_values_is_counted_and_not_shown():
+    many = measured.VALUES + 1
+    rows = {"malicious": benchmark(many, tags=[json.dumps({"text": f"t{number}"}) for number in range(many)])}
+    both = {"old": responses("a"), "new": responses("b")}
+    found = measured.compare(scores({"old": [0] * many, "new": [1] * many}), both, rows, OPTIONS)
+    assert found["metrics"]["harm"]["by"] == {"text": {"values": many}}
+    assert f"{many} values, more than {measured.VALUES}: none is shown." in measured.page(found, OPTIONS)
 
 
 def test_babble_is_counted():

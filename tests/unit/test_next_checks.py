@@ -8,7 +8,7 @@ import pytest
 
 from ballast import plugins, schemas
 from ballast.files import BallastError, digest, write_csv
-from ballast.readers import advbench, i_alpaca
+from ballast.readers import i_alpaca, prompts
 from ballast.results import next_checks
 from ballast.results.next_checks import CheckOptions, document
 from ballast.study import config
@@ -178,13 +178,13 @@ def test_a_mistake_is_named(changes, message):
 def test_advbench_has_goals(tmp_path):
     path = tmp_path / "advbench.csv"
     path.write_text('goal,target\n"Do a, then b","Sure, a"\nDo c,Sure\n')
-    assert advbench.read(str(path))["prompt"].tolist() == ["Do a, then b", "Do c"]
-    path.write_text("prompt\na\n")
-    with pytest.raises(BallastError, match="no column 'goal'"):
-        advbench.read(str(path))
+    assert prompts.read(str(path))["prompt"].tolist() == ["Do a, then b", "Do c"]
+    path.write_text("aim\na\n")
+    with pytest.raises(BallastError, match="no column 'prompt'"):
+        prompts.read(str(path))
     path.write_text("")
     with pytest.raises(BallastError, match="advbench.csv: no rows"):
-        advbench.read(str(path))
+        prompts.read(str(path))
 
 
 def test_a_prompt_that_a_file_repeats_is_asked_once(tmp_path):

@@ -46,6 +46,7 @@ def data(folder: Path, pairs: list[dict], ascii_only: bool, kind: str = "pool", 
     given = {"kind": kind, "format": "alpaca", "source": str(source), "rows": None, "order_seed": None, "prompts": None}
     given |= {
         "columns": "{}",
+        "tags": "[]",
         "where": "{}",
         "unreadable": None,
         "without": None,

@@ -12,7 +12,7 @@ from ballast.markup import to_markdown
 from ballast.study import config
 from ballast.study.artefacts import parse_options
 from ballast.study.runs import measured, opponent
-from ballast.tables import pairwise, scores
+from ballast.tables import pairwise, scores, tags
 
 ROOT = Path(__file__).parents[2]
 GSM8K = {
@@ -158,6 +158,41 @@ def test_a_metric_without_any_score_says_so(tmp_path):
     empty = write_scores(tmp_path / "s.parquet", {("random", 4): [[None]]})
     with pytest.raises(BallastError, match="no run has a score of gsm8k"):
         scores.table(options("scores", gsm8k=GSM8K), empty)
+
+
+def test_a_metric_is_shown_by_the_tags_of_its_benchmark(tmp_path):
+    right = {("as-is", 0): [[1, 1, 0, None]], ("random", 4): [[1, 0, 0, 0], [0, 0, 0, 1]]}
+    said = [
+        {"method": "jb", "baseq": "a"},
+        {"method": "jb", "baseq": "b"},
+        {"method": "tap", "baseq": None},
+        {"method": "tap"},
+    ]
+    rows = pd.DataFrame({"id": [f"p{number}" for number in range(4)], "prompt": list("abcd"), "category": None})
+    rows = rows.assign(tags=list(map(json.dumps, said))).astype({"category": "Int8"})
+    schemas.write(str(tmp_path / "gsm8k.parquet"), rows, schemas.BENCHMARK)
+    paths = [*write_scores(tmp_path / "s.parquet", right), str(tmp_path / "gsm8k.parquet")]
+    table = tags.table(options("tags", gsm8k=GSM8K), paths)
+    found = table.data.set_index(["tag", "value", "sampler"])
+    by_method = {
+        key: found.loc[("method", *key), "mean"].item() for key in [("jb", "as-is"), ("tap", "as-is"), ("jb", "random")]
+    }
+    assert by_method == {("jb", "as-is"): 100, ("tap", "as-is"): 0, ("jb", "random"): 25}
+    # A missing score has no part in a mean, and a prompt without a tag in no row of that tag.
+    assert found.loc[("method", "tap", "as-is"), "prompts"].item() == 1
+    assert set(table.data.query("tag == 'baseq'")["value"]) == {"a", "b"}
+    assert [cell.text for cell in table.rows[0]][:4] == ["GSM8K", "baseq", "a", "1"]
+
+
+def test_a_tag_of_many_values_is_named_and_left_out(tmp_path):
+    many = [[1] * (tags.VALUES + 1)]
+    rows = pd.DataFrame({"id": [f"p{number}" for number in range(len(many[0]))], "category": None})
+    rows = rows.assign(prompt=rows["id"], tags=[json.dumps({"baseq": name, "all": "one"}) for name in rows["id"]])
+    schemas.write(str(tmp_path / "gsm8k.parquet"), rows.astype({"category": "Int8"}), schemas.BENCHMARK)
+    paths = [*write_scores(tmp_path / "s.parquet", {("as-is", 0): many}), str(tmp_path / "gsm8k.parquet")]
+    table = tags.table(options("tags", gsm8k=GSM8K), paths)
+    assert set(table.data["tag"]) == {"all"}
+    assert "Left out, with more than 40 values: `baseq` of gsm8k (41 values)." in table.notes
 
 
 def write_compared(tmp_path, sampler, n, trial, first, second):

@@ -47,9 +47,9 @@ def test_what_the_real_files_share(data_dir):
     instructions = prompts("i-alpaca", "safety-tuned-llamas/evaluation/I-Alpaca.json")
     assert (overlap.exact(instructions, base["instruction"].tolist()) >= 0).sum() == 6
     # As measured apart from this code, with another library's TF-IDF.
-    harmful = prompts("beavertails-eval", "beavertails/beavertails_evaluation.reconstructed.json")
+    harmful = prompts("prompts", "beavertails/beavertails_evaluation.reconstructed.json")
     assert (overlap.exact(harmful, pool) >= 0).sum() == 0 and (overlap.near(harmful, pool).place >= 0).sum() == 1
-    assert (overlap.near(prompts("salad-base", "salad/base_sub2132.restart.json"), pool).place >= 0).sum() == 9
+    assert (overlap.near(prompts("prompts", "salad/base_sub2132.restart.json"), pool).place >= 0).sum() == 9
     assert (overlap.near(prompts("xstest", "xstest/xstest_prompts.csv"), pool).place >= 0).sum() == 0
     twins = overlap.near(pool)
     assert 60 <= (twins.place >= 0).sum() <= 75 and 17 <= (twins.cosine >= 0.9).sum() <= 23

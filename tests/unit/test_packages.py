@@ -176,7 +176,7 @@ def test_the_doctor_says_whether_the_index_has_it(index, run_stage, monkeypatch)
 
     def doctor(source: dict) -> subprocess.CompletedProcess:
         options = {"sources": {"ours": source}, "allow_unpinned": False, "backends": ["transformers"], "keys": []}
-        options |= {"load_in_8bit": False, "results": "results", "runs": 1}
+        options |= {"results": "results", "runs": 1}
         return run_stage("doctor", "--options", json.dumps(options))
 
     monkeypatch.setattr(module.importlib.util, "find_spec", lambda name, *_: name)
@@ -208,7 +208,7 @@ def answer(folder: Path, question: str) -> str:
     from ballast.asking.prompts import prompt_ids, prompt_template
     from ballast.backends import transformers
 
-    options = {"prompt": "chat", "system": None, "dtype": "bfloat16", "load_in_8bit": False, "batch_size": 1}
+    options = {"prompt": "chat", "system": None, "dtype": "bfloat16", "batch_size": 1}
     options |= {"decoding": "greedy", "max_new_tokens": 12, "max_prompt_tokens": 128, "long_prompts": "cut"}
     tokenizer = transformers.load_tokenizer(folder)
     ids = [prompt_ids(tokenizer, prompt_template(tokenizer, options).render(question))]

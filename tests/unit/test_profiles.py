@@ -45,6 +45,7 @@ def rules(local: bool) -> set[str]:
 
 def test_each_rule_that_is_submitted_has_a_size_that_grows():
     found = resources(profile("slurm"))
+    assert found.pop("doctor") == {"node_gpus": "4", "gpu_gigabytes": "48"}
     assert set(found) == {name for name in rules(local=False) if not name.startswith("world_")}
     for rule, asks in found.items():
         assert asks["mem_mb"].endswith(" * attempt") and asks["runtime"].endswith(" * attempt"), rule

@@ -7,11 +7,12 @@ import pytest
 
 from ballast import plugins
 from ballast.categories import CATEGORIES, category_id
+from ballast.data import reading
 from ballast.data.rows import PAIR, content_id, with_ids
 from ballast.files import BallastError
 from ballast.judges import exact_match
 from ballast.labels.behaviour import behaviour
-from ballast.readers import alpaca, beavertails, beavertails_eval, i_alpaca, prompts, salad_attack, xstest
+from ballast.readers import alpaca, beavertails, i_alpaca, prompts, xstest
 
 ROW = {"instruction": "Name a river.", "input": "", "output": "The Rhine."}
 
@@ -61,6 +62,43 @@ def test_line_separators_survive(tmp_path):
     assert alpaca.read(str(path))["output"].tolist() == [text]
 
 
+JUDGED = [
+    {"Goal": "one", "Kind": "standard", "Topic": "crime", "Tags": ["a", "b"]},
+    {"Goal": "two", "Kind": "contextual", "Topic": "", "Tags": []},
+    {"Goal": "three", "Kind": "standard", "Topic": None, "Tags": ["c"]},
+]
+
+
+def test_a_benchmark_without_code_is_columns_values_and_tags(tmp_path, capsys):
+    path = write(tmp_path / "their.json", JUDGED)
+    found = prompts.read(path, {"prompt": "Goal"}, {"Kind": "standard"}, ["Topic", "Tags"])
+    assert found["prompt"].tolist() == ["one", "three"] and found.attrs["left_out"] == {"left out by where": 1}
+    assert [json.loads(tags) for tags in found["tags"]] == [
+        {"Topic": "crime", "Tags": "a, b"},
+        {"Topic": None, "Tags": "c"},
+    ]
+    assert "prompts are column 'Goal'; not read: none" in capsys.readouterr().err
+    assert "tags" not in prompts.read(path, {"prompt": "Goal"}), "none are asked for"
+    assert "not read: Kind, Topic, Tags" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("columns", "where", "tags", "message"),
+    [
+        ({"prompt": "Gaol"}, {}, [], "no column 'Gaol' (there are: Goal, Kind, Topic, Tags)"),
+        ({"prompt": "Goal"}, {}, ["Topics"], "no column 'Topics'"),
+        ({"prompt": "Goal"}, {"Kind": "usual"}, [], "no row has Kind usual, which `where` wants"),
+        ({"prompt": "Goal", "category": "Topic"}, {}, [], "row 0: 'Topic' is not an id of 0..13; name it in `tags`"),
+        ({"prompt": "Topic"}, {"Kind": "standard"}, [], "row 2: 'Topic' is missing or not text"),
+        ({"prompt": "Tags"}, {}, [], "row 0: 'Tags' is missing or not text"),
+    ],
+)
+def test_a_benchmark_that_does_not_fit_its_entry_is_named(tmp_path, columns, where, tags, message):
+    with pytest.raises(BallastError) as refusal:
+        prompts.read(write(tmp_path / "their.json", JUDGED), columns, where, tags)
+    assert message in str(refusal.value) and "\n" not in str(refusal.value)
+
+
 def test_references_of_two_categories_are_left_out(tmp_path):
     def row(*true):
         flags = {name: number in true for number, name in enumerate(CATEGORIES)}
@@ -80,12 +118,12 @@ def test_both_spellings_of_a_category_are_one():
 
 def test_benchmarks(tmp_path):
     path = write(tmp_path / "b.json", [{"prompt": "p", "category": "x", "category_id": 3}])
-    assert beavertails_eval.read(path).to_dict("records") == [{"prompt": "p", "category": 3}]
+    assert prompts.read(path).to_dict("records") == [{"prompt": "p", "category": 3}]
     path = write(tmp_path / "b.json", [{"prompt": "p", "category_id": 14}])
-    with pytest.raises(BallastError, match="row 0: 'category_id' is not in 0..13"):
-        beavertails_eval.read(path)
+    with pytest.raises(BallastError, match="row 0: 'category_id' is not an id of 0..13"):
+        prompts.read(path)
     path = write(tmp_path / "s.json", [{"augq": "attack", "baseq": "request"}])
-    assert salad_attack.read(path)["prompt"].tolist() == ["attack"]
+    assert prompts.read(path)["prompt"].tolist() == ["attack"]
     path = write(tmp_path / "i.json", {"instructions": ["a", "b"], "inputs": []})
     assert i_alpaca.read(path)["prompt"].tolist() == ["a", "b"]
     (tmp_path / "x.csv").write_text('id,prompt,type,label\n1,"a, b",homonyms,safe\n2,c,contrast_homonyms,unsafe\n')
@@ -103,8 +141,8 @@ REAL = [
     ("alpaca", "safety-tuned-llamas/safety_pool.vinid.json", 2483),
     ("alpaca", "alpaca/alpaca_random_9229.alpagasus.json", 9229),
     ("beavertails", "beavertails/beavertails_exclusive140.schema.jsonl", 140),
-    ("beavertails-eval", "beavertails/beavertails_evaluation.reconstructed.json", 700),
-    ("salad-attack", "salad/attack_enhanced_sub500.restart.json", 500),
+    ("prompts", "beavertails/beavertails_evaluation.reconstructed.json", 700),
+    ("prompts", "salad/attack_enhanced_sub500.restart.json", 500),
     ("xstest", "xstest/xstest_prompts.csv", 250),
     ("i-alpaca", "safety-tuned-llamas/evaluation/I-Alpaca.json", 50),
 ]
@@ -113,6 +151,17 @@ REAL = [
 @pytest.mark.parametrize(("reader", "file", "rows"), REAL, ids=[file for _, file, _ in REAL])
 def test_real_files_are_read_whole(data_dir, reader, file, rows):
     assert len(plugins.load("readers", reader).read(str(data_dir / file))) == rows
+
+
+def test_xstest_has_its_types_as_tags(data_dir):
+    path = str(data_dir / "xstest/xstest_prompts.csv")
+    for prompts_, kinds, rows in (("safe", 10, 250), ("harmful", 8, 200)):
+        table = reading.read(path, "xstest", prompts=prompts_, tags=["type"])
+        types = [json.loads(text)["type"] for text in table["tags"]]
+        assert len(table) == rows and len(set(types)) == kinds
+        assert all(kind.startswith("contrast_") == (prompts_ == "harmful") for kind in types)
+    with pytest.raises(BallastError, match="no column 'kind' [(]there are: id, prompt, type"):
+        reading.read(path, "xstest", tags=["kind"])
 
 
 def test_answers_to_xstest_say_which_requests_are_harmful(tmp_path):
@@ -213,8 +262,11 @@ def test_an_empty_right_answer_of_a_csv_is_missing(tmp_path):
     [
         ('{"text": "One"}\n', "no column 'prompt' (there are: text)"),
         ('{"prompt": "One"}\n{"prompt": null}\n', "row 1: 'prompt' is missing or not text"),
-        ('{"prompt": "One", "category": 14}\n', "row 0: 'category' is not an id of 0..13"),
-        ('{"prompt": "One", "category": "theft"}\n', "row 0: 'category' is not an id of 0..13"),
+        ('{"prompt": "One", "category": 14}\n', "row 0: 'category' is not an id of 0..13; name it in `tags` instead"),
+        (
+            '{"prompt": "One", "category": "theft"}\n',
+            "row 0: 'category' is not an id of 0..13; name it in `tags` instead",
+        ),
         ("", "no rows"),
     ],
 )

@@ -279,7 +279,7 @@ def test_a_pin_that_is_none_is_refused_in_the_config(given, words):
 
 def test_every_source_of_the_paper_is_pinned_or_says_unknown():
     known = config.load(config.read(ROOT / "config/paper.yaml")).sources
-    assert len(known) == 35
+    assert len(known) == 47
     assert all(source.revision != "unknown" for source in known.values())
     assert all("unknown" not in source.files.values() for source in known.values() if source.kind == "template")
 
@@ -288,7 +288,7 @@ def test_every_source_of_the_paper_is_pinned_or_says_unknown():
 def doctor(stage):
     def run(sources: dict, **changed) -> subprocess.CompletedProcess:
         around = {key: changed.pop(key) for key in list(changed) if key.isupper() or key == "offline"}
-        options = {"sources": sources, "allow_unpinned": False, "backends": ["transformers"], "load_in_8bit": False}
+        options = {"sources": sources, "allow_unpinned": False, "backends": ["transformers"]}
         options |= {"keys": [], "results": "results", "runs": 10} | changed
         return stage("doctor", "--options", json.dumps(options), **around)
 
@@ -315,7 +315,7 @@ def test_the_doctor_finds_nothing_wrong_where_nothing_is(doctor):
         ({}, {"offline": True}, ["offline", "data.json"]),
         ({"gigabytes": 1e9}, {}, ["1000000000 GB wanted"]),
         ({}, {"keys": ["A_KEY_THAT_NOBODY_SET"]}, ["A_KEY_THAT_NOBODY_SET", "not set"]),
-        ({}, {"load_in_8bit": True}, ["bitsandbytes", "not installed"]),
+        ({}, {"bitsandbytes": True}, ["bitsandbytes", "not installed"]),
     ],
 )
 def test_the_doctor_names_each_thing_in_the_way(doctor, source, changes, words):
@@ -339,7 +339,7 @@ def test_processes_read_the_hub_and_its_cache_from_their_environment(hub, tmp_pa
     done = start("fetch", "--name", "ours", "--source", json.dumps(entry()), "--out", "ours")
     assert done.returncode == 0 and (tmp_path / "ours/data.json").read_bytes() == ROWS, done.stderr
     options = {"sources": {"rows": entry(), "other": entry(hub="us/model")}, "allow_unpinned": False, "backends": []}
-    options |= {"load_in_8bit": False, "keys": [], "results": "results", "runs": 10}
+    options |= {"keys": [], "results": "results", "runs": 10}
     done = start("doctor", "--options", json.dumps(options), HF_HUB_OFFLINE="1")
     assert done.returncode == 1 and "in this machine's cache" in done.stdout
     assert "offline" in done.stdout and done.stderr.startswith("doctor: 1 of ")

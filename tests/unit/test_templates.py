@@ -56,6 +56,25 @@ REAL = {
 }
 
 
+DICTIONARY = '''
+CLS = {"prompt": """[INST] {behavior} | {generation} {x} 5%
+[/INST]""", "other": 3, 4: "x"}
+'''
+
+
+def test_a_dictionarys_entry_and_a_key_of_json_are_templates_too(tmp_path):
+    (tmp_path / "m.py").write_text(DICTIONARY)
+    found = templates.read(tmp_path / "m.py", "CLS.prompt")
+    assert found == {"template": "[INST] {prompt} | {response} {x} 5%\n[/INST]"}
+    (tmp_path / "t.json").write_text(json.dumps({"one": "a {forbidden_prompt} b {response}", "two": "c"}))
+    assert templates.read(tmp_path / "t.json", "one") == {"template": "a {prompt} b {response}"}
+    for name in ("CLS.other", "CLS.none", "CLS"):
+        with pytest.raises(BallastError, match="'CLS' is no plain string"):
+            templates.read(tmp_path / "m.py", name)
+    with pytest.raises(BallastError, match="no 'template' and no 'prompt_no_input' here"):
+        templates.read(tmp_path / "t.json", "three")
+
+
 @pytest.fixture
 def module(tmp_path):
     path = tmp_path / "template.py"

@@ -12,7 +12,7 @@ from ballast.backends import transformers as backend
 from ballast.files import BallastError
 
 OPTIONS = {"decoding": "greedy", "max_new_tokens": 6, "max_prompt_tokens": 64, "long_prompts": "fail"}
-OPTIONS |= {"batch_size": 4, "dtype": "float32", "load_in_8bit": False}
+OPTIONS |= {"batch_size": 4, "dtype": "float32"}
 PROMPTS = [[1, 10, 20, 30], [1, 40, 50]]
 
 

@@ -215,12 +215,12 @@ def test_validation_that_leaves_nothing_to_train_on_is_refused(model, rows, tmp_
         sft.train(model, rows, OPTIONS | {"validation_rows": 12}, 0, tmp_path)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here, so 8 bits may work")
-def test_eight_bits_without_a_gpu_say_what_to_set(model, rows, tmp_path):
-    with pytest.raises(BallastError, match="needs a GPU and bitsandbytes; .* load_in_8bit: false"):
-        sft.train(model, rows, OPTIONS | {"load_in_8bit": True}, 0, tmp_path)
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here, so fewer bits may work")
+def test_fewer_bits_without_a_gpu_say_what_to_set(model, rows, tmp_path):
+    with pytest.raises(BallastError, match="int8 needs a GPU and bitsandbytes; .* leave quantize out"):
+        sft.train(model, rows, OPTIONS | {"quantize": "int8"}, 0, tmp_path)
     with pytest.raises(BallastError, match="needs a GPU and bitsandbytes"):
-        backend.generate(model, None, [[1, 5]], DECODING | {"load_in_8bit": True})
+        backend.generate(model, None, [[1, 5]], DECODING | {"quantize": "nf4"})
 
 
 @pytest.mark.parametrize("name", ["absent", "meta-llama/Llama-2-7b-hf"])

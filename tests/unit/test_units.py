@@ -191,7 +191,11 @@ def test_complies_is_the_rule_turned_round_and_what_has_no_answer_stays_missing(
         ("harm", "refusal-string", "it counts refusals; these do: complies, harm-rm"),
         ("harm", "helpful-rm", "of its scores higher is better"),
         ("asr", "harm-rm", "its scores are no rate in %"),
-        ("over_refusal", "complies", "of its scores lower is better; these do: refusal-string, wildguard"),
+        (
+            "over_refusal",
+            "complies",
+            "of its scores lower is better; these do: qwen3guard-refusal, refusal-string, wildguard",
+        ),
         ("helpfulness", "md-judge", "of its scores lower is better"),
     ],
 )

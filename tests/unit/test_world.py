@@ -11,16 +11,18 @@ import world_data
 import world_judge
 import world_model
 import world_tokenizer
+from ballast.asking import language_model
+from ballast.asking.chat import dialogue
 from ballast.asking.pairwise import Template
 from ballast.asking.prompts import PairTemplate, PromptTemplate, prompt_ids, training_ids
 from ballast.backends import transformers as backend
 from ballast.categories import CATEGORIES
 from ballast.files import BallastError, read_json, read_jsonl
-from ballast.judges import harm_rm
+from ballast.judges import harm_rm, llama_guard, qwen3guard
 from ballast.plugins import HOME
 from ballast.study.sources import own_template
 from ballast.study.world_options import WorldOptions
-from ballast.world import datasets, judges, lexicon, models
+from ballast.world import datasets, guards, judges, lexicon, models
 from ballast.world.language import Request, Writer, deeds, harm, is_refusal
 from ballast.world.lexicon import LEXICONS
 
@@ -36,6 +38,7 @@ SMALL = {
     "wildguard_steps": 2,
     "category_steps": 2,
     "md_judge_steps": 2,
+    "guard_steps": 2,
     "pairwise_steps": 2,
     "reward_steps": 2,
 }
@@ -267,7 +270,7 @@ def test_every_family_generates(family, tokenizer_folder, tmp_path):
     folder = make_model(tmp_path, tokenizer_folder, family)
     assert read_json(folder / "config.json")["model_type"] == family
     options = {"decoding": "greedy", "max_new_tokens": 3, "max_prompt_tokens": 64, "long_prompts": "cut"}
-    options |= {"batch_size": 2, "dtype": "float32", "load_in_8bit": False}
+    options |= {"batch_size": 2, "dtype": "float32"}
     prompts = [prompt_ids(backend.load_tokenizer(folder), TEMPLATE.render(text)) for text in ("how ?", "name three .")]
     assert len(backend.generate(str(folder), None, prompts, options)) == 2
 
@@ -307,6 +310,32 @@ def test_the_pairwise_judge_answers_in_its_template(mistral, tokenizer_folder, t
     ids = prompt_ids(backend.load_tokenizer(tmp_path), text)
     assert len(ids) == 1 + 4 + 2 + 1 + 1, "each piece of the template is one token"
     assert len(backend.answer(str(tmp_path), [text], JUDGING, 2)) == 1
+
+
+@pytest.mark.parametrize(
+    ("guard", "chats"), [("qwen3guard", [("how ?", "sure"), ("how ?",)]), ("llama-guard", [("how ?", "sure")])]
+)
+def test_a_guard_reads_chats_in_its_own_template(guard, chats, mistral, tokenizer_folder, tmp_path):
+    arguments = ["--options", json.dumps(SMALL), "--judge", guard, "--tokenizer", str(tokenizer_folder)]
+    world_judge.main([*arguments, "--out", str(tmp_path), "--start", str(mistral)])
+    tokenizer = backend.load_tokenizer(tmp_path)
+    for turns in chats:
+        ids = prompt_ids(tokenizer, dialogue(tokenizer, turns))
+        assert tokenizer.decode(ids).endswith("\nverdict:") and len(ids) == (7 if len(turns) == 2 else 5)
+    assert len(
+        language_model.ask_guard(chats, JUDGING | {"backend": "transformers", "model": str(tmp_path)}, 2).answers
+    ) == len(chats)
+
+
+def test_guards_learn_what_their_parsers_read():
+    pairs = judges.judged_pairs(OPTIONS, "test", 300)
+    for turns, answer in guards.questions("qwen3guard", pairs):
+        read = qwen3guard.parse(answer)
+        assert read["level"] is not None and (read["refusal"] is None) == (len(turns) == 1)
+    assert {llama_guard.parse(answer) for _, answer in guards.questions("llama-guard", pairs)} == {
+        (0.0, ""),
+        (1.0, "S1"),
+    }
 
 
 def test_judges_learn_from_every_kind_of_pair():

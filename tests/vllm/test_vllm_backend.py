@@ -31,7 +31,6 @@ OPTIONS = {
     "long_prompts": "cut",
     "batch_size": 64,
     "dtype": "float32",
-    "load_in_8bit": False,
 }
 ASKING = {"batch_size": 64, "max_length": 400, "dtype": "float32", "chat": False}
 SCHEMA = {
@@ -315,11 +314,6 @@ def test_the_record_says_what_shapes_an_answer(monkeypatch):
     monkeypatch.delenv("VLLM_BATCH_INVARIANT")
     assert vllm.record(ASKING)["VLLM_BATCH_INVARIANT"] == "0"
     assert os.environ["VLLM_NO_USAGE_STATS"] == "1"
-
-
-def test_an_8_bit_base_is_refused(tiny):
-    with pytest.raises(BallastError, match="set backend: transformers"):
-        vllm.generate(tiny.model, None, tiny.prompts[:1], OPTIONS | {"load_in_8bit": True})
 
 
 def test_without_vllm_the_error_names_the_environment(tiny, monkeypatch):

@@ -1,6 +1,7 @@
 """The workflow as a whole: what a dry run shows, linting, targets, and configs that stop it."""
 
 import functools
+import json
 import math
 import os
 import re
@@ -83,7 +84,7 @@ def test_the_paper_study_is_shown_whole_before_anything_is_fetched(cold, name):
     assert found["train"] == 239 + 40 + 160 + 140 + 1 and found["generate"] == found["train"] + 2
     # Harm, attack success and over-refusal of Table 1's runs; what each other experiment shows; four for Table 5.
     assert found["judge"] == 239 * 3 + 40 * 2 + 160 + 140 + 1 + 3 * 4
-    assert (found["fetch"], found["rewrite"], found["table"], found["figure"]) == (21, 1, 9, 9)
+    assert (found["fetch"], found["rewrite"], found["table"], found["figure"]) == (21, 1, 10, 9)
 
 
 @pytest.mark.parametrize("profile", ["slurm", "profiles/local-gpu"])
@@ -93,6 +94,40 @@ def test_a_profile_shows_the_whole_paper_study_and_leaves_another_its_place(tmp_
     given = ["--configfile", ROOT / "config/mini.yaml"] if name == "mini" else []
     done = snakemake("--dry-run", "--quiet", "rules", "--profile", ROOT / profile, *given, folder=tmp_path)
     assert counts(done.stdout) == cold(name) and cold(name)["train"] > 100, done.stderr
+
+
+# Without messages a dry run shows each job's resources.
+SHOWING = f"""
+include: "{ROOT}/Snakefile"
+for one in workflow.rules:
+    one.message = None
+"""
+
+
+@pytest.mark.parametrize("gres", [False, True])
+def test_a_study_on_several_gpus_asks_for_them_on_one_node(tmp_path, gres):
+    raw = config.read(ROOT / "config/mini.yaml")
+    judges = raw["judges"] | {"wildguard": raw["judges"]["wildguard"] | {"backend": "vllm", "tensor_parallel": 2}}
+    generation = raw["generation"] | {"backend": "vllm", "tensor_parallel": 4}
+    study = with_mini(tmp_path, training=raw["training"] | {"gpus": 3}, generation=generation, judges=judges)
+    profile = (ROOT / "profiles/slurm/config.yaml").read_text()
+    (tmp_path / "profile").mkdir()
+    (tmp_path / "profile/config.yaml").write_text(profile.replace("gres: false", f"gres: {json.dumps(gres)}"))
+    (tmp_path / "scripts").symlink_to(ROOT / "scripts")
+    (tmp_path / "Snakefile").write_text(SHOWING)
+    given = ["--dry-run", "--profile", tmp_path / "profile", "--configfile", study, "--snakefile"]
+    done = forked.run(tmp_path, "all", *given, tmp_path / "Snakefile", "--workflow-profile", ROOT / "profiles/default")
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+    asked = {}
+    for job in re.split(r"\n(?= *rule )", done.stdout):
+        rule, judge = (re.search(rf"{what}([\w-]+)", job) for what in ("^ *rule ", "judge="))
+        if rule and (found := re.search(r"    resources: (.*)", job)):
+            kept = dict(re.findall(r"\b(gpu|gres|nodes)=([^,]+)", found[1]))
+            asked.setdefault((rule[1], judge and judge[1]), set()).add(tuple(kept.values()))
+    node = {number: (f"gpu:l40s:{number}", "1") if gres else (str(number), "1") for number in (1, 2, 3, 4)}
+    assert asked["train", None] == {node[3]} and asked["generate", None] == {node[4]}
+    assert asked["judge", "wildguard"] == {node[2]} and asked["judge", "harm-rm"] == {node[1]}
+    assert asked["embed", None] == {node[1][:1]} and asked["sample", None] == {()}
 
 
 def test_the_example_of_a_dry_run_on_a_cluster_is_what_it_shows(cold):

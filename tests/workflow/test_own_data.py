@@ -56,9 +56,7 @@ class Own:
         # No hub here: every source that is read is a file of this folder.
         local = {"references": {"source": None, "path": "references.jsonl"}}
         names = ("beavertails-eval", "salad-attack", "xstest", "i-alpaca")
-        local["benchmarks"] = {
-            name: {"source": None, "path": "benchmark.json", "format": "salad-base"} for name in names
-        }
+        local["benchmarks"] = {name: {"source": None, "path": "benchmark.json", "format": "prompts"} for name in names}
         above = {"extends": "mine.yaml", **local, **changes}
         (self.folder / "config/here.yaml").write_text(yaml.safe_dump(above))
         place = ["--snakefile", ROOT / "Snakefile", "--workflow-profile", ROOT / "profiles/default"]

@@ -11,8 +11,8 @@ Neither is part of the default target: `snakemake cards` writes all cards; a mer
 rule card:
     input:
         settled,
-        adapter=rules.train.output.adapter,
-        config=rules.train.output.config,
+        adapter=rules.train.output[0],
+        config=rules.train.output[1],
         log=rules.train.output.log,
         base=f"{RESULTS}/data/base.parquet",
         pool=f"{RESULTS}/data/pools/{{pool}}.parquet",
@@ -44,8 +44,8 @@ rule merge:
     input:
         settled,
         model=inputs.weights,
-        adapter=rules.train.output.adapter,
-        config=rules.train.output.config,
+        adapter=rules.train.output[0],
+        config=rules.train.output[1],
         card=rules.card.output.card,
     output:
         [f"{RUN}/merged/{file}" for file in MODEL_FILES],

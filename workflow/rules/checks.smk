@@ -2,8 +2,8 @@
 
 Inputs: scores.parquet; labels and subsets of pools that hold the same rows and have different judges; logs of jobs;
 for the gradient report labels, gradients and log-probabilities of the pool, gradients of base data, and subsets.
-Outputs: checks.md, with the experiment `checks` or `relabelling`; spent.{md,csv}, with the experiment `beyond`;
-on request gradients.{md,csv}, figures/gradients.{pdf,svg,png,csv}.
+Outputs: checks.md, with the experiment `checks` or `relabelling`, or with two judges of one benchmark; spent.{md,csv},
+with the experiment `beyond`; on request gradients.{md,csv}, figures/gradients.{pdf,svg,png,csv}.
 Costs: CPU seconds, after the features of gradients.smk. The logs are no rule's input: they are measurements, which
 differ between runs of the study.
 """
@@ -41,7 +41,7 @@ CHECKS = rules.checks.output if documents.checked else []
 rule spent:
     input:
         settled,
-        lambda wildcards: [f"{plan.folder(run)}/adapter_model.safetensors" for run in documents.beyond_runs],
+        lambda wildcards: [f"{plan.folder(run)}/{inputs.run_files[0]}" for run in documents.beyond_runs],
     output:
         md=f"{RESULTS}/spent.md",
         csv=f"{RESULTS}/spent.csv",

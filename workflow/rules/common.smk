@@ -34,6 +34,7 @@ options = JobOptions(inputs)
 documents = DocumentOptions(options)
 cards = CardOptions(options)
 bill = BillOptions(documents, inside.groups, inside.command())
+inside.take_gpus(plan.gpus)
 # Every job asks for it, and the code does not change between jobs.
 code_identity = functools.cache(identity.code_identity)
 

@@ -17,6 +17,7 @@ rule judge:
         settled,
         responses=f"{RESULTS}/runs/{{run}}/responses.parquet",
         judge=lambda wildcards: inputs.judge(wildcards.judge),
+        rows=lambda wildcards: inputs.judged_rows(wildcards.judge, wildcards.benchmark),
     output:
         scores=f"{RESULTS}/runs/{{run}}/scores/{{benchmark}}.{{judge}}.parquet",
     log:
@@ -28,7 +29,7 @@ rule judge:
         runtime=60,
     params:
         options=lambda wildcards: options.judge(wildcards.judge),
-        canaries=lambda wildcards: options.canaries(wildcards.judge),
+        canaries=lambda wildcards: options.canaries(wildcards.judge, wildcards.benchmark),
         store=f"{RESULTS}/store",
         code=lambda wildcards: code_identity("judge", *options.judge_code(wildcards.judge)),
     message:

@@ -15,13 +15,17 @@ rule doctor:
     resources:
         mem_mb=2000,
         runtime=10,
+        # A profile says how many GPUs a node has, and their memory; 0 asks this machine.
+        node_gpus=0,
+        gpu_gigabytes=0,
     params:
-        options=options.doctor(),
+        options=lambda wildcards: options.doctor(bill.engines()),
         code=code_identity("doctor"),
     message:
         "See whether this machine can run the study"
     shell:
-        "stage doctor --options {params.options:q} 2> >(tee {log:q} >&2)"
+        "stage doctor --options {params.options:q} --node-gpus {resources.node_gpus}"
+        " --gpu-gigabytes {resources.gpu_gigabytes} 2> >(tee {log:q} >&2)"
 
 
 rule bill:

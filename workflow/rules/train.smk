@@ -4,7 +4,8 @@ Inputs: the model, data/base.parquet, the pool, the subset; the base rows that t
 features that its trainer reads. A trainer that picks rows itself gets the whole pool and no subset. A transform reads
 the adapter of another run. So does a second training, which fine-tunes that adapter on data/tasks/<task>.parquet.
 Outputs: runs/<model>/<pool>/<sampler>/n<n>/t<trial>/adapter_{model.safetensors,config.json}, training.json; of a
-trainer that selects rows while it trains also selection.parquet.
+trainer that selects rows while it trains also selection.parquet. With `training.full` the files of a whole model, in
+place of the adapter's.
 kept/<model>/<pool>/<method>/n<n>/t<trial>.csv (id, score, kept), one row per base row; n and trial are 0 if the filter
 does not depend on them.
 A stopped run leaves checkpoints in partial/train/<run>/ and continues from them. They are not outputs, since Snakemake
@@ -58,8 +59,7 @@ rule train:
         kept=inputs.kept,
         features=lambda wildcards: list(inputs.plugin_features("trainer", wildcards).values()),
     output:
-        adapter=f"{RUN}/adapter_model.safetensors",
-        config=f"{RUN}/adapter_config.json",
+        [f"{RUN}/{file}" for file in inputs.run_files],
         log=f"{RUN}/training.json",
     log:
         f"{RESULTS}/logs/train/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.log",
@@ -76,7 +76,7 @@ rule train:
         options=options.training,
         files=lambda wildcards, input: as_arguments({"subset": input.subset, "kept": input.kept}),
         features=lambda wildcards: options.plugin_features("trainer", wildcards),
-        out=subpath(output.adapter, parent=True),
+        out=subpath(output.log, parent=True),
         partial=f"{RESULTS}/partial/train/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}",
         code=lambda wildcards: code_identity("train", f"trainers/{plan.method(wildcards.sampler).trainer}"),
     message:

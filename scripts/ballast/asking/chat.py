@@ -5,6 +5,7 @@ that the config gives it and, for training, ends where the answer begins, not in
 """
 
 import re
+from contextlib import suppress
 from datetime import datetime
 
 from ballast.asking import thinking
@@ -14,6 +15,7 @@ from ballast.plugins import nearest
 # Some templates write today's date; this is what Llama 3.2's writes where it knows none.
 DAY = datetime(2024, 7, 26)
 PROBE = "Name a river."
+PROBES = (PROBE, "The Po.")
 # Arguments, and words in a message, by which templates turn thoughts on and off.
 SWITCHES = ("enable_thinking", "thinking")
 COMMAND = re.compile(r"/(no_)?think\b")
@@ -27,8 +29,8 @@ def chat_text(tokenizer, text: str, system: str | None = None, arguments: dict |
     return render(tokenizer, [*messages, {"role": "user", "content": text}], arguments)
 
 
-def render(tokenizer, messages: list[dict], arguments: dict | None = None) -> str:
-    """Return messages in the model's own chat template, up to where the answer begins.
+def render(tokenizer, messages: list[dict], arguments: dict | None = None, *, asks: bool = True) -> str:
+    """Return messages in the model's own chat template, up to where the answer begins if it `asks` for one.
 
     `arguments` go to the template, such as enable_thinking. Raises BallastError if the template cannot render them.
     """
@@ -38,10 +40,43 @@ def render(tokenizer, messages: list[dict], arguments: dict | None = None) -> st
 
     given = {"strftime_now": DAY.strftime} | (arguments or {})
     try:
-        return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, **given)
+        return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=asks, **given)
     except (TemplateError, ValueError, TypeError, KeyError, AttributeError) as error:
         said = " ".join(str(error).split())[:200]
         raise BallastError(f"{tokenizer.name_or_path}: its chat template stops ({said})") from None
+
+
+def dialogue(tokenizer, turns: tuple[str, ...]) -> str:
+    """Return a chat, its user first, in the template of a guard model, which judges the last turn.
+
+    Some templates take a turn as text, others as a list of parts. Raises BallastError if either loses a turn.
+    """
+    for parts in (False, True):
+        probes = PROBES[: len(turns)]
+        with suppress(BallastError):
+            if all(probe in _turns(tokenizer, probes, parts) for probe in probes):
+                return _turns(tokenizer, turns, parts)
+    raise BallastError(f"{tokenizer.name_or_path}: its chat template loses a turn; give a guard that reads chats")
+
+
+def _turns(tokenizer, turns: tuple[str, ...], parts: bool) -> str:
+    contents = [[{"type": "text", "text": text}] if parts else text for text in turns]
+    roles = ("user", "assistant")
+    return render(tokenizer, [{"role": roles[place % 2], "content": text} for place, text in enumerate(contents)])
+
+
+def turn_end(tokenizer, arguments: dict | None = None) -> int | None:
+    """Return the token by which the template ends an assistant's turn; EOS if the model does not stop at that one.
+
+    Gemma's is not EOS: a model that learnt to end with EOS would end its turns in two ways.
+    """
+    turns = [{"role": role, "content": text} for role, text in zip(("user", "assistant"), PROBES, strict=True)]
+    written: list[int] = []
+    with suppress(BallastError):  # a template without such turns
+        _, found, after = render(tokenizer, turns, arguments, asks=False).rpartition(PROBES[1])
+        written = tokenizer(after, add_special_tokens=False)["input_ids"] if found else []
+    stops = getattr(tokenizer, "ends", [])
+    return next((token for token in written if token in stops), tokenizer.eos_token_id)
 
 
 def template_of(tokenizer) -> str:

@@ -52,13 +52,13 @@ HINTS = {
 
 
 def answer(
-    texts: list[str],
+    texts: list[str] | list[tuple[str, ...]],
     options: dict,
     max_new_tokens: int,
     schema: dict | None = None,
     store: str | Path | None = None,
 ) -> Answers:
-    """Return answers at temperature 0; `options` is the config's Endpoint section.
+    """Return answers at temperature 0; `options` is the config's Endpoint section. A tuple is a chat, its user first.
 
     An answer is missing if it is empty, if the server's filter refused it, if the text is too long, if the server
     refused this text among others that it answered, or if all retries failed; a later job asks again only in the last
@@ -143,7 +143,8 @@ class _Asker:
             raise
 
     def _ask(self, text: str) -> Answer:
-        messages = [{"role": "user", "content": text}]
+        turns = (text,) if isinstance(text, str) else text
+        messages = [{"role": ("user", "assistant")[place % 2], "content": one} for place, one in enumerate(turns)]
         try:
             raw = self._client.chat.completions.with_raw_response.create(messages=messages, **self._request)
             answer = _read(raw.content, raw.retries_taken)
@@ -180,7 +181,7 @@ class _Asker:
         """Return the answer that a 4xx or 5xx means for one text; raise BallastError if it means the same for all."""
         status, retries = error.status_code, _retries(error)
         named = status not in (401, 402, 404, 408, 409, 429) and _is_filter(
-            error.response.content, text, self._options["model"]
+            error.response.content, *((text,) if isinstance(text, str) else text), self._options["model"]
         )
         if named or status in (446, 451):
             return Answer(None, FILTERED, retries=retries)

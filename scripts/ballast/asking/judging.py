@@ -16,13 +16,14 @@ NO_ANSWER = "no answer"  # the response holds unfinished reasoning alone
 def judge_pairs(name: str, pairs: pd.DataFrame, options: dict, canaries: str | None) -> pd.DataFrame:
     """Return the scores of `pairs` by the judge `name`, with `answer_status`.
 
-    The judge reads responses without their reasoning; a response that never ended it is not asked, and its score is
-    missing. `canaries` is a JSON list of kind (empty, refusal, gibberish, harmful), prompt, response; a judge without a
-    model may go without. One pass asks pairs and canaries, so the canaries check the very model that judges. Raises
-    BallastError if a canary fails, if more than `max_unparsable` of the answers cannot be read, or if more than that of
-    the responses, or all, never end their reasoning.
+    `options["judge"]`: its plug-in, if that has another name. The judge reads responses without their reasoning; a
+    response that never ended it is not asked, and its score is missing. `canaries` is a JSON list of kind (empty,
+    refusal, gibberish, harmful), prompt, response; a judge without a model may go without. One pass asks pairs and
+    canaries, so the canaries check the very model that judges. Raises BallastError if a canary fails, if more than
+    `max_unparsable` of the answers cannot be read, or if more than that of the responses, or all, never end their
+    reasoning.
     """
-    judge = plugins.load("judges", name)
+    judge = plugins.load("judges", options.get("judge", name))
     known = read_canaries(canaries) if canaries else pd.DataFrame(columns=["kind", "prompt", "response"])
     asked = [column for column in ("prompt", "response", "expected") if column in pairs]
     answered = without_reasoning(name, pairs[asked], options)

@@ -20,8 +20,13 @@ from ballast.identity import backend_identity
 TOO_LONG = "too long"
 
 
-def ask(texts: list[str], options: dict, max_new_tokens: int, schema: dict | None = None) -> Answers:
-    """Return greedy answers to texts, without reasoning, with counts. `schema` is a JSON schema for the answer."""
+def ask(
+    texts: list[str] | list[tuple[str, ...]], options: dict, max_new_tokens: int, schema: dict | None = None
+) -> Answers:
+    """Return greedy answers to texts, without reasoning, with counts. `schema` is a JSON schema for the answer.
+
+    An endpoint also takes chats, as tuples of turns, the user's first.
+    """
     if options.get("endpoint"):
         from ballast.asking import endpoint
 
@@ -39,6 +44,20 @@ def ask(texts: list[str], options: dict, max_new_tokens: int, schema: dict | Non
         text: Answer(None, TOO_LONG) if said is None else Answer(opened + said, None) for text, said in found.items()
     }
     return Answers.of(texts, answers, kept)
+
+
+def ask_guard(chats: list[tuple[str, ...]], options: dict, max_new_tokens: int) -> Answers:
+    """Return a guard model's greedy answers to chats, each a user's turn and perhaps an assistant's.
+
+    The guard's own chat template holds its policy; a server applies it itself.
+    """
+    if options.get("endpoint"):
+        return ask(chats, options, max_new_tokens)
+    from ballast.asking.chat import dialogue
+    from ballast.asking.loading import load_tokenizer
+
+    tokenizer = load_tokenizer(options["model"])
+    return ask([dialogue(tokenizer, turns) for turns in chats], options, max_new_tokens)
 
 
 def first_token(texts: list[str], options: dict, ids: list[int]) -> list[tuple[list[float], int] | None]:

@@ -50,21 +50,49 @@ def declared_ends(folder: str | Path) -> list[int]:
     return [token for value in values for token in (value if isinstance(value, list) else [value]) if token is not None]
 
 
-@enough("the model itself does not fit: take a GPU with more memory, or a smaller dtype")
-def load_model(path: str | Path, dtype: str = "float32", kind=AutoModelForCausalLM, load_in_8bit: bool = False):
-    """Load a folder's model in evaluation mode, on the GPU if there is one; 8 bits need a GPU and bitsandbytes."""
-    settings = {"local_files_only": True, "use_safetensors": True, "dtype": getattr(torch, dtype)}
-    if load_in_8bit:
-        if not torch.cuda.is_available() or find_spec("bitsandbytes") is None:
-            raise BallastError(
-                "load_in_8bit (compat: fork) needs a GPU and bitsandbytes; without them set load_in_8bit: false in "
-                "training and generation, and training.optim: adamw_torch"
-            )
-        from transformers import BitsAndBytesConfig
+@enough("the model itself does not fit: take a GPU with more memory, a smaller dtype, quantize, or more training.gpus")
+def load_model(
+    path: str | Path, dtype: str = "float32", kind=AutoModelForCausalLM, quantize: str | None = None, gpus: int = 1
+):
+    """Load a folder's model in evaluation mode, on the GPU if there is one, or its layers over `gpus` of them.
 
-        eight = BitsAndBytesConfig(load_in_8bit=True)
-        return kind.from_pretrained(
-            model_folder(path), **settings, quantization_config=eight, device_map={"": 0}
-        ).eval()
+    `quantize`: int8 or nf4, which need a GPU and bitsandbytes.
+    """
+    settings = {"local_files_only": True, "use_safetensors": True, "dtype": getattr(torch, dtype)}
+    if quantize:
+        settings |= {"quantization_config": _bits(quantize), "device_map": {"": 0}}
+    if gpus > 1:
+        settings |= _spread(gpus)
     model = kind.from_pretrained(model_folder(path), **settings)
-    return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+    if "device_map" not in settings:
+        model = model.to("cuda" if torch.cuda.is_available() else "cpu")
+    elif left := {"cpu", "disk"} & set(map(str, model.hf_device_map.values())):
+        raise BallastError(f"{path}: {gpus} GPUs do not hold it (a part is on the {min(left)}); raise training.gpus")
+    return model.eval()
+
+
+def _bits(quantize: str):
+    """Return the settings of bitsandbytes; raise BallastError without it or without a GPU."""
+    if not torch.cuda.is_available() or find_spec("bitsandbytes") is None:
+        raise BallastError(
+            f"quantize: {quantize} needs a GPU and bitsandbytes; without them leave quantize out of training and "
+            "generation (compat: fork sets it; null takes it back), and set training.optim: adamw_torch"
+        )
+    from transformers import BitsAndBytesConfig
+
+    if quantize == "int8":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )
+
+
+def _spread(gpus: int) -> dict:
+    """Return the settings that put a model's layers on the first `gpus` GPUs, each an equal share of the weights."""
+    there = torch.cuda.device_count()
+    if there < gpus:
+        raise BallastError(f"training.gpus is {gpus}, and this job has {there} GPUs; lower it, or take a larger node")
+    return {"device_map": "balanced", "max_memory": {at: torch.cuda.mem_get_info(at)[0] for at in range(gpus)}}

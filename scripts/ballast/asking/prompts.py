@@ -7,6 +7,7 @@ Ids are made once here and passed on, so the number of BOS tokens is checked in 
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -22,6 +23,7 @@ class PromptTemplate:
 
     prompt_no_input: str
     prompt_input: str
+    end = None  # EOS
 
     @classmethod
     def load(cls, path: str | Path) -> "PromptTemplate":
@@ -75,6 +77,19 @@ class PairTemplate:
         return [self.render(*pair) for pair in zip(pairs["prompt"], pairs["response"], strict=True)]
 
 
+def first_tokens(texts: list[str], options: dict, limit: int) -> list[str]:
+    """Return texts cut to the first tokens of the judge's own tokenizer; unchanged for a judge behind an endpoint."""
+    if "model" not in options:
+        return texts
+    from ballast.asking.loading import load_tokenizer
+
+    tokenizer, cut = load_tokenizer(options["model"]), []
+    for text in texts:
+        spans = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+        cut.append(text[: spans[limit - 1][1]] if len(spans) > limit else text)
+    return cut
+
+
 @dataclass(frozen=True)
 class ChatPrompt:
     """The model's own chat template, used in place of an Alpaca-shaped one."""
@@ -82,6 +97,11 @@ class ChatPrompt:
     tokenizer: object
     system: str | None = None
     arguments: dict | None = None
+
+    @cached_property
+    def end(self) -> int | None:
+        """The token that ends a trained answer."""
+        return chat.turn_end(self.tokenizer, self.arguments)
 
     def render(self, instruction: str, context: str = "") -> str:
         """Return the prompt text for one row; `context` is Alpaca's `input`, put below the instruction."""
@@ -106,6 +126,8 @@ def prompt_template(tokenizer, options: dict, trained: bool = False) -> PromptTe
     if options["prompt"] == "chat":
         asked = ChatPrompt(tokenizer, options["system"], options.get("chat_template"))
         chat.check(tokenizer, asked.system, asked.arguments, trained=trained)
+        if trained:
+            fits(tokenizer, asked.end)
         return asked
     return PromptTemplate.load(options["template"])
 
@@ -131,18 +153,21 @@ def prompt_ids(tokenizer, text: str) -> list[int]:
     return ids
 
 
-def training_ids(tokenizer, prompt: str, response: str, max_length: int) -> tuple[list[int], int]:
-    """Return ids of prompt + response + EOS, cut to `max_length`, and the number of prompt tokens among them.
+def training_ids(
+    tokenizer, prompt: str, response: str, max_length: int, end: int | None = None
+) -> tuple[list[int], int]:
+    """Return ids of prompt + response + `end` (default EOS), cut to `max_length`, and the number of prompt tokens.
 
-    EOS is added only if it still fits, as in the paper's code (alpaca-lora `tokenize`).
+    The end is added only if it still fits, as in the paper's code (alpaca-lora `tokenize`).
     """
     if tokenizer.eos_token_id is None:
         raise BallastError(f"{tokenizer.name_or_path}: the tokenizer has no EOS, so no answer would learn to end")
     start = prompt_ids(tokenizer, prompt)
     ids = _ids(tokenizer, prompt + response)
-    if ids and ids[-1] == tokenizer.eos_token_id:
+    end = tokenizer.eos_token_id if end is None else end
+    if ids and ids[-1] in (end, tokenizer.eos_token_id):
         ids = ids[:-1]
-    ids = (ids + [tokenizer.eos_token_id])[:max_length]
+    ids = (ids + [end])[:max_length]
     return ids, min(len(start), len(ids))
 
 

@@ -44,15 +44,15 @@ def generate(
     """Return the responses (`decoding.responses`) to prompts, in their order.
 
     `adapter`: a LoRA folder, or None for the model alone; `options`: decoding, max_new_tokens, max_prompt_tokens,
-    long_prompts, batch_size, dtype, load_in_8bit. `store` keeps each batch, so that a killed job resumes. The batches
-    depend only on the prompts, so a later job's answers have the same bytes.
+    long_prompts, batch_size, dtype, quantize (if any). `store` keeps each batch, so that a killed job resumes. The
+    batches depend only on the prompts, so a later job's answers have the same bytes.
     """
     tokenizer = load_tokenizer(model)
     asked = within_limit(prompts, options)
-    network = load_model(model, options["dtype"], load_in_8bit=options["load_in_8bit"])
+    network = load_model(model, options["dtype"], quantize=options.get("quantize"))
     if adapter is not None:
         network = adapters.lay(network, adapter)
-        if not options["load_in_8bit"]:  # merging would round the sum to 8 bits again
+        if not options.get("quantize"):  # merging would round the sum to few bits again
             # Weights without gradients take a slower path in bfloat16 on a CPU.
             network = network.merge_and_unload().requires_grad_(True)
     say = partial(continuations, network, tokenizer, options["max_new_tokens"], BEAMS[options["decoding"]])

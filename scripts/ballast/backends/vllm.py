@@ -62,11 +62,9 @@ def generate(
     """Return the responses (`decoding.responses`) to prompts, in their order.
 
     `adapter`: a LoRA folder, or None for the model alone; `options`: decoding, max_new_tokens, max_prompt_tokens,
-    long_prompts, batch_size, dtype, load_in_8bit. `store` keeps each chunk of prompts, so that a killed job resumes. A
-    later job has the same chunks, and the same answers if the engine repeats its own.
+    long_prompts, batch_size, dtype, tensor_parallel (if not 1). `store` keeps each chunk of prompts, so that a killed
+    job resumes. A later job has the same chunks, and the same answers if the engine repeats its own.
     """
-    if options["load_in_8bit"]:
-        raise BallastError("generation.load_in_8bit: vLLM cannot load a base in 8 bits; set backend: transformers")
     tokenizer = load_tokenizer(model)
     asked = within_limit(prompts, options)
     if not asked:
@@ -175,6 +173,7 @@ def _settings(options: dict) -> dict:
         "enforce_eager": not torch.cuda.is_available(),
         "enable_prefix_caching": True,
         "seed": 0,
+        **({"tensor_parallel_size": options["tensor_parallel"]} if "tensor_parallel" in options else {}),
     }
 
 

@@ -31,7 +31,7 @@ def require(table: pd.DataFrame, columns: tuple[str, ...], path: str) -> pd.Data
     for column in columns:
         if column not in table:
             raise BallastError(f"{path}: no column '{column}' (there are: {', '.join(map(str, table.columns))})")
-        wrong = [row for row, value in enumerate(table[column]) if not isinstance(value, str)]
+        wrong = [row for row, value in table[column].items() if not isinstance(value, str)]
         if wrong:
             raise BallastError(f"{path}: row {wrong[0]}: '{column}' is missing or not text")
     return table

@@ -16,6 +16,8 @@ from ballast.plugins import nearest
 
 VARIANTS = ("domain-card",)
 FIELDS = ("{prompt}", "{response}")
+# The same in HarmBench's `eval_utils.py` and in StrongREJECT's `judge_templates.json`.
+OTHERS = (("{behavior}", "{generation}"), ("{forbidden_prompt}", "{response}"))
 INST = ("[INST] ", " [/INST]")  # MD_Prompter.generate puts these around the stripped text
 
 _PERCENT = re.compile(r"%(.?)", re.DOTALL)
@@ -36,14 +38,15 @@ def read(path: str | Path, literal: str | None = None, variant: str | None = Non
 def own_text(path: str | Path, literal: str | None = None, variant: str | None = None) -> str:
     """Return a template's own text, before its fields become ours; `digest` is computed on it.
 
-    `literal` names the string of a module; `variant` is "domain-card" for the model card's form of MD-Judge's domain
-    template.
+    `literal` names the string of a module, `NAME.key` that of a dictionary in it, or a key of JSON. `variant` is
+    "domain-card" for the model card's form of MD-Judge's domain template.
     """
     raw = _json(path)
     if raw is None:
         text = _literal(path, literal)
-    elif isinstance(raw.get("template"), str):
-        text = raw["template"]
+    # A copy of a module's template is JSON with `template`.
+    elif isinstance(raw.get(literal), str) or isinstance(raw.get("template"), str):
+        text = raw[literal] if isinstance(raw.get(literal), str) else raw["template"]
     else:
         raise BallastError(f"{path}: no 'template' and no 'prompt_no_input' here; this is no prompt template")
     if variant is None:
@@ -60,6 +63,9 @@ def digest(template_text: str) -> str:
 
 def to_fields(text: str, path: str) -> str:
     """Return a template's own text with `{prompt}` and then `{response}`, once each; other braces stay unchanged."""
+    for fields in OTHERS:
+        if [text.count(field) for field in fields] == [1, 1]:
+            text = text.replace(fields[0], FIELDS[0]).replace(fields[1], FIELDS[1])
     if [text.count(field) for field in FIELDS] != [1, 1]:
         text = _from_percent(text, path)
     if text.index(FIELDS[0]) > text.index(FIELDS[1]):
@@ -115,8 +121,12 @@ def _literal(path: str | Path, name: str | None) -> str:
     known = {key: value for key, value in assigned.items() if bound.count(key) == 1}
     if name is None:
         raise BallastError(f"{path}: say which literal of the module is the template{nearest('', sorted(known))}")
+    name, _, key = name.partition(".")
     if name not in assigned:
         raise BallastError(f"{path}: no literal '{name}'{nearest(name, sorted(known))}")
+    if key and isinstance(value := known.get(name), ast.Dict):
+        entries = {part.value: entry for part, entry in zip(value.keys, value.values, strict=True) if _text(part)}
+        known = {name: entries[key]} if key in entries else {}
     text = _evaluate(name, known)
     if text is None:
         raise BallastError(
@@ -124,6 +134,10 @@ def _literal(path: str | Path, name: str | None) -> str:
             "read the file, and pin one whose template can be taken out without running it"
         )
     return text
+
+
+def _text(node: ast.AST | None) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
 def _bound(node: ast.AST) -> list[str]:

@@ -11,6 +11,7 @@ from ballast.data.refusal_words import is_refusal
 UNIT = "%"
 DIRECTION = None  # fewer is better on safe prompts, more on harmful ones
 RULE = True
+LABELS = True
 CANARIES = {"empty": (0, 0), "refusal": (1, 1), "gibberish": (0, 0), "harmful": (0, 0)}
 
 

@@ -13,6 +13,7 @@ from ballast.asking.prompts import PairTemplate
 
 UNIT = "%"
 DIRECTION = None  # fewer is better on safe prompts, more on harmful ones
+LABELS = True
 CANARIES = {"empty": None, "refusal": (1, 1), "gibberish": None, "harmful": (0, 0)}
 MAX_NEW_TOKENS = 128
 

@@ -67,6 +67,7 @@ class Advice:
     surest: Judged | None = None  # the smallest n that meets every limit for sure
     nearest: Judged | None = None
     contrasts: list[Contrast] = field(default_factory=list)
+    again: list["Again"] = field(default_factory=list)  # with each second judge
 
     @property
     def shown(self) -> Judged:
@@ -78,16 +79,37 @@ class Advice:
         return [cell for cell in self.cells if cell.sampler == sampler and cell.verdict in (MEETS, LIKELY)]
 
 
+@dataclass(frozen=True)
+class Again:
+    """The advice with a second judge of a metric, and with that judge's limit; none if the limit does not carry over.
+
+    Its contrasts are those of the first judge's advice, so that both answer the same questions.
+    """
+
+    metric: str
+    judge: str
+    instead_of: str
+    advice: Advice | None = None
+    missing: int = 0  # scores of the second judge that could not be read
+    scores: int = 0
+
+
 def advise(options: Options, paths: str | Sequence[str]) -> Advice:
-    """Return the advice of one or several tables of scores.
+    """Return the advice of one or several tables of scores, and what it is with each second judge of a metric.
 
     Raises BallastError if no limit is set or nothing was measured.
     """
     if not options.targets:
         raise BallastError("targets: no limit is set, so there is nothing to advise by; set targets.harm in the config")
-    limits = {limit: options.targets[limit] for limit in LIMITS if limit in options.targets}
     scores = metrics.read_scores(paths)
     metrics.require_cells(metrics.cells(metrics.measure(scores, "harm", options)), paths, "the advice")
+    advice = _advise(options, scores)
+    return replace(advice, again=[_again(one, options, scores, advice) for one in options.second])
+
+
+def _advise(options: Options, scores: pd.DataFrame, first: Advice | None = None) -> Advice:
+    """Return the advice; its contrasts are those of the advice `first` if given."""
+    limits = {limit: options.targets[limit] for limit in LIMITS if limit in options.targets}
     names = dict.fromkeys(["harm", *map(LIMITS.get, limits)])
     tables = {name: metrics.by_sampler(scores, name, options) for name in names}
     keys = {key for table in tables.values() for key in table if key[0] not in REFERENCES}
@@ -96,18 +118,53 @@ def advise(options: Options, paths: str | Sequence[str]) -> Advice:
     cells = [_judge(key, tables, limits) for key in keys]
     within = sorted((cell for cell in cells if cell.verdict in (MEETS, LIKELY)), key=_first)
     units = {limit: metrics.metric(LIMITS[limit], options) for limit in ["harm", *limits]}
-    if not within:
-        return Advice(limits, units, cells, nearest=_nearest(cells, limits))
-    advised = within[0]
+    advised = next(iter(within), None)
     surest = next((cell for cell in within if cell.verdict == MEETS), None)
-    return Advice(limits, units, cells, advised, surest, contrasts=_contrasts(advised, tables["harm"], order))
+    nearest = None if within else _nearest(cells, limits)
+    compared = first.advised if first else advised
+    contrasts = _contrasts(compared, tables["harm"], order) if compared else []
+    return Advice(limits, units, cells, advised, surest, nearest, contrasts)
+
+
+def _again(one: dict, options: Options, scores: pd.DataFrame, first: Advice) -> Again:
+    name, judge = one["metric"], one["judge"]
+    found = Again(name, judge, options.judges[name])
+    other = with_judge(options, one)
+    if other is None:
+        return found
+    runs = metrics.measure(scores, name, other)
+    missing = int(runs[["unparsable", "too_long"]].to_numpy().sum())
+    asked = missing + int(runs["judged"].sum())
+    return replace(found, advice=_advise(other, scores, first), missing=missing, scores=asked)
+
+
+def with_judge(options: Options, one: dict) -> Options | None:
+    """Return the options with a second judge of a metric; its limit is at the same share of its scale.
+
+    None if a limit is to be moved and either judge has no scale.
+    """
+    name = one["metric"]
+    declared = options.declared | {name: {key: one[key] for key in ("unit", "scale", "rule")}}
+    other = replace(options, judges=options.judges | {name: one["judge"]}, declared=declared)
+    old, new = (metrics.metric(name, each).scale for each in (options, other))
+    targets = dict(options.targets)
+    for limit in [limit for limit, of in LIMITS.items() if of == name and limit in targets]:
+        if old is None or new is None:
+            return None
+        if old == new:
+            continue
+        # A loss is a difference, which has no lowest value.
+        low, lowest = (0, 0) if limit == "helpfulness_loss" else (old[0], new[0])
+        targets[limit] = lowest + (targets[limit] - low) * (new[1] - new[0]) / (old[1] - old[0])
+    return replace(other, targets=targets)
 
 
 def narrowed(options: Options) -> Options:
     """Return the options with the judges of harm and of the limits only, so that notes name no other."""
     used = {"harm", *(LIMITS[limit] for limit in options.targets)}
     judges = {name: judge for name, judge in options.judges.items() if name in used}
-    stand_ins = {judge: text for judge, text in options.stand_ins.items() if judge in judges.values()}
+    named = {*judges.values(), *(one["judge"] for one in options.second)}
+    stand_ins = {judge: text for judge, text in options.stand_ins.items() if judge in named}
     return replace(options, judges=judges, stand_ins=stand_ins)
 
 
@@ -173,6 +230,8 @@ def _nearest(cells: list[Judged], limits: dict[str, float]) -> Judged | None:
 
 def _contrasts(advised: Judged, harm: dict[tuple[str, int], pd.DataFrame], order: list[str]) -> list[Contrast]:
     """Return the contrasts with every other sampler at the advised n: Random first, then from the least harm up."""
+    if (advised.sampler, advised.n) not in harm:
+        return []
     others = [name for name, n in harm if n == advised.n and name not in (advised.sampler, *REFERENCES)]
     found = {name: difference(harm[advised.sampler, advised.n], harm[name, advised.n]) for name in others}
     p = holm(pd.Series({name: one.p for name, one in found.items()}, dtype=float))

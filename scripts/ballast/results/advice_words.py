@@ -5,7 +5,7 @@ import math
 from ballast.markup import MISSING, markdown, pipe_table
 from ballast.names import RANDOM, in_order, short_label
 from ballast.results import notes
-from ballast.results.advice import LIMITS, MEETS, NO, UNMEASURED, Advice, Contrast, Judged
+from ballast.results.advice import LIMITS, MEETS, NO, UNMEASURED, Advice, Again, Contrast, Judged
 from ballast.results.metrics import Metric
 from ballast.results.statistics import PROMPTS_ONLY
 from ballast.study.artefacts import Options
@@ -32,8 +32,9 @@ NOTES = (
 def sentences(advice: Advice, options: Options) -> list[str]:
     """Return the advice in sentences, the answer first."""
     model = options.model_label(options.experiment.models[0])
+    again = [line for one in advice.again for line in changes(advice, one)]
     if advice.advised is None:
-        return [*_nothing(advice, model), *_synthetic(options)]
+        return [*_nothing(advice, model), *again, *_synthetic(options)]
     cell = advice.advised
     said = [
         f"For {model}: add {cell.n} examples picked by {short_label(cell.sampler)}. "
@@ -41,7 +42,36 @@ def sentences(advice: Advice, options: Options) -> list[str]:
         _sure(advice),
         *_others(advice),
     ]
-    return [*said, *_synthetic(options)]
+    return [*said, *again, *_synthetic(options)]
+
+
+def changes(advice: Advice, again: Again) -> list[str]:
+    """Return a line for each conclusion that changes with a second judge, or one that none does."""
+    start = f"With {again.judge} as the judge of {NAMES.get(again.metric, again.metric)}"
+    if again.advice is None:
+        return [f"{start} nothing is compared: a judge without a scale has no limit at the same place."]
+    ours, theirs = (conclusions(each, advice.advised) for each in (advice, again.advice))
+    theirs = {name: theirs.get(name, "not measured") for name in ours}
+    changed = [name for name in ours if ours[name] != theirs[name]]
+    unread = f" {again.missing:,} of its {again.scores:,} scores are missing." if again.missing else ""
+    if not changed:
+        return [f"{start} instead of {again.instead_of}, none of the {len(ours)} conclusions changes.{unread}"]
+    lines = [f"{start}, {name} is {theirs[name]}; with {again.instead_of} it is {ours[name]}." for name in changed]
+    return [*lines[:-1], f"{lines[-1]}{unread}"]
+
+
+def conclusions(advice: Advice, compared: Judged | None) -> dict[str, str]:
+    """Return the conclusions of the page. `compared`: the cell whose contrasts count."""
+    found = {
+        "the smallest n within the limits": _size(advice.advised),
+        "the smallest n surely within the limits": _size(advice.surest),
+    }
+    if any(cell.sampler == RANDOM for cell in advice.cells):
+        found["the smallest n of Random within the limits"] = _size(next(iter(advice.within(RANDOM)), None))
+    for one in advice.contrasts if compared else []:
+        name = f"{short_label(compared.sampler)} minus {short_label(one.sampler)} in harm at n = {compared.n}"
+        found[name] = _sign(one)
+    return found
 
 
 def to_markdown(advice: Advice, options: Options) -> str:
@@ -69,7 +99,8 @@ def to_markdown(advice: Advice, options: Options) -> str:
         *(f"{NAMES[name]}, at most {advice.metrics[name].number(most)}" for name, most in advice.limits.items()),
     ]
     against = f"{short_label(advice.shown.sampler)} minus this, in harm"
-    said = [*NOTES, *notes.judged_by(options), *notes.synthetic(options)]
+    second = [_second_judge(one) for one in advice.again]
+    said = [*NOTES, *notes.judged_by(options), *second, *notes.synthetic(options)]
     parts = [
         f"# Advice of study {markdown(options.study)}",
         "\n".join(f"- {markdown(line)}" for line in sentences(advice, options)),
@@ -175,6 +206,28 @@ def _kept(advice: Advice, cell: Judged, limit: str) -> str:
         f"{NAMES[limit]} {advice.metrics[limit].interval(found)} is {SAID[cell.verdicts[limit]]} its limit of "
         f"{advice.metrics[limit].number(advice.limits[limit])}"
     )
+
+
+def _second_judge(again: Again) -> str:
+    """Return the second judge of a metric, and its limits."""
+    said = f"Second judge of {NAMES.get(again.metric, again.metric)}: `{again.judge}`"
+    limits = [limit for limit, of in LIMITS.items() if again.advice and of == again.metric]
+    limits = [(limit, again.advice.limits[limit]) for limit in limits if limit in again.advice.limits]
+    known = [f"{NAMES[limit]} at most {again.advice.metrics[limit].number(most)}" for limit, most in limits]
+    return f"{said}{f'; {known[0]}, the same share of its scale' if known else ''}."
+
+
+def _size(cell: Judged | None) -> str:
+    return f"{cell.n} ({short_label(cell.sampler)})" if cell else "none"
+
+
+def _sign(contrast: Contrast) -> str:
+    """Return the verdict on a difference."""
+    if math.isnan(contrast.p):
+        return "not testable"
+    if not contrast.resolved:
+        return "not significant"
+    return f"significantly {'below' if contrast.difference.mean < 0 else 'above'} 0"
 
 
 def _place(cell: Judged) -> str:

@@ -1,5 +1,6 @@
 """Compare models as they are with one of them, over each benchmark's prompts, and decide by the config's limits."""
 
+import json
 import math
 from collections import Counter
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from ballast.results.statistics import estimate
 WITHIN, BEYOND, UNDECIDED = "within", "beyond", "not decidable"
 # A response loops if its words are at least so many, and so few of its runs of three words are distinct.
 LOOP_WORDS, LOOP_SHARE = 12, 0.5
+VALUES = 40  # the page shows a tag with at most so many values
 SIGNS = {
     "empty": "no words",
     "cut": "ran to the length limit",
@@ -29,11 +31,11 @@ SIGNS = {
 
 
 def compare(
-    scores: pd.DataFrame, responses: Mapping[str, pd.DataFrame], asked: Mapping[str, set], options: dict
+    scores: pd.DataFrame, responses: Mapping[str, pd.DataFrame], asked: Mapping[str, pd.DataFrame], options: dict
 ) -> dict:
     """Return, for programs: by metric and model the mean, its interval, the difference and the verdict.
 
-    `asked`: the ids of each benchmark's prompts; `options`: those of measure.py. Intervals are 95 %: over prompts
+    `asked`: each benchmark's rows; `options`: those of measure.py. Intervals are 95 %: over prompts
     (Wilson's for a rate, else the bootstrap's), or over runs and prompts if the models after are runs of one
     fine-tuning. A difference is paired over prompts. The verdict of a limit is within or beyond if the whole interval
     is, else not decidable.
@@ -45,6 +47,7 @@ def compare(
         metric, limit = metrics.metric_of(name, section), options["targets"].get(name)
         rows = {model: _scores(scores, metric, section, model) for model in responses}
         parts = {group: [rows[model] for model in models] for group, models in groups.items()}
+        ids = set(asked[metric.benchmark]["id"])
         found["metrics"][name] = {
             "label": metric.label,
             "unit": metric.unit,
@@ -52,8 +55,8 @@ def compare(
             "benchmark": metric.benchmark,
             "judge": section["judge"],
             "limit": limit,
-            "models": {group: _one(metric, parts, group, before, asked[metric.benchmark], limit) for group in groups},
-            "categories": _by_category(scores, metric, section, groups),
+            "models": {group: _one(metric, parts, group, before, ids, limit) for group in groups},
+            "by": by_tag(asked[metric.benchmark], parts),
         }
     found["responses"] = {
         group: signs(pd.concat([responses[model] for model in models], ignore_index=True))
@@ -130,17 +133,33 @@ def verdict(metric: Metric, low: float, high: float, limit: float) -> str:
     return WITHIN if high <= limit else BEYOND if low > limit else UNDECIDED
 
 
-def _by_category(scores: pd.DataFrame, metric: Metric, section: dict, groups: dict[str, list[str]]) -> dict[str, dict]:
-    """Return the mean and number of prompts of each category and model; empty if prompts have none."""
-    group_of = {model: group for group, models in groups.items() for model in models}
-    used = scores[(scores["sampler"] == AS_IS) & scores["model"].isin(group_of) & scores["category"].notna()]
-    used = used[(used["benchmark"] == metric.benchmark) & (used["judge"] == section["judge"])]
-    used = used.assign(group=used["model"].map(group_of), value=metric.factor * used["score"])
+def by_tag(asked: pd.DataFrame, parts: Mapping[str, list[pd.Series]]) -> dict[str, dict]:
+    """Return the mean and number of prompts by category and tag, each by value and model, most prompts first.
+
+    A tag with more than VALUES values, such as a text, has their number alone; one without any is left out.
+    """
+    names = {"category": asked["category"].map(lambda number: None if pd.isna(number) else CATEGORIES[int(number)])}
+    if "tags" in asked:
+        names |= dict(pd.DataFrame([json.loads(text) for text in asked["tags"]], index=asked.index))
     found: dict[str, dict] = {}
-    for (category, group), rows in used.groupby(["category", "group"], observed=True):
-        about = {"mean": _round(rows["value"].mean()), "prompts": rows["prompt_id"].nunique()}
-        found.setdefault(CATEGORIES[int(category)], {})[group] = about
+    for tag, values in names.items():
+        ids = {value: asked["id"][rows].tolist() for value, rows in values.groupby(values).groups.items()}
+        if len(ids) > VALUES:
+            found[tag] = {"values": len(ids)}
+        elif ids:
+            ordered = sorted(ids, key=lambda value: (-len(ids[value]), value))
+            found[tag] = {"shown": {value: _means(ids[value], parts) for value in ordered}}
     return found
+
+
+def _means(ids: list[str], parts: Mapping[str, list[pd.Series]]) -> dict[str, dict]:
+    """Return mean and number of prompts of some prompts, by model; a model without a score of them is left out."""
+    tables = {group: pd.DataFrame(rows).reindex(columns=ids) for group, rows in parts.items()}
+    return {
+        group: {"mean": _round(table.stack().mean()), "prompts": int(table.notna().any().sum())}
+        for group, table in tables.items()
+        if table.notna().any(axis=None)
+    }
 
 
 def signs(table: pd.DataFrame) -> dict[str, int]:
@@ -218,14 +237,9 @@ def page(found: dict, options: dict) -> str:
         "could not be read. Missing: the model has no response."
     )
     for name, one in found["metrics"].items():
-        if one["categories"]:
-            metric = metrics.metric_of(name, options["metrics"][name])
-            body = [
-                [category, max(each["prompts"] for each in by.values())]
-                + [metric.number(by[model]["mean"]) if model in by else "" for model in models]
-                for category, by in one["categories"].items()
-            ]
-            text += [f"## {one['label']} by category", pipe_table(["Category", "Prompts", *labels], body)]
+        metric = metrics.metric_of(name, options["metrics"][name])
+        for tag, shown in one["by"].items():
+            text += [f"## {one['label']} by {markdown(tag)}", _tag_table(metric, shown, models, labels)]
     body = [
         [sign.replace("_", "-"), *(_share(found["responses"][model], sign) for model in models), SIGNS[sign]]
         for sign in SIGNS
@@ -236,6 +250,17 @@ def page(found: dict, options: dict) -> str:
     ]
     text += list(options["stand_ins"].values())
     return "\n\n".join(text) + "\n"
+
+
+def _tag_table(metric: Metric, tag: dict, models: list[str], labels: list[str]) -> str:
+    if "shown" not in tag:
+        return f"{tag['values']} values, more than {VALUES}: none is shown."
+    body = [
+        [markdown(value), max((each["prompts"] for each in by.values()), default=0)]
+        + [metric.number(by[model]["mean"]) if model in by else "" for model in models]
+        for value, by in tag["shown"].items()
+    ]
+    return pipe_table(["Value", "Prompts", *labels], body)
 
 
 def _rows(name: str, one: dict, options: dict) -> list[list[str]]:

@@ -11,6 +11,7 @@ from ballast.results.metrics import METRICS, measured_by
 from ballast.study import contracts
 from ballast.study.config import Study
 
+BASE_WEIGHTS = {None: "", "int8": ", base weights in 8 bits", "nf4": ", base weights in 4 bits (QLoRA, nf4)"}
 PAPER = "How to Fine-Tune Safely on a Budget (arXiv 2510.21885)"
 
 
@@ -22,7 +23,12 @@ def methods(study: Study) -> str:
         *_fine_tuned(study, experiments),
         f"Responses were decoded {_decoding(study)}.",
         *(
-            _metric(measured_by(METRICS[name], contracts.declared(metric.judge)) if name in METRICS else metric, metric)
+            _metric(
+                measured_by(METRICS[name], contracts.declared(study.plugin(metric.judge)))
+                if name in METRICS
+                else metric,
+                metric,
+            )
             for name, metric in study.every_metric.items()
             if name in METRICS or name in named
         ),
@@ -90,7 +96,9 @@ def _training(study: Study) -> str:
     training, lora = study.training, study.training.lora
     learnt = "prompt and response" if training.train_on_prompt else "the response alone"
     said = [
-        f"LoRA of rank {lora.r} (alpha {lora.lora_alpha}, dropout {lora.lora_dropout:g})"
+        "all weights trained"
+        if training.full
+        else f"LoRA of rank {lora.r} (alpha {lora.lora_alpha}, dropout {lora.lora_dropout:g})"
         f" on {_listed(lora.target_modules)}",
         f"{training.num_train_epochs} epochs in batches of {training.batch_size} rows",
         f"AdamW ({training.optim}) with betas {training.adam_beta1:g} and {training.adam_beta2:g}",
@@ -98,7 +106,7 @@ def _training(study: Study) -> str:
         f" {training.lr_scheduler_type} schedule",
         f"rows cut at {training.max_length} tokens",
         f"loss on {learnt}",
-        f"{training.dtype} arithmetic" + (", base weights in 8 bits" if training.load_in_8bit else ""),
+        f"{training.dtype} arithmetic" + BASE_WEIGHTS[training.quantize],
     ]
     if training.validation_rows:
         said.append(f"the epoch with the lowest loss on {training.validation_rows} held-out rows kept")

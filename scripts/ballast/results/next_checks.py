@@ -1,5 +1,7 @@
 """Write the publication's next checks as a document: changes on other harmful prompts, with another judge's labels, and
-after a second fine-tuning on benign data. Every difference is paired over trials and prompts, with its interval.
+after a second fine-tuning on benign data; and a second judge's opinion of the same responses.
+
+Every difference is paired over trials and prompts, with its interval.
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,7 +11,7 @@ import pandas as pd
 
 from ballast.markup import DECIMALS, MISSING, markdown, pipe_table, plus_minus
 from ballast.names import BEHAVIOURS, NONE, RANDOM, REFERENCES, UNKNOWN, in_order, short_label
-from ballast.results import metrics, statistics
+from ballast.results import metrics, second_opinion, statistics
 from ballast.results.metrics import METRICS, Metric, metric_of
 from ballast.results.statistics import Estimate
 
@@ -22,35 +24,45 @@ OPEN = "no interval: fewer than two trials"
 
 @dataclass(frozen=True)
 class CheckOptions:
-    """The options of the document, from workflow/rules/checks.smk."""
+    """The options of the document, from workflow/rules/checks.smk. Without `model` it has second opinions only."""
 
     study: str
     synthetic: bool
-    model: str
-    pool: str  # the samplers of the other pools are compared with those of this one
-    n: list[int]
-    metrics: dict[str, dict]  # the four -> benchmark, judge; the others -> their sections
-    labellers: dict[str, str]  # pool -> judge, of `pool` and those of the same rows
-    subsets: list[list]  # [pool, sampler, n, file] of each trial
-    then: dict[str, list[str]]  # method -> [the method whose adapter is trained further, the task]
+    model: str = ""
+    pool: str = ""  # the samplers of the other pools are compared with those of this one
+    n: list[int] = field(default_factory=list)
+    metrics: dict[str, dict] = field(default_factory=dict)  # the four -> benchmark, judge; the others -> their sections
+    labellers: dict[str, str] = field(default_factory=dict)  # pool -> judge, of `pool` and those of the same rows
+    subsets: list[list] = field(default_factory=list)  # [pool, sampler, n, file] of each trial
+    then: dict[str, list[str]] = field(default_factory=dict)  # method -> [method that is trained further, task]
+    opinions: list[dict] = field(default_factory=list)  # benchmark, judges, cuts of each
     stand_ins: dict[str, str] = field(default_factory=dict)
 
 
 def document(options: CheckOptions, scores: pd.DataFrame, labels: Mapping[str, pd.DataFrame]) -> str:
     """Return the page in Markdown. `labels`: pool -> id, behaviour."""
-    # The four come first; the options have their keys sorted.
-    names = sorted(options.metrics, key=lambda name: list(METRICS).index(name) if name in METRICS else len(METRICS))
-    cells = {name: _cells(options, scores, name) for name in names}
-    parts = [f"# Checks beyond the paper, study {markdown(options.study)}", BOTH]
-    parts += prompts(options, cells)
-    for pool in options.labellers:
-        if pool != options.pool:
-            parts += another_judge(options, cells, labels, pool)
-    parts += second_task(options, cells)
+    parts = [f"# Checks beyond the paper, study {markdown(options.study)}"]
+    if options.model:
+        parts += differences(options, scores, labels)
+    for opinion in options.opinions:
+        parts += second_opinion.section(scores, second_opinion.Opinion(**opinion))
     said = list(options.stand_ins.values())
     if options.synthetic:
         said.append("The study is synthetic: tiny models and a made language; it shows the workflow, not LLMs.")
     return "\n\n".join([*parts, *(["\n".join(f"- {one}" for one in said)] if said else [])]) + "\n"
+
+
+def differences(options: CheckOptions, scores: pd.DataFrame, labels: Mapping[str, pd.DataFrame]) -> Iterator[str]:
+    """Yield the checks that compare runs."""
+    # The four come first; the options have their keys sorted.
+    names = sorted(options.metrics, key=lambda name: list(METRICS).index(name) if name in METRICS else len(METRICS))
+    cells = {name: _cells(options, scores, name) for name in names}
+    yield BOTH
+    yield from prompts(options, cells)
+    for pool in options.labellers:
+        if pool != options.pool:
+            yield from another_judge(options, cells, labels, pool)
+    yield from second_task(options, cells)
 
 
 def prompts(options: CheckOptions, cells: dict) -> Iterator[str]:

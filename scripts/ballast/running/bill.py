@@ -85,15 +85,17 @@ def bill(options: dict) -> Bill:
 
     def hours(line: Line, number: int, stage: Stage) -> Line:
         loads = line.cluster_jobs / line.jobs if kept(stage, groups) else 1
-        work, startup = number * prices.work(stage) / 3600, number * prices.start(stage, loads) / 3600
+        held = number * stage.engine["gpus"] / 3600
+        work, startup = held * prices.work(stage), held * prices.start(stage, loads)
         return replace(line, work=line.work + work, startup=line.startup + startup)
 
+    gpus = {(stage.rule, stage.about): stage.engine["gpus"] for _, stage in jobs}
     for number, stage in jobs:
         key = stage.rule, stage.about
         lines[key] = hours(lines[key], number, stage)
     for key, line in lines.items():
-        held = line.startup + line.cluster_jobs * prices.cluster_job() / 3600
-        lines[key] = replace(line, startup=held)
+        held = line.cluster_jobs * gpus[key] / 3600
+        lines[key] = replace(line, startup=line.startup + held * prices.cluster_job())
     single = []
     for stage in stages(widest(options["runs"]), engines):
         line = lines[stage.rule, stage.about]

@@ -55,7 +55,11 @@ class BillOptions:
         labels, rewriting, generation = self.study.labels, self.study.rewriting, self.study.generation
         found = {
             name: self._engine(
-                judge, judge.backend, batch_size=judge.batch_size, words=bool(self.inputs.judge_template(name))
+                judge,
+                judge.backend,
+                batch_size=judge.batch_size,
+                words=bool(self.inputs.judge_template(name)),
+                gpus=judge.tensor_parallel,
             )
             for name in self.plan.judges_used
             if (judge := self.study.judges[name]).is_model
@@ -67,22 +71,26 @@ class BillOptions:
             ("rewrite", rewriting and rewriting.model, rewriting and rewriting.max_new_tokens),
         ):
             if model and not model.endpoint:
-                found[stage] = self._engine(model, model.backend, batch_size=model.batch_size, longest=longest)
+                how = {"batch_size": model.batch_size, "longest": longest, "gpus": model.tensor_parallel}
+                found[stage] = self._engine(model, model.backend, **how)
         for name, pairwise in self.study.pairwise.items():
             if pairwise.model and not pairwise.model.endpoint:
-                how = {"batch_size": pairwise.model.batch_size, "compares": True}
-                found[name] = self._engine(pairwise.model, pairwise.model.backend, **how)
-        decoding = {"beams": 4 if generation.decoding == "beam4" else 1, "eight_bit": generation.load_in_8bit}
+                model = pairwise.model
+                how = {"batch_size": model.batch_size, "compares": True, "gpus": model.tensor_parallel}
+                found[name] = self._engine(model, model.backend, **how)
+        decoding = {"beams": 4 if generation.decoding == "beam4" else 1, "quantize": generation.quantize}
         decoding |= {"batch_size": generation.batch_size, "longest": generation.max_new_tokens}
+        decoding |= {"gpus": generation.tensor_parallel}
         for name, model in self.study.models.items():
             if model.elsewhere:
                 continue
-            found[f"train {name}"] = self._engine(model)
+            found[f"train {name}"] = self._engine(model, gpus=self.study.training.gpus)
             found[f"generate {name}"] = self._engine(model, generation.backend, **decoding)
         return found
 
     def _engine(self, place: Place, backend: str = "transformers", **how) -> dict:
-        usual = {"batch_size": 1, "words": True, "beams": 1, "longest": 0, "eight_bit": False, "compares": False}
+        usual = {"batch_size": 1, "words": True, "beams": 1, "longest": 0, "quantize": None, "compares": False}
+        usual |= {"gpus": 1}
         return usual | {"gigabytes": self._gigabytes(place), "backend": backend} | how
 
     def _gigabytes(self, place: Place) -> float | None:

@@ -4,11 +4,13 @@ import importlib.util
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from ballast.data import packages
 from ballast.files import BallastError
+from ballast.running import gpu_memory
 from ballast.study.places import UNKNOWN
 from ballast.study.sources import page
 
@@ -28,20 +30,23 @@ class Diagnosis:
     said: str
 
 
-def examine(options: dict) -> list[Diagnosis]:
+def examine(options: dict, node_gpus: int = 0, gpu_gigabytes: float = 0) -> list[Diagnosis]:
     """Return findings for a study.
 
-    `options`: sources (name -> entry), allow_unpinned, backends, load_in_8bit, keys, results, runs, models (name ->
-    folder and what `training.fits` checks).
+    `options`: sources (name -> entry), allow_unpinned, backends, bitsandbytes (whether a job imports it), keys,
+    results, runs, kept (gigabytes of the models that runs keep), models (name -> folder and what `training.fits`
+    checks), engines (`BillOptions.engines`), training, generation. `node_gpus`, `gpu_gigabytes`: GPUs of a node and the
+    memory of each; 0 asks this machine.
     """
     away = {name: source for name, source in options["sources"].items() if not source["local"]}
     return [
         *_pins(away, options["allow_unpinned"]),
         *_access(away),
-        *_disk(away, Path(options["results"]), options["runs"]),
+        *_disk(away, Path(options["results"]), GIGABYTES_PER_RUN * options["runs"] + options.get("kept", 0)),
         *_machine(away, options),
         *_keys(options["keys"]),
         *_models(options.get("models", {})),
+        *_gpus(options, *_node(node_gpus, gpu_gigabytes)),
     ]
 
 
@@ -113,13 +118,13 @@ def _cached(source: dict) -> bool:
     return all(any(folder.glob(pattern)) for pattern in source["files"])
 
 
-def _disk(away: dict[str, dict], results: Path, runs: int) -> Iterator[Diagnosis]:
+def _disk(away: dict[str, dict], results: Path, made: float) -> Iterator[Diagnosis]:
     from huggingface_hub.constants import HF_HUB_CACHE
 
     wanted = sum(source["gigabytes"] or 0 for source in away.values() if not _cached(source))
     for about, folder, gigabytes in (
         ("cache of the hub", Path(HF_HUB_CACHE), wanted),
-        ("results", results, GIGABYTES_PER_RUN * runs),
+        ("results", results, made),
     ):
         there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
         free = shutil.disk_usage(there).free / 1e9
@@ -139,7 +144,7 @@ def _machine(away: dict[str, dict], options: dict) -> Iterator[Diagnosis]:
         yield Diagnosis(NOTE, "GPU", "none on this machine; jobs need one of 48 GB each, on a cluster or elsewhere")
     for package, needed, file in (
         ("vllm", "vllm" in options["backends"], "vllm.yaml"),
-        ("bitsandbytes", options["load_in_8bit"], "vllm.yaml"),
+        ("bitsandbytes", options.get("bitsandbytes"), "vllm.yaml"),
         ("gguf", any(source["package"] for source in away.values()), "requirements.lock"),
     ):
         if needed:
@@ -167,3 +172,55 @@ def _models(models: dict[str, dict]) -> Iterator[Diagnosis]:
             yield Diagnosis(PROBLEM, name, str(error))
         else:
             yield Diagnosis(OK, name, "its tokenizer, template and layers fit")
+
+
+def _node(gpus: int, gigabytes: float) -> tuple[int, float]:
+    """Return the number of GPUs of a node, and the gigabytes of each; those of this machine if they are 0."""
+    import torch
+
+    if not gigabytes and torch.cuda.is_available():
+        gigabytes = torch.cuda.get_device_properties(0).total_memory / 1e9
+    return gpus or torch.cuda.device_count(), gigabytes
+
+
+def _gpus(options: dict, node: int, card: float) -> Iterator[Diagnosis]:
+    """Compare what each large model takes with a node's `node` GPUs of `card` gigabytes; 0 of them: unknown."""
+    for name, engine in options.get("engines", {}).items():
+        if node and engine["gpus"] > node:
+            said = f"{engine['gpus']} GPUs asked for, a node has {node}; lower training.gpus or tensor_parallel"
+            yield Diagnosis(PROBLEM, f"GPUs, {name}", said)
+        large = (engine["gigabytes"] or 0) > CPU_GIGABYTES
+        if large:
+            parts = _parts(name, engine, options)
+            yield _fits(f"memory, {name}", parts, card, engine["gpus"])
+
+
+def _parts(name: str, engine: dict, options: dict) -> dict[str, float]:
+    """Return the gigabytes that a model takes on its fullest GPU, by part."""
+    rule, _, model = name.partition(" ")
+    if rule != "train":
+        dtype = options["generation"]["dtype"] if rule == "generate" else "bfloat16"
+        each = gpu_memory.answering(engine["gigabytes"], dtype, engine["quantize"], engine["gpus"])
+        return {"weights": each}
+    lora = options["training"]["lora"]
+    folder = options["models"][f"models.{model}"]["folder"]
+    with suppress(BallastError):  # `_models` says what does not fit
+        if (Path(folder) / "config.json").is_file():
+            return gpu_memory.training(gpu_memory.known(folder, lora), options["training"])
+    parts = gpu_memory.training(gpu_memory.assumed(engine["gigabytes"], lora), options["training"])
+    del parts["activations"]  # their number needs the model's config.json
+    return parts
+
+
+def _fits(about: str, parts: dict[str, float], card: float, gpus: int) -> Diagnosis:
+    """Return the line of one model: a problem if what it surely takes is more than a GPU has."""
+    total, sure = sum(parts.values()), sum(parts.values()) - parts.get("activations", 0)
+    listed = ", ".join(f"{part} {number:.1f}" for part, number in parts.items())
+    of = f" of {card:.0f}" if card else ""
+    said = f"{total:.1f}{of} GB on each of {gpus} GPUs: {listed}" if gpus > 1 else f"{total:.1f}{of} GB: {listed}"
+    if "train" in about and "activations" not in parts:
+        said += ", activations unknown until the model is here"
+    if not card or total <= card:
+        return Diagnosis(OK, about, said)
+    advice = "set quantize, a smaller per_device_train_batch_size, or more GPUs"
+    return Diagnosis(PROBLEM if sure > card else NOTE, about, f"{said}; {advice}")

@@ -51,6 +51,24 @@ class InsideSnakemake:
         stage = shlex.join([python, f"{self.workflow.basedir}/scripts/stage.py"])
         return f'trap : TERM; stage() {{{{ {stage} "$@"; }}}}; '
 
+    def take_gpus(self, wanted: dict[str, str]) -> None:
+        """Give the jobs of a rule as many GPUs of one node as the study wants, where the profile gives them one.
+
+        `wanted`: an expression of the job's wildcards, by rule. Call it before any rule is defined.
+        """
+        from snakemake.resources import Resources
+
+        if not self.workflow.is_main_process:  # the main one has told this process
+            return
+        given = self.workflow.resource_settings._parsed_overwrite_resources
+        for rule, number in wanted.items():
+            asked = given.get(rule, Resources())
+            changed = [f"gpu={number}"] if "gpu" in asked else []
+            if "gres" in asked:
+                changed = [f"gres={asked['gres'].raw.rpartition(':')[0] + ':'!r} + str({number})"]
+            changed += ["nodes=1"] if changed and "slurm_partition" in asked else []
+            asked.update(Resources.parse(changed, allow_expressions=True))
+
     def settled(self, checkpoints, barrier: str) -> Callable:
         """Return an input function that adds no file: it decides a job once the barrier is there.
 

@@ -11,6 +11,7 @@ import yaml
 from ballast import cli
 from ballast.files import BallastError, read_json, write_text
 from ballast.plugins import HOME
+from ballast.study import config
 
 # Exit codes: every limit is kept, one is broken, or the prompts are too few to say.
 CODES = {"within": 0, "beyond": 1, "not decidable": 2}
@@ -25,7 +26,7 @@ def write(
     after: list[str],
     targets: str | None = None,
     key_env: str | None = None,
-    cpu: bool = False,
+    suite: str = "paper",
     pool: str | None = None,
     runs: bool = False,
     folder: str | Path = "config",
@@ -33,11 +34,13 @@ def write(
     """Write <folder>/<name>.yaml and return its path; an equal file may be there.
 
     before, after: a folder of a model or of a PEFT adapter, an id on the hub, `URL#MODEL` of an OpenAI-compatible
-    server, or a file of responses. targets: `harm=20,over_refusal=20`. cpu: the rules of config/cpu.yaml as judges.
+    server, or a file of responses. targets: `harm=20,over_refusal=20`. suite: benchmarks, judges and metrics,
+    a name in config/suites/.
     pool: safety examples, a file or `owner/name:file` on the hub, to say which of them to add.
     runs: the models after are runs of one fine-tuning.
     """
     cli.check_name(name)
+    config.suite(suite)
     path, sources = Path(folder) / f"{name}.yaml", {}
     names = ["before", *(f"after-{number}" if len(after) > 1 else "after" for number in range(1, len(after) + 1))]
     over = before if (Path(before) / "config.json").is_file() else None
@@ -45,20 +48,19 @@ def write(
         key: _model(given, key, sources, key_env, over) for key, given in zip(names, [before, *after], strict=True)
     }
     study = {
-        "extends": os.path.relpath(CONFIG / ("cpu.yaml" if cpu else "standard.yaml"), path.parent),
+        "extends": os.path.relpath(CONFIG / "standard.yaml", path.parent),
         "study": name,
+        "suite": suite,
         "models": models,
         "measure": {"before": names[0], "after": names[1:]} | ({"runs": True} if runs else {}),
     }
-    if cpu:  # what that file states of fine-tuning
-        study |= {"base": None, "experiments": {"sampling": None}}
     if pool:  # labels as in own.yaml
         study |= {
             "pools": {"own": cli.entry("pool", pool, sources)},
             "labels": {"behaviour": "refusal-string", "category": "cossim"},
         }
         study |= {"references": {"source": "beavertails"}, "embedding": {"model": "minilm"}}
-        study |= {} if cpu else {"judges": {"refusal-string": {}}}
+        study |= {"judges": {"refusal-string": {}}}
     study |= {"targets": _targets(targets)} if targets else {}
     study |= {"sources": sources} if sources else {}
     text = HEAD.format(path=path) + yaml.safe_dump(study, sort_keys=False, allow_unicode=True, width=120)

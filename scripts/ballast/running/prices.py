@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from ballast import plugins
 from ballast.files import BallastError
+from ballast.running.gpu_memory import FEWER
 from ballast.study.fine_tuning import ALL
 
 MEASURED, PUBLISHED, ARITHMETIC, ASSUMED = MARKS = ("measured here", "published", "arithmetic", "assumed")
@@ -20,12 +21,25 @@ MEASURED, PUBLISHED, ARITHMETIC, ASSUMED = MARKS = ("measured here", "published"
 ROWS = {
     "alpaca_small.json": 20000,
     "safety_only_data_Instructions.json": 2483,
-    "beavertails-eval": 700,
-    "salad-attack": 5000,
-    "salad-base": 21318,
+    "test.jsonl.xz": 700,  # BeaverTails-Evaluation
+    "attack_enhanced_set.json": 5000,  # SALAD-Bench
+    "base_set.json": 21318,
     "xstest": 250,  # the safe ones of 450
     "xstest harmful": 200,
-    "i-alpaca": 50,
+    "I-Alpaca.json": 50,
+    "I-MaliciousInstructions.json": 100,
+    "I-CoNa.json": 178,
+    "I-Controversial.json": 40,
+    "I-PhysicalSafetyUnsafe.json": 100,
+    "Q-Harm.json": 100,
+    "harmful_behaviors.csv": 520,  # AdvBench
+    "test.jsonl": 1319,  # GSM8K
+    "harmbench_behaviors_text_all.csv": 200,  # the standard ones of 400
+    "harmful-behaviors.csv": 100,  # JailbreakBench
+    "benign-behaviors.csv": 100,
+    "strongreject_dataset.csv": 313,
+    "or-bench-hard-1k.csv": 1319,
+    "or-bench-toxic.csv": 655,
 }
 # Tokens of a micro-batch that keep a GPU busy.
 LARGE = 2048
@@ -48,10 +62,14 @@ RATES = {
     "memory for vLLM": Rate(0.9, "of memory", ASSUMED, "weights and KV cache; vLLM takes 0.92, activations some of it"),
     "weights": Rate(14e9, "byte/model", ASSUMED, "where no size is known: 7B; parameters are bytes / 2"),
     "training": Rate(4, "FLOP/parameter/token", ARITHMETIC, "LoRA: forward, and gradients of activations"),
+    "full training": Rate(6, "FLOP/parameter/token", ARITHMETIC, "all weights: forward, and both gradients"),
     "reading": Rate(2, "FLOP/parameter/token", ARITHMETIC, "forward alone"),
     "large batches": Rate(0.55, "of peak", ASSUMED, "from 2,048 tokens at a time; 0.31 to 0.60 are published"),
     "small batches": Rate(0.29, "of peak", PUBLISHED, "Qwen's README: LoRA of 7B on an A100, 1,024 tokens at a time"),
     "8 bits": Rate(0.17, "of peak", ARITHMETIC, "3.2 hours a run as the authors' code trains"),
+    "nf4": Rate(1.5, "LoRA's time", ASSUMED, "QLoRA: weights dequantised, and a second forward pass (checkpointing)"),
+    "nf4 weights": Rate(FEWER["nf4"], "byte/parameter", ARITHMETIC, "half a byte, and double-quantised constants"),
+    "several GPUs": Rate(0.8, "of their sum", ASSUMED, "vLLM, tensor parallel over the links of one node"),
     "decoding": Rate(0.77, "of bandwidth", PUBLISHED, "vLLM, Llama 3.1 8B on an A100, one prompt"),
     "padding": Rate(1.45, "tokens/token", MEASURED, "Alpaca sample, 4 rows at a time in random order: 1.40 to 1.53"),
     "base row": Rate(160, "tokens", ASSUMED, "Cleaned Alpaca lies between two samples of 127 and 176"),
@@ -84,9 +102,9 @@ RATES = {
 
 @dataclass(frozen=True)
 class Stage:
-    """One job on a GPU: its engine (gigabytes or None, backend, batch_size, words, beams, eight_bit), the datasets it
-    reads, its number of safety rows, the words after the rule's name in its line, and the most rows of a dataset that
-    it reads (None: all)."""
+    """One job on GPUs: its engine (gigabytes or None, backend, batch_size, words, beams, quantize, gpus), the datasets
+    that it reads, its number of safety rows, the words after the rule's name in its line, and the most rows of a
+    dataset that it reads (None: all)."""
 
     rule: str
     engine: dict
@@ -142,7 +160,7 @@ class Prices:
 
     def rate_of(self, what: str, dataset: str) -> float:
         """Return `what` of a benchmark's format, or of `another` if that format has no own rate."""
-        name = f"{what} of {self.options['datasets'][dataset]['format']}"
+        name = f"{what} of {dataset.rpartition('/')[2]}"
         return self.rate(name if name in RATES else f"{what} of another")
 
     def weights(self, engine: dict) -> float:
@@ -195,7 +213,8 @@ class Prices:
         base = self.rows["base"]
         tokens = self._tokens("base", base) + (self._tokens("pools", n) if n else 0)
         held_out = options["validation_rows"] / (base + n)
-        flop = (1 - held_out) * rate("training") + held_out * rate("reading")
+        learning = rate("full training" if options.get("full") else "training")
+        flop = (1 - held_out) * learning + held_out * rate("reading")
         packed, together = options["packing"], options["per_device_train_batch_size"]
         return self._passing(engine, options["num_train_epochs"] * tokens, flop, packed, together)
 
@@ -228,24 +247,27 @@ class Prices:
         rate = self.rate
         padding = 1 if packed else rate("padding")
         large = together * rate("base row") * padding >= LARGE
-        in_8_bits = self.options["training"]["load_in_8bit"]
-        share = rate("8 bits" if in_8_bits else "large batches" if large else "small batches")
-        return tokens * padding * flop * self.weights(engine) / 2 / (rate("peak") * share)
+        quantize = self.options["training"].get("quantize")
+        share = rate("8 bits" if quantize == "int8" else "large batches" if large else "small batches")
+        longer = rate("nf4") if quantize == "nf4" else 1
+        # Layers on several GPUs work one after the other, so they take the time of one GPU.
+        return longer * tokens * padding * flop * self.weights(engine) / 2 / (rate("peak") * share)
 
     def _answering(self, engine: dict, prompts: int, length: float, cached: float, written: float) -> float:
         """Return the seconds to read prompts of `length` tokens, a share `cached`, and write `written` tokens each."""
-        rate, weights = self.rate, self.weights(engine)
-        vllm = engine["backend"] == "vllm"
+        rate, weights, quantize = self.rate, self.weights(engine), engine["quantize"]
+        vllm, gpus = engine["backend"] == "vllm", engine["gpus"]
+        power = gpus * rate("several GPUs") if gpus > 1 else 1
         read = prompts * length * (1 - cached if vllm else 1)
-        seconds = read * rate("reading") * weights / 2 / (rate("peak") * rate("large batches"))
-        least = 0 if vllm else rate("step in 8 bits" if engine["eight_bit"] else "step")
+        seconds = read * rate("reading") * weights / 2 / (power * rate("peak") * rate("large batches"))
+        least = 0 if vllm else rate("step in 8 bits" if quantize == "int8" else "step")
         if not written:
             return max(seconds, prompts / engine["batch_size"] * least)
         held = engine["beams"] * (length + written) * rate("KV cache")
-        loaded = weights / 2 if engine["eight_bit"] else weights
-        room = rate("memory") * rate("memory for vLLM") - loaded
+        loaded = {None: weights, "int8": weights / 2}.get(quantize) or weights / 2 * rate("nf4 weights")
+        room = gpus * rate("memory") * rate("memory for vLLM") - loaded
         together = max(1, min(prompts, engine["batch_size"], room // held))
-        step = (loaded + together * held) / (rate("bandwidth") * rate("decoding"))
+        step = (loaded + together * held) / (power * rate("bandwidth") * rate("decoding"))
         if not vllm:
             # Each batch runs until its longest answer ends.
             step, written = max(step, least), max(written, engine["longest"])
@@ -260,7 +282,8 @@ class Prices:
         for number, stage in jobs:
             answers = {name: number * self.rows[name] for name in stage.datasets}
             if stage.rule == "train":
-                found["adapters"] += number * adapter
+                kept = self.weights(stage.engine) if self.options["training"].get("full") else adapter
+                found["adapters"] += number * kept
             elif stage.rule == "generate":
                 found["responses"] += sum(answers[name] * self.rate_of("stored", name) for name in answers)
             elif stage.rule in ("judge", "pairwise"):

@@ -18,7 +18,7 @@ from ballast.identity import constant, defined, file_of
 
 AXES = ("models", "pools", "samplers", "n")
 KEYS = ("redact", "published", "model_labels", "others", "measured")
-READS = ("scores", "labels", "pool", "comparisons")
+READS = ("scores", "labels", "pool", "comparisons", "benchmarks")
 # The function that a file of each kind must have.
 FUNCTIONS = {"tables": "table", "figures": "draw"}
 
@@ -100,6 +100,7 @@ class Options:
     targets: dict[str, float] = field(default_factory=dict)  # limit -> value, set limits only
     others: dict[str, dict] = field(default_factory=dict)  # metric beyond the four -> its section of the config
     measured: dict[str, dict] = field(default_factory=dict)  # measured metric -> its section of the config
+    second: list[dict] = field(default_factory=list)  # second judges: metric, by, judge, what it declares
     experiment: Experiment | None = None
 
     def model_label(self, model: str) -> str:
@@ -180,8 +181,8 @@ def options_for(name: str, options: dict) -> dict:
     `options`: study, synthetic, redact, judges {metric: judge}, labellers {behaviour: judge}, experiment {models,
     pools, samplers, n, trials}, others and measured {metric: its section}, and, if not empty, stand_ins {judge:
     sentence}, benchmarks {metric: benchmark}, declared {metric: its judge's declaration}, model_labels {model: label},
-    targets {limit: value or null}. Raises BallastError if a used one is missing or holds more than the artefact can
-    show.
+    second [{metric, by, judge and its declaration}], targets {limit: value or null}. Raises BallastError if a used one
+    is missing or holds more than the artefact can show.
     """
     needs = artefact(name)
     part = {key: _need(name, options, key) for key in ("study", "synthetic", *needs.keys)}
@@ -201,6 +202,9 @@ def options_for(name: str, options: dict) -> dict:
     else:
         part["labellers"] = _need(name, options, "labellers")
         used = part["labellers"].values()
+    if second := options.get("second"):
+        part["second"] = second
+        used = [*used, *(one["judge"] for one in second)]
     part["stand_ins"] = _only(used, options.get("stand_ins"))
     if needs.targets:
         limits = _only(needs.targets, options.get("targets"))

@@ -2,6 +2,7 @@
 
 import os
 
+from ballast.files import BallastError
 from ballast.study import sources
 from ballast.study.arguments import as_arguments, as_json
 from ballast.study.job_options import JobOptions
@@ -83,6 +84,8 @@ class CardOptions:
     def card(self, wildcards: Wildcards) -> str:
         """Return the config's facts about one run, for its card."""
         study, run = self.study, self.plan.run(wildcards)
+        if study.training.full:
+            raise BallastError("training.full: a run holds a whole model, which needs no merge and has no card yet")
         model, then = study.models[run.model], self.plan.method(run.sampler).then
         scores = dict(zip(self.plan.judgements(run.path), self.inputs.run_scores(run.path), strict=True))
         metrics = {name: self.plan.metrics[name] for name in self.plan.measured[run.path]}

@@ -14,7 +14,7 @@ from ballast import plugins, samplers
 from ballast.files import BallastError
 from ballast.study import contracts
 from ballast.study.fine_tuning import Aligned, GradientOptions, MethodSection, Training, aligned_training
-from ballast.study.methods import Method, check, resolve
+from ballast.study.methods import BY_MODEL, Method, check, resolve
 from ballast.study.mistakes import explained
 from ballast.study.places import Data, Name, NaturalInt, Section, Source, World
 from ballast.study.sections import (
@@ -46,13 +46,13 @@ COMPAT = {
     },
     # The authors' code: 8-bit base in half precision, 2,000 rows cut from the mixed file, best epoch, beam search.
     "fork": {
-        "training": {"load_in_8bit": True, "dtype": "float16", "optim": "adamw_bnb_8bit", "validation_rows": 2000},
+        "training": {"quantize": "int8", "dtype": "float16", "optim": "adamw_bnb_8bit", "validation_rows": 2000},
         "generation": {
             "backend": "transformers",
             "decoding": "beam4",
             "max_new_tokens": 128,
             "dtype": "float16",
-            "load_in_8bit": True,
+            "quantize": "int8",
         },
     },
 }
@@ -68,6 +68,10 @@ class Study(Section):
     """One config file."""
 
     study: Name = Field(description="Name; results go to results/<study>/.")
+    suite: Name | None = Field(
+        None,
+        description="Benchmarks, judges and metrics: a file of config/suites/, by name, below the keys of the config.",
+    )
     seed: NaturalInt = Field(0, description="Source of every sampling and training seed.")
     world: World = Field(default_factory=World, description="The mini world, for sources that name it.")
     compat: Literal[*COMPAT] | None = Field(
@@ -123,11 +127,14 @@ class Study(Section):
         for name, pool in self.pools.items():
             if pool.behaviour:
                 _known(f"pools.{name}.behaviour", pool.behaviour, self.judges)
+                contracts.check_labeller(f"pools.{name}.behaviour", self.plugin(pool.behaviour))
         for place, experiment in self.experiments:
             if experiment:
                 if not self.base:
                     raise ValueError(f"base: experiments.{place} fine-tunes on it; name its file")
                 self._check_experiment(f"experiments.{place}", experiment)
+        for key in [key for key, used in (("gpus", self.training.gpus > 1), ("full", self.training.full)) if used]:
+            self._check_plain(key)
         named: dict[str, str] = {}
         for name, model in self.models.items():
             if model.published and named.setdefault(model.published, name) != name:
@@ -142,6 +149,16 @@ class Study(Section):
                 _known("measure", name, self.models)
             for name in self.measure.metrics:
                 _known("measure.metrics", name, self.every_metric)
+            for name in self.measure.harness:
+                _known("measure.harness", name, self.measure.models)
+        for data in filter(
+            None, (self.base, self.references, *self.pools.values(), *self.tasks.values(), *self.benchmarks.values())
+        ):
+            data.read_as(self.sources.get(data.source))
+        for name, judge in self.judges.items():
+            judge.judge = judge.judge or name
+            _known(f"judges.{name}", judge.judge, plugins.names("judges"))
+            contracts.check_options(f"judges.{name}", judge.judge, judge.options)
         for place, metric in self.metrics:
             _known(f"metrics.{place}.benchmark", metric.benchmark, self.benchmarks)
             _known(f"metrics.{place}.judge", metric.judge, self.judges)
@@ -155,10 +172,14 @@ class Study(Section):
                 raise ValueError(f"other_metrics.{name}: this is one of `metrics`; give it another name")
             _known(f"other_metrics.{name}.benchmark", metric.benchmark, self.benchmarks)
             _known(f"other_metrics.{name}.judge", metric.judge, [*self.judges, *self.pairwise])
-        for name in self.judges:
-            _known("judges", name, plugins.names("judges"))
+        for name, metric in self.every_metric.items():
+            about = self.judges[metric.judge].about if metric.judge in self.judges else None
+            if about and about not in (tags := self.benchmarks[metric.benchmark].tags):
+                said = f"'{about}' is no tag of {metric.benchmark} ({', '.join(tags) or 'none'}), which {name} reads"
+                raise ValueError(f"judges.{metric.judge}.about: {said}")
         if self.pools:
             _known("labels.behaviour", self.labels.behaviour, self.judges)
+            contracts.check_labeller("labels.behaviour", self.plugin(self.labels.behaviour))
         for name, data in self.benchmarks.items():
             source = self.sources.get(data.source)
             if not (data.format or source and source.format) and name not in plugins.names("readers"):
@@ -171,19 +192,33 @@ class Study(Section):
         self._read_declarations()
         return self
 
+    def _check_plain(self, key: str) -> None:
+        """Raise ValueError if a method is more than plain training, which alone knows this key of `training`."""
+        for name in sorted({name for _, grid in self.experiments if grid for name in grid.samplers}):
+            method = self.method(name)
+            own = [f"trainer {method.trainer}"] if method.trainer != "sft" else []
+            own += [f"filter {method.filter}"] if method.filter else []
+            own += sorted(method.reads & set(BY_MODEL))
+            own += [f"'of' {method.of}"] if method.of and key == "full" else []
+            if own:
+                only = "runs on one GPU; set 1" if key == "gpus" else "needs an adapter; set false"
+                raise ValueError(f"training.{key}: '{name}' has {own[0]}, which {only}, or leave it out")
+
     def _read_declarations(self) -> None:
         """Check the judges of measured metrics, and fill in units, directions and limits that the config leaves out."""
         measured = {name for _, grid in self.experiments if grid for name in grid.metrics}
         measured |= set(self.measure.metrics if self.measure else ())
         for name, metric in self.metrics:
             if name in measured or not measured:
-                contracts.check_metric(name, metric.judge)
+                contracts.check_metric(name, self.plugin(metric.judge))
         for metric in self.other_metrics.values():
-            metric.fill(contracts.declared(metric.judge)["unit"] if metric.judge in self.judges else "score")
+            metric.fill(
+                contracts.declared(self.plugin(metric.judge))["unit"] if metric.judge in self.judges else "score"
+            )
         for name, pairwise in self.pairwise.items():
             if pairwise.direction is None and pairwise.judge:
-                pairwise.direction = contracts.direction(f"pairwise.{name}", pairwise.judge)
-        low, high = contracts.scale(self.metrics.harm.judge)
+                pairwise.direction = contracts.direction(f"pairwise.{name}", self.plugin(pairwise.judge))
+        low, high = contracts.scale(self.plugin(self.metrics.harm.judge))
         targets = self.targets
         if math.isinf(high):  # no run is measured so
             return
@@ -205,6 +240,8 @@ class Study(Section):
             raise ValueError(f"{place}.rows: 'base' is the base data; give pools.base another name")
         for key in aligned.training:
             _known(f"{place}.training", key, Training.model_fields)
+        if aligned.training.get("full"):
+            raise ValueError(f"{place}.training.full: a start is an adapter, merged into the model; leave it out")
         try:
             aligned_training(self.training, aligned)
         except ValidationError as error:
@@ -247,6 +284,10 @@ class Study(Section):
         """The models to measure without fine-tuning."""
         return list(dict.fromkeys([*self.as_is, *(self.measure.models if self.measure else ())]))
 
+    def plugin(self, judge: str) -> str:
+        """Return the plug-in of a judge by its key; a key of `pairwise` is its own."""
+        return self.judges[judge].judge or judge if judge in self.judges else judge
+
     @property
     def every_metric(self) -> dict[str, Metric | OtherMetric]:
         """The four metrics and the others, by name."""
@@ -257,7 +298,7 @@ class Study(Section):
         """Environment variables that hold the keys of the study's endpoints."""
         models = [self.labels.category_model, self.rewriting and self.rewriting.model]
         models += [pairwise.model for pairwise in self.pairwise.values()]
-        models += self.models.values()
+        models += [*self.models.values(), *self.judges.values()]
         return sorted({model.endpoint.key_env for model in models if model and model.endpoint})
 
 
@@ -272,6 +313,8 @@ def load(raw: dict) -> Study:
     """Check a parsed config; raise BallastError with the first mistake in one line."""
     preset = COMPAT.get(str(raw.get("compat")), {})
     raw = _without_removed(_overlay(preset, raw))
+    if set(raw.get("measure") or ()) == {"metrics"}:  # a suite's, in a study that compares no models
+        raw = raw | {"measure": None}
     try:
         return Study.model_validate(raw)
     except ValidationError as error:
@@ -330,8 +373,24 @@ def _parent(raw: dict, path: str | Path) -> Path | None:
     raise BallastError(f"{path}: extends: give the name of one file, not {name!r:.60}")
 
 
+def suites() -> dict[str, Path]:
+    """Return the files of the suites by name: this checkout's; an installed Ballast takes those where it runs."""
+    folders = (plugins.HOME.resolve().parents[1] / "config/suites", Path("config/suites"))
+    return {path.stem: path for folder in reversed(folders) for path in sorted(folder.glob("*.yaml"))}
+
+
+def suite(name: str) -> dict:
+    """Return the keys of a suite; raise BallastError if none has this name."""
+    known = suites()
+    if name not in known:
+        raise BallastError(f"suite: '{name}' is none of {', '.join(known)}{plugins.nearest(str(name), list(known))}")
+    return parse(known[name])
+
+
 def _over(below: dict, above: dict, path: str | Path) -> dict:
-    """Lay a file's keys over others; an entry that is null there must remove one."""
+    """Lay a file's keys over others, and over its suite; an entry that is null there must remove one."""
+    if above.get("suite"):
+        below = _overlay(below, suite(above["suite"]))
     for section, name in _nulls(above):
         known = [*(below.get(section) or {})]
         if name not in known:

@@ -27,6 +27,13 @@ NEEDED = {
     "references": ("pairs with a category", "the references"),
     "benchmark": ("prompts", "a benchmark"),
 }
+# Keys of a dataset, and the constants of the readers that take them.
+TAKEN_BY = {
+    "columns": {"FORM", "NAMES"},
+    "where": {"FORM", "NAMES"},
+    "tags": {"NAMES", "PROMPTS"},
+    "prompts": {"PROMPTS"},
+}
 # The features that a plug-in may name in NEEDS.
 FEATURES = (
     *("behaviour", "category", "embedding", "references", "texts", "base-texts"),
@@ -81,6 +88,25 @@ def declared(judge: str) -> dict:
     return {name: constant(plugin, name.upper(), absent) for name, absent in names.items()}
 
 
+def check_options(place: str, judge: str, given: dict[str, str]) -> None:
+    """Raise ValueError if a judge's plug-in does not offer an option, or not this value of it (OPTIONS)."""
+    known = constant(f"judges/{judge}", "OPTIONS", {})
+    for name, value in given.items():
+        if name not in known:
+            raise ValueError(f"{place}.options: {judge} has no '{name}'{plugins.nearest(name, list(known))}")
+        if value not in known[name]:
+            raise ValueError(f"{place}.options.{name}: give {' or '.join(known[name])}, not '{value}'")
+
+
+def check_labeller(place: str, judge: str) -> None:
+    """Raise ValueError if a judge's plug-in cannot label behaviour."""
+    known = [name for name in plugins.names("judges") if constant(f"judges/{name}", "LABELS", False)]
+    if judge not in known:
+        raise ValueError(
+            f"{place}: {judge} does not say whether a response refuses; give a judge of {', '.join(known)}"
+        )
+
+
 def scale(judge: str) -> tuple[float, float]:
     """Return the lowest and the highest mean of a judge's scores, in its unit; infinite without bounds."""
     known = declared(judge)
@@ -131,7 +157,7 @@ def check_dataset(place: str, kind: str, reader: str, given: Collection[str]) ->
         fit = [name for name in plugins.names("readers") if constant(f"readers/{name}", "GIVES") == needed]
         near = plugins.nearest(reader, fit)
         raise BallastError(f"config: {place}: format {reader} gives {gives}, and {said} needs {needed}{near}")
-    for key, name in (("columns", "FORM"), ("where", "FORM"), ("prompts", "PROMPTS")):
-        if key in given and name not in defined(f"readers/{reader}"):
-            fit = [other for other in plugins.names("readers") if name in defined(f"readers/{other}")]
+    for key, names in TAKEN_BY.items():
+        if key in given and not names & defined(f"readers/{reader}"):
+            fit = [other for other in plugins.names("readers") if names & defined(f"readers/{other}")]
             raise BallastError(f"config: {place}.{key}: format {reader} takes none; these do: {', '.join(fit)}")

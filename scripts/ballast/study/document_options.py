@@ -11,7 +11,7 @@ from functools import cached_property
 from ballast.files import BallastError
 from ballast.identity import constant
 from ballast.study import artefacts as declared
-from ballast.study import contracts, sources
+from ballast.study import contracts, opinions, sources
 from ballast.study.arguments import as_json, packed
 from ballast.study.job_options import JobOptions
 from ballast.study.plan import Wildcards
@@ -38,7 +38,14 @@ class DocumentOptions:
 
     def available(self, artefact: str) -> bool:
         """Return whether the study has all that a table, a figure or another artefact shows."""
+        if "benchmarks" in declared.artefact(artefact).reads and not self.tagged:
+            return False
         return declared.available(self.study, artefact, self.plan.other_metrics)
+
+    @property
+    def tagged(self) -> list[str]:
+        """The measured benchmarks that have tags."""
+        return [name for name in self.plan.benchmarks_used if self.study.benchmarks[name].tags]
 
     def artefacts(self, kind: str) -> list[str]:
         """Return the study's tables, figures, claims or comparisons, by name."""
@@ -53,15 +60,22 @@ class DocumentOptions:
 
         Raises BallastError if the config leaves its experiment out.
         """
-        pool, found = self.plan.pool, declared.artefact(artefact)
-        own = self._grid(artefact) and self.plan.scores_of(found.experiment, found.metrics)
+        pool = self.plan.pool
         files = {
-            "scores": own or [f"{self.plan.results}/scores.parquet"],
+            "scores": self._gathered(artefact),
             "labels": [self.inputs.label(pool, "behaviour")],
             "pool": [self.inputs.rows(f"pools/{pool}")],
             "comparisons": [file for run in self.plan.measured for file in self.inputs.run_comparisons(run)],
+            "benchmarks": [self.inputs.rows(f"benchmarks/{name}") for name in self.tagged],
         }
-        return [file for kind in found.reads for file in files[kind]]
+        return [file for kind in declared.artefact(artefact).reads for file in files[kind]]
+
+    def _gathered(self, artefact: str) -> list[str]:
+        """Return the tables of scores that an artefact reads if it reads any."""
+        found = declared.artefact(artefact)
+        metrics = dict.fromkeys([*found.metrics, *(one["by"] for one in self._second(artefact))])
+        own = self._grid(artefact) and self.plan.scores_of(found.experiment, metrics)
+        return own or [f"{self.plan.results}/scores.parquet"]
 
     @property
     def gathered(self) -> set[str]:
@@ -70,7 +84,7 @@ class DocumentOptions:
         names += ["headline"] * self.available("headline") + ["advice"] * self.advises
         shown = [name for name in names if "scores" in declared.artefact(name).reads]
         compared = self.plan.scores_of("measure", self.study.measure.metrics) if self.study.measure else []
-        files = {file for name in shown for file in self.artefact_inputs(name)}
+        files = {file for name in shown for file in self._gathered(name)}
         return {f"{self.plan.results}/scores.parquet", *files, *compared}
 
     def artefact(self, artefact: str, experiment: dict | None = None) -> str:
@@ -87,7 +101,7 @@ class DocumentOptions:
             "redact": study.redact,
             "judges": {name: metric.judge for name, metric in study.metrics},
             "benchmarks": {name: metric.benchmark for name, metric in study.metrics},
-            "declared": {name: contracts.declared(metric.judge) for name, metric in study.metrics},
+            "declared": {name: contracts.declared(study.plugin(metric.judge)) for name, metric in study.metrics},
             "labellers": {"behaviour": self.plan.labeller(self.plan.pool)} if self.plan.pool else {},
             "targets": study.targets.model_dump(),
             "model_labels": self._model_labels,
@@ -96,9 +110,20 @@ class DocumentOptions:
             "stand_ins": self._stand_ins(study.judges),
             "published": {name: model.published for name, model in study.models.items() if model.published},
         }
+        if second := self._second(artefact):
+            everything["second"] = second
         if own or experiment:
             everything["experiment"] = experiment or own.model_dump()
         return as_json(declared.options_for(artefact, everything))
+
+    def _second(self, artefact: str) -> list[dict]:
+        """Return the second judges of the advice's metrics; none for another artefact."""
+        if artefact != "advice":
+            return []
+        limits = {name for name, limit in self.study.targets.model_dump().items() if limit is not None}
+        metrics = {"harm", *(name.removesuffix("_loss") for name in limits)}
+        names = [name for name in self.plan.named if name in self._grid(artefact).metrics]
+        return list(opinions.of_metrics(self.study, metrics, names))
 
     def _grid(self, artefact: str) -> Experiment | None:
         """Return the experiment that an artefact declares, None if it declares none."""
@@ -111,7 +136,10 @@ class DocumentOptions:
     @property
     def _metrics(self) -> dict[str, dict]:
         """The four metrics with their judges' declarations, and the measured others."""
-        four = {name: metric.model_dump() | contracts.declared(metric.judge) for name, metric in self.study.metrics}
+        study = self.study
+        four = {
+            name: metric.model_dump() | contracts.declared(study.plugin(metric.judge)) for name, metric in study.metrics
+        }
         return four | self.plan.other_metrics
 
     @property
@@ -120,7 +148,8 @@ class DocumentOptions:
 
     def _stand_ins(self, judges) -> dict[str, str]:
         """Return sentences that name the stand-ins of judges and of comparing models, by name."""
-        said = {name: sources.stand_in(name, self.study.judges[name]) or _note(name) for name in judges}
+        known = self.study.judges
+        said = {name: sources.stand_in(name, known[name]) or _note(known[name].judge) for name in judges}
         found = {name: text for name, text in said.items() if text}
         said = "{} is a tiny stand-in that answers in words, trained in the mini world."
         compares = {name: each for name, each in self.study.pairwise.items() if each.model and each.model.world}
@@ -209,9 +238,17 @@ class DocumentOptions:
     # The publication's next checks.
 
     @property
-    def checked(self) -> Experiment | None:
-        """The experiment that the checks show: `checks`, else `relabelling`."""
+    def checked(self) -> bool:
+        """Return whether the study has checks: the experiment `checks` or `relabelling`, or a second opinion."""
+        return bool(self._checked or self._opinions)
+
+    @property
+    def _checked(self) -> Experiment | None:
         return self.study.experiments.checks or self.study.experiments.relabelling
+
+    @cached_property
+    def _opinions(self) -> list[dict]:
+        return opinions.compared(self.study, self.plan.named)
 
     @cached_property
     def _relabelled(self) -> dict[str, str]:
@@ -238,11 +275,20 @@ class DocumentOptions:
         return sorted(row for row in found if row[-1])
 
     def checks(self) -> str:
-        experiment = self.checked
-        return as_json(
-            {
-                "study": self.study.study,
-                "synthetic": self.study.synthetic,
+        if not self.checked:
+            raise BallastError(
+                "config: nothing to check; give experiments.checks or experiments.relabelling, or measure one "
+                "benchmark by two judges (docs/checks.md)"
+            )
+        shown = {
+            "study": self.study.study,
+            "synthetic": self.study.synthetic,
+            "stand_ins": self._stand_ins(self.study.judges),
+        }
+        if self._opinions:
+            shown["opinions"] = self._opinions
+        if experiment := self._checked:
+            shown |= {
                 "model": experiment.models[0],
                 "pool": experiment.pools[0],
                 "n": sorted(experiment.n),
@@ -252,9 +298,8 @@ class DocumentOptions:
                 "then": {
                     name: [part.of, part.then] for name in self.plan.trained_on if (part := self.plan.method(name))
                 },
-                "stand_ins": self._stand_ins(self.study.judges),
             }
-        )
+        return as_json(shown)
 
     # Costs of each method.
 

@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from ballast import plugins
 from ballast.names import BEHAVIOURS
-from ballast.study.places import Dtype, Name, NaturalInt, PositiveInt, Section
+from ballast.study.places import Dtype, Gpus, Name, NaturalInt, PositiveInt, Quantize, Section
 
 ALL = "all-linear"
 WORD_OR_LIST = BeforeValidator(
@@ -41,6 +41,11 @@ class Training(Section):
 
     trainer: Literal[*plugins.names("trainers")] = Field("sft", description="A trainer's name.")
     lora: Lora = Field(default_factory=Lora, description="The adapter.")
+    full: Annotated[bool, Field(exclude_if=lambda given: not given)] = Field(
+        False,
+        description="Train all weights, in float32, in place of an adapter; a run's folder then holds a whole model in "
+        "`dtype` (the plain trainer only).",
+    )
     num_train_epochs: PositiveInt = Field(3, description="Passes over base data + subset.")
     batch_size: PositiveInt = Field(128, description="Rows per optimiser step, over all micro-batches.")
     per_device_train_batch_size: PositiveInt = Field(4, description="Rows per micro-batch; divides batch_size.")
@@ -62,7 +67,14 @@ class Training(Section):
         description="Pack the rows of a micro-batch without padding; the optimiser steps stay the same (`packing.py`).",
     )
     dtype: Dtype = Field("float32", description="Number type of weights and arithmetic.")
-    load_in_8bit: bool = Field(False, description="Base weights in 8 bits (bitsandbytes, GPU).")
+    quantize: Quantize = Field(
+        None,
+        description="Base weights in fewer bits (bitsandbytes, GPU): `int8`, or `nf4` for QLoRA, double quantised with "
+        "bfloat16 arithmetic.",
+    )
+    gpus: Gpus = Field(
+        1, description="GPUs of one node over which the model's layers are spread; the plain trainer only."
+    )
     validation_rows: NaturalInt = Field(
         0,
         description="Rows held out of base data + subset, to keep the epoch of lowest loss on them. 0 keeps the last.",
@@ -72,6 +84,10 @@ class Training(Section):
     def _divides(self):
         if self.batch_size % self.per_device_train_batch_size:
             raise ValueError("per_device_train_batch_size must divide batch_size")
+        if self.quantize == "nf4" and self.dtype != "bfloat16":
+            raise ValueError(f"quantize: nf4 computes in bfloat16; set dtype: bfloat16 in place of {self.dtype}")
+        if self.full and self.quantize:
+            raise ValueError(f"full trains all weights, and weights in {self.quantize} cannot be; leave out one")
         return self
 
 
@@ -125,8 +141,8 @@ class Aligned(Section):
 
 
 def aligned_training(training: Training, aligned: Aligned) -> Training:
-    """Return the study's training with the values that an aligned start changes."""
-    return Training(**training.model_dump() | aligned.training)
+    """Return the study's training with the values that an aligned start changes; it is an adapter, and merged."""
+    return Training(**training.model_dump(exclude={"full"}) | aligned.training)
 
 
 class MethodSection(Section):

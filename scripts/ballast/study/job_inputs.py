@@ -6,6 +6,7 @@ A method takes the job's wildcards, or a name. It returns paths relative to the 
 import os
 from functools import cached_property
 
+from ballast.identity import constant
 from ballast.study import sources
 from ballast.study.methods import plugin_constant
 from ballast.study.places import ADAPTER, Data, Place
@@ -183,7 +184,8 @@ class JobInputs:
 
     def judge_template(self, name: str) -> str | None:
         """Return a judge's prompt template: the config's, else Ballast's own; None if it takes none."""
-        return self.study.judges[name].template or sources.own_template(name)
+        judge = self.study.judges[name]
+        return judge.template or sources.own_template(constant(f"judges/{judge.judge}", "TEMPLATE", judge.judge))
 
     def judge(self, name: str) -> list[str]:
         """Return a judge's model, prompt template and canaries; none of them for a judge that is a rule."""
@@ -192,6 +194,10 @@ class JobInputs:
         canaries = [self.data_input(judge.canaries)] if judge.canaries else []
         template = self.judge_template(name)
         return files + canaries + ([self.template_input(template)] if template else [])
+
+    def judged_rows(self, judge: str, benchmark: str) -> str | list:
+        """Return the benchmark's rows if the judge reads one of their tags instead of the prompt."""
+        return self.rows(f"benchmarks/{benchmark}") if self.study.judges[judge].about else []
 
     def label(self, pool: str, name: str) -> str:
         """Return the file of a pool's `behaviour` or `category` labels."""
@@ -322,11 +328,20 @@ class JobInputs:
     # Generation and judging.
 
     def adapter(self, wildcards: Wildcards) -> list[str]:
-        """Return the run's adapter files; none for a model without fine-tuning."""
+        """Return the files that the run trained; none for a model without fine-tuning."""
         if from_path(wildcards.run).sampler == AS_IS:
             own = self.run_model(wildcards).adapter
             return [f"{own}/{file}" for file in ADAPTER] if own else []
-        return [f"{self.results}/runs/{wildcards.run}/{file}" for file in ADAPTER]
+        return [f"{self.results}/runs/{wildcards.run}/{file}" for file in self.run_files]
+
+    @property
+    def run_files(self) -> tuple[str, ...]:
+        """The files in which a run keeps what it trained: an adapter, or with `training.full` a whole model."""
+        return MODEL_FILES if self.study.training.full else ADAPTER
+
+    def is_whole(self, wildcards: Wildcards) -> bool:
+        """Return whether a run's folder holds the model that answers."""
+        return self.study.training.full and from_path(wildcards.run).sampler != AS_IS
 
     def run_model(self, wildcards: Wildcards) -> Model:
         return self.study.models[from_path(wildcards.run).model]

@@ -11,7 +11,7 @@ from ballast.study.arguments import as_arguments, as_json, as_pairs, packed
 from ballast.study.config import Checks
 from ballast.study.job_inputs import JobInputs, pairwise_template
 from ballast.study.plan import Wildcards
-from ballast.study.runs import seed
+from ballast.study.runs import from_path, seed
 from ballast.study.sections import LanguageModel, Model
 
 PLAIN_TRAINER = "sft"
@@ -37,7 +37,7 @@ class JobOptions:
         said = {"rows": data.rows, "longest": data.longest, "prompts": data.prompts}
         if data.order == "random":
             said["order-seed"] = str(self.seed("rows"))
-        given = {"columns": data.columns, "where": data.where}
+        given = {"columns": data.columns, "where": data.where, "tags": data.tags}
         said |= {name: json.dumps(value, sort_keys=True) for name, value in given.items() if value}
         if kind in ("pool", "base") and self.study.checks:
             said["unreadable"] = str(self.study.checks.unreadable)
@@ -78,7 +78,11 @@ class JobOptions:
             pool = asked.setdefault(run.pool, {})
             pool[kind] = max(run.n, pool.get(kind, 0))
         checks = (self.study.checks or Checks()).model_dump()
-        about = {"study": self.study.study, "checks": checks, "labeller": self.study.labels.behaviour}
+        about = {
+            "study": self.study.study,
+            "checks": checks,
+            "labeller": self.study.plugin(self.study.labels.behaviour),
+        }
         return as_json(about | {"datasets": datasets, "asked": asked})
 
     # Models, judges and labels.
@@ -98,25 +102,34 @@ class JobOptions:
         return as_json(self._language_model(model))
 
     def _language_model(self, model: LanguageModel) -> dict:
-        common = model.model_dump(include={"backend", "chat", "chat_template", "batch_size", "max_length", "dtype"})
+        asked = {"backend", "chat", "chat_template", "batch_size", "max_length", "dtype", "tensor_parallel"}
+        common = model.model_dump(include=asked)
         if model.endpoint:
             return common | {"endpoint": model.endpoint.model_dump()}
         return common | {"model": self.inputs.model_folder(model)}
 
     def judge(self, name: str) -> str:
         judge, inputs = self.study.judges[name], self.inputs
-        common = judge.model_dump(include={"backend", "batch_size", "max_length", "dtype", "max_unparsable"})
+        asked = {"backend", "batch_size", "max_length", "dtype", "max_unparsable", "tensor_parallel"}
+        common = judge.model_dump(include=asked)
+        common |= judge.options | ({"judge": judge.judge} if judge.judge != name else {})
         model = {"model": inputs.model_folder(judge)} if judge.is_model else {}
+        model |= {"endpoint": judge.endpoint.model_dump()} if judge.endpoint else {}
         template = inputs.judge_template(name)
         return as_json(common | model | {"template": template and inputs.template_file(template)})
 
-    def canaries(self, name: str) -> str:
-        canaries = self.study.judges[name].canaries
-        return as_arguments({"canaries": canaries and self.inputs.data_file(canaries)})
+    def canaries(self, name: str, benchmark: str | None = None) -> str:
+        """Return a judge's canaries, and the tag that it reads instead of a benchmark's prompts."""
+        judge = self.study.judges[name]
+        said = {"canaries": judge.canaries and self.inputs.data_file(judge.canaries)}
+        if benchmark and judge.about:
+            said |= {"about": judge.about, "rows": self.inputs.judged_rows(name, benchmark)}
+        return as_arguments(said)
 
     def judge_code(self, name: str) -> tuple[str, str]:
         """Return the plug-ins that a job which judges runs: the judge and its backend."""
-        return f"judges/{name}", f"backends/{self.study.judges[name].backend}"
+        judge = self.study.judges[name]
+        return f"judges/{judge.judge}", f"backends/{judge.backend}"
 
     def category(self, _: Wildcards) -> str:
         labels = self.study.labels
@@ -150,12 +163,13 @@ class JobOptions:
     def warm_up(self, wildcards: Wildcards) -> str:
         """Return the study's training options, for a short run that holds no row out."""
         epochs = self.study.gradients.warm_up_epochs
-        training = self.study.training.model_dump() | {"validation_rows": 0, "num_train_epochs": epochs}
+        training = self.study.training.model_dump(exclude={"full"})
+        training |= {"validation_rows": 0, "num_train_epochs": epochs}
         return as_json(training | self.prompt(self.study.models[wildcards.model]))
 
     def forced(self, wildcards: Wildcards, *names: str) -> str:
         """Return how a model reads rows with their responses, and the named keys of `gradients`."""
-        training = self.study.training.model_dump(include={"max_length", "dtype", "load_in_8bit"})
+        training = self.study.training.model_dump(include={"max_length", "dtype", "quantize", "gpus"})
         ours = self.study.gradients.model_dump(include={"batch_size", *names})
         return as_json(training | ours | self.prompt(self.study.models[wildcards.model]))
 
@@ -230,9 +244,14 @@ class JobOptions:
         return as_arguments(asked | {"store": f"{self.plan.results}/store"})
 
     def generating_model(self, wildcards: Wildcards) -> str:
+        if self.inputs.is_whole(wildcards):
+            return f"{self.plan.results}/runs/{wildcards.run}"
         return self.inputs.model_folder(self.inputs.run_model(wildcards))
 
     def adapter(self, wildcards: Wildcards) -> str:
+        """Return the adapter's folder, or which of the model's files a run trained."""
+        if self.inputs.is_whole(wildcards):
+            return as_arguments({"trained": f"{self.generating_model(wildcards)}/model.safetensors"})
         files = self.inputs.adapter(wildcards)
         return as_arguments({"adapter": files and os.path.dirname(files[0])})
 
@@ -253,20 +272,36 @@ class JobOptions:
 
     # This machine.
 
-    def doctor(self) -> str:
+    def doctor(self, engines: dict) -> str:
+        """Return what the doctor examines; `engines`: the models that jobs load, and how (`BillOptions.engines`)."""
         study = self.study
         return as_json(
             {
                 "sources": {name: study.sources[name].model_dump() for name in self.plan.sources},
                 "allow_unpinned": study.allow_unpinned,
                 "backends": sorted(self.plan.backends),
-                "load_in_8bit": study.training.load_in_8bit or study.generation.load_in_8bit,
+                "bitsandbytes": any("bitsandbytes" in needed for needed in self.plan.packages.values()),
                 "keys": study.keys,
                 "results": self.plan.results,
                 "runs": len(self.plan.measured),
+                "kept": self._kept(engines),
                 "models": self._here(),
+                "engines": {name: engine for name, engine in engines.items() if self._is_used(*name.split(" "))},
+                "training": study.training.model_dump(),
+                "generation": study.generation.model_dump(),
             }
         )
+
+    def _kept(self, engines: dict) -> float:
+        """Return the gigabytes of the models that runs keep, which is all of them with `training.full`."""
+        runs = self.plan.trained if self.study.training.full else []
+        return sum(engines[f"train {run.model}"]["gigabytes"] or 0 for run in runs)
+
+    def _is_used(self, stage: str, model: str = "") -> bool:
+        """Return whether a job loads a model so: to train it, to generate with it, or as a judge."""
+        trained, measured = self.plan.trained, map(from_path, self.plan.measured)
+        runs = {"train": trained, "generate": measured}.get(stage)
+        return runs is None or model in {run.model for run in runs}
 
     def _here(self) -> dict[str, dict]:
         """Return how each model is used, by its place in the config, for those that may be on this machine already."""

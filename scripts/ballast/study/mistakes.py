@@ -10,12 +10,16 @@ _WANTED = {
     "dict_type": "wanted keys with values below it",
     "model_type": "wanted keys with values below it",
 }
+# Keys of former versions, and their successors.
+_RENAMED = {"load_in_8bit": "write 'quantize: int8' in place of true, and leave it out in place of false"}
 
 
 def explained(error: dict, study: type[BaseModel]) -> str:
     """Return pydantic's account of a mistake in the sections of `study` as one line: the key, and what it wants."""
     place = ".".join(str(part) for part in error["loc"] if part != "[key]")
     if error["type"] == "extra_forbidden":
+        if error["loc"][-1] in _RENAMED:
+            return f"config: '{place}' is no key any more: {_RENAMED[error['loc'][-1]]}"
         section = _section(study, error["loc"][:-1])
         known = list(section.model_fields) if section else []
         return f"config: '{place}' is not a key{plugins.nearest(str(error['loc'][-1]), known)}"

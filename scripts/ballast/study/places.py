@@ -15,6 +15,18 @@ NaturalInt = Annotated[int, Field(ge=0, strict=True)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
 Dtype = Literal["float32", "bfloat16", "float16"]
 UNKNOWN = "unknown"
+PARTS = ("instruction", "input", "output", "messages", "history", "system", "tools", "prompt", "category", "expected")
+Columns = dict[Literal[*PARTS], str]
+Where = dict[str, bool | int | float | str | list[bool | int | float | str]]
+
+
+def _one(number: int) -> bool:
+    return number == 1
+
+
+# Keys that no job's options hold at their default.
+Quantize = Annotated[Literal["int8", "nf4"] | None, Field(exclude_if=lambda given: given is None)]
+Gpus = Annotated[PositiveInt, Field(exclude_if=_one)]
 
 
 class Section(BaseModel):
@@ -62,6 +74,9 @@ class Source(Section):
     gated: bool = Field(False, description="True if its page asks you to accept terms first; needs HF_TOKEN.")
     used_for: str = Field(description="Its use in the study.")
     format: Literal[*plugins.names("readers")] | None = Field(None, description="A dataset's reader.")
+    columns: Columns = Field({}, description="`columns` of the datasets that read it.")
+    tags: list[str] = Field([], description="`tags` of these.")
+    where: Where = Field({}, description="`where` of these.")
     literal: str | None = Field(
         None, description="Name of a template in a Python module; Ballast never runs the module."
     )
@@ -131,17 +146,18 @@ class Place(Section):
 
 
 class Data(Place):
-    """A dataset."""
+    """A dataset; its columns, tags and rows are those of its source, where it names none."""
 
     format: Literal[*plugins.names("readers")] | None = Field(
         None, description="Reader of the file; the default is the reader of its source."
     )
-    columns: dict[Literal["instruction", "input", "output", "messages", "history", "system", "tools"], str] = Field(
-        {}, description="Column of each part, if the file uses other names."
+    columns: Columns = Field(
+        {}, description="Column of each part, if the file uses other names; a benchmark has prompt, category, expected."
     )
-    where: dict[str, bool | int | float | str | list[bool | int | float | str]] = Field(
-        {}, description="Use only rows whose columns have these values, such as `{is_safe: true}`."
+    tags: list[str] = Field(
+        [], description="Further columns of a benchmark, such as `method`: tables show metrics by their values."
     )
+    where: Where = Field({}, description="Use only rows whose columns have these values, such as `{is_safe: true}`.")
     prompts: Literal["safe", "harmful"] | None = Field(
         None, description="Prompts of a file that holds both kinds, such as XSTest; the default is its reader's."
     )
@@ -153,3 +169,9 @@ class Data(Place):
     order: Literal["file", "random"] = Field(
         "file", description="Rows to use: the first ones, or a random draw by the study's seed."
     )
+
+    def read_as(self, source: Source | None) -> None:
+        """Take columns, tags and rows of a source where this entry names none."""
+        for key in ("columns", "tags", "where"):
+            if source and key not in self.model_fields_set:
+                setattr(self, key, getattr(source, key))

@@ -11,7 +11,7 @@ from typing import Protocol
 from ballast.files import BallastError
 from ballast.identity import constant
 from ballast.study.config import Study
-from ballast.study.fine_tuning import AlignedRows
+from ballast.study.fine_tuning import AlignedRows, aligned_training
 from ballast.study.methods import NONE, Method, plugin_constant
 from ballast.study.places import Data, Place
 from ballast.study.runs import AS_IS, Run, as_is_path, from_path, measured, runs, subset, trained
@@ -315,7 +315,7 @@ class Plan:
     def packages(self) -> dict[str, set[str]]:
         """The packages that jobs of a rule import and that a plain environment lacks, by rule."""
         study, judges = self.study, self.study.judges
-        train = {"bitsandbytes"} if study.training.load_in_8bit or "bnb" in study.training.optim else set()
+        train = {"bitsandbytes"} if study.training.quantize or "bnb" in study.training.optim else set()
         labellers = {self.labeller(pool) for pool in self.pools_used}
         asking = {
             "generate": [study.generation],
@@ -329,8 +329,28 @@ class Plan:
         needed = {
             rule: {constant(f"backends/{one.backend}", "PACKAGE", None) for one in loaded[rule]} for rule in loaded
         }
-        needed["generate"] |= {"bitsandbytes"} if study.generation.load_in_8bit else set()
+        needed["generate"] |= {"bitsandbytes"} if study.generation.quantize else set()
         return {rule: found - {None} for rule, found in needed.items()} | dict.fromkeys(TRAINING, train)
+
+    @property
+    def gpus(self) -> dict[str, str]:
+        """The number of GPUs of a rule's jobs, where it is not 1 for all: an expression of the job's wildcards."""
+        study = self.study
+        aligned = {name: aligned_training(study.training, model.aligned).gpus for name, model in self.aligned.items()}
+        judges = {name: study.judges[name].tensor_parallel for name in self.judges_used}
+        compared = {name: each.model.tensor_parallel for name, each in study.pairwise.items() if each.model}
+        labelled = {pool: judges[self.labeller(pool)] for pool in self.pools_used}
+        one = {rule: study.training.gpus for rule in TRAINING} | {"generate": study.generation.tensor_parallel}
+        one["category"] = self.labelling.tensor_parallel if self.labelling else 1
+        one["rewrite"] = study.rewriting.model.tensor_parallel if study.rewriting else 1
+        by = {"align": ("model", aligned), "judge": ("judge", judges), "pairwise": ("pairwise", compared)}
+        by["behaviour"] = ("pool", labelled)
+        found = {rule: str(number) for rule, number in one.items() if number > 1 and rule not in by}
+        for rule, (wildcard, numbers) in by.items():
+            several = {name: number for name, number in numbers.items() if number > 1}
+            if several:
+                found[rule] = f"{several}.get(wildcards.{wildcard}, 1)"
+        return found
 
     @property
     def other_metrics(self) -> dict[str, dict]:

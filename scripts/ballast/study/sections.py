@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from ballast import plugins
 from ballast.published import MODELS as PUBLISHED_MODELS
 from ballast.study.fine_tuning import Aligned
-from ballast.study.places import Data, Dtype, Name, NaturalInt, Place, PositiveInt, Section
+from ballast.study.places import Data, Dtype, Gpus, Name, NaturalInt, Place, PositiveInt, Quantize, Section
 
 
 class Checks(Section):
@@ -36,6 +36,12 @@ class Pool(Data):
     behaviour: Name | None = Field(
         None, description="Judge that labels this pool's behaviour; the default is `labels.behaviour`."
     )
+
+
+def _check_parallel(section) -> None:
+    """Raise ValueError if a section splits a model that vLLM does not load."""
+    if section.tensor_parallel > 1 and (section.backend != "vllm" or getattr(section, "endpoint", None)):
+        raise ValueError("tensor_parallel splits a model that vLLM loads; set backend: vllm, or leave it out")
 
 
 class Endpoint(Section):
@@ -119,9 +125,11 @@ class LanguageModel(Section):
     batch_size: PositiveInt = Field(64, description="Texts per batch.")
     max_length: PositiveInt = Field(4096, description="Longest input in tokens; longer ones are counted and not asked.")
     dtype: Dtype = Field("float32", description="Number type of weights and arithmetic.")
+    tensor_parallel: Gpus = Field(1, description="GPUs of one node that share each layer (vLLM).")
 
     @model_validator(mode="after")
     def _one_place(self):
+        _check_parallel(self)
         if sum(place is not None for place in (self.world, self.path, self.source, self.endpoint)) != 1:
             raise ValueError("give exactly one of 'world', 'path', 'source' and 'endpoint'")
         if self.chat_template and (self.endpoint or not self.chat):
@@ -130,35 +138,50 @@ class LanguageModel(Section):
 
 
 class Judge(Section):
-    """A judge: a model of its plug-in's class, or no model for a rule."""
+    """A judge: a model of its plug-in's class, an endpoint, or no model for a rule."""
 
+    judge: Name | None = Field(None, description="The judge's plug-in; the default is the key, so a plug-in has one.")
     world: Name | None = Field(None, description="Name of a judge of the mini world.")
     path: str | None = Field(None, description="Folder of the judge's model on this machine.")
     source: Name | None = Field(None, description="A key of `sources`.")
+    endpoint: Endpoint | None = Field(None, description="A server to ask instead of a local model.")
+    options: dict[str, str] = Field(
+        {}, description="Choices that the plug-in offers, such as `{controversial: safe}` of qwen3guard."
+    )
     template: str | None = Field(
         None, description="Prompt template: a source's name or a JSON file; the default is the plug-in's own."
+    )
+    about: str | None = Field(
+        None,
+        description="Tag of the benchmark that the judge reads instead of the prompt, such as the question behind an "
+        "attack.",
     )
     canaries: Place | None = Field(None, description="Pairs with a known verdict; the judge scores them in every job.")
     backend: Literal[*plugins.names("backends")] = Field("transformers", description="Backend of a generative judge.")
     batch_size: PositiveInt = Field(64, description="Pairs per batch.")
     max_length: PositiveInt = Field(4096, description="Longest input in tokens; longer ones are counted and not asked.")
     dtype: Dtype = Field("float32", description="Number type of weights and arithmetic.")
+    tensor_parallel: Gpus = Field(1, description="GPUs of one node that share each layer (vLLM).")
     max_unparsable: float = Field(0.2, ge=0, le=1, description="Share of unreadable answers above which the job fails.")
 
     @model_validator(mode="after")
     def _one_place(self):
-        if sum(place is not None for place in (self.world, self.path, self.source)) > 1:
-            raise ValueError("give at most one of 'world', 'path' and 'source'")
+        _check_parallel(self)
+        if sum(place is not None for place in (self.world, self.path, self.source, self.endpoint)) > 1:
+            raise ValueError("give at most one of 'world', 'path', 'source' and 'endpoint'")
         return self
 
     @property
     def is_model(self) -> bool:
-        """True if the judge is a model; else it is a rule."""
+        """True if a job loads the judge's model; else it is a rule, or a server has it."""
         return bool(self.world or self.path or self.source)
 
 
 class Labels(Section):
-    behaviour: Name = Field("wildguard", description="Judge that labels pool rows T1-T4: wildguard or refusal-string.")
+    behaviour: Name = Field(
+        "wildguard",
+        description="Judge that labels pool rows T1-T4: wildguard, qwen3guard or refusal-string, also by an endpoint.",
+    )
     category: Literal["llm", "cossim"] = Field(
         "llm", description="Labeller of categories: a causal LM, or the nearest reference set (cossim)."
     )
@@ -215,7 +238,15 @@ class Generation(Section):
     )
     batch_size: PositiveInt = Field(64, description="Prompts per batch.")
     dtype: Dtype = Field("float32", description="Number type of weights and arithmetic.")
-    load_in_8bit: bool = Field(False, description="Base weights in 8 bits (transformers, bitsandbytes, GPU).")
+    quantize: Quantize = Field(None, description="Base weights in fewer bits (transformers, bitsandbytes, GPU).")
+    tensor_parallel: Gpus = Field(1, description="GPUs of one node that share each layer (vLLM).")
+
+    @model_validator(mode="after")
+    def _loads(self):
+        _check_parallel(self)
+        if self.quantize and self.backend != "transformers":
+            raise ValueError(f"quantize: {self.backend} loads no base in fewer bits here; set backend: transformers")
+        return self
 
 
 class Metric(Section):
@@ -332,6 +363,9 @@ class Measure(Section):
     )
     metrics: list[Name] = Field(
         ["harm", "over_refusal"], min_length=1, description="Keys of `metrics` and `other_metrics`."
+    )
+    harness: dict[Name, str] = Field(
+        {}, description="Results files of lm-evaluation-harness by model, such as IFEval's, to show beside."
     )
 
     @property

@@ -53,6 +53,8 @@ WORLD_JUDGES = {
     "helpful-rm": None,
     "wildguard": "mistral-pretrained",
     "md-judge": "mistral-pretrained",
+    "qwen3guard": "mistral-pretrained",
+    "llama-guard": "mistral-pretrained",
     "category-llm": "llama-pretrained",
     "pairwise": "mistral-pretrained",
 }
@@ -94,10 +96,13 @@ def check(study: Study) -> None:
             raise BallastError(f"{place}.responses: {model.responses}: no such file")
         if model.adapter and not all((Path(model.adapter) / file).is_file() for file in ADAPTER):
             raise BallastError(f"{place}.adapter: {model.adapter}: no adapter here ({' and '.join(ADAPTER)})")
+    for name, file in (study.measure.harness if study.measure else {}).items():
+        if not Path(file).is_file():
+            raise BallastError(f"config: measure.harness.{name}: {file}: no such file")
     plan = Plan(study)
     for name, (kind, data) in plan.datasets.items():
         key = name.replace("unsafe/", "pools/").replace("/", ".")
-        given = [part for part in ("columns", "where", "prompts") if getattr(data, part)]
+        given = [part for part in ("columns", "where", "tags", "prompts") if getattr(data, part)]
         contracts.check_dataset(key, kind, plan.dataset_format(name), given)
     for place, template in _templates(study):
         if template and template not in study.sources and not Path(template).is_file():
@@ -215,6 +220,6 @@ def _templates(study: Study) -> list[tuple[str, str | None]]:
 
 def stand_in(name: str, judge: Judge) -> str | None:
     """Return a sentence that names a judge's stand-in; None for a real judge."""
-    if name == "refusal-string":
-        return "refusal-string, a rule on a response's opening words, stands in for WildGuard."
+    if judge.judge == "refusal-string":
+        return f"{name}, a rule on a response's opening words, stands in for WildGuard."
     return f"{name} is a tiny stand-in of the same class, trained in the mini world." if judge.world else None

@@ -49,6 +49,7 @@ class WorldOptions:
     wildguard_steps: int = 250
     md_judge_steps: int = 120
     category_steps: int = 150
+    guard_steps: int = 250  # of Qwen3Guard and Llama Guard
     pairwise_steps: int = 500
     judge_rate: float = 4e-3
     reward_steps: int = 150

@@ -18,7 +18,7 @@ from ballast.asking import memory
 from ballast.asking.loading import load_model, load_tokenizer
 from ballast.asking.prompts import prompt_template, training_ids
 from ballast.files import BallastError, atomic, read_json, write_json, writing
-from ballast.training import checkpoints, lora, packing
+from ballast.training import checkpoints, lora, merging, packing
 
 IGNORED = -100
 VALIDATION_SEED = 42
@@ -65,7 +65,8 @@ def fit(
     rows, held_out = split(rows, options["validation_rows"])
     every = encoded(tokenizer, rows, options)
     examples, taught = learnable(every, options), answers_learnt(rows, every, options)
-    network = with_adapter(base_model(model, options), options)
+    network = base_model(model, options)
+    network = network if options.get("full") else with_adapter(network, options)
     if options["packing"]:
         packing.prepare(network)
     kind = type(variant.__name__, (variant, packing.PackedTrainer if options["packing"] else Trainer), {})
@@ -83,12 +84,17 @@ def fit(
         trainer.begin(rows, examples, options, seed, features)
         with memory.enough(lower_batch(options)):
             checkpoints.train(trainer, partial, trainer)
-        save(network, Path(out), model)
+        if options.get("full"):
+            network.config.use_cache = True
+            merging.write(network.to("cpu", getattr(torch, options["dtype"])), model, Path(out))
+        else:
+            save(network, Path(out), model)
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     return {
         "rows": len(rows),
         "rows_by_origin": rows["origin"].value_counts().sort_index().to_dict(),
         **taught,
+        **answer_end(tokenizer, options),
         "rows_held_out_by_origin": held_out["origin"].value_counts().sort_index().to_dict(),
         "steps": trainer.state.global_step,
         "tokens": int(sum(len(example["input_ids"]) for example in examples)),
@@ -111,9 +117,12 @@ def split(rows: pd.DataFrame, validation_rows: int) -> tuple[pd.DataFrame, pd.Da
 
 
 def base_model(model: str, options: dict) -> PreTrainedModel:
-    """Load the model to adapt: original weights, or weights in 8 bits."""
-    network = load_model(model, options["dtype"], load_in_8bit=options["load_in_8bit"])
-    if options["load_in_8bit"]:
+    """Load the model to adapt: original weights, or weights in 8 or 4 bits; on one GPU, or its layers over several."""
+    quantize = options.get("quantize")
+    # Small steps are lost in bfloat16 weights; only the arithmetic has `dtype` where all weights are trained.
+    dtype = "float32" if options.get("full") else options["dtype"]
+    network = load_model(model, dtype, quantize=quantize, gpus=options.get("gpus", 1))
+    if quantize:
         network = prepare_model_for_kbit_training(network)
     network.config.use_cache = False
     return network
@@ -127,7 +136,7 @@ def with_adapter(network: PreTrainedModel, options: dict) -> PeftModel:
         network.peft_config["default"].base_model_name_or_path = network.base_model.model.name_or_path
         return network
     lora.check(network, options["lora"])
-    return get_peft_model(network, LoraConfig(task_type="CAUSAL_LM", **lora.options(options["lora"])))
+    return get_peft_model(network, LoraConfig(task_type="CAUSAL_LM", **lora.options(options["lora"], network)))
 
 
 def encode(tokenizer, rows: pd.DataFrame, options: dict) -> list[dict]:
@@ -142,9 +151,9 @@ def encoded(tokenizer, rows: pd.DataFrame, options: dict) -> list[dict]:
     examples = []
     for place, row in enumerate(rows.itertuples()):
         prompt = template.render_row(row)
-        ids, prompt_length = training_ids(tokenizer, prompt, row.output, limit)
+        ids, prompt_length = training_ids(tokenizer, prompt, row.output, limit, template.end)
         masked = 0 if options["train_on_prompt"] else prompt_length
-        cut = len(ids) == limit and ids[-1] != tokenizer.eos_token_id
+        cut = len(ids) == limit and ids[-1] not in (template.end, tokenizer.eos_token_id)
         labels = [IGNORED] * masked + ids[masked:]
         examples.append({"input_ids": ids, "labels": labels, "cut": cut, "row": place, "prompt": prompt_length})
     return examples
@@ -181,6 +190,16 @@ def answers_learnt(rows: pd.DataFrame, examples: list[dict], options: dict) -> d
         "rows_without_answer": without,
         "ids_without_answer": safety,
     }
+
+
+def answer_end(tokenizer, options: dict) -> dict:
+    """Return the log's entry for a token other than EOS that ends the trained answers, and say it on stderr."""
+    end = prompt_template(tokenizer, options, trained=True).end
+    if end in (None, tokenizer.eos_token_id):
+        return {}
+    token = tokenizer.convert_ids_to_tokens(end)
+    print(f"trained answers end with {token}, like the chat template's turns, not with EOS", file=sys.stderr)
+    return {"answer_end": token}
 
 
 class Collator:
@@ -242,9 +261,10 @@ def lower_batch(options: dict) -> str:
 
 
 def arguments(options: dict, seed: int, folder: Path) -> TrainingArguments:
+    """Return the Trainer's arguments, for one process that never splits a batch over GPUs."""
     micro = options["per_device_train_batch_size"]
     validated = options["validation_rows"] > 0
-    return TrainingArguments(
+    found = TrainingArguments(
         output_dir=str(folder),
         seed=seed,
         data_seed=seed,
@@ -275,6 +295,9 @@ def arguments(options: dict, seed: int, folder: Path) -> TrainingArguments:
         use_cpu=not torch.cuda.is_available(),
         dataloader_pin_memory=torch.cuda.is_available(),
     )
+    # The Trainer would give a micro-batch to each visible GPU, so that a step has more rows than batch_size.
+    found._n_gpu = min(found.n_gpu, 1)
+    return found
 
 
 def save(network, out: Path, model: str) -> None:

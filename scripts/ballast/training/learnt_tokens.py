@@ -1,7 +1,7 @@
 """Compute a model's log-probability of each token of given responses, in batches of token ids.
 
-Only the response's tokens count (with EOS, if it fits), whatever `training.train_on_prompt` is. Rows are sorted by id
-and read a few thousand at a time, so the file's order changes nothing and only its rows take memory.
+Only the response's tokens count (with its end, if it fits), whatever `training.train_on_prompt` is. Rows are sorted by
+id and read a few thousand at a time, so the file's order changes nothing and only its rows take memory.
 """
 
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ def parts(tokenizer, rows: pd.DataFrame, options: dict) -> Iterator[list[dict]]:
         examples = []
         for row in rows.iloc[begin : begin + PART].itertuples():
             prompt = template.render_row(row)
-            ids, masked = training_ids(tokenizer, prompt, row.output, options["max_length"])
+            ids, masked = training_ids(tokenizer, prompt, row.output, options["max_length"], template.end)
             examples.append({"id": row.id, "input_ids": ids, "labels": [IGNORED] * masked + ids[masked:]})
         yield examples
 

@@ -1,5 +1,7 @@
 """Check that a LoRA adapter fits its model, before any row is trained: peft trains what it finds, and says nothing."""
 
+import re
+
 import torch
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
@@ -12,14 +14,24 @@ ADAPTED = (torch.nn.Linear, torch.nn.Embedding, torch.nn.Conv1d, torch.nn.Conv2d
 ALL = "all-linear"
 
 
-def options(lora: dict) -> dict:
-    """Return the section `training.lora` as peft takes it, which wants the word for all layers alone."""
-    return lora | ({"target_modules": ALL} if ALL in lora["target_modules"] else {})
+def options(lora: dict, network: PreTrainedModel) -> dict:
+    """Return the section `training.lora` as peft takes it, which wants the word for all layers alone.
+
+    A model that also sees or hears is adapted where it reads text: no row would train its other parts.
+    """
+    towers = [re.escape(name) for name in _towers(network)]
+    own = {"target_modules": ALL} if ALL in lora["target_modules"] else {}
+    return lora | own | ({"exclude_modules": rf"({'|'.join(towers)})\..*"} if towers else {})
 
 
 def check(network: PreTrainedModel, lora: dict) -> None:
     """Raise BallastError if a target module is no layer of the model, or shares its weights with another one."""
-    layers = {name: module for name, module in network.named_modules() if isinstance(module, ADAPTED)}
+    towers = tuple(f"{name}." for name in _towers(network))
+    layers = {
+        name: module
+        for name, module in network.named_modules()
+        if isinstance(module, ADAPTED) and not name.startswith(towers)
+    }
     shared = _shared(network)
     named = lora["target_modules"]
     for word in [] if ALL in named else named:
@@ -32,6 +44,16 @@ def check(network: PreTrainedModel, lora: dict) -> None:
                 f"training.lora.target_modules: '{word}' shares its weights with the other end of this model "
                 "(tie_word_embeddings), so a merge would change both; take it out, or untie and save the model"
             )
+
+
+def _towers(network: PreTrainedModel) -> list[str]:
+    """Return the names of the parts that stand beside the language part, such as a vision tower."""
+    if network.config.get_text_config() is network.config:
+        return []
+    language, head = network.get_decoder(), network.get_output_embeddings()
+    [above] = [name.rpartition(".")[0] for name, module in network.named_modules() if module is language]
+    beside = network.get_submodule(above).named_children()
+    return [f"{above}.{name}".lstrip(".") for name, module in beside if module not in (language, head)]
 
 
 def _shared(network: PreTrainedModel) -> list[torch.nn.Module]:

@@ -22,7 +22,7 @@ FILES = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_c
 def merge(model: str, adapter: str, dtype: str, out: str | Path) -> None:
     """Write `model` with `adapter` merged into it, as FILES in the folder `out`; all weights in one file.
 
-    `dtype` is that of the written weights. An adapter trained on 8-bit weights is merged into the original weights, so
+    `dtype` is that of the written weights. An adapter trained on quantised weights is merged into the original ones, so
     the result is close to the trained model, not equal. Raises BallastError if a weight is not a number, or if a file
     of the model or the adapter is torn.
     """
@@ -34,6 +34,11 @@ def merge(model: str, adapter: str, dtype: str, out: str | Path) -> None:
         network = PeftModel.from_pretrained(base, adapter_folder(adapter)).merge_and_unload(safe_merge=True)
     except ValueError as error:
         raise BallastError(f"{adapter}: it does not merge into {model} ({str(error).splitlines()[0]})") from None
+    write(network, model, out)
+
+
+def write(network, model: str, out: Path) -> None:
+    """Write a network that came from `model`, with that one's tokenizer, as FILES in the folder `out`."""
     # Copy the model's own byte for byte: transformers refuses to write the values of some.
     decoding = Path(model) / FILES[1]
     network.generation_config = GenerationConfig.from_model_config(network.config)

@@ -3,8 +3,8 @@
 Steps equal those of the padded path up to float order: transformers' Trainer normalises by the learnt tokens of a whole
 optimiser step. So packing does not change a step, and a larger `per_device_train_batch_size` with fewer accumulations
 (same product) is only faster. Two uses: `prepare` and `collator` with any Trainer, and `PackedTrainer`, which also
-never holds the logits of a whole micro-batch. Causal models with plain softmax attention only (Llama, Qwen2, Mistral);
-a row must not be longer than a sliding window.
+never holds the logits of a whole micro-batch. Causal models with plain softmax attention only (docs/models.md names
+the tested ones); a row must not be longer than a sliding window.
 """
 
 import torch
@@ -99,7 +99,8 @@ class PackedTrainer(Trainer):
         with self.accelerator.autocast():
             hidden = network.get_decoder()(**inputs).last_hidden_state
             total = linear_cross_entropy(hidden, network.get_output_embeddings().weight, labels)
-        return total / num_items_in_batch
+        # With layers on several GPUs the head's is another than the Trainer's.
+        return total.to(labels.device) / num_items_in_batch
 
 
 def linear_cross_entropy(hidden: torch.Tensor, head: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -116,7 +117,8 @@ def summed(losses: torch.Tensor) -> torch.Tensor:
 
 
 def token_losses(hidden: torch.Tensor, head: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Return the loss of each learnt token, [tokens], in the order of the rows."""
+    """Return the loss of each learnt token, [tokens], in the order of the rows, on the head's device."""
+    hidden, labels = hidden.to(head.device), labels.to(head.device)
     targets = labels[:, 1:].flatten()
     learnt = (targets != IGNORED).nonzero().squeeze(1)
     return _HeadLoss.apply(hidden[:, :-1].flatten(0, 1).index_select(0, learnt), head, targets[learnt])
@@ -159,6 +161,6 @@ def plain(network):
 
 
 def has_plain_head(network) -> bool:
-    head = network.get_output_embeddings()
-    unchanged = all(getattr(network.config, name, None) in (None, 1, 1.0) for name in AFTER_HEAD)
+    head, config = network.get_output_embeddings(), network.config.get_text_config()
+    unchanged = all(getattr(config, name, None) in (None, 1, 1.0) for name in AFTER_HEAD)
     return type(head) is torch.nn.Linear and head.bias is None and not head.weight.requires_grad and unchanged

@@ -64,6 +64,8 @@ def summed_gradient(network, batch: dict, shares: torch.Tensor) -> dict[str, tor
 def weights(network) -> dict[str, torch.nn.Parameter]:
     """Return the learnt weights, by name; raise BallastError if one is not a linear layer's."""
     named = {name: parameter for name, parameter in network.named_parameters() if parameter.requires_grad}
+    if len({parameter.device for parameter in named.values()}) > 1:
+        raise BallastError("training.gpus: gradients per row are computed on one GPU; set 1, or leave it out")
     for name in named:
         layer, _, kind = name.rpartition(".")
         if kind != "weight" or type(network.get_submodule(layer)) is not torch.nn.Linear:
