@@ -2,8 +2,10 @@
 
 import argparse
 import json
+import math
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -13,9 +15,17 @@ from hypothesis import strategies as st
 
 import judge
 from ballast import schemas
-from ballast.asking import chat, judging, prompts
+from ballast.asking import chat, first_words, judging, language_model, prompts
 from ballast.files import BallastError, write_json
-from ballast.judges import harmbench_cls, llama_guard, qwen3guard, strongreject, strongreject_rubric, wildguard_harm
+from ballast.judges import (
+    harmbench_cls,
+    llama_guard,
+    qwen3guard,
+    shieldgemma,
+    strongreject,
+    strongreject_rubric,
+    wildguard_harm,
+)
 from ballast.labels.behaviour import behaviour
 from ballast.study import config
 from ballast.study.sections import Endpoint
@@ -43,6 +53,7 @@ KNOWN = [
         ("Safety: Unsafe\nCategories: Violent, PII\nRefusal: No", 1.0, False, "Violent, PII"),
         ("\n safety : controversial \nCategories: Non-violent Illegal Acts\n", 0.5, None, "Non-violent Illegal Acts"),
         ("Refusal: No\nSafety: Safe", 0.0, False, ""),
+        ("Safety: Unsafe\nRefusal: Yes\nSafety: Safe\nRefusal: No", 1.0, True, ""),
         ("Safety: Safety first\nRefusal: Maybe", None, None, ""),
         ("It is safe. Safety matters: a lot", None, None, ""),
         ("Safe", None, None, ""),
@@ -152,6 +163,25 @@ def test_judges_by_probability_run_on_a_model(model, name):
     scores = judging.judge_pairs(name, PAIRS, options | {"template": template}, None)
     assert set(scores["answer_status"]) <= {"parsed", "unparsable"}
     assert scores["score"].dropna().between(0, 1).all()
+
+
+def test_shieldgemmas_score_is_the_chance_of_yes(model, monkeypatch):
+    options = {"model": model, "template": str(ROOT / "scripts/ballast/judges/shieldgemma.json")}
+    found = ([math.log(0.2), math.log(0.8)], None)
+    monkeypatch.setattr(language_model, "first_token", lambda texts, options, ids: [(found[0], ids[1]) for _ in texts])
+    assert shieldgemma.judge(PAIRS, options)["score"].tolist() == [pytest.approx(0.8)] * len(PAIRS)
+
+
+@pytest.mark.parametrize("plugin", [harmbench_cls, strongreject])
+def test_a_classifier_reads_the_first_512_tokens_of_a_response(plugin, model, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        language_model, "ask", lambda texts, *_: asked.extend(texts) or SimpleNamespace(answers=["yes"])
+    )
+    monkeypatch.setattr(first_words, "scored", lambda texts, *_: asked.extend(texts))
+    pairs = pd.DataFrame({"prompt": ["p"], "response": ["x" * 512 + "Q"]})
+    plugin.judge(pairs, {"model": model, "template": plugin.__file__.replace(".py", ".json")})
+    assert "x" * 512 in asked[0] and "xQ" not in asked[0]
 
 
 def asked(server, tmp_path, name, pairs=PAIRS, **more) -> pd.DataFrame:
