@@ -41,6 +41,7 @@ def arguments(judge: str, model: str, read: Path, store: Path, out: Path, **chan
     template = HOME / "judges" / f"{judge.replace('-', '_')}.json"
     options = OPTIONS | {"model": model, "template": str(template)} | changed
     asked = {"judge": judge, "options": json.dumps(options), "canaries": None, "store": str(store), "benchmark": "b"}
+    asked |= {"about": None, "rows": None}
     return asked | {"responses": str(read), "out": str(out)}
 
 
