@@ -16,7 +16,17 @@ from ballast.names import AS_IS, REFERENCES
 from ballast.published import TEXT, TRIALS
 from ballast.published.tables import READINGS
 from ballast.results import metrics
-from ballast.results.statistics import NOTHING, PROMPTS_ONLY, TWO_WAY, Estimate, difference, estimate, holm
+from ballast.results.statistics import (
+    NOTHING,
+    PROMPTS_ONLY,
+    TWO_WAY,
+    Cells,
+    Estimate,
+    Spread,
+    difference,
+    estimate,
+    holm,
+)
 from ballast.study.artefacts import Options
 
 # Published tables by the experiment that repeats them; the paper printed the other experiments as figures.
@@ -116,6 +126,12 @@ class Measured(Grid):
             for place, values in metrics.by_prompt(self._scores, metric, self._options).items()
         }
 
+    @cached_property
+    def _together(self) -> dict[Cell, Cells]:
+        """The cells of each cell's metric, model and pool; as-is models and base data alone stand with every pool."""
+        groups = Cells.apart(self._cells, lambda cell: (cell.metric, cell.model))
+        return {cell: group for group in groups for cell in group}
+
     def unit(self, metric: str) -> str:
         return metrics.metric(metric, self._options).unit
 
@@ -139,8 +155,8 @@ class Measured(Grid):
         """
         if not (self.has(ours) and self.has(theirs)):
             return Contrast(ours, theirs, NOTHING)
-        one, other, single = self._paired(ours, theirs)
-        return Contrast(ours, theirs, difference(one, other), single)
+        one, other, single, spread = self._paired(ours, theirs)
+        return Contrast(ours, theirs, difference(one, other, spread=spread), single)
 
     def reduction(self, ours: Cell, theirs: Cell) -> Contrast:
         """Return by how many percent the mean of `ours` lies below that of `theirs`; interval by the delta method.
@@ -149,7 +165,7 @@ class Measured(Grid):
         """
         if not (self.has(ours) and self.has(theirs)):
             return Contrast(ours, theirs, NOTHING)
-        one, other, single = self._paired(ours, theirs)
+        one, other, single, _ = self._paired(ours, theirs)
         trials, prompts = one.index.intersection(other.index), one.columns.intersection(other.columns)
         above, below = one.loc[trials, prompts].to_numpy(), other.loc[trials, prompts].to_numpy()
         there = ~(np.isnan(above) | np.isnan(below))
@@ -158,17 +174,20 @@ class Measured(Grid):
             return Contrast(ours, theirs, NOTHING, single)
         ratio = above[there].mean() / base.mean
         # To first order, each score adds this to the ratio: the mean is 0, the spread that of the ratio.
-        linear = estimate(np.where(there, (above - ratio * below) / base.mean, np.nan))
+        spread = self._paired(ours, theirs, ratio)[-1]
+        spread = spread and spread.times(1 / base.mean**2)
+        linear = estimate(np.where(there, (above - ratio * below) / base.mean, np.nan), spread=spread)
         return Contrast(ours, theirs, replace(linear, mean=100 * (1 - ratio), se=100 * linear.se), single)
 
-    def _paired(self, ours: Cell, theirs: Cell) -> tuple[pd.DataFrame, pd.DataFrame, tuple[str, ...]]:
-        one, other = self._cells[ours], self._cells[theirs]
-        single = tuple(cell.sampler for cell, runs in ((ours, one), (theirs, other)) if len(runs) == 1)
-        if len(one) == 1 < len(other):
-            one = _repeated(one, other.index)
-        if len(other) == 1 < len(one):
-            other = _repeated(other, one.index)
-        return one, other, single
+    def _paired(
+        self, ours: Cell, theirs: Cell, ratio: float = 1.0
+    ) -> tuple[pd.DataFrame, pd.DataFrame, tuple[str, ...], Spread | None]:
+        single = tuple(cell.sampler for cell in (ours, theirs) if len(self._cells[cell]) == 1)
+        together = self._together[ours]
+        if theirs not in together:  # two models
+            together = Cells({cell: self._cells[cell] for cell in (ours, theirs)})
+        one, other, spread = together.pair(ours, theirs, ratio)
+        return one, other, single, spread
 
 
 def adjusted(contrasts: list[Contrast]) -> pd.Series:
@@ -181,8 +200,3 @@ def runs_said(contrast: Contrast) -> str:
     if contrast.estimate.over == PROMPTS_ONLY:
         return "one run each, interval over prompts only"
     return f"{contrast.estimate.runs} runs" + (f", one of {' and '.join(contrast.single)}" if contrast.single else "")
-
-
-def _repeated(run: pd.DataFrame, trials: pd.Index) -> pd.DataFrame:
-    """Return one run repeated for each of several trials."""
-    return pd.DataFrame(np.repeat(run.to_numpy(), len(trials), axis=0), index=trials, columns=run.columns)

@@ -14,7 +14,7 @@ from ballast.files import BallastError
 from ballast.names import NONE, RANDOM, REFERENCES, in_order
 from ballast.results import metrics
 from ballast.results.metrics import Metric
-from ballast.results.statistics import NOTHING, TWO_WAY, Estimate, difference, estimate, holm
+from ballast.results.statistics import NOTHING, TWO_WAY, Cells, Estimate, holm
 from ballast.study.artefacts import Options
 
 # The metric of each limit; helpfulness_loss is the helpfulness of `none` (base data alone) minus the cell's.
@@ -192,20 +192,19 @@ def table(advice: Advice) -> pd.DataFrame:
     return pd.DataFrame(rows).round(6)
 
 
-def _judge(key: tuple[str, int], tables: dict[str, dict], limits: dict[str, float]) -> Judged:
+def _judge(key: tuple[str, int], tables: dict[str, Cells], limits: dict[str, float]) -> Judged:
     estimates = {limit: _estimate(key, limit, tables) for limit in limits}
     verdicts = {limit: verdict(estimates[limit], at_most) for limit, at_most in limits.items()}
     return Judged(*key, _estimate(key, "harm", tables), estimates, verdicts)
 
 
-def _estimate(key: tuple[str, int], limit: str, tables: dict[str, dict]) -> Estimate:
+def _estimate(key: tuple[str, int], limit: str, tables: dict[str, Cells]) -> Estimate:
     of_metric = tables[LIMITS[limit]]
     if key not in of_metric:
         return NOTHING
     if limit != "helpfulness_loss":
-        return estimate(of_metric[key].to_numpy())
-    alone = of_metric.get((NONE, 0))
-    return NOTHING if alone is None else difference(alone, of_metric[key])
+        return of_metric.estimate(key)
+    return of_metric.difference((NONE, 0), key) if (NONE, 0) in of_metric else NOTHING
 
 
 def _first(cell: Judged) -> tuple:
@@ -228,13 +227,13 @@ def _nearest(cells: list[Judged], limits: dict[str, float]) -> Judged | None:
     return min(measured, key=distance)
 
 
-def _contrasts(advised: Judged, harm: dict[tuple[str, int], pd.DataFrame], order: list[str]) -> list[Contrast]:
+def _contrasts(advised: Judged, harm: Cells, order: list[str]) -> list[Contrast]:
     """Return the contrasts with every other sampler at the advised n: Random first, then from the least harm up."""
     if (advised.sampler, advised.n) not in harm:
         return []
     others = [name for name, n in harm if n == advised.n and name not in (advised.sampler, *REFERENCES)]
-    found = {name: difference(harm[advised.sampler, advised.n], harm[name, advised.n]) for name in others}
+    found = {name: harm.difference((advised.sampler, advised.n), (name, advised.n)) for name in others}
     p = holm(pd.Series({name: one.p for name, one in found.items()}, dtype=float))
-    means = {name: estimate(harm[name, advised.n].to_numpy()).mean for name in others}
+    means = {name: harm.estimate((name, advised.n)).mean for name in others}
     ranked = sorted(others, key=lambda name: (name != RANDOM, means[name], order.index(name)))
     return [Contrast(name, found[name], float(p[name])) for name in ranked]

@@ -47,12 +47,11 @@ def compared(options: Options, paths: Sequence[str]) -> pd.DataFrame:
     rows = []
     for metric, cells in measured.items():
         for sampler, n in _ordered(cells, options):
-            ours = cells[sampler, n]
             about = {"metric": metric, "sampler": sampler, "n": n}
-            rows.append({"row": MEAN} | about | columns_of(statistics.estimate(ours.to_numpy()), "value"))
+            rows.append({"row": MEAN} | about | columns_of(cells.estimate((sampler, n)), "value"))
             for row, other in ((AT_EQUAL_N, (RANDOM, n)), (TO_NONE, (NONE, 0))):
                 if other in cells and sampler not in (other[0], AS_IS):
-                    found = statistics.difference(ours, cells[other])
+                    found = cells.difference((sampler, n), other)
                     against = {"against": other[0], "p": found.p}
                     rows.append({"row": row} | about | columns_of(found, "value") | against)
     rows += _at_equal_refusal(measured["harm"], measured["over_refusal"], options)

@@ -11,7 +11,7 @@ import pandas as pd
 from ballast.files import BallastError
 from ballast.names import RANDOM, REFERENCES
 from ballast.results import metrics
-from ballast.results.statistics import PROMPTS_ONLY, Estimate
+from ballast.results.statistics import PROMPTS_ONLY, Cells, Estimate
 from ballast.samplers import split
 from ballast.study.artefacts import Options
 
@@ -19,7 +19,7 @@ RANDOM_B, PARENT = "random-b", "its own parent"
 # The Random control among each behaviour.
 CONTROLS = {"T1": RANDOM_B, "T2": "t2", "T3": "t3", "T4": "t4"}
 LEVEL = 0.05
-Matrices = dict[tuple[str, int], pd.DataFrame]  # (sampler, n) -> trials x prompts
+Matrices = Cells  # (sampler, n) -> trials x prompts
 PAIRED = (
     "Difference: paired over the trials that both samplers have, whose seeds are shared, and over prompts; ± is the "
     "half-width of the 95 % interval of the two-way bootstrap over runs and prompts, no SD, SE or t-interval over runs."
@@ -29,7 +29,7 @@ PAIRED = (
 def matrices(scores: pd.DataFrame, name: str, options: Options) -> Matrices:
     """Return trials x prompts of the options' one model and pool, by sampler and n, without references."""
     cells = metrics.by_sampler(scores, name, options)
-    return {cell: table for cell, table in cells.items() if cell[0] not in REFERENCES}
+    return Cells({cell: table for cell, table in cells.items() if cell[0] not in REFERENCES})
 
 
 def measured(scores: pd.DataFrame, options: Options, path: str) -> dict[str, Matrices]:

@@ -235,9 +235,10 @@ def matrices(
     }
 
 
-def by_sampler(scores: pd.DataFrame, name: str, options: Options) -> dict[tuple[str, int], pd.DataFrame]:
+def by_sampler(scores: pd.DataFrame, name: str, options: Options) -> statistics.Cells:
     """Return `by_prompt` of an experiment with one model and one pool by (sampler, n); references have n = 0."""
-    return {(sampler, n): table for (_, _, sampler, n), table in by_prompt(scores, name, options).items()}
+    of_cell = by_prompt(scores, name, options)
+    return statistics.Cells({(sampler, n): table for (_, _, sampler, n), table in of_cell.items()})
 
 
 def cells_of(scores: pd.DataFrame, name: str, options: Options) -> pd.DataFrame:
@@ -251,7 +252,7 @@ def cells_of(scores: pd.DataFrame, name: str, options: Options) -> pd.DataFrame:
 
 def with_two_way(table: pd.DataFrame, by_cell: dict[tuple, pd.DataFrame]) -> pd.DataFrame:
     """Return the `cells` with TWO_WAY of their `matrices`."""
-    found = {cell: statistics.estimate(rows.to_numpy()) for cell, rows in by_cell.items()}
+    found = {cell: one.estimate(cell) for one in statistics.Cells.apart(by_cell, lambda cell: cell[:2]) for cell in one}
     two_way = [(*cell, each.low, each.high, each.over) for cell, each in found.items()]
     return table.merge(pd.DataFrame(two_way, columns=[*CELL, *TWO_WAY]), on=CELL, how="left")
 

@@ -14,9 +14,9 @@ from ballast.categories import CATEGORIES, title
 from ballast.names import NONE, RANDOM, REFERENCES, short_label
 from ballast.results.findings import FINE, LOOK, UNDECIDED, Finding
 from ballast.results.metrics import METRICS, Metric
-from ballast.results.statistics import Estimate, difference, estimate, holm
+from ballast.results.statistics import Cells, Estimate, estimate, holm
 
-Tables = dict[tuple[str, int], pd.DataFrame]
+Tables = Cells  # by (sampler, n)
 
 RANDOM_BEATEN = "gain over Random"
 OVER_REFUSAL = "over-refusal"
@@ -40,8 +40,8 @@ def random_beaten(harm: Tables, labeller: str, metric: Metric = METRICS["harm"])
         to_try = "name random in experiments.sampling.samplers"
         return Finding(RANDOM_BEATEN, UNDECIDED, f"Random was not measured; {labeller}", to_try)
     found = {
-        (sampler, n): difference(table, harm[RANDOM, n])
-        for (sampler, n), table in harm.items()
+        (sampler, n): harm.difference((sampler, n), (RANDOM, n))
+        for sampler, n in harm
         if sampler not in (RANDOM, *REFERENCES) and (RANDOM, n) in harm
     }
     found = {key: one for key, one in found.items() if not math.isnan(one.mean)}
@@ -73,7 +73,7 @@ def random_beaten(harm: Tables, labeller: str, metric: Metric = METRICS["harm"])
 
 def over_refusal(refusals: Tables) -> Finding:
     """Check whether any cell refuses more than MUCH_OVER_REFUSAL percent of safe prompts."""
-    cells = {key: estimate(table.to_numpy()) for key, table in refusals.items()}
+    cells = {key: refusals.estimate(key) for key in refusals}
     picked = {key: one for key, one in cells.items() if key[0] not in REFERENCES and not math.isnan(one.mean)}
     if not picked:
         to_try = "name over_refusal in experiments.sampling.metrics"

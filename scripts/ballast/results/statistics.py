@@ -2,21 +2,23 @@
 
 A score belongs to a run and to a prompt, and both are random: another trial would pick and train differently, another
 benchmark would ask differently. An interval over prompts alone cannot predict the next run. Runs are few, so the
-quantile is Student's, with degrees of freedom from the parts of the variance.
+quantile is Student's, with degrees of freedom from the parts of the variance. Three runs that happen to agree would
+claim too much, so the cells of one metric share what they know of runs (`Cells`).
 
 Two-way bootstrap: Owen, The pigeonhole bootstrap, Annals of Applied Statistics 1 (2007); the three variances are
-combined as in Cameron, Gelbach and Miller, Robust inference with multiway clustering, JBES 29 (2011).
+combined as in Cameron, Gelbach and Miller, Robust inference with multiway clustering, JBES 29 (2011). Variances are
+moderated as in Smyth, Linear models and empirical Bayes methods, Stat. Appl. Genet. Mol. Biol. 3 (2004).
 """
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special, stats
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
@@ -24,6 +26,8 @@ RESAMPLES = 2000
 DECIMALS = 9
 # An interval needs a cost that is met in at least this share of resamples.
 MET = 0.9
+# Fewer cells of several runs say too little about how runs spread.
+FEWEST_CELLS = 3
 # The interval covers prompts only if there is a single run.
 TWO_WAY, PROMPTS_ONLY = "runs and prompts", "prompts only"
 
@@ -65,17 +69,152 @@ class Estimate:
 NOTHING = Estimate(math.nan, math.nan, math.nan, 0, 0, TWO_WAY)
 
 
-def estimate(values: np.ndarray, seed: int = 0, resamples: int = RESAMPLES) -> Estimate:
+def estimate(values: np.ndarray, seed: int = 0, resamples: int = RESAMPLES, spread: "Spread | None" = None) -> Estimate:
     """Return the mean of `values` (runs x prompts, NaN for a missing score) over both, with its interval.
 
-    Missing scores, and runs or prompts without any, are left out.
+    Missing scores, and runs or prompts without any, are left out. `spread`: that of runs, if more is known of it than
+    these runs show.
     """
     values = np.asarray(values, dtype=float)
     there = ~np.isnan(values)
     values = values[there.any(axis=1)][:, there.any(axis=0)]
     if values.size == 0:
         return NOTHING
-    return _two_way(resampled(values, seed, resamples), *values.shape)
+    return _two_way(resampled(values, seed, resamples), *values.shape, spread)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The variance of single runs, and its degrees of freedom."""
+
+    variance: float
+    freedom: float
+
+    def times(self, factor: float) -> "Spread":
+        return Spread(factor * self.variance, self.freedom)
+
+    def plus(self, other: "Spread") -> "Spread":
+        """Return the spread of sums of runs of both, with Satterthwaite's degrees of freedom."""
+        both = self.variance + other.variance
+        parts = self.variance**2 / self.freedom + other.variance**2 / other.freedom
+        return Spread(both, both**2 / parts if parts else min(self.freedom, other.freedom))
+
+    def drawn_to(self, variance: float, freedom: float) -> "Spread":
+        """Return the mean of this centre and a variance, weighted by their degrees of freedom."""
+        whole = self.freedom + freedom
+        return Spread((self.freedom * self.variance + freedom * variance) / whole, whole)
+
+
+class Cells(dict):
+    """The cells of one metric of a study, each a table of trials (rows) by prompts (columns), by any key.
+
+    An interval takes the spread of a cell's runs, moderated by that of all cells with several runs. Differences leave
+    out what a trial number does to all cells, since these share its seeds. A cell of one run has the others' spread
+    where it is compared with several runs.
+    """
+
+    @classmethod
+    def apart(cls, cells: Mapping[Hashable, pd.DataFrame], group: Callable[[Hashable], Hashable]) -> list["Cells"]:
+        """Return the cells in groups that share nothing, such as models, each by the `group` of its key."""
+        groups: dict[Hashable, Cells] = {}
+        for key, table in cells.items():
+            groups.setdefault(group(key), cls())[key] = table
+        return list(groups.values())
+
+    def estimate(self, key: Hashable, seed: int = 0, resamples: int = RESAMPLES) -> Estimate:
+        """Return the mean of a cell with its interval."""
+        several = len(self[key]) > 1
+        return estimate(self[key].to_numpy(), seed, resamples, self._alone.get(key) if several else None)
+
+    def difference(self, ours: Hashable, theirs: Hashable, seed: int = 0, resamples: int = RESAMPLES) -> Estimate:
+        """Return the mean difference of two cells, paired over trials of one number and over prompts.
+
+        A single run is compared with every run of the other cell.
+        """
+        one, other, spread = self.pair(ours, theirs)
+        return difference(one, other, seed, resamples, spread)
+
+    def pair(
+        self, ours: Hashable, theirs: Hashable, ratio: float = 1.0
+    ) -> tuple[pd.DataFrame, pd.DataFrame, Spread | None]:
+        """Return two cells with as many runs, and the spread of `ours` minus `ratio` times `theirs`, run by run.
+
+        The spread is None if the cells know nothing of each other.
+        """
+        one, other = self[ours], self[theirs]
+        runs, single = max(len(one), len(other)), [len(one) == 1, len(other) == 1]
+        if not any(single) or runs == 1:
+            known = self._paired if runs > 1 else {}
+            spreads = [known.get(key) for key in (ours, theirs)]
+        else:
+            one, other = (_repeated(table, runs_of.index) for table, runs_of in ((one, other), (other, one)))
+            # The single run is in every difference, so its own spread does not shrink with their number.
+            known = [self._alone.get(key) for key in (ours, theirs)]
+            spreads = [found and found.times(runs if alone else 1) for found, alone in zip(known, single, strict=True)]
+        if None in spreads:
+            return one, other, None
+        return one, other, spreads[0].plus(spreads[1].times(ratio**2))
+
+    @functools.cached_property
+    def _runs(self) -> pd.DataFrame:
+        """The mean of each run: trials by cells, of the cells with several runs."""
+        found = {place: table.mean(axis=1) for place, table in enumerate(self.values()) if len(table) > 1}
+        return pd.DataFrame(found)
+
+    @functools.cached_property
+    def _alone(self) -> dict[Hashable, Spread]:
+        return self._moderated(self._runs - self._runs.mean())
+
+    @functools.cached_property
+    def _paired(self) -> dict[Hashable, Spread]:
+        left = self._runs - self._runs.mean()
+        for _ in range(20):  # trials and cells in turn, since a cell may lack trials
+            left = left.sub(left.mean(axis=1), axis=0)
+            left -= left.mean()
+        there = left.notna().sum(axis=1)
+        # What is left of a run shrinks by the share that its trial's mean has of it.
+        return self._moderated(left.div(np.sqrt(1 - 1 / there.where(there > 1)), axis=0))
+
+    def _moderated(self, left: pd.DataFrame) -> dict[Hashable, Spread]:
+        """Return the spread of each cell by what is left of its runs' means; a cell of one run has the others'."""
+        freedom = left.count() - 1
+        several = freedom[freedom > 0].index
+        if len(several) < FEWEST_CELLS:
+            return {}
+        variances = (left[several] ** 2).sum() / freedom[several]
+        own = {place: (variances.get(place, 0.0), freedom.get(place, 0)) for place in range(len(self))}
+        centre = centre_of(variances.to_numpy(), freedom[several].to_numpy(dtype=float))
+        return {key: centre.drawn_to(*own[place]) for place, key in enumerate(self)} if centre else {}
+
+
+def centre_of(variances: np.ndarray, freedom: np.ndarray) -> Spread | None:
+    """Return the centre of variances, and what it weighs in degrees of freedom (Smyth, 2004); None if most are 0.
+
+    The weight follows from how much the variances differ beyond chance. If they do not, it is MANY.
+    """
+    middle = float(np.median(variances))
+    if middle <= 0:
+        return None
+    # A variance of 0 has no logarithm.
+    logs = np.log(np.maximum(variances, 1e-5 * middle)) - special.digamma(freedom / 2) + np.log(freedom / 2)
+    beyond = float(logs.var(ddof=1) - special.polygamma(1, freedom / 2).mean())
+    if beyond <= 0:
+        return Spread(float(np.exp(logs.mean())), MANY)
+    weight = 2 * _inverse_trigamma(beyond)
+    return Spread(float(np.exp(logs.mean() + special.digamma(weight / 2) - np.log(weight / 2))), weight)
+
+
+# Degrees of freedom of a variance that is known.
+MANY = 1e6
+
+
+def _inverse_trigamma(value: float) -> float:
+    """Solve polygamma(1, x) = value by Newton's method (Smyth, 2004, appendix)."""
+    x = 0.5 + 1 / value
+    for _ in range(50):
+        found = special.polygamma(1, x)
+        x += found * (1 - found / value) / special.polygamma(2, x)
+    return float(x)
 
 
 @dataclass(frozen=True)
@@ -170,20 +309,21 @@ def _where_met(values: Sequence[np.ndarray], costs: Sequence[np.ndarray], at: np
     return found
 
 
-def _two_way(found: Resampled, runs: int, prompts: int) -> Estimate:
+def _two_way(found: Resampled, runs: int, prompts: int, spread: Spread | None = None) -> Estimate:
     """Return the estimate of a mean from its variances over runs, over prompts and over both."""
     of_prompts = _variance(found.by_prompt, prompts)
     if runs == 1:
         return _rounded(found.mean, of_prompts, prompts - 1, runs, prompts, PROMPTS_ONLY)
-    of_runs = _variance(found.by_run, runs)
+    spread = spread or Spread(runs * _variance(found.by_run, runs), runs - 1)
+    of_runs = spread.variance / runs
     drawn = ~np.isnan(found.by_both)
     # Both variances contain the noise of single scores, so subtract it once: the part that neither draw explains alone.
     noise = _variance((found.by_both - found.by_run - found.by_prompt)[drawn], runs, prompts)
     variance = max(of_runs + of_prompts - noise, of_runs, of_prompts)
     if variance == 0:
-        return _rounded(found.mean, 0.0, runs - 1, runs, prompts, TWO_WAY)
+        return _rounded(found.mean, 0.0, spread.freedom, runs, prompts, TWO_WAY)
     # Satterthwaite's degrees of freedom.
-    freedom = variance**2 / (of_runs**2 / (runs - 1) + of_prompts**2 / max(prompts - 1, 1))
+    freedom = variance**2 / (of_runs**2 / spread.freedom + of_prompts**2 / max(prompts - 1, 1))
     return _rounded(found.mean, variance, freedom, runs, prompts, TWO_WAY)
 
 
@@ -192,7 +332,13 @@ def _rounded(mean: float, variance: float, freedom: float, runs: int, prompts: i
     return Estimate(round(mean, DECIMALS), round(se, DECIMALS), round(freedom, DECIMALS), runs, prompts, over)
 
 
-def difference(ours: pd.DataFrame, theirs: pd.DataFrame, seed: int = 0) -> Estimate:
+def difference(
+    ours: pd.DataFrame,
+    theirs: pd.DataFrame,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    spread: Spread | None = None,
+) -> Estimate:
     """Return the mean difference of two cells, each a table of trials (rows) by prompts (columns).
 
     It is paired over trials of one number, which share their seeds, and over prompts. Unpaired trials are dropped.
@@ -200,7 +346,8 @@ def difference(ours: pd.DataFrame, theirs: pd.DataFrame, seed: int = 0) -> Estim
     trials, prompts = ours.index.intersection(theirs.index), ours.columns.intersection(theirs.columns)
     if not len(trials):
         return NOTHING
-    return estimate(ours.loc[trials, prompts].to_numpy() - theirs.loc[trials, prompts].to_numpy(), seed)
+    moved = ours.loc[trials, prompts].to_numpy() - theirs.loc[trials, prompts].to_numpy()
+    return estimate(moved, seed, resamples, spread)
 
 
 def holm(p: pd.Series) -> pd.Series:
@@ -233,3 +380,10 @@ def _draws(count: int, seed: int, resamples: int) -> np.ndarray:
 def _variance(means: np.ndarray, *counts: int) -> float:
     """Return the variance of resampled means times k / (k - 1) for each k drawn from; 0 if a k is 1."""
     return float(np.var(means)) * math.prod(k / (k - 1) for k in counts) if min(counts) > 1 else 0.0
+
+
+def _repeated(table: pd.DataFrame, trials: pd.Index) -> pd.DataFrame:
+    """Return a single run once for each of several trials; several runs as they are."""
+    if len(table) > 1:
+        return table
+    return pd.DataFrame(np.repeat(table.to_numpy(), len(trials), axis=0), index=trials, columns=table.columns)

@@ -60,7 +60,7 @@ def _budget(cells: contrasts.Matrices, name: str, options: Options) -> pd.DataFr
     random = {n: table for (sampler, n), table in cells.items() if sampler == RANDOM}
     for sampler in in_order(sampler for sampler, _ in cells):
         ours = {n: table for (each, n), table in sorted(cells.items()) if each == sampler}
-        means = {n: statistics.estimate(table.to_numpy()) for n, table in ours.items()}
+        means = {n: cells.estimate((sampler, n)) for n in ours}
         area = area_under_curve(list(means), [found.mean for found in means.values()])
         change, relative = NOTHING, NOTHING
         if sampler != RANDOM and set(ours) == set(random) and len(ours) > 1:

@@ -67,7 +67,7 @@ def _contrasts(cells: contrasts.Matrices, name: str) -> pd.DataFrame:
         for sampler in samplers:
             for control in (control for found, control in contrasts.against(sampler, samplers) if found == kind):
                 for n in (n for n in sizes if (sampler, n) in cells and (control, n) in cells):
-                    found = statistics.difference(cells[sampler, n], cells[control, n])
+                    found = cells.difference((sampler, n), (control, n))
                     about = {"metric": name, "control": kind, "sampler": sampler, "against": control, "n": n}
                     rows.append(about | contrasts.columns_of(found, "difference") | {"p": found.p})
     columns = ["metric", "control", "sampler", "against", "n", *contrasts.columns_of(NOTHING, "difference"), "p"]
