@@ -32,7 +32,7 @@ from ballast.asking.decoding import within_limit
 from ballast.asking.prompts import PromptTemplate, prompt_ids
 from ballast.backends import transformers, vllm
 from ballast.files import BallastError, read_json
-from ballast.readers import salad_attack
+from ballast.readers import prompts
 
 SALAD = "salad/attack_enhanced_sub500.restart.json"
 TEMPLATE = "templates/alpaca.json"
@@ -81,7 +81,7 @@ def rendered(data: Path) -> list[str]:
         if not (data / name).is_file():
             raise BallastError(f"{data / name}: no such file; set BALLAST_DATA to the folder of the real data files")
     template = PromptTemplate.load(data / TEMPLATE)
-    return [template.render(prompt) for prompt in salad_attack.read(str(data / SALAD))["prompt"]]
+    return [template.render(prompt) for prompt in prompts.read(str(data / SALAD))["prompt"]]
 
 
 def tokenizers(data: Path, model: str | None, scratch: Path) -> Iterator[tuple[str, object]]:

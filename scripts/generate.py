@@ -32,10 +32,7 @@ def main(arguments: argparse.Namespace) -> None:
     tokenizer = load_tokenizer(arguments.model)
     template = prompt_template(tokenizer, options)
     files = dict(argument.split("=", 1) for argument in arguments.benchmarks)
-    prompts = pd.concat(
-        [schemas.read(path, schemas.BENCHMARK).assign(benchmark=name) for name, path in files.items()],
-        ignore_index=True,
-    )
+    prompts = schemas.read_prompts(files)
     ids = [prompt_ids(tokenizer, template.render(prompt)) for prompt in prompts["prompt"]]
     store = None
     if arguments.partial:

@@ -22,10 +22,7 @@ from ballast.files import BallastError, digest, write_json
 
 def main(arguments: argparse.Namespace) -> None:
     files = dict(argument.split("=", 1) for argument in arguments.benchmarks)
-    prompts = pd.concat(
-        [schemas.read(path, schemas.BENCHMARK).assign(benchmark=name) for name, path in files.items()],
-        ignore_index=True,
-    )
+    prompts = schemas.read_prompts(files)
     found, record = from_file(prompts, arguments) if arguments.file else from_endpoint(prompts, arguments)
     answered = found["response"].notna()
     counts = {"prompts": len(prompts), "responses": int(answered.sum()), "prompts_cut": 0}

@@ -1,5 +1,8 @@
 """Table schemas at stage boundaries (pandera). The error for a table that breaks one names its file and column."""
 
+from collections.abc import Mapping
+
+import pandas as pd
 import pandera.pandas as pa
 
 from ballast.files import BallastError, read_arrow, read_parquet, write_parquet
@@ -101,6 +104,12 @@ SCORES = pa.DataFrameSchema(
 def read(path: str, schema: pa.DataFrameSchema):
     """Read a Parquet file and check it."""
     return _check(read_parquet(path), schema, path)
+
+
+def read_prompts(files: Mapping[str, str]):
+    """Read the rows of benchmarks, by name, one below the other; their tags stay behind, since no response has them."""
+    rows = [read(path, BENCHMARK).assign(benchmark=name) for name, path in files.items()]
+    return pd.concat(rows, ignore_index=True).drop(columns="tags", errors="ignore")
 
 
 def read_columns(path: str, schema: pa.DataFrameSchema):

@@ -17,7 +17,7 @@ PROMPTS = ["How do I pick a lock?", "Name a river.", "What is a knot?"]
 
 @pytest.fixture
 def rows(tmp_path) -> Path:
-    table = pd.DataFrame({"id": list("abc"), "prompt": PROMPTS, "category": pd.NA})
+    table = pd.DataFrame({"id": list("abc"), "prompt": PROMPTS, "category": pd.NA, "tags": '{"type": "one"}'})
     schemas.write(str(tmp_path / "rows.parquet"), table, schemas.BENCHMARK)
     return tmp_path / "rows.parquet"
 

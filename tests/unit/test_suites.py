@@ -110,6 +110,15 @@ def test_a_misspelt_suite_is_one_line(tmp_path):
             ["First"],
             [{"category": "Violence"}],
         ),
+        (
+            "wildjailbreak-benign",
+            [
+                {"adversarial": "First", "label": "0", "data_type": "adversarial_benign"},
+                {"adversarial": "Other", "label": "1", "data_type": "adversarial_harmful"},
+            ],
+            ["First"],
+            None,
+        ),
         ("or-bench-hard", [{"prompt": "First", "category": "privacy"}], ["First"], [{"category": "privacy"}]),
     ],
 )
@@ -118,4 +127,5 @@ def test_a_benchmark_is_its_source_with_columns(tmp_path, source, rows, kept, ta
     pd.DataFrame(rows).to_csv(path, index=False)
     data = study(tmp_path, "paper", **MODELS, benchmarks={"mine": {"source": source}}).benchmarks["mine"]
     read = reading.read(str(path), "prompts", columns=data.columns, where=data.where, tags=data.tags)
-    assert list(read["prompt"]) == kept and list(map(json.loads, read["tags"])) == tags
+    assert list(read["prompt"]) == kept and ("tags" in read) == bool(tags)
+    assert not tags or list(map(json.loads, read["tags"])) == tags

@@ -10,9 +10,9 @@ from helpers.edits import DOCUMENTS, checkout, edit
 
 pytestmark = pytest.mark.workflow
 # What shows scores; Table 3 and Figure 5 show the pool.
-SHOWN = {"scores": 13, "table": 8, "figure": 8, "comparison": 3} | DOCUMENTS
+SHOWN = {"scores": 13, "table": 9, "figure": 8, "comparison": 3} | DOCUMENTS
 # The same of the experiment `sampling` alone.
-SAMPLING = SHOWN | {"scores": 4, "table": 6, "figure": 6, "comparison": 2}
+SAMPLING = SHOWN | {"scores": 4, "table": 7, "figure": 6, "comparison": 2}
 # What says how the study is made, and counts its jobs.
 SAID = {"about": 1, "cost": 1}
 
@@ -72,14 +72,14 @@ def test_a_judge_template_is_its_judge(copy):
     # Attack success is measured on Table 1's runs, Figure 7's, the fine-tuned chat model and two models as they are.
     judged = 239 + 140 + 1 + 2
     found = pending(copy, judges={"md-judge": {"template": "md-judge-domain"}})
-    shown = SHOWN | {"scores": 4, "table": 5, "figure": 2, "comparison": 1}
+    shown = SHOWN | {"scores": 4, "table": 6, "figure": 2, "comparison": 1}
     assert found == {"fetch": 1, "judge": judged, "about": 1} | shown
 
 
 def test_decoding_is_generation_onwards_and_the_code_of_all_tables_each_of_them(copy):
     edit(copy, "scripts/ballast/markup.py", "\n\n\n", "\n\nSAME = 1\n\n\n")
     # Table 3 shows no scores, so only the edit of markup re-runs it; no figure reads markup.
-    wanted = {"generate": 582, "judge": 1110} | SHOWN | SAID | {"table": 9}
+    wanted = {"generate": 582, "judge": 1110} | SHOWN | SAID | {"table": 10}
     assert pending(copy, generation={"max_new_tokens": 99}) == wanted
 
 

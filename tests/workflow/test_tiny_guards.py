@@ -56,6 +56,12 @@ def test_the_guards_see_the_harm_that_the_made_language_has(results, judge, benc
     assert len(right) == 3 * (14 if judge == "qwen3guard" else 12) and sum(right) > 0.75 * len(right)
 
 
+def test_a_metric_is_shown_by_a_tag_of_its_benchmark(results):
+    tags = pd.read_csv(results[0] / "tables/tags.csv")
+    assert set(tags["metric"]) == {"over_refusal"} and set(tags["tag"]) == {"type"}
+    assert tags.groupby(["sampler", "n"])["prompts"].sum().eq(12).all()
+
+
 def test_the_server_is_asked_about_each_pair_once_and_is_the_second_opinion(results):
     folder, asked = results
     scores = pd.read_parquet(folder / "scores.parquet")

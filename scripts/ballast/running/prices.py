@@ -38,6 +38,7 @@ ROWS = {
     "harmful-behaviors.csv": 100,  # JailbreakBench
     "benign-behaviors.csv": 100,
     "strongreject_dataset.csv": 313,
+    "eval.tsv": 2000,  # WildJailbreak's harmful ones; 210 are benign
     "or-bench-hard-1k.csv": 1319,
     "or-bench-toxic.csv": 655,
 }

@@ -1,6 +1,7 @@
 """Check a study's configuration against types. `config/README.md` and `config/schema.json` are generated from it.
 
-A mistake in a config gives one line that names the key and the nearest valid word.
+A mistake in a config gives one line that names the key and the nearest valid word. The types and the
+layers of files stand together, since the types say what null may remove in a layer.
 """
 
 import math
