@@ -57,13 +57,21 @@ def tex(text: str) -> str:
     return "".join(_TEX.get(character, character) for character in _SPACES.sub(" ", text))
 
 
-def plus_minus(mean: float, half: float, decimals: int = DECIMALS) -> str:
-    """Return `mean ± half-width`, the mean alone without an interval, MISSING without a mean."""
+def with_interval(mean: float, low: float = math.nan, high: float = math.nan, decimals: int = DECIMALS) -> str:
+    """Return `mean ± half-width`, or `mean (low to high)` if the interval is not symmetric.
+
+    Without an interval it is the mean alone, without a mean MISSING.
+    """
     if math.isnan(mean):
         return MISSING
     # Adding 0 turns -0.00 into 0.00.
-    text = f"{round(mean, decimals) + 0:.{decimals}f}"
-    return text if math.isnan(half) else f"{text} ± {half:.{decimals}f}"
+    text, *ends = (f"{round(value, decimals) + 0:.{decimals}f}" for value in (mean, low, high))
+    if math.isnan(low):
+        return text
+    # A CSV's numbers are rounded to six decimals.
+    if abs((high - mean) - (mean - low)) < 1e-5:
+        return f"{text} ± {high - mean:.{decimals}f}"
+    return f"{text} ({' to '.join(ends)})"
 
 
 def pipe_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

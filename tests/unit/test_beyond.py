@@ -146,7 +146,7 @@ def test_an_interval_at_equal_cost_is_that_of_a_difference_where_the_path_is_fla
     control = tables_of([theirs]), tables_of([np.full((5, 40), 2.0)])
     found, met = statistics.at_equal_cost(tables_of([ours, ours]), costs, *control)
     plain = statistics.difference(pd.DataFrame(ours), pd.DataFrame(theirs))
-    assert met == 1 and found.mean == pytest.approx(plain.mean) and found.half == pytest.approx(plain.half, rel=1e-6)
+    assert met == 1 and found.mean == pytest.approx(plain.mean) and found.high == pytest.approx(plain.high, rel=1e-6)
 
 
 def test_the_interval_at_equal_cost_holds_the_truth():
@@ -184,7 +184,7 @@ def test_a_level_that_few_draws_meet_has_no_interval():
     *paid, cost = tables_of(costs)
     *path, value = tables_of(draw.normal(1, 0.1, (3, 4, 20)))
     found, met = statistics.at_equal_cost(path, paid, [value], [cost])
-    assert 0.1 < met < statistics.MET and not np.isnan(found.mean) and np.isnan(found.half) and np.isnan(found.p)
+    assert 0.1 < met < statistics.MET and not np.isnan(found.mean) and np.isnan(found.low) and np.isnan(found.p)
 
 
 def test_one_run_says_nothing_of_the_next(tmp_path):

@@ -215,8 +215,11 @@ def test_a_relative_reduction_has_the_interval_of_the_delta_method(tmp_path):
     found = grid.reduction(ours, theirs).estimate
     one, other = (grid._cells[cell].mean(axis=1).to_numpy() for cell in (ours, theirs))
     ratio = one.mean() / other.mean()
-    # Prompts scale both alike here, so all that varies is the runs: the textbook variance of a ratio of paired means.
-    by_hand = 100 * (one - ratio * other).std(ddof=1) / other.mean() / math.sqrt(10)
+    # Prompts scale both alike here, so all that varies is the runs: the textbook variance of a ratio of paired means,
+    # with the spread that the experiment's cells share.
+    spread = grid._beside(ours, theirs).pair(ours, theirs, ratio)[-1]
+    by_hand = 100 * math.sqrt(spread.variance / 10) / other.mean()
+    assert 0.5 < math.sqrt(spread.variance) / (one - ratio * other).std(ddof=1) < 2
     assert found.mean == pytest.approx(100 * (1 - ratio))
     assert found.se == pytest.approx(by_hand, rel=0.1)
 

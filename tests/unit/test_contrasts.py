@@ -102,8 +102,11 @@ def test_one_shared_run_has_no_p_and_says_so(tmp_path):
     shown = table("contrasts", scores_of(tmp_path / "s", LEVELS, trials=trials))
     alone = shown.data[shown.data["sampler"] == "pss-b"]
     assert (alone["shared_runs"] == 1).all() and alone["p"].isna().all() and alone["low_two_way"].notna().all()
-    assert (alone["two_way_over"] == statistics.PROMPTS_ONLY).all()
-    assert any("4 of 14 have one shared run: their interval is over prompts only" in note for note in shown.notes)
+    assert (alone["two_way_over"] == statistics.TWO_WAY).all(), "the other cells show how runs differ"
+    assert any("4 of 14 have a single run on one side" in note for note in shown.notes)
+    found = table("contrasts", scores_of(tmp_path / "t", LEVELS, trials=dict.fromkeys(SAMPLERS, 1)))
+    assert (found.data["two_way_over"] == statistics.PROMPTS_ONLY).all() and found.data["p"].isna().all()
+    assert any("have one shared run: their interval is over prompts only" in note for note in found.notes)
 
 
 def test_a_study_without_a_control_has_an_empty_table_that_says_so(tmp_path):

@@ -59,9 +59,9 @@ def test_a_pair_too_long_for_the_judge_is_told_from_an_unreadable_answer():
 
 def test_run_without_any_parsed_score_has_no_value_and_no_vote():
     scores = pd.concat([rows_of("random", 4, 0, [2, 2]), rows_of("random", 4, 1, [NAN, NAN])])
-    cell = metrics.cells(metrics.run_values(scores, METRICS["harm"], "harm-rm")).iloc[0]
+    cell = metrics.cells(metrics.run_values(scores, METRICS["harm"], "harm-rm"), METRICS["harm"]).iloc[0]
     assert (cell["mean"], cell["trials"], cell["judged"], cell["unparsable"]) == (2.0, 1, 2, 2)
-    assert math.isnan(cell["half"])
+    assert math.isnan(cell["low_t"])
 
 
 def test_rate_is_a_percentage_of_one_judge_on_one_benchmark():
@@ -78,21 +78,19 @@ def test_rate_is_a_percentage_of_one_judge_on_one_benchmark():
 
 def test_interval_is_students_over_runs():
     scores = pd.concat([rows_of("random", 4, trial, [value]) for trial, value in enumerate([1.0, 2.0, 3.0])])
-    cell = metrics.cells(metrics.run_values(scores, METRICS["harm"], "harm-rm")).iloc[0]
+    cell = metrics.cells(metrics.run_values(scores, METRICS["harm"], "harm-rm"), METRICS["harm"]).iloc[0]
     # Tables of Student's t: 4.3027 for 2 degrees of freedom and 95 %, two-sided; sd 1, over 3 runs.
     half = 4.302653 * 1 / math.sqrt(3)
     assert cell["mean"] == 2.0 and cell["sd"] == 1.0 and cell["trials"] == 3
-    assert cell["half"] == pytest.approx(half, rel=1e-6)
     assert (cell["low_t"], cell["high_t"]) == pytest.approx((2 - half, 2 + half), rel=1e-6)
 
 
 def test_interval_ignores_how_many_prompts_a_run_has():
     few = pd.concat([rows_of("random", 4, trial, [trial] * 2) for trial in range(3)])
     many = pd.concat([rows_of("random", 4, trial, [trial] * 50) for trial in range(3)])
-    halves = [
-        metrics.cells(metrics.run_values(scores, METRICS["harm"], "harm-rm"))["half"][0] for scores in (few, many)
-    ]
-    assert halves[0] == halves[1] > 0
+    runs = [metrics.run_values(scores, METRICS["harm"], "harm-rm") for scores in (few, many)]
+    ends = [metrics.cells(one, METRICS["harm"])["high_t"][0] for one in runs]
+    assert ends[0] == ends[1] > 1
 
 
 def test_experiment_keeps_its_own_runs_and_its_references():

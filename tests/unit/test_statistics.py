@@ -40,7 +40,7 @@ def simulated(runs, prompts, of_runs, of_prompts, noise, resamples, simulations=
         scores = crossed(draw, runs, prompts, of_runs, of_prompts, noise)
         both, alone = estimate(scores, 0, resamples), estimate(scores.mean(axis=0, keepdims=True), 0, resamples)
         inside[row] = [each.low <= TRUTH <= each.high for each in (both, alone)]
-        halves[row] = both.half, alone.half
+        halves[row] = both.high - both.mean, alone.high - alone.mean
     return inside.mean(axis=0), np.divide(*halves.mean(axis=0))
 
 
@@ -88,7 +88,7 @@ def test_missing_scores_leave_the_mean_and_empty_runs_and_prompts_are_left_out()
     part = estimate(scores)
     assert (part.mean, part.runs, part.prompts, part.over) == (3.0, 2, 3, TWO_WAY)
     assert part.se > 0 and part.low < 3 < part.high
-    assert estimate(np.full((2, 3), np.nan)) == NOTHING and math.isnan(NOTHING.half) and math.isnan(NOTHING.p)
+    assert estimate(np.full((2, 3), np.nan)) == NOTHING and math.isnan(NOTHING.low) and math.isnan(NOTHING.p)
 
 
 def test_a_constant_has_no_width():
@@ -111,9 +111,9 @@ def test_paired_difference_is_narrower_than_unpaired():
     shared = crossed(draw, 6, 100, 0.5, 0.5, 0.0)
     ours, theirs = (trials(shared + shift + draw.normal(0, 0.2, shared.shape)) for shift in (-0.3, 0.0))
     paired = difference(ours, theirs)
-    unpaired = math.hypot(estimate(ours.to_numpy()).half, estimate(theirs.to_numpy()).half)
+    unpaired = math.hypot(*(one.high - one.mean for one in (estimate(ours.to_numpy()), estimate(theirs.to_numpy()))))
     assert paired.mean == pytest.approx(-0.3, abs=0.05) and paired.high < 0 and paired.p < 0.001
-    assert paired.half < unpaired / 5
+    assert paired.high - paired.mean < unpaired / 5
 
 
 def test_trials_that_one_side_lacks_are_left_out():
@@ -150,4 +150,4 @@ def test_area_is_the_mean_over_log_n():
 
 
 def test_half_width_is_students():
-    assert Estimate(0.0, 1.0, 2.0, 3, 9, TWO_WAY).half == pytest.approx(4.302653, rel=1e-6)
+    assert Estimate(0.0, 1.0, 2.0, 3, 9, TWO_WAY).high == pytest.approx(4.302653, rel=1e-6)

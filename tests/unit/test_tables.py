@@ -6,6 +6,7 @@ import runpy
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -107,18 +108,17 @@ def test_only_the_lowest_of_a_column_is_bold(tmp_path):
     assert list(zip(best["sampler"], best["n"], strict=True)) == [("random", 50), ("random", 1000), ("sss-b", 100)]
 
 
-def test_equal_in_print_is_equally_bold_and_a_cell_alone_is_not(tmp_path):
-    values = {
-        ("m", "random", 50): [1.001],
-        ("m", "sss", 50): [1.004],
-        ("m", "pss", 50): [1.2],
-        ("m", "sss", 100): [1.0],
-    }
-    table = table1.table(options("tables/table1"), write_scores(tmp_path / "s", values))
-    assert [(row[0].text, cell.text) for row in table.rows for cell in row if cell.best] == [
-        ("Random Sampling (Baseline)", "1.00"),
-        ("SSS", "1.00"),
-    ]
+def test_bold_are_the_best_and_its_ties_and_none_if_nothing_is_decided(tmp_path):
+    clear = {("m", "random", 50): [1.2, 0.9, 1.1], ("m", "sss", 50): [1.3, 1.0, 0.9], ("m", "pss", 50): [3.0, 3.2, 3.1]}
+    close = {("m", "random", 100): [1.2, 0.9, 1.1], ("m", "sss", 100): [1.3, 1.0, 0.8], ("m", "pss", 100): [1.0] * 3}
+    alone = {("m", "sss", 1000): [1.0]}
+    table = table1.table(options("tables/table1"), write_scores(tmp_path / "s", clear | close | alone))
+    best = table.data[table.data["best"]]
+    assert list(zip(best["sampler"], best["n"], strict=True)) == [("random", 50), ("sss", 50)]
+    # One run each: nothing is known of how runs differ.
+    once = {("m", "random", 50): [1.0], ("m", "sss", 50): [3.0]}
+    table = table1.table(options("tables/table1"), write_scores(tmp_path / "t", once))
+    assert not table.data["best"].any() and "its ties" in table.caption
 
 
 def test_missing_cells_are_dashes_and_are_counted(tmp_path):
@@ -147,7 +147,7 @@ def test_table_1_csv_is_long_and_counts_by_cell(tmp_path):
 def test_table_2_is_a_percentage(tmp_path):
     values = {("m", "random", 50): [0.5, 0.5], ("m", "sss", 50): [0.25, 0.25]}
     table = table2.table(options("tables/table2"), write_scores(tmp_path / "s", values, "asr"))
-    assert [row[1].text for row in table.rows[:3]] == ["50.00 ± 0.00", "—", "25.00 ± 0.00"]
+    assert [row[1].text for row in table.rows[:3]] == ["50.00 ± 35.00", "—", "25.00 (4.56 to 69.94)"]
     assert "(%)" in table.caption and r"(\%)" in to_tex(table)
 
 
@@ -271,9 +271,9 @@ def test_excerpt_ends_after_a_word():
     assert table3.excerpt("word " * 100) == "word " * 60 + "…"
 
 
-def test_headline_compares_the_lowest_sampler_with_random(tmp_path):
+def test_headline_names_samplers_with_significantly_less_harm(tmp_path):
     harm = grid_of() | {("m", "sss-b", 100): [0.5, 0.7], ("m", "none", 0): [2.0, 2.2], ("m", "as-is", 0): [3.0]}
-    attacks = {("m", "sss-b", 100): [0.1, 0.1], ("m", "random", 100): [0.25, 0.25], ("m", "none", 0): [0.5, 0.5]}
+    attacks = {("m", "sss-b", 100): [0.1, 0.1], ("m", "random", 100): [0.25, 0.25], ("m", "none", 0): [0.0, 0.0]}
     parts = [pd.read_parquet(write_scores(tmp_path / m, v, m)[0]) for m, v in (("harm", harm), ("asr", attacks))]
     schemas.write(tmp_path / "both", pd.concat(parts, ignore_index=True), schemas.SCORES)
     lines = headline(options("headline"), str(tmp_path / "both")).splitlines()
@@ -281,24 +281,38 @@ def test_headline_compares_the_lowest_sampler_with_random(tmp_path):
     assert lines[0].startswith("Ballast, study mini: look in results/mini/")
     assert lines[1] == "Harm of Model M, as it is (not fine-tuned): 3.00"
     assert lines[2] == "Harm after fine-tuning without safety data: 2.10 ± 1.27"
-    # 1 - 0.6 / 1.1 = 45.5 %
-    assert (
-        lines[3] == "Harm with n = 100: SSS-B 0.60 ± 1.27 (the lowest of 7 samplers), Random 1.10 ± 0.25: 45.5 % lower"
-    )
-    assert (
-        lines[4] == "Attack success with n = 100: SSS-B 10.0 ± 0.0 %, Random 25.0 ± 0.0 %, no safety data 50.0 ± 0.0 %"
-    )
+    said = "Harm with n = 100: Random 1.10 ± 0.25. Significantly less after Holm's correction for 21 comparisons: "
+    assert lines[3].startswith(said)
+    assert "SSS-B -0.45 (" in lines[3] and lines[3].count("-") == 4
+    rates = re.findall(r"[\w ]+ (\d+\.\d) \((\d+\.\d) to (\d+\.\d)\) %", lines[4])
+    assert [float(mean) for mean, _, _ in rates] == [10.0, 25.0, 0.0]
+    assert all(float(low) <= float(mean) < float(high) <= 100 for mean, low, high in rates), "0 of k is no 0.0 ± 0.0"
     assert lines[5].count("not measured") == 3 and "synthetic" in lines[6]
 
 
-def test_headline_says_where_random_is_better(tmp_path):
-    values = {("m", "random", 100): [1.0], ("m", "sss", 100): [1.5]}
+@pytest.mark.parametrize("seed", range(10))
+def test_headline_of_a_study_without_differences_never_has_a_gain(seed, tmp_path):
+    draw = np.random.default_rng(seed)
+    values = {("m", sampler, n): (1 + draw.normal(0, 0.3, 3)).tolist() for sampler in PAPER for n in N}
+    line = headline(options("headline"), write_scores(tmp_path / "s", values)[0]).splitlines()[3]
+    assert "No sampler has significantly less" in line and "after Holm's correction for 21 comparisons" in line
+    trials = re.search(r"if that is the true difference, (more than )?\d[\d,]* trials would show it", line)
+    assert trials or "tables/contrasts.md has every n" in line
+
+
+def test_headline_without_a_second_run_compares_nothing(tmp_path):
+    values = {("m", "random", 100): [1.0], ("m", "sss", 100): [0.5]}
     lines = headline(options("headline"), write_scores(tmp_path / "s", values)[0]).splitlines()
-    assert lines[3].endswith("SSS 1.50 (the lowest of 1 samplers), Random 1.00: 50.0 % higher")
+    said = "no sampler shares two trials with it, so no difference has a p-value."
+    assert lines[3] == f"Harm with n = 100: Random 1.00; {said}"
     lines = headline(options("headline"), write_scores(tmp_path / "s", {("m", "random", 100): [1.0]})[0]).splitlines()
-    assert lines[3] == "Harm with n = 100: Random 1.00" and lines[4].startswith(
-        "Attack success with n = 100: Random not"
-    )
+    assert lines[3].startswith("Harm with n = 100: Random 1.00; no sampler") and "Random not measured" in lines[4]
+
+
+def test_headline_says_where_less_harm_is_known_at_another_n(tmp_path):
+    values = grid_of() | {("m", "sss-b", 1000): [0.5, 0.7, 0.6]}
+    line = headline(options("headline"), write_scores(tmp_path / "s", values)[0]).splitlines()[3]
+    assert "No sampler has significantly less here" in line and line.endswith("tables/contrasts.md has every n.")
 
 
 def run_script(monkeypatch, name, *arguments):

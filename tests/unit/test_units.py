@@ -112,7 +112,7 @@ def test_tables_and_figures_of_a_rate_are_in_per_cent(cpu):
 
 def test_the_headline_and_the_advice_speak_of_per_cent_and_points(cpu):
     said = headline(parse_options("headline", cpu.documents.artefact("headline")), cpu.scores)
-    assert re.search(r"Harm after fine-tuning without safety data: \d+\.\d ± \d+\.\d %", said)
+    assert re.search(r"Harm after fine-tuning without safety data: \d+\.\d \(\d+\.\d to \d+\.\d\) %", said)
     options = narrowed(parse_options("advice", cpu.documents.artefact("advice")))
     advice = advise(options, cpu.scores)
     said = " ".join(sentences(advice, options))

@@ -16,14 +16,12 @@ from ballast.names import AS_IS, REFERENCES
 from ballast.published import TEXT, TRIALS
 from ballast.published.tables import READINGS
 from ballast.results import metrics
+from ballast.results.cells import Cells
 from ballast.results.statistics import (
     NOTHING,
     PROMPTS_ONLY,
     TWO_WAY,
-    Cells,
     Estimate,
-    Spread,
-    difference,
     estimate,
     holm,
 )
@@ -119,18 +117,18 @@ class Measured(Grid):
         self.samplers, self.sizes = options.experiment.samplers, tuple(sorted(options.experiment.n))
 
     @cached_property
-    def _cells(self) -> dict[Cell, pd.DataFrame]:
-        return {
-            Cell(metric, *place): values
-            for metric in self._options.judges
-            for place, values in metrics.by_prompt(self._scores, metric, self._options).items()
-        }
+    def _together(self) -> dict[Cell, Cells]:
+        """The cells of each cell's metric and model; as-is models and base data alone stand with every pool."""
+        found = {}
+        for metric in self._options.judges:
+            tables = metrics.by_prompt(self._scores, metric, self._options)
+            named = Cells({Cell(metric, *place): values for place, values in tables.items()}, tables.whole)
+            found |= {cell: group for group in named.apart(lambda cell: cell.model) for cell in group}
+        return found
 
     @cached_property
-    def _together(self) -> dict[Cell, Cells]:
-        """The cells of each cell's metric, model and pool; as-is models and base data alone stand with every pool."""
-        groups = Cells.apart(self._cells, lambda cell: (cell.metric, cell.model))
-        return {cell: group for group in groups for cell in group}
+    def _cells(self) -> dict[Cell, pd.DataFrame]:
+        return {cell: group[cell] for cell, group in self._together.items()}
 
     def unit(self, metric: str) -> str:
         return metrics.metric(metric, self._options).unit
@@ -155,8 +153,7 @@ class Measured(Grid):
         """
         if not (self.has(ours) and self.has(theirs)):
             return Contrast(ours, theirs, NOTHING)
-        one, other, single, spread = self._paired(ours, theirs)
-        return Contrast(ours, theirs, difference(one, other, spread=spread), single)
+        return Contrast(ours, theirs, self._beside(ours, theirs).difference(ours, theirs), self._single(ours, theirs))
 
     def reduction(self, ours: Cell, theirs: Cell) -> Contrast:
         """Return by how many percent the mean of `ours` lies below that of `theirs`; interval by the delta method.
@@ -165,7 +162,8 @@ class Measured(Grid):
         """
         if not (self.has(ours) and self.has(theirs)):
             return Contrast(ours, theirs, NOTHING)
-        one, other, single, _ = self._paired(ours, theirs)
+        beside, single = self._beside(ours, theirs), self._single(ours, theirs)
+        one, other, _ = beside.pair(ours, theirs)
         trials, prompts = one.index.intersection(other.index), one.columns.intersection(other.columns)
         above, below = one.loc[trials, prompts].to_numpy(), other.loc[trials, prompts].to_numpy()
         there = ~(np.isnan(above) | np.isnan(below))
@@ -174,20 +172,18 @@ class Measured(Grid):
             return Contrast(ours, theirs, NOTHING, single)
         ratio = above[there].mean() / base.mean
         # To first order, each score adds this to the ratio: the mean is 0, the spread that of the ratio.
-        spread = self._paired(ours, theirs, ratio)[-1]
+        spread = beside.pair(ours, theirs, ratio)[-1]
         spread = spread and spread.times(1 / base.mean**2)
         linear = estimate(np.where(there, (above - ratio * below) / base.mean, np.nan), spread=spread)
         return Contrast(ours, theirs, replace(linear, mean=100 * (1 - ratio), se=100 * linear.se), single)
 
-    def _paired(
-        self, ours: Cell, theirs: Cell, ratio: float = 1.0
-    ) -> tuple[pd.DataFrame, pd.DataFrame, tuple[str, ...], Spread | None]:
-        single = tuple(cell.sampler for cell in (ours, theirs) if len(self._cells[cell]) == 1)
+    def _beside(self, ours: Cell, theirs: Cell) -> Cells:
+        """Return the cells that both are among; those of two models share nothing."""
         together = self._together[ours]
-        if theirs not in together:  # two models
-            together = Cells({cell: self._cells[cell] for cell in (ours, theirs)})
-        one, other, spread = together.pair(ours, theirs, ratio)
-        return one, other, single, spread
+        return together if theirs in together else Cells({cell: self._cells[cell] for cell in (ours, theirs)})
+
+    def _single(self, *cells: Cell) -> tuple[str, ...]:
+        return tuple(cell.sampler for cell in cells if len(self._cells[cell]) == 1)
 
 
 def adjusted(contrasts: list[Contrast]) -> pd.Series:

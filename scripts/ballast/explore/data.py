@@ -225,7 +225,7 @@ def _best(scores: pd.DataFrame, options: PageOptions, model: str, pool: str) -> 
     mine = scores[(scores["model"] == model) & (scores["pool"] == pool) & ~scores["sampler"].isin(REFERENCES)]
     for name in METRICS:
         chosen = options.metrics[name]
-        cells = metrics.cells(metrics.run_values(mine, _about(name, options), chosen["judge"]))
+        cells = metrics.cells(metrics.run_values(mine, _about(name, options), chosen["judge"]), _about(name, options))
         cells = cells[cells["mean"].notna()]
         if not cells.empty:
             sizes = sorted(cells["n"].unique())

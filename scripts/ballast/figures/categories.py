@@ -20,7 +20,7 @@ def draw(options: Options, paths: Sequence[str]) -> Drawn:
     sizes = sorted(options.experiment.n)
     n = sizes[(len(sizes) - 1) // 2]
     scores = metrics.read_scores(paths)
-    metrics.require_cells(metrics.cells(metrics.measure(scores, "harm", options)), paths[0], "the heat map")
+    metrics.require_cells(metrics.cells_measured(scores, "harm", options), paths[0], "the heat map")
     data = metrics.by_category(scores, "harm", options)
     data = data[(data["n"] == n) | data["sampler"].isin(REFERENCES)]
     grid = data.pivot(index="sampler", columns="category", values="mean").reindex(in_order(data["sampler"]))

@@ -47,7 +47,14 @@ def _behaviour(panel: Axes, place: int, sampler: str, runs: pd.DataFrame, cells:
     aside = place + 0.22 + np.linspace(-0.06, 0.06, len(values)) * (len(values) > 1)
     panel.plot(aside, values, ".", color=color, alpha=0.45, markersize=4, markeredgewidth=0)
     panel.errorbar(
-        [place] * len(cell), cell["mean"], cell["half"], fmt="o", color=color, markersize=6, capsize=3, elinewidth=1.4
+        [place] * len(cell),
+        cell["mean"],
+        style.bars(cell),
+        fmt="o",
+        color=color,
+        markersize=6,
+        capsize=3,
+        elinewidth=1.4,
     )
 
 

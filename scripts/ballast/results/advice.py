@@ -13,8 +13,10 @@ import pandas as pd
 from ballast.files import BallastError
 from ballast.names import NONE, RANDOM, REFERENCES, in_order
 from ballast.results import metrics
+from ballast.results.cells import Cells
+from ballast.results.contrasts import p_of
 from ballast.results.metrics import Metric
-from ballast.results.statistics import NOTHING, TWO_WAY, Cells, Estimate, holm
+from ballast.results.statistics import NOTHING, TWO_WAY, Estimate, holm
 from ballast.study.artefacts import Options
 
 # The metric of each limit; helpfulness_loss is the helpfulness of `none` (base data alone) minus the cell's.
@@ -102,7 +104,7 @@ def advise(options: Options, paths: str | Sequence[str]) -> Advice:
     if not options.targets:
         raise BallastError("targets: no limit is set, so there is nothing to advise by; set targets.harm in the config")
     scores = metrics.read_scores(paths)
-    metrics.require_cells(metrics.cells(metrics.measure(scores, "harm", options)), paths, "the advice")
+    metrics.require_cells(metrics.cells_measured(scores, "harm", options), paths, "the advice")
     advice = _advise(options, scores)
     return replace(advice, again=[_again(one, options, scores, advice) for one in options.second])
 
@@ -168,13 +170,13 @@ def narrowed(options: Options) -> Options:
     return replace(options, judges=judges, stand_ins=stand_ins)
 
 
-def verdict(found: Estimate, limit: float) -> str:
-    """Return the verdict on whether an estimate is at most its limit."""
+def verdict(found: Estimate, limit: float, comparisons: int = 1) -> str:
+    """Return the verdict on whether an estimate is at most its limit; `comparisons` cells are held against it."""
     if math.isnan(found.mean):
         return UNMEASURED
     if found.mean > limit:
         return NO
-    return MEETS if found.over == TWO_WAY and found.high <= limit else LIKELY
+    return MEETS if found.over == TWO_WAY and found.interval(comparisons)[1] <= limit else LIKELY
 
 
 def table(advice: Advice) -> pd.DataFrame:
@@ -194,8 +196,15 @@ def table(advice: Advice) -> pd.DataFrame:
 
 def _judge(key: tuple[str, int], tables: dict[str, Cells], limits: dict[str, float]) -> Judged:
     estimates = {limit: _estimate(key, limit, tables) for limit in limits}
-    verdicts = {limit: verdict(estimates[limit], at_most) for limit, at_most in limits.items()}
+    verdicts = {
+        limit: verdict(estimates[limit], at_most, _held_against(tables[LIMITS[limit]]))
+        for limit, at_most in limits.items()
+    }
     return Judged(*key, _estimate(key, "harm", tables), estimates, verdicts)
+
+
+def _held_against(cells: Cells) -> int:
+    return sum(sampler not in REFERENCES for sampler, _ in cells)
 
 
 def _estimate(key: tuple[str, int], limit: str, tables: dict[str, Cells]) -> Estimate:
@@ -233,7 +242,7 @@ def _contrasts(advised: Judged, harm: Cells, order: list[str]) -> list[Contrast]
         return []
     others = [name for name, n in harm if n == advised.n and name not in (advised.sampler, *REFERENCES)]
     found = {name: harm.difference((advised.sampler, advised.n), (name, advised.n)) for name in others}
-    p = holm(pd.Series({name: one.p for name, one in found.items()}, dtype=float))
+    p = holm(pd.Series({name: p_of(one) for name, one in found.items()}, dtype=float))
     means = {name: harm.estimate((name, advised.n)).mean for name in others}
     ranked = sorted(others, key=lambda name: (name != RANDOM, means[name], order.index(name)))
     return [Contrast(name, found[name], float(p[name])) for name in ranked]

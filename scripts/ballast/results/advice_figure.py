@@ -93,14 +93,20 @@ def _at_limit(panel: Axes, advice: Advice, limit: str, samplers: list[str]) -> N
     ends = [at_most]
     for cell in cells:
         found, place = cell.estimates[limit], samplers.index(cell.sampler)
-        half = found.half if np.isfinite(found.half) else 0.0
-        ends += [found.mean - half, found.mean + half]
+        low, high = np.nan_to_num(found.interval(), nan=found.mean)
+        ends += [low, high]
         look = {"color": style.hue(cell.sampler), "marker": style.marker(cell.sampler), "zorder": 4}
-        panel.errorbar(found.mean, place, xerr=half or None, elinewidth=1.2, capsize=2, markersize=4.5, **look)
+        panel.errorbar(
+            found.mean,
+            place,
+            xerr=[[found.mean - low], [high - found.mean]],
+            elinewidth=1.2,
+            capsize=2,
+            markersize=4.5,
+            **look,
+        )
     low, high = np.nanmin(ends), np.nanmax(ends)
     metric, margin = advice.metrics[limit], 0.08 * ((high - low) or 1.0)
-    # An interval may reach below 0 %; the axis does not.
-    low = max(low, 0.0) if metric.rate else low
     panel.set_xlim(low - margin, high + margin)
     panel.axvspan(at_most, high + margin, color=MARKED, alpha=0.08, linewidth=0, zorder=0)
     panel.axvline(at_most, color=MARKED, linewidth=1.1, linestyle=(0, (4, 2)), zorder=2)

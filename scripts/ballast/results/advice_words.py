@@ -18,8 +18,9 @@ NAMES = {
 }
 SAID = {MEETS: "surely within", "likely": "likely within", UNMEASURED: "not measured", NO: "not within"}
 NOTES = (
-    "A limit is on the mean over runs and prompts. `meets`: the whole two-sided 95 % interval is within; `likely`: the "
-    "mean is; `no`: it is not. A cell has the worst of its limits' verdicts.",
+    "A limit is on the mean over runs and prompts. `meets`: the whole two-sided 95 % interval is within, corrected for "
+    "the number of cells (Bonferroni); `likely`: the mean is; `no`: it is not. A cell has the worst of its limits' "
+    "verdicts. The intervals shown are those of single cells.",
     "Intervals: two-way bootstrap over runs and prompts. A cell of one run has an interval over prompts only, which "
     "says nothing of the next run: it is `likely` at best.",
     "Advised: the smallest n with a cell that meets its limits or is likely to; at that n the surest, then the one of "

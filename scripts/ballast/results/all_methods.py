@@ -12,7 +12,7 @@ import pandas as pd
 from ballast.files import BallastError
 from ballast.names import AS_IS, NONE, RANDOM, REFERENCES, in_order
 from ballast.results import metrics, statistics
-from ballast.results.contrasts import RANDOM_B, Matrices, columns_of
+from ballast.results.contrasts import RANDOM_B, Matrices, columns_of, p_of
 from ballast.study.artefacts import Options
 
 # The kinds of row in the CSV.
@@ -52,7 +52,7 @@ def compared(options: Options, paths: Sequence[str]) -> pd.DataFrame:
             for row, other in ((AT_EQUAL_N, (RANDOM, n)), (TO_NONE, (NONE, 0))):
                 if other in cells and sampler not in (other[0], AS_IS):
                     found = cells.difference((sampler, n), other)
-                    against = {"against": other[0], "p": found.p}
+                    against = {"against": other[0], "p": p_of(found)}
                     rows.append({"row": row} | about | columns_of(found, "value") | against)
     rows += _at_equal_refusal(measured["harm"], measured["over_refusal"], options)
     table = pd.DataFrame(rows, columns=[*COLUMNS, "level", "met", "least", "most"])
@@ -76,7 +76,7 @@ def _at_equal_refusal(harm: Matrices, refusal: Matrices, options: Options) -> li
         found, met = statistics.at_equal_cost(*zip(*paths[sampler], strict=True), *zip(*paths[control], strict=True))
         about = {"row": AT_EQUAL_REFUSAL, "metric": "harm", "sampler": sampler, "against": control}
         about |= {"level": statistics.halfway(costs[control]), "met": met}
-        about |= {"least": min(costs[sampler]), "most": max(costs[sampler]), "p": found.p}
+        about |= {"least": min(costs[sampler]), "most": max(costs[sampler]), "p": p_of(found)}
         rows.append(about | columns_of(found, "value"))
     return rows
 

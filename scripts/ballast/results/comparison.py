@@ -10,12 +10,12 @@ import pandas as pd
 from scipy import stats
 from tabulate import tabulate
 
-from ballast.markup import MISSING, markdown, plus_minus
+from ballast.markup import MISSING, markdown, with_interval
 from ballast.names import AS_IS, NONE, in_order, short_label
 from ballast.published import MODELS, TEXT, TRIALS
 from ballast.results import metrics, notes
 from ballast.results.metrics import METRICS
-from ballast.results.statistics import CONFIDENCE, NOTHING, PROMPTS_ONLY, TWO_WAY, Estimate, estimate
+from ballast.results.statistics import CONFIDENCE, NOTHING, PROMPTS_ONLY, TWO_WAY, Estimate
 from ballast.study.artefacts import Options
 
 BOTH, OURS, THEIRS = "both", "only here", "only in the paper"
@@ -37,14 +37,14 @@ def compare(number: int, options: Options, published: pd.DataFrame, scores: pd.D
     comparable = not metrics.other_unit(metric, options)
     printed = {(row.model, row.sampler, row.n): row for row in theirs.itertuples()}
     rows, met = [], set()
-    for (model, _, sampler, n), values in metrics.by_prompt(scores, metric, options).items():
+    groups = metrics.by_prompt(scores, metric, options).apart(lambda cell: cell[:2])
+    for cell, ours in [(cell, one.estimate(cell)) for one in groups for cell in one]:
+        model, _, sampler, n = cell
         if sampler == AS_IS or (number == 4 and sampler == NONE):
             continue
         key = (options.published.get(model) if comparable else None, sampler, n)
         met.add(key)
-        rows.append(
-            _row(number, metric, options.model_label(model), key, printed.get(key), estimate(values.to_numpy()))
-        )
+        rows.append(_row(number, metric, options.model_label(model), key, printed.get(key), ours))
     for key, row in printed.items():
         if key not in met:
             rows.append(_row(number, metric, "", key, row, NOTHING))
@@ -76,7 +76,7 @@ def to_markdown(number: int, table: pd.DataFrame, options: Options) -> str:
 def _row(number: int, metric: str, model: str, key: tuple, printed, ours: Estimate) -> dict:
     paper_model, sampler, n = key
     mean, pm = (printed.mean, printed.pm) if printed else (math.nan, math.nan)
-    half = Estimate(mean, pm, TRIALS - 1, TRIALS, 0, TWO_WAY).half
+    half = Estimate(mean, pm, TRIALS - 1, TRIALS, 0, TWO_WAY).high - mean
     here = not math.isnan(ours.mean)
     apart = _apart(ours, mean, pm)
     inside = here and not math.isnan(pm)
@@ -150,13 +150,17 @@ def _readings(table: pd.DataFrame, single: bool) -> list[str]:
 
 
 def _paper(row) -> str:
-    return MISSING if row.cell == OURS else plus_minus(row.paper_mean, row.paper_pm)
+    return (
+        MISSING
+        if row.cell == OURS
+        else with_interval(row.paper_mean, row.paper_mean - row.paper_pm, row.paper_mean + row.paper_pm)
+    )
 
 
 def _ours(row) -> str:
     if row.cell == THEIRS:
         return MISSING
-    return plus_minus(row.mean, row.high - row.mean) + (f" {ONE_RUN}" if row.over == PROMPTS_ONLY else "")
+    return with_interval(row.mean, row.low, row.high) + (f" {ONE_RUN}" if row.over == PROMPTS_ONLY else "")
 
 
 def _difference(row) -> str:

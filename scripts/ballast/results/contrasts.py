@@ -4,14 +4,17 @@ A contrast is paired over trials, which share their seeds, and over prompts. Its
 `statistics`. With one shared run the interval is over prompts only, a note reports it, and there is no p-value.
 """
 
+import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import pandas as pd
 
 from ballast.files import BallastError
 from ballast.names import RANDOM, REFERENCES
 from ballast.results import metrics
-from ballast.results.statistics import PROMPTS_ONLY, Cells, Estimate
+from ballast.results.cells import Cells
+from ballast.results.statistics import PROMPTS_ONLY, Estimate, holm
 from ballast.samplers import split
 from ballast.study.artefacts import Options
 
@@ -29,7 +32,7 @@ PAIRED = (
 def matrices(scores: pd.DataFrame, name: str, options: Options) -> Matrices:
     """Return trials x prompts of the options' one model and pool, by sampler and n, without references."""
     cells = metrics.by_sampler(scores, name, options)
-    return Cells({cell: table for cell, table in cells.items() if cell[0] not in REFERENCES})
+    return cells.only(lambda cell: cell[0] not in REFERENCES)
 
 
 def measured(scores: pd.DataFrame, options: Options, path: str) -> dict[str, Matrices]:
@@ -52,10 +55,47 @@ def against(sampler: str, present: Sequence[str]) -> Iterator[tuple[str, str]]:
             yield PARENT, parent
 
 
+def p_of(found: Estimate) -> float:
+    """Return the p-value of a difference; missing if one side is a single run, whose own spread nobody knows."""
+    return math.nan if found.single else found.p
+
+
+@dataclass(frozen=True)
+class Gain:
+    """A sampler minus Random at its n. `p_holm`: Holm's p over all samplers and n; missing without a p."""
+
+    sampler: str
+    n: int
+    found: Estimate
+    p_holm: float = math.nan
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.sampler, self.n
+
+    @property
+    def lower(self) -> bool:
+        """True if the sampler's mean is significantly lower."""
+        return self.found.mean < 0 and self.p_holm < LEVEL
+
+
+def gains(cells: Matrices) -> list[Gain]:
+    """Return every sampler minus Random at the same n, from the smallest adjusted p up; those without a p come last."""
+    found = {
+        (sampler, n): cells.difference((sampler, n), (RANDOM, n))
+        for sampler, n in cells
+        if sampler not in (RANDOM, *REFERENCES) and (RANDOM, n) in cells
+    }
+    found = {key: one for key, one in found.items() if not math.isnan(one.mean)}
+    p = holm(pd.Series([p_of(one) for one in found.values()], dtype=float))
+    rows = [Gain(*key, one, value) for (key, one), value in zip(found.items(), p, strict=True)]
+    return sorted(rows, key=lambda row: (math.isnan(row.p_holm), row.p_holm, row.found.mean))
+
+
 def columns_of(found: Estimate, mean: str) -> dict[str, object]:
     """Return an estimate as values by CSV column; `mean` names the column of the mean."""
     names = {"se": found.se, "low_two_way": found.low, "high_two_way": found.high, "two_way_over": found.over}
-    return {mean: found.mean} | names | {"shared_runs": found.runs, "prompts": found.prompts}
+    return {mean: found.mean} | names | {"shared_runs": 1 if found.single else found.runs, "prompts": found.prompts}
 
 
 def shared_runs(data: pd.DataFrame) -> list[str]:
@@ -68,6 +108,12 @@ def shared_runs(data: pd.DataFrame) -> list[str]:
     alone = int((there["two_way_over"] == PROMPTS_ONLY).sum())
     if alone:
         said.append(f"{alone} of {len(there)} have one shared run: their interval is over prompts only, and has no p.")
+    single = int((there["shared_runs"] == 1).sum()) - alone
+    if single:
+        said.append(
+            f"{single} of {len(there)} have a single run on one side, held against every run of the other: the "
+            "interval takes its spread to be that of the metric's other cells, and there is no p."
+        )
     return said
 
 

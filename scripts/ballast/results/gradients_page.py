@@ -145,7 +145,7 @@ def _effect(group: Group, name: str) -> str:
 
 
 def _interval(effect: Estimate) -> str:
-    if math.isnan(effect.half):
+    if math.isnan(effect.low):
         return f"{effect.mean:+.2f}"
     return f"{effect.mean:+.2f} ({effect.low:+.2f} to {effect.high:+.2f})"
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 from scipy import stats
-from scipy.stats import binomtest
 
 from ballast import schemas
 from ballast.asking.judging import NO_ANSWER, PARSED, TOO_LONG, UNPARSABLE
@@ -18,6 +17,7 @@ from ballast.categories import CATEGORIES, title
 from ballast.files import BallastError
 from ballast.names import AS_IS, MISSING, NONE, REFERENCES, in_order
 from ballast.results import statistics
+from ballast.results.cells import Cells
 from ballast.results.statistics import Estimate
 from ballast.study.artefacts import Experiment, Options
 
@@ -55,6 +55,11 @@ class Metric:
         return self.unit == "%"
 
     @property
+    def whole(self) -> float | None:
+        """The value of 100 % of a rate; None of anything else."""
+        return self.factor if self.rate else None
+
+    @property
     def span(self) -> float:
         """The length of the scale; infinite without bounds."""
         return self.scale[1] - self.scale[0] if self.scale else math.inf
@@ -88,7 +93,7 @@ class Metric:
         """Return a difference with its interval, in percentage points for a rate."""
         digits, unit = (1, " points") if self.rate else (2, "")
         mean = f"{found.mean:+.{digits}f}{unit}"
-        if math.isnan(found.half):
+        if math.isnan(found.low):
             return mean
         return f"{mean} ({found.low:+.{digits}f} to {found.high:+.{digits}f})"
 
@@ -214,7 +219,7 @@ def measure(scores: pd.DataFrame, name: str, options: Options) -> pd.DataFrame:
     return of_experiment(runs, options.experiment)
 
 
-def by_prompt(scores: pd.DataFrame, name: str, options: Options) -> dict[tuple, pd.DataFrame]:
+def by_prompt(scores: pd.DataFrame, name: str, options: Options) -> Cells:
     """Return scores of metric `name` in its unit by cell (model, pool, sampler, n): trials (rows) x prompts (columns).
 
     Columns are prompt ids. The runs are those of `measure`; a score that could not be read is NaN.
@@ -223,22 +228,26 @@ def by_prompt(scores: pd.DataFrame, name: str, options: Options) -> dict[tuple, 
     return matrices(scores, found, options.judges[name], found.benchmark, measure(scores, name, options))
 
 
-def matrices(
-    scores: pd.DataFrame, metric: Metric, judge: str, benchmark: str, runs: pd.DataFrame
-) -> dict[tuple, pd.DataFrame]:
+def matrices(scores: pd.DataFrame, metric: Metric, judge: str, benchmark: str, runs: pd.DataFrame) -> Cells:
     """Return scores of some runs by one judge on one benchmark, in the metric's unit and the form of `by_prompt`."""
     used = scores[(scores["benchmark"] == benchmark) & (scores["judge"] == judge)].merge(runs[RUN], on=RUN)
     used = used.assign(value=metric.factor * used["score"])
-    return {
+    tables = {
         cell: rows.pivot(index="trial", columns="prompt_id", values="value")
         for cell, rows in used.groupby(CELL, observed=True)
     }
+    return Cells(tables, metric.whole)
 
 
-def by_sampler(scores: pd.DataFrame, name: str, options: Options) -> statistics.Cells:
+def by_sampler(scores: pd.DataFrame, name: str, options: Options) -> Cells:
     """Return `by_prompt` of an experiment with one model and one pool by (sampler, n); references have n = 0."""
     of_cell = by_prompt(scores, name, options)
-    return statistics.Cells({(sampler, n): table for (_, _, sampler, n), table in of_cell.items()})
+    return Cells({(sampler, n): table for (_, _, sampler, n), table in of_cell.items()}, of_cell.whole)
+
+
+def cells_measured(scores: pd.DataFrame, name: str, options: Options) -> pd.DataFrame:
+    """Return the `cells` of metric `name`."""
+    return cells(measure(scores, name, options), metric(name, options))
 
 
 def cells_of(scores: pd.DataFrame, name: str, options: Options) -> pd.DataFrame:
@@ -247,34 +256,27 @@ def cells_of(scores: pd.DataFrame, name: str, options: Options) -> pd.DataFrame:
     `two_way_over` names what the interval covers; for one run it covers prompts only. Its middle is the mean over all
     scores, which differs from `mean` if scores are missing.
     """
-    return with_two_way(cells(measure(scores, name, options)), by_prompt(scores, name, options))
+    return with_two_way(cells_measured(scores, name, options), by_prompt(scores, name, options))
 
 
-def with_two_way(table: pd.DataFrame, by_cell: dict[tuple, pd.DataFrame]) -> pd.DataFrame:
+def with_two_way(table: pd.DataFrame, by_cell: Cells) -> pd.DataFrame:
     """Return the `cells` with TWO_WAY of their `matrices`."""
-    found = {cell: one.estimate(cell) for one in statistics.Cells.apart(by_cell, lambda cell: cell[:2]) for cell in one}
+    found = {cell: one.estimate(cell) for one in by_cell.apart(lambda cell: cell[:2]) for cell in one}
     two_way = [(*cell, each.low, each.high, each.over) for cell, each in found.items()]
     return table.merge(pd.DataFrame(two_way, columns=[*CELL, *TWO_WAY]), on=CELL, how="left")
 
 
 def interval(metric: Metric, table: pd.DataFrame) -> tuple[float, float, str]:
-    """Return the 95 % interval of the mean of `matrices`, missing without scores, and what it covers.
-
-    One run of a rate has Wilson's interval over prompts, anything else the bootstrap's.
-    """
-    values = table.to_numpy()[~table.isna().to_numpy()]
-    if len(values) and len(table) == 1 and metric.rate and set(values / metric.factor) <= {0.0, 1.0}:
-        found = binomtest(int((values > 0).sum()), len(values)).proportion_ci(method="wilson")
-        return metric.factor * found.low, metric.factor * found.high, statistics.PROMPTS_ONLY
-    found = statistics.estimate(table.to_numpy())
+    """Return the 95 % interval of the mean of `matrices`, missing without scores, and what it covers."""
+    found = statistics.estimate(table.to_numpy(), whole=metric.whole)
     return found.low, found.high, found.over
 
 
-def cells(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return per (model, pool, sampler, n): mean, sd, se, trials and COUNTS over its trials, low_t, high_t and `half`.
+def cells(runs: pd.DataFrame, metric: Metric) -> pd.DataFrame:
+    """Return per (model, pool, sampler, n): mean, sd, se, trials and COUNTS over its trials, low_t and high_t.
 
-    `sd` and `se` are of the runs' values; `low_t`, `high_t` and `half` (half-width) are a two-sided 95 % t-interval of
-    the mean, missing with one trial. `trials` counts runs with a value; COUNTS are sums over the runs.
+    `sd` and `se` are of the runs' values. `low_t` and `high_t` are a two-sided 95 % t-interval of the mean, for a rate
+    `statistics.proportion`; missing with one trial. `trials` counts runs with a value; COUNTS are sums.
     """
     table = runs.groupby(CELL, as_index=False, observed=True).agg(
         mean=("value", "mean"),
@@ -286,7 +288,15 @@ def cells(runs: pd.DataFrame) -> pd.DataFrame:
     freedom = (table["trials"] - 1).where(several)
     se = table["sd"] / np.sqrt(table["trials"])
     half = stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * se
-    return table.assign(se=se, half=half, low_t=table["mean"] - half, high_t=table["mean"] + half)
+    table = table.assign(se=se, low_t=table["mean"] - half, high_t=table["mean"] + half)
+    if metric.rate and several.any():
+        prompts = (table["judged"] / table["trials"]).round()
+        ends = [
+            statistics.proportion(*cell, metric.factor)
+            for cell in zip(table["mean"], se, freedom, prompts, strict=True)
+        ]
+        table.loc[several, ["low_t", "high_t"]] = np.array(ends)[several]
+    return table
 
 
 def by_category(scores: pd.DataFrame, name: str, options: Options) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from ballast.markup import DECIMALS, MISSING, markdown, pipe_table, plus_minus
+from ballast.markup import DECIMALS, MISSING, markdown, pipe_table, with_interval
 from ballast.names import BEHAVIOURS, NONE, RANDOM, REFERENCES, UNKNOWN, in_order, short_label
 from ballast.results import metrics, second_opinion, statistics
 from ballast.results.metrics import METRICS, Metric, metric_of
@@ -75,7 +75,10 @@ def prompts(options: CheckOptions, cells: dict) -> Iterator[str]:
         rows = [
             [
                 _metric(options, name).label,
-                *(_mean(_matrix(options, cells[name], sampler, n)) for sampler in [NONE, *names]),
+                *(
+                    _mean(_metric(options, name), _matrix(options, cells[name], sampler, n))
+                    for sampler in [NONE, *names]
+                ),
             ]
             for name in sets
         ]
@@ -129,7 +132,8 @@ def second_task(options: CheckOptions, cells: dict) -> Iterator[str]:
                 before, after = (_matrix(options, cells[metric], sampler, n) for sampler in (of, name))
                 if before is not None and after is not None:
                     change = statistics.difference(after, before)
-                    rows.append([_metric(options, metric).label, _mean(before), _mean(after), _said(change)])
+                    measure = _metric(options, metric)
+                    rows.append([measure.label, _mean(measure, before), _mean(measure, after), _said(change)])
             yield f"### {markdown(short_label(of))}, n = {n}, then {markdown(task)}"
             yield pipe_table(["Metric", "Before", "After", "Change"], rows)
             if task in alone and of != NONE:
@@ -206,14 +210,13 @@ def _ids(path: str) -> pd.Series:
     return pd.read_csv(path, dtype={"id": str})["id"]
 
 
-def _mean(table: pd.DataFrame | None) -> str:
-    """Return the mean over trials and the half-width of its t-interval."""
+def _mean(metric: Metric, table: pd.DataFrame | None) -> str:
+    """Return the mean over trials with its t-interval."""
     if table is None:
         return MISSING
-    values = table.mean(axis=1)
-    runs = pd.DataFrame({"value": values, **dict.fromkeys(metrics.COUNTS, 0)}).assign(**dict.fromkeys(metrics.CELL, ""))
-    cell = metrics.cells(runs).iloc[0]
-    return plus_minus(cell["mean"], cell["half"])
+    runs = pd.DataFrame({"value": table.mean(axis=1), **dict.fromkeys(metrics.COUNTS, 0)})
+    runs = runs.assign(judged=table.notna().sum(axis=1), **dict.fromkeys(metrics.CELL, ""))
+    return with_interval(*metrics.cells(runs, metric).iloc[0][["mean", "low_t", "high_t"]])
 
 
 def _said(found: Estimate) -> str:

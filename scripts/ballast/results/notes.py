@@ -2,12 +2,14 @@
 
 import pandas as pd
 
+from ballast.results import metrics
 from ballast.results.metrics import METRICS
 from ballast.study.artefacts import Options
 
 COLUMNS = (
-    "± is the half-width of a t-interval over runs, not SD or SE; the CSV has SD (`sd`), SE (`se`), this interval "
-    "(`low_t`, `high_t`) and that of the two-way bootstrap over runs and prompts (`low_two_way`, `high_two_way`)."
+    "The interval is Student's t over runs, for a rate Wilson's with Student's t; it is neither SD nor SE. The CSV has "
+    "SD (`sd`), SE (`se`), this interval (`low_t`, `high_t`) and that of the two-way bootstrap over runs and prompts "
+    "(`low_two_way`, `high_two_way`)."
 )
 
 
@@ -26,6 +28,12 @@ def judged_by(options: Options) -> list[str]:
         for metric, judge in options.judges.items()
     ]
     return said + list(options.stand_ins.values())
+
+
+def mark(options: Options) -> str:
+    """Return where a table shows the interval: ± for means of scores, brackets for rates."""
+    rates = {metrics.metric(name, options).rate for name in options.judges}
+    return "± or in brackets" if len(rates) > 1 else "In brackets" if rates == {True} else "±"
 
 
 def intervals(table: pd.DataFrame, mark: str) -> str:

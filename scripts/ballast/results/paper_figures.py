@@ -67,7 +67,7 @@ def curve(panel: Axes, cells: pd.DataFrame, sampler: str, color: str, interval: 
         panel.fill_between(place, table["low_t"], table["high_t"], color=color, alpha=0.18, linewidth=0, zorder=1)
     else:
         panel.errorbar(
-            place, table["mean"], table["half"], fmt="none", ecolor=color, elinewidth=0.9, capsize=1.8, zorder=3
+            place, table["mean"], style.bars(table), fmt="none", ecolor=color, elinewidth=0.9, capsize=1.8, zorder=3
         )
     panel.plot(place, table["mean"], color=color, marker=marker, label=label, zorder=4)
 

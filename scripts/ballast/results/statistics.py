@@ -2,23 +2,24 @@
 
 A score belongs to a run and to a prompt, and both are random: another trial would pick and train differently, another
 benchmark would ask differently. An interval over prompts alone cannot predict the next run. Runs are few, so the
-quantile is Student's, with degrees of freedom from the parts of the variance. Three runs that happen to agree would
-claim too much, so the cells of one metric share what they know of runs (`Cells`).
+quantile is Student's, with degrees of freedom from the parts of the variance. The cells of a metric share what they
+know of the spread of runs (`ballast.results.cells`).
 
 Two-way bootstrap: Owen, The pigeonhole bootstrap, Annals of Applied Statistics 1 (2007); the three variances are
-combined as in Cameron, Gelbach and Miller, Robust inference with multiway clustering, JBES 29 (2011). Variances are
-moderated as in Smyth, Linear models and empirical Bayes methods, Stat. Appl. Genet. Mol. Biol. 3 (2004).
+combined as in Cameron, Gelbach and Miller, Robust inference with multiway clustering, JBES 29 (2011). Proportions have
+Wilson's interval with an effective number of scores: Dean and Pagano, Evaluating confidence interval methods for
+binomial proportions in clustered surveys, J. Surv. Stat. Methodol. 3 (2015).
 """
 
 import functools
 import math
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
-from scipy import special, stats
+from scipy import stats
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
@@ -26,8 +27,6 @@ RESAMPLES = 2000
 DECIMALS = 9
 # An interval needs a cost that is met in at least this share of resamples.
 MET = 0.9
-# Fewer cells of several runs say too little about how runs spread.
-FEWEST_CELLS = 3
 # The interval covers prompts only if there is a single run.
 TWO_WAY, PROMPTS_ONLY = "runs and prompts", "prompts only"
 
@@ -42,19 +41,26 @@ class Estimate:
     runs: int
     prompts: int
     over: str  # TWO_WAY, or PROMPTS_ONLY for one run, whose interval leaves runs out
+    whole: float | None = None  # the value of 100 %, if the mean is a proportion
+    most: float = math.inf  # the largest absolute value that a difference can have
+    single: bool = False  # one side of a difference is a single run, whose spread is that of the other cells' runs
 
-    @property
-    def half(self) -> float:
-        """Half-width of the two-sided 95 % interval."""
-        return float(stats.t.ppf((1 + CONFIDENCE) / 2, self.freedom) * self.se) if self.freedom > 0 else math.nan
+    def interval(self, comparisons: int = 1) -> tuple[float, float]:
+        """Return the ends of the two-sided 95 % interval; with Bonferroni's correction if there are several."""
+        alpha = (1 - CONFIDENCE) / comparisons
+        if self.whole is not None:
+            se = 0.0 if self.runs == 1 else self.se  # the scores of one run are counted as they are
+            return proportion(self.mean, se, self.freedom, self.prompts, self.whole, alpha)
+        half = float(stats.t.isf(alpha / 2, self.freedom) * self.se) if self.freedom > 0 else math.nan
+        return max(self.mean - half, -self.most), min(self.mean + half, self.most)
 
     @property
     def low(self) -> float:
-        return self.mean - self.half
+        return self.interval()[0]
 
     @property
     def high(self) -> float:
-        return self.mean + self.half
+        return self.interval()[1]
 
     @property
     def p(self) -> float:
@@ -69,18 +75,53 @@ class Estimate:
 NOTHING = Estimate(math.nan, math.nan, math.nan, 0, 0, TWO_WAY)
 
 
-def estimate(values: np.ndarray, seed: int = 0, resamples: int = RESAMPLES, spread: "Spread | None" = None) -> Estimate:
+def estimate(
+    values: np.ndarray,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    spread: "Spread | None" = None,
+    whole: float | None = None,
+) -> Estimate:
     """Return the mean of `values` (runs x prompts, NaN for a missing score) over both, with its interval.
 
     Missing scores, and runs or prompts without any, are left out. `spread`: that of runs, if more is known of it than
-    these runs show.
+    these runs show. `whole`: the value of 100 % if the mean is a proportion, whose interval is `proportion`.
     """
     values = np.asarray(values, dtype=float)
     there = ~np.isnan(values)
     values = values[there.any(axis=1)][:, there.any(axis=0)]
     if values.size == 0:
         return NOTHING
-    return _two_way(resampled(values, seed, resamples), *values.shape, spread)
+    return replace(_two_way(resampled(values, seed, resamples), *values.shape, spread), whole=whole)
+
+
+def proportion(
+    mean: float, se: float, freedom: float, prompts: int, whole: float, alpha: float = 1 - CONFIDENCE
+) -> tuple[float, float]:
+    """Return the ends of Wilson's interval of a proportion, between 0 and `whole`; NaN without a mean.
+
+    A standard error counts as that of so many independent scores, with Student's quantile. Without one (a single run,
+    or runs that agree) there are `prompts` scores. At 0 or 1 nothing varies, so there are at most `prompts`.
+    """
+    share = mean / whole
+    varies = share * (1 - share)
+    if se > 0 and not freedom > 0 or math.isnan(mean):
+        return math.nan, math.nan
+    if se > 0:
+        count = (varies or varying(mean, prompts, whole)) * (whole / se) ** 2
+        count, square = count if varies else min(count, prompts), stats.t.isf(alpha / 2, freedom) ** 2
+    else:
+        count, square = prompts, stats.norm.isf(alpha / 2) ** 2
+    middle, half = share + square / (2 * count), math.sqrt(square * (varies + square / (4 * count)) / count)
+    ends = ((middle + sign * half) / (1 + square / count) for sign in (-1, 1))
+    low, high = (round(float(min(max(whole * end, 0.0), whole)), DECIMALS) for end in ends)
+    return min(low, mean), max(high, mean)
+
+
+def varying(mean: float, scores: int, whole: float) -> float:
+    """Return p (1 - p) of a proportion, with half a score more of both kinds, so that it is never 0."""
+    share = (mean / whole * scores + 0.5) / (scores + 1)
+    return share * (1 - share)
 
 
 @dataclass(frozen=True)
@@ -103,118 +144,6 @@ class Spread:
         """Return the mean of this centre and a variance, weighted by their degrees of freedom."""
         whole = self.freedom + freedom
         return Spread((self.freedom * self.variance + freedom * variance) / whole, whole)
-
-
-class Cells(dict):
-    """The cells of one metric of a study, each a table of trials (rows) by prompts (columns), by any key.
-
-    An interval takes the spread of a cell's runs, moderated by that of all cells with several runs. Differences leave
-    out what a trial number does to all cells, since these share its seeds. A cell of one run has the others' spread
-    where it is compared with several runs.
-    """
-
-    @classmethod
-    def apart(cls, cells: Mapping[Hashable, pd.DataFrame], group: Callable[[Hashable], Hashable]) -> list["Cells"]:
-        """Return the cells in groups that share nothing, such as models, each by the `group` of its key."""
-        groups: dict[Hashable, Cells] = {}
-        for key, table in cells.items():
-            groups.setdefault(group(key), cls())[key] = table
-        return list(groups.values())
-
-    def estimate(self, key: Hashable, seed: int = 0, resamples: int = RESAMPLES) -> Estimate:
-        """Return the mean of a cell with its interval."""
-        several = len(self[key]) > 1
-        return estimate(self[key].to_numpy(), seed, resamples, self._alone.get(key) if several else None)
-
-    def difference(self, ours: Hashable, theirs: Hashable, seed: int = 0, resamples: int = RESAMPLES) -> Estimate:
-        """Return the mean difference of two cells, paired over trials of one number and over prompts.
-
-        A single run is compared with every run of the other cell.
-        """
-        one, other, spread = self.pair(ours, theirs)
-        return difference(one, other, seed, resamples, spread)
-
-    def pair(
-        self, ours: Hashable, theirs: Hashable, ratio: float = 1.0
-    ) -> tuple[pd.DataFrame, pd.DataFrame, Spread | None]:
-        """Return two cells with as many runs, and the spread of `ours` minus `ratio` times `theirs`, run by run.
-
-        The spread is None if the cells know nothing of each other.
-        """
-        one, other = self[ours], self[theirs]
-        runs, single = max(len(one), len(other)), [len(one) == 1, len(other) == 1]
-        if not any(single) or runs == 1:
-            known = self._paired if runs > 1 else {}
-            spreads = [known.get(key) for key in (ours, theirs)]
-        else:
-            one, other = (_repeated(table, runs_of.index) for table, runs_of in ((one, other), (other, one)))
-            # The single run is in every difference, so its own spread does not shrink with their number.
-            known = [self._alone.get(key) for key in (ours, theirs)]
-            spreads = [found and found.times(runs if alone else 1) for found, alone in zip(known, single, strict=True)]
-        if None in spreads:
-            return one, other, None
-        return one, other, spreads[0].plus(spreads[1].times(ratio**2))
-
-    @functools.cached_property
-    def _runs(self) -> pd.DataFrame:
-        """The mean of each run: trials by cells, of the cells with several runs."""
-        found = {place: table.mean(axis=1) for place, table in enumerate(self.values()) if len(table) > 1}
-        return pd.DataFrame(found)
-
-    @functools.cached_property
-    def _alone(self) -> dict[Hashable, Spread]:
-        return self._moderated(self._runs - self._runs.mean())
-
-    @functools.cached_property
-    def _paired(self) -> dict[Hashable, Spread]:
-        left = self._runs - self._runs.mean()
-        for _ in range(20):  # trials and cells in turn, since a cell may lack trials
-            left = left.sub(left.mean(axis=1), axis=0)
-            left -= left.mean()
-        there = left.notna().sum(axis=1)
-        # What is left of a run shrinks by the share that its trial's mean has of it.
-        return self._moderated(left.div(np.sqrt(1 - 1 / there.where(there > 1)), axis=0))
-
-    def _moderated(self, left: pd.DataFrame) -> dict[Hashable, Spread]:
-        """Return the spread of each cell by what is left of its runs' means; a cell of one run has the others'."""
-        freedom = left.count() - 1
-        several = freedom[freedom > 0].index
-        if len(several) < FEWEST_CELLS:
-            return {}
-        variances = (left[several] ** 2).sum() / freedom[several]
-        own = {place: (variances.get(place, 0.0), freedom.get(place, 0)) for place in range(len(self))}
-        centre = centre_of(variances.to_numpy(), freedom[several].to_numpy(dtype=float))
-        return {key: centre.drawn_to(*own[place]) for place, key in enumerate(self)} if centre else {}
-
-
-def centre_of(variances: np.ndarray, freedom: np.ndarray) -> Spread | None:
-    """Return the centre of variances, and what it weighs in degrees of freedom (Smyth, 2004); None if most are 0.
-
-    The weight follows from how much the variances differ beyond chance. If they do not, it is MANY.
-    """
-    middle = float(np.median(variances))
-    if middle <= 0:
-        return None
-    # A variance of 0 has no logarithm.
-    logs = np.log(np.maximum(variances, 1e-5 * middle)) - special.digamma(freedom / 2) + np.log(freedom / 2)
-    beyond = float(logs.var(ddof=1) - special.polygamma(1, freedom / 2).mean())
-    if beyond <= 0:
-        return Spread(float(np.exp(logs.mean())), MANY)
-    weight = 2 * _inverse_trigamma(beyond)
-    return Spread(float(np.exp(logs.mean() + special.digamma(weight / 2) - np.log(weight / 2))), weight)
-
-
-# Degrees of freedom of a variance that is known.
-MANY = 1e6
-
-
-def _inverse_trigamma(value: float) -> float:
-    """Solve polygamma(1, x) = value by Newton's method (Smyth, 2004, appendix)."""
-    x = 0.5 + 1 / value
-    for _ in range(50):
-        found = special.polygamma(1, x)
-        x += found * (1 - found / value) / special.polygamma(2, x)
-    return float(x)
 
 
 @dataclass(frozen=True)
@@ -380,10 +309,3 @@ def _draws(count: int, seed: int, resamples: int) -> np.ndarray:
 def _variance(means: np.ndarray, *counts: int) -> float:
     """Return the variance of resampled means times k / (k - 1) for each k drawn from; 0 if a k is 1."""
     return float(np.var(means)) * math.prod(k / (k - 1) for k in counts) if min(counts) > 1 else 0.0
-
-
-def _repeated(table: pd.DataFrame, trials: pd.Index) -> pd.DataFrame:
-    """Return a single run once for each of several trials; several runs as they are."""
-    if len(table) > 1:
-        return table
-    return pd.DataFrame(np.repeat(table.to_numpy(), len(trials), axis=0), index=trials, columns=table.columns)

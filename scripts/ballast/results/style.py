@@ -194,3 +194,8 @@ def save(figure: Figure, path: str | Path, kind: str) -> None:
     with atomic(path) as temporary, styled():
         fix_layout(figure)
         figure.savefig(temporary, format=kind, metadata=METADATA[kind])
+
+
+def bars(cells: pd.DataFrame) -> np.ndarray:
+    """Return the lengths of error bars below and above the means of cells; 0 without an interval."""
+    return cells[["low_t", "high_t"]].sub(cells["mean"], axis=0).abs().fillna(0).to_numpy().T

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from ballast.markup import MISSING, Cell, Table, plus_minus
+from ballast.markup import MISSING, Cell, Table, with_interval
 from ballast.names import AS_IS, REFERENCES, sampler_label, short_label
 from ballast.results import contrasts, metrics, notes, statistics
 from ballast.results.all_methods import AT_EQUAL_N, AT_EQUAL_REFUSAL, MEAN, TO_NONE, compared, control_of, middle
@@ -13,6 +13,7 @@ from ballast.study.artefacts import Options
 EXPERIMENT = "beyond"
 METRICS = ("harm", "asr", "over_refusal", "helpfulness")
 ONE = ("models", "pools")
+SHOWN = ["value", *metrics.TWO_WAY[:2]]
 
 
 def table(options: Options, paths: Sequence[str]) -> Table:
@@ -77,7 +78,7 @@ def _equal_refusal(data: pd.DataFrame, name: str) -> Cell:
     row = rows.iloc[0]
     if pd.isna(row["value"]):
         return Cell(f"{MISSING} [{row['least']:.1f} to {row['most']:.1f} %]")
-    return Cell(plus_minus(row["value"], row["value"] - row["low_two_way"]), bool(row["p_holm"] < contrasts.LEVEL))
+    return Cell(with_interval(*row[SHOWN]), bool(row["p_holm"] < contrasts.LEVEL))
 
 
 def _cell(at: pd.DataFrame, key: tuple, found: dict[str, metrics.Metric]) -> Cell:
@@ -85,9 +86,7 @@ def _cell(at: pd.DataFrame, key: tuple, found: dict[str, metrics.Metric]) -> Cel
         return Cell(MISSING)
     row = at.loc[key]
     decimals = found[key[1]].decimals
-    return Cell(
-        plus_minus(row["value"], row["value"] - row["low_two_way"], decimals), bool(row["p_holm"] < contrasts.LEVEL)
-    )
+    return Cell(with_interval(*row[SHOWN], decimals), bool(row["p_holm"] < contrasts.LEVEL))
 
 
 def verdict(data: pd.DataFrame, n: int) -> str:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from ballast.markup import MISSING, Cell, Table, plus_minus
+from ballast.markup import MISSING, Cell, Table, with_interval
 from ballast.names import RANDOM, in_order, short_label
 from ballast.results import contrasts, metrics, notes, statistics
+from ballast.results.cells import Cells
 from ballast.results.statistics import NOTHING, PROMPTS_ONLY, Estimate, area_under_curve
 from ballast.study.artefacts import Options
 
@@ -26,12 +27,12 @@ def table(options: Options, paths: Sequence[str]) -> Table:
     body = []
     for row in data.to_dict("records"):
         metric = metrics.metric(row["metric"], options)
-        change = plus_minus(row["difference"], row["difference"] - row["low_two_way"], metric.decimals)
-        relative = plus_minus(row["relative"], row["relative"] - row["relative_low_two_way"], 1)
+        change = with_interval(row["difference"], row["low_two_way"], row["high_two_way"], metric.decimals)
+        relative = with_interval(row["relative"], row["relative_low_two_way"], row["relative_high_two_way"], 1)
         known = bool(row["p_holm"] < contrasts.LEVEL)
         body.append(
             [Cell(metric.axis_label), Cell(short_label(row["sampler"]))]
-            + [Cell(plus_minus(row["area"], math.nan, metric.decimals))]
+            + [Cell(with_interval(row["area"], decimals=metric.decimals))]
             + [Cell(change, known)]
             + [Cell(relative)]
             + [Cell(_reached(row[key], row["target"])) for key in ("smallest_n", "smallest_n_surely")]
@@ -57,31 +58,34 @@ def table(options: Options, paths: Sequence[str]) -> Table:
 def _budget(cells: contrasts.Matrices, name: str, options: Options) -> pd.DataFrame:
     """Return one row per sampler: area, difference from Random's, and the smallest n that meets the target."""
     rows = []
-    random = {n: table for (sampler, n), table in cells.items() if sampler == RANDOM}
-    for sampler in in_order(sampler for sampler, _ in cells):
-        ours = {n: table for (each, n), table in sorted(cells.items()) if each == sampler}
+    by_n = {name: {n: cells[each, n] for each, n in sorted(cells) if each == name} for name, _ in cells}
+    areas = Cells({name: _area(ours) for name, ours in by_n.items()}, cells.whole)
+    random = by_n.get(RANDOM, {})
+    for sampler in in_order(by_n):
+        ours = by_n[sampler]
         means = {n: cells.estimate((sampler, n)) for n in ours}
         area = area_under_curve(list(means), [found.mean for found in means.values()])
         change, relative = NOTHING, NOTHING
         if sampler != RANDOM and set(ours) == set(random) and len(ours) > 1:
-            first, second = _area(ours), _area(random)
-            change = statistics.difference(first, second)
-            base = float(np.nanmean(second.to_numpy()))
+            change = areas.difference(sampler, RANDOM)
+            base = float(np.nanmean(areas[RANDOM].to_numpy()))
             if metrics.METRICS[name].direction == "lower" and base > 0 and change.runs:
                 # The error of q = ours / Random's is that of the mean of (ours - q Random's) / Random's mean.
                 ratio = 1 + change.mean / base
-                relative = statistics.difference(first / base, ratio * second / base)
+                first, second, spread = areas.pair(sampler, RANDOM, ratio)
+                spread = spread and spread.times(1 / base**2)
+                relative = statistics.difference(first / base, ratio * second / base, spread=spread)
         limit = options.targets.get(name, math.nan)
         row = (
             {"metric": name, "sampler": sampler, "area": area}
             | contrasts.columns_of(change, "difference")
-            | {"p": change.p}
+            | {"p": contrasts.p_of(change)}
         )
         percent = 100 * change.mean / base if relative.runs else math.nan
-        row |= {"relative": percent, "relative_low_two_way": percent - 100 * relative.half}
-        row |= {"relative_high_two_way": percent + 100 * relative.half, "target": limit}
+        low, high = (percent + 100 * (end - relative.mean) for end in relative.interval())
+        row |= {"relative": percent, "relative_low_two_way": low, "relative_high_two_way": high, "target": limit}
         row["smallest_n"] = next((n for n, found in means.items() if found.mean <= limit), None)
-        row["smallest_n_surely"] = next((n for n, found in means.items() if _surely(found, limit)), None)
+        row["smallest_n_surely"] = next((n for n, found in means.items() if _surely(found, limit, len(cells))), None)
         rows.append(row)
     table = pd.DataFrame(rows)
     whole = dict.fromkeys(("smallest_n", "smallest_n_surely"), "Int64")
@@ -100,8 +104,8 @@ def _area(cells: dict[int, pd.DataFrame]) -> pd.DataFrame:
     return sum(weight * table.loc[trials] for weight, table in zip(weights, cells.values(), strict=True))
 
 
-def _surely(found: Estimate, limit: float) -> bool:
-    return found.over != PROMPTS_ONLY and found.high <= limit
+def _surely(found: Estimate, limit: float, comparisons: int) -> bool:
+    return found.over != PROMPTS_ONLY and found.interval(comparisons)[1] <= limit
 
 
 def _reached(n: object, target: float) -> str:

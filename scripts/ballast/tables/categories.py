@@ -1,12 +1,11 @@
 """Show harm by category, beyond the paper, and the category in which a sampler does worst."""
 
-import math
 from collections.abc import Sequence
 
 import pandas as pd
 
 from ballast.categories import title
-from ballast.markup import MISSING, Cell, Table, plus_minus
+from ballast.markup import MISSING, Cell, Table, with_interval
 from ballast.names import REFERENCES, short_label
 from ballast.results import metrics, notes, statistics
 from ballast.study.artefacts import Options
@@ -14,12 +13,13 @@ from ballast.study.artefacts import Options
 EXPERIMENT = "sampling"
 METRICS = ("harm",)
 ONE = ("models", "pools")
+SHOWN = ["mean", *metrics.TWO_WAY[:2]]
 
 
 def table(options: Options, paths: Sequence[str]) -> Table:
     """Return harm by category (columns), sampler and n (rows), and the worst category with its interval."""
     scores = metrics.read_scores(paths)
-    metrics.require_cells(metrics.cells(metrics.measure(scores, "harm", options)), paths[0], "the table of categories")
+    metrics.require_cells(metrics.cells_measured(scores, "harm", options), paths[0], "the table of categories")
     data = metrics.by_category(scores, "harm", options)
     present = sorted(data["category"].unique())
     body = []
@@ -27,10 +27,9 @@ def table(options: Options, paths: Sequence[str]) -> Table:
         row = rows.set_index("category")
         cells = [_cell(row.loc[each]) if each in row.index else Cell(MISSING) for each in present]
         worst = rows[rows["worst"]].iloc[0]
-        half = worst["high_two_way"] - worst["mean"]
         body.append(
             [Cell(short_label(sampler)), Cell(str(n) if sampler not in REFERENCES else MISSING), *cells]
-            + [Cell(f"no. {worst['category']}, {plus_minus(worst['mean'], half)}"), Cell(str(rows["prompts"].min()))]
+            + [Cell(f"no. {worst['category']}, {with_interval(*worst[SHOWN])}"), Cell(str(rows["prompts"].min()))]
         )
     caption = (
         f"Harm by category of {options.model_label(options.experiment.models[0])} "
@@ -52,4 +51,4 @@ def table(options: Options, paths: Sequence[str]) -> Table:
 
 
 def _cell(row: pd.Series) -> Cell:
-    return Cell(plus_minus(row["mean"], math.nan), bool(row["worst"]))
+    return Cell(with_interval(row["mean"]), bool(row["worst"]))

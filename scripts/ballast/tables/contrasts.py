@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from ballast.markup import MISSING, Cell, Table, plus_minus
+from ballast.markup import MISSING, Cell, Table, with_interval
 from ballast.names import RANDOM, in_order, short_label
 from ballast.results import contrasts, metrics, notes, statistics
 from ballast.results.statistics import NOTHING
@@ -69,7 +69,7 @@ def _contrasts(cells: contrasts.Matrices, name: str) -> pd.DataFrame:
                 for n in (n for n in sizes if (sampler, n) in cells and (control, n) in cells):
                     found = cells.difference((sampler, n), (control, n))
                     about = {"metric": name, "control": kind, "sampler": sampler, "against": control, "n": n}
-                    rows.append(about | contrasts.columns_of(found, "difference") | {"p": found.p})
+                    rows.append(about | contrasts.columns_of(found, "difference") | {"p": contrasts.p_of(found)})
     columns = ["metric", "control", "sampler", "against", "n", *contrasts.columns_of(NOTHING, "difference"), "p"]
     found = pd.DataFrame(rows, columns=columns).astype({"difference": float, "p": float})
     adjusted = found.groupby("control", group_keys=False)["p"].transform(statistics.holm)
@@ -78,5 +78,5 @@ def _contrasts(cells: contrasts.Matrices, name: str) -> pd.DataFrame:
 
 def _difference(row: pd.Series, decimals: int) -> Cell:
     known = bool(row["p_holm"] < contrasts.LEVEL)
-    text = plus_minus(row["difference"], row["difference"] - row["low_two_way"], decimals)
+    text = with_interval(row["difference"], row["low_two_way"], row["high_two_way"], decimals)
     return Cell(text, known)

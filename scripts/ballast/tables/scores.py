@@ -66,4 +66,4 @@ def _cells(scores: pd.DataFrame, metric: Metric, judge: str) -> pd.DataFrame:
     by_cell = metrics.matrices(scores, metric, judge, metric.benchmark, runs)
     ends = [(*cell, *metrics.interval(metric, table)) for cell, table in by_cell.items()]
     ends = pd.DataFrame(ends, columns=[*CELL, "low", "high", "over"])
-    return metrics.cells(runs).merge(ends, on=CELL, how="left").assign(metric=metric.name, unit=metric.unit)
+    return metrics.cells(runs, metric).merge(ends, on=CELL, how="left").assign(metric=metric.name, unit=metric.unit)
