@@ -2,28 +2,37 @@
 
     python benchmarks/intervals.py [--studies 400]
 
-A study has Random and seven samplers at three n. None differs from Random, so each difference that Holm's adjustment
-calls significant is wrong. Scores are normal: a run, a prompt in each cell, and noise.
+A study has Random and seven samplers at three n, on 112 prompts. None differs from Random, so a difference that is
+significant after Holm's correction for all 21 is wrong. Scores are normal, with the SD of a run in the second column,
+0.5 of a prompt in a cell, and 1 of a single score; or they are 0 and 1 with a run's own rate.
+
+alone, together: studies with a wrong finding, each difference by its own runs, or by what the cells share (`Cells`).
 """
 
 import argparse
+import math
 import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
-from ballast.results.statistics import Cells, difference, holm
+from ballast.results.cells import Cells
+from ballast.results.contrasts import p_of
+from ballast.results.statistics import difference, holm
 
-PROMPTS, OF_PROMPTS, NOISE, SAMPLERS, SIZES = 112, 0.5, 1.0, 7, 3
+PROMPTS, OF_PROMPTS, NOISE, SAMPLERS, SIZES, RESAMPLES = 112, 0.5, 1.0, 7, 3, 200
+EFFECT = 0.5  # a true difference, for power
+PAIRS = [((sampler, n), (0, n)) for sampler in range(1, SAMPLERS + 1) for n in range(SIZES)]
+COLUMNS = ["alone", "together", "single test", "coverage", "power", "power, Holm"]
 
 
-def study(draw: np.random.Generator, runs: int, of_runs: float, of_trials: float, single: int) -> Cells:
-    """Return null cells by (sampler, n); sampler 0 is Random. The last `single` samplers have one run, as if always equal."""
-    asked, trial = draw.normal(0, 1, PROMPTS), draw.normal(0, of_trials, runs)
-    cells = {}
+def normal(draw: np.random.Generator, runs: int, of_runs: float, of_trials: float = 0.0, single: int = 0) -> Cells:
+    """Return null cells by (sampler, n); sampler 0 is Random. The last `single` samplers have one run."""
+    asked, trial, cells = draw.normal(0, 1, PROMPTS), draw.normal(0, of_trials, runs), {}
     for sampler in range(SAMPLERS + 1):
         for n in range(SIZES):
             mine = draw.normal(0, OF_PROMPTS, PROMPTS) + asked + draw.normal(0, NOISE, (runs, PROMPTS))
@@ -32,35 +41,52 @@ def study(draw: np.random.Generator, runs: int, of_runs: float, of_trials: float
     return Cells(cells)
 
 
-def wrong(studies: int, runs: int, of_runs: float, of_trials: float = 0.0, single: int = 0) -> dict[str, float]:
-    """Return, in %: studies with a false finding, each difference alone by itself, and what intervals cover."""
+def rates(draw: np.random.Generator, runs: int, rate: float, of_runs: float) -> Cells:
+    """Return null cells of 0 and 1; a run's rate is from a beta distribution whose SD is `of_runs`."""
+    strength = rate * (1 - rate) / of_runs**2 - 1
+    cells = {}
+    for key in ((sampler, n) for sampler in range(SAMPLERS + 1) for n in range(SIZES)):
+        of_run = draw.beta(rate * strength, (1 - rate) * strength, (runs, 1))
+        cells[key] = pd.DataFrame((draw.random((runs, PROMPTS)) < of_run).astype(float))
+    return Cells(cells, whole=1.0)
+
+
+def measured(studies: int, made, truth: float = 0.0) -> list[float]:
+    """Return COLUMNS in %: studies with a false finding, false single tests, true means within intervals, and power."""
     draw = np.random.default_rng(5)
-    family, alone, covered = {"before": [], "now": []}, [], []
+    wrong, alone, covered, power = {"alone": [], "together": []}, [], [], []
     for _ in range(studies):
-        cells = study(draw, runs, of_runs, of_trials, single)
-        pairs = [((sampler, n), (0, n)) for sampler in range(1, SAMPLERS + 1) for n in range(SIZES)]
-        for name, by in (
-            ("before", lambda a, b: difference(cells[a], cells[b], 0, 200)),
-            ("now", lambda a, b: cells.difference(a, b, 0, 200)),
-        ):
-            found = [by(*pair) for pair in pairs]
-            p = pd.Series([one.p for one in found], dtype=float)
-            family[name].append((holm(p) < 0.05).any())
-        alone += [one.p < 0.05 for one in found if one.p == one.p]
-        covered += [cells.estimate(key, 0, 200).low <= 0 <= cells.estimate(key, 0, 200).high for key in list(cells)[:4]]
-    share = lambda values: round(100 * float(np.mean(values)), 1)  # noqa: E731
-    return {
-        "before": share(family["before"]),
-        "now": share(family["now"]),
-        "single tests": share(alone),
-        "coverage": share(covered),
-    }
+        cells = made(draw)
+        found = [cells.difference(*pair, 0, RESAMPLES) for pair in PAIRS]
+        p = pd.Series([p_of(one) for one in found])
+        wrong["together"].append((holm(p) < 0.05).any())
+        each = [difference(cells[ours], cells[theirs], 0, RESAMPLES) for ours, theirs in PAIRS]
+        wrong["alone"].append((holm(pd.Series([one.p for one in each], dtype=float)) < 0.05).any())
+        alone += (p.dropna() < 0.05).tolist()
+        moved = [2 * stats.t.sf(abs(one.mean - EFFECT) / one.se, one.freedom) for one in found if one.se > 0]
+        power += [(one < 0.05, one < 0.05 / len(PAIRS)) for one in moved]
+        ends = [cells.estimate(key, 0, RESAMPLES) for key in list(cells)[:SIZES]]
+        covered += [one.low <= truth <= one.high for one in ends]
+    shares = [*(np.mean(each) for each in wrong.values()), np.mean(alone or math.nan), np.mean(covered)]
+    return [round(100 * float(share), 1) for share in (*shares, *np.mean(power, axis=0))]
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--studies", type=int, default=400)
-    given = parser.parse_args()
-    for runs in (3, 5, 10):
-        for of_runs in (0.02, 0.1, 0.2, 0.3, 0.4):
-            print(runs, of_runs, wrong(given.studies, runs, of_runs), flush=True)
+    studies = parser.parse_args().studies
+    cases = [
+        (f"{runs} | {of_runs}", lambda draw, runs=runs, of_runs=of_runs: normal(draw, runs, of_runs), 0.0)
+        for runs in (3, 5, 10)
+        for of_runs in (0.02, 0.1, 0.2, 0.3, 0.4)
+    ]
+    cases += [
+        ("3 | 0.2, two samplers of one run", lambda draw: normal(draw, 3, 0.2, single=2), 0.0),
+        ("3 | 0.2, and 0.2 shared by trials", lambda draw: normal(draw, 3, 0.2, 0.2), 0.0),
+        ("3 | rate of 5 %, SD 2 %", lambda draw: rates(draw, 3, 0.05, 0.02), 0.05),
+        ("3 | rate of 30 %, SD 10 %", lambda draw: rates(draw, 3, 0.3, 0.1), 0.3),
+        ("1 | rate of 2 %", lambda draw: rates(draw, 1, 0.02, 0.001), 0.02),
+    ]
+    print(f"| runs | SD of a run | {' | '.join(COLUMNS)} |\n|{'---|' * (2 + len(COLUMNS))}")
+    for name, made, truth in cases:
+        print(f"| {name} | {' | '.join(map(str, measured(studies, made, truth)))} |", flush=True)
