@@ -19,6 +19,8 @@ from ballast.results.statistics import RESAMPLES, TWO_WAY, Estimate, Spread, dif
 
 # Fewer cells of several runs say too little about how runs spread.
 FEWEST_CELLS = 3
+# Share of the median variance; below, the runs of a cell are the same.
+SAME = 1e-5
 # Degrees of freedom of a variance that is known.
 MANY = 1e6
 
@@ -137,15 +139,17 @@ class Cells(dict):
 
 
 def centre_of(variances: np.ndarray, freedom: np.ndarray) -> Spread | None:
-    """Return the centre of variances, and what it weighs in degrees of freedom (Smyth, 2004); None if most are 0.
+    """Return the centre of variances, and what it weighs in degrees of freedom (Smyth, 2004).
 
-    The weight follows from how much the variances differ beyond chance. If they do not, it is MANY.
+    The weight follows from how much the variances differ beyond chance. If they do not, it is MANY. None if fewer than
+    FEWEST_CELLS vary.
     """
-    middle = float(np.median(variances))
-    if middle <= 0:
+    # A cell at an end of its scale says nothing of how runs spread elsewhere.
+    varies = variances > SAME * np.median(variances[variances > 0]) if variances.any() else variances > 0
+    if varies.sum() < FEWEST_CELLS:
         return None
-    # A variance of 0 has no logarithm.
-    logs = np.log(np.maximum(variances, 1e-5 * middle)) - special.digamma(freedom / 2) + np.log(freedom / 2)
+    variances, freedom = variances[varies], freedom[varies]
+    logs = np.log(variances) - special.digamma(freedom / 2) + np.log(freedom / 2)
     beyond = float(logs.var(ddof=1) - special.polygamma(1, freedom / 2).mean())
     if beyond <= 0:
         return Spread(float(np.exp(logs.mean())), MANY)
