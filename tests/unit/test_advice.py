@@ -94,7 +94,7 @@ def test_the_smallest_n_within_the_limits_is_advised(tmp_path):
     text = said(path, harm=0.8, over_refusal=20)
     assert "For Model M: add 10 examples picked by SSS-B." in text and "Sure: the whole 95 % interval" in text
     assert "Random is within the limits from n = 100 (meets)." in text, "the difference is significant, so labels pay"
-    assert "costs no labels" not in text and ", significant (Holm's p" in text
+    assert "costs no labels" not in text and ", significant (corrected p" in text
 
 
 def test_a_wide_interval_is_likely_and_the_surest_cell_is_named_beside(tmp_path):
@@ -110,7 +110,7 @@ def test_a_wide_interval_is_likely_and_the_surest_cell_is_named_beside(tmp_path)
 def test_a_difference_that_is_not_resolved_is_said_and_random_costs_no_labels(tmp_path):
     harm = grid() | {("sss-b", 10): [0.2, 0.6, 1.0], ("random", 10): [1.2, 0.5, 0.4]}
     text = said(scores(tmp_path / "s", harm=harm), harm=0.65)
-    assert "not significant (Holm's p" in text
+    assert "not significant (corrected p" in text
     assert "Random is within the limits from n = 100 (meets), and costs no labels." in text
 
 

@@ -119,7 +119,7 @@ def test_the_headline_and_the_advice_speak_of_per_cent_and_points(cpu):
     assert re.search(r"SSS-B\. Harm \d+\.\d % \(\d+\.\d to \d+\.\d\) is \w+ within its limit of 20\.0 %", said)
     assert re.search(r"SSS-B minus Random at n = 20: harm -\d+\.\d points \(-\d+\.\d to -\d+\.\d\), significant", said)
     text = to_markdown(advice, options)
-    assert "harm, at most 20.0 %" in text and re.search(r"points \(-\d+\.\d to -\d+\.\d\), Holm's p", text)
+    assert "harm, at most 20.0 %" in text and re.search(r"points \(-\d+\.\d to -\d+\.\d\), corrected p", text)
     assert any("20.0 %" in axis.get_title() for axis in draw(advice, options).figure.get_axes())
 
 

@@ -14,16 +14,16 @@ from ballast.files import BallastError
 from ballast.names import NONE, RANDOM, REFERENCES, in_order
 from ballast.results import metrics
 from ballast.results.cells import Cells
-from ballast.results.contrasts import p_of
+from ballast.results.contrasts import corrected_for_choice, p_of
 from ballast.results.metrics import Metric
-from ballast.results.statistics import NOTHING, TWO_WAY, Estimate, holm
+from ballast.results.statistics import NOTHING, TWO_WAY, Estimate
 from ballast.study.artefacts import Options
 
 # The metric of each limit; helpfulness_loss is the helpfulness of `none` (base data alone) minus the cell's.
 LIMITS = {"harm": "harm", "asr": "asr", "over_refusal": "over_refusal", "helpfulness_loss": "helpfulness"}
 MEETS, LIKELY, UNMEASURED, NO = "meets", "likely", "not measured", "no"
 VERDICTS = (MEETS, LIKELY, UNMEASURED, NO)  # the surest first; a cell has the least sure of its limits
-RESOLVED = 0.05  # a difference is significant below this Holm's p
+RESOLVED = 0.05  # a difference is significant below this corrected p
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Contrast:
 
     sampler: str
     difference: Estimate
-    p: float  # Holm's, over all samplers at this n; missing if fewer than two trials are shared
+    p: float  # corrected for all pairs of samplers at this n; missing if fewer than two trials are shared
 
     @property
     def resolved(self) -> bool:
@@ -242,7 +242,7 @@ def _contrasts(advised: Judged, harm: Cells, order: list[str]) -> list[Contrast]
         return []
     others = [name for name, n in harm if n == advised.n and name not in (advised.sampler, *REFERENCES)]
     found = {name: harm.difference((advised.sampler, advised.n), (name, advised.n)) for name in others}
-    p = holm(pd.Series({name: p_of(one) for name, one in found.items()}, dtype=float))
+    p = corrected_for_choice(pd.Series({name: p_of(one) for name, one in found.items()}, dtype=float))
     means = {name: harm.estimate((name, advised.n)).mean for name in others}
     ranked = sorted(others, key=lambda name: (name != RANDOM, means[name], order.index(name)))
     return [Contrast(name, found[name], float(p[name])) for name in ranked]

@@ -25,8 +25,8 @@ NOTES = (
     "says nothing of the next run: it is `likely` at best.",
     "Advised: the smallest n with a cell that meets its limits or is likely to; at that n the surest, then the one of "
     "least harm. The lowest of several means is a little too low by that choice alone.",
-    "Differences are paired over shared trials. A difference is significant if Holm's p over all samplers at this n "
-    "is below 0.05.",
+    "Differences are paired over shared trials. A difference is significant if its p, corrected for all pairs of samplers "
+    "at this n, is below 0.05: the advised one is chosen by its mean.",
 )
 
 
@@ -198,7 +198,7 @@ def _told(contrast: Contrast, ours: Judged, harm: Metric) -> str:
     said = f"{said} {harm.signed(found)}"
     if math.isnan(contrast.p):
         return f"{said}, over prompts only: one shared trial gives no p-value"
-    return f"{said}, {'significant' if contrast.resolved else 'not significant'} (Holm's p {_p(contrast.p)})"
+    return f"{said}, {'significant' if contrast.resolved else 'not significant'} (corrected p {_p(contrast.p)})"
 
 
 def _kept(advice: Advice, cell: Judged, limit: str) -> str:
@@ -242,7 +242,7 @@ def _verdict(cell: Judged | None, harm: Metric) -> str:
 def _contrast(contrast: Contrast | None, harm: Metric) -> str:
     if contrast is None or math.isnan(contrast.difference.mean):
         return MISSING
-    p = "prompts only" if math.isnan(contrast.p) else f"Holm's p {_p(contrast.p)}"
+    p = "prompts only" if math.isnan(contrast.p) else f"corrected p {_p(contrast.p)}"
     return f"{harm.signed(contrast.difference)}, {p}"
 
 

@@ -60,6 +60,14 @@ def p_of(found: Estimate) -> float:
     return math.nan if found.single else found.p
 
 
+def corrected_for_choice(p: pd.Series) -> pd.Series:
+    """Return p-values of one chosen cell against each other one, corrected for all pairs (Bonferroni).
+
+    The cell was chosen by its mean, so the test of any pair might have been made.
+    """
+    return (p * len(p) * (len(p) + 1) / 2).clip(upper=1)
+
+
 @dataclass(frozen=True)
 class Gain:
     """A sampler minus Random at its n. `p_holm`: Holm's p over all samplers and n; missing without a p."""

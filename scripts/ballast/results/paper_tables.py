@@ -9,7 +9,7 @@ from ballast.markup import MISSING, Cell, Table, with_interval
 from ballast.names import REFERENCES, in_order, sampler_label
 from ballast.results import metrics, notes
 from ballast.results.cells import Cells
-from ballast.results.contrasts import LEVEL, p_of
+from ballast.results.contrasts import LEVEL, corrected_for_choice, p_of
 from ballast.results.metrics import METRICS
 from ballast.study.artefacts import Options
 
@@ -63,7 +63,7 @@ def best(cells: pd.DataFrame, group: list[str], scores: Cells, direction: str) -
         keys = dict(zip(rows.index, rows[metrics.CELL].itertuples(index=False, name=None), strict=True))
         first = rows["mean"].idxmin() if direction == "lower" else rows["mean"].idxmax()
         p = pd.Series({at: p_of(groups[key].difference(keys[first], key)) for at, key in keys.items() if at != first})
-        worse = p * len(rows) * (len(rows) - 1) / 2 < LEVEL
+        worse = corrected_for_choice(p) < LEVEL
         if worse.any():
             found[[first, *p.index[p.notna() & ~worse]]] = True
     return found
