@@ -25,8 +25,8 @@ NOTES = (
     "says nothing of the next run: it is `likely` at best.",
     "Advised: the smallest n with a cell that meets its limits or is likely to; at that n the surest, then the one of "
     "least harm. The lowest of several means is a little too low by that choice alone.",
-    "Differences are paired over shared trials. A difference is significant if its p, corrected for all pairs of samplers "
-    "at this n, is below 0.05: the advised one is chosen by its mean.",
+    "Differences are paired over shared trials. A difference is significant if its p, corrected for all pairs of "
+    "samplers at this n, is below 0.05: the advised one is chosen by its mean.",
 )
 
 
