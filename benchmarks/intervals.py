@@ -1,4 +1,4 @@
-"""How often intervals and families of tests are wrong where the truth is known: the table of docs/statistics.md.
+"""Simulate how often intervals and families of tests are wrong: the table of docs/statistics.md.
 
     python benchmarks/intervals.py [--studies 400]
 

@@ -113,7 +113,7 @@ class Cells(dict):
             left = left.sub(left.mean(axis=1), axis=0)
             left -= left.mean()
         there = left.notna().sum(axis=1)
-        # What is left of a run shrinks by the share that its trial's mean has of it.
+        # A residual shrinks by the share that its trial's mean has of it.
         return self._moderated(left.div(np.sqrt(1 - 1 / there.where(there > 1)), axis=0))
 
     def _moderated(self, left: pd.DataFrame) -> dict[Hashable, Spread]:
@@ -167,7 +167,7 @@ def _inverse_trigamma(value: float) -> float:
 
 
 def _repeated(table: pd.DataFrame, trials: pd.Index) -> pd.DataFrame:
-    """Return a single run once for each of several trials; several runs as they are."""
+    """Return a single run once for each of several trials; several runs stay unchanged."""
     if len(table) > 1:
         return table
     return pd.DataFrame(np.repeat(table.to_numpy(), len(trials), axis=0), index=trials, columns=table.columns)

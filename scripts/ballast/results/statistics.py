@@ -49,7 +49,7 @@ class Estimate:
         """Return the ends of the two-sided 95 % interval; with Bonferroni's correction if there are several."""
         alpha = (1 - CONFIDENCE) / comparisons
         if self.whole is not None:
-            se = 0.0 if self.runs == 1 else self.se  # the scores of one run are counted as they are
+            se = 0.0 if self.runs == 1 else self.se  # the scores of one run are independent
             return proportion(self.mean, se, self.freedom, self.prompts, self.whole, alpha)
         half = float(stats.t.isf(alpha / 2, self.freedom) * self.se) if self.freedom > 0 else math.nan
         return max(self.mean - half, -self.most), min(self.mean + half, self.most)
