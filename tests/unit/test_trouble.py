@@ -122,15 +122,15 @@ def subsets(**few):
 
 
 def test_categories_with_their_slots_and_like_harm_are_fine():
-    found = signatures.categories_served({("sss", 28): cell(1.0)}, CATEGORIES, subsets(), POOL)
+    found = signatures.categories_served(Cells({("sss", 28): cell(1.0)}), CATEGORIES, subsets(), POOL)
     assert found.verdict == FINE and found.details == []
     assert "0 categories with few of their slots; 0 of 14 categories surely 0.5 above" in found.numbers
-    one_row = signatures.categories_served({}, CATEGORIES, subsets(c3=1), POOL)
+    one_row = signatures.categories_served(Cells(), CATEGORIES, subsets(c3=1), POOL)
     assert one_row.verdict == FINE, "half of a share is not few"
 
 
 def test_a_category_with_few_of_its_slots_is_looked_at():
-    found = signatures.categories_served({}, CATEGORIES, subsets(c3=0), POOL)
+    found = signatures.categories_served(Cells(), CATEGORIES, subsets(c3=0), POOL)
     assert found.verdict == LOOK and "1 categories with few of their slots" in found.numbers
     [line] = found.details
     assert line.startswith("SSS at n = 28, category 3 (") and line.endswith("0 rows of an even share of 2 slots")
@@ -139,20 +139,20 @@ def test_a_category_with_few_of_its_slots_is_looked_at():
 def test_a_category_whose_harm_is_far_above_the_mean_is_looked_at_with_its_rows():
     table = cell(1.0)
     table.loc[:, CATEGORIES.index[CATEGORIES == 3]] += 1.5
-    found = signatures.categories_served({("sss", 28): table, ("none", 0): table}, CATEGORIES, subsets(), POOL)
+    found = signatures.categories_served(Cells({("sss", 28): table, ("none", 0): table}), CATEGORIES, subsets(), POOL)
     assert found.verdict == LOOK and found.measured == pytest.approx(1.5 * 13 / 14, abs=0.1)
     [line] = found.details
     assert "category 3" in line and line.endswith("the pool has 3 rows of it, 2 of them T1")
     assert "(1 of 1 cells)" in found.numbers, "base data alone serves no category"
     a_little = cell(1.0)
     a_little.loc[:, CATEGORIES.index[CATEGORIES == 3]] += 0.4
-    assert signatures.categories_served({("sss", 28): a_little}, CATEGORIES, subsets(), None).verdict == FINE
+    assert signatures.categories_served(Cells({("sss", 28): a_little}), CATEGORIES, subsets(), None).verdict == FINE
 
 
 def test_without_categories_nothing_is_said_of_them():
     nothing = pd.Series(pd.NA, index=CATEGORIES.index, dtype="Int8")
     random = subsets().query("sampler == 'random'")
-    assert signatures.categories_served({("sss", 28): cell(1.0)}, nothing, random, None).verdict == UNDECIDED
+    assert signatures.categories_served(Cells({("sss", 28): cell(1.0)}), nothing, random, None).verdict == UNDECIDED
 
 
 def answers(unread=0, judge="harm-rm"):

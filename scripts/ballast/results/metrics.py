@@ -308,12 +308,13 @@ def by_category(scores: pd.DataFrame, name: str, options: Options) -> pd.DataFra
     prompts = prompts[prompts["benchmark"] == metric(name, options).benchmark]
     ids = prompts.groupby("category", observed=True)["prompt_id"].agg(set)
     rows = []
-    cells = {(sampler, n): table for (_, _, sampler, n), table in by_prompt(scores, name, options).items()}
+    cells, whole = by_sampler(scores, name, options), metric(name, options).whole
     for sampler in in_order(sampler for sampler, _ in cells):
         for n in sorted(n for each, n in cells if each == sampler):
             table = cells[sampler, n]
             for category in range(len(CATEGORIES)):
-                found = statistics.estimate(table[[one for one in table if one in ids.get(category, ())]].to_numpy())
+                part = table[[one for one in table if one in ids.get(category, ())]].to_numpy()
+                found = statistics.estimate(part, whole=whole)
                 if found.runs:
                     about = {"sampler": sampler, "n": n, "category": category, "title": title(category)}
                     interval = {"se": found.se, "low_two_way": found.low, "high_two_way": found.high}

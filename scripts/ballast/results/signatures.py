@@ -16,7 +16,7 @@ from ballast.results.contrasts import gains
 from ballast.results.findings import FINE, LOOK, UNDECIDED, Finding
 from ballast.results.metrics import METRICS, Metric
 from ballast.results.power import detectable, trials_said
-from ballast.results.statistics import Estimate, estimate
+from ballast.results.statistics import Estimate
 
 Tables = Cells  # by (sampler, n)
 
@@ -187,14 +187,19 @@ def _few_slots(subsets: pd.DataFrame) -> Iterator[tuple[tuple[str, int], int, st
 def _high_harm(
     harm: Tables, categories: pd.Series, above: float
 ) -> Iterator[tuple[tuple[str, int], int, Estimate, float]]:
-    """Yield cells and categories whose interval is above the cell's mean, and whose mean is so by `above`."""
-    for key, table in harm.items():
-        mean = estimate(table.to_numpy()).mean
-        for category, prompts in categories.groupby(categories):
-            part = table[table.columns.intersection(prompts.index)].to_numpy()
-            if key[0] not in REFERENCES and part.size and np.nanmean(part) - mean > above:
-                one = estimate(part)
-                if one.low > mean:
+    """Yield cells and categories whose interval is above the cell's mean, and whose mean is so by `above`.
+
+    The interval is corrected for all cells and categories (Bonferroni).
+    """
+    comparisons = _cells(harm) * categories.nunique()
+    for category, prompts in categories.groupby(categories):
+        parts = {key: table[table.columns.intersection(prompts.index)] for key, table in harm.items()}
+        parts = Cells({key: part for key, part in parts.items() if part.notna().to_numpy().any()}, harm.whole)
+        for key in parts.only(lambda key: key[0] not in REFERENCES):
+            mean, high = (float(np.nanmean(table.to_numpy())) for table in (harm[key], parts[key]))
+            if high - mean > above:
+                one = parts.estimate(key)
+                if one.interval(comparisons)[0] > mean:
                     yield key, int(category), one, mean
 
 
