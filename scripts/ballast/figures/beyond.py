@@ -66,7 +66,9 @@ def _differences(panel: Axes, rows: pd.DataFrame, named: list[str]) -> None:
         color = style.GREY
         if row.two_way_over == TWO_WAY and (row.high_two_way < 0 or row.low_two_way > 0):
             color = style.BLUE if row.value < 0 else style.RED
-        panel.plot([row.low_two_way, row.high_two_way], [place, place], color=color, linewidth=0.9, zorder=2)
-        panel.scatter([row.value], [place], areas[row.n], color=color, marker=style.marker(row.sampler), zorder=3)
+        alone = row.two_way_over != TWO_WAY
+        style.whiskers(panel, place, row.low_two_way, row.high_two_way, alone, color, across=True)
+        look = {"marker": style.marker(row.sampler), "facecolor": "white" if alone else color, "edgecolor": color}
+        panel.scatter([row.value], [place], areas[row.n], zorder=4, linewidth=0.8, **look)
     panel.grid(axis="y", visible=False)
     panel.grid(axis="x", visible=True)

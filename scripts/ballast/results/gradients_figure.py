@@ -10,6 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from ballast.names import BEHAVIOURS, short_label
 from ballast.results import metrics, notes, style
 from ballast.results.gradients import BEHAVIOUR, CATEGORY, Group, Report, table
+from ballast.results.statistics import PROMPTS_ONLY
 from ballast.results.style import Drawn
 from ballast.study.artefacts import Options
 
@@ -67,8 +68,8 @@ def _groups(panel: Axes, groups: list[Group], measure: str, harm: metrics.Metric
         panel.text(0.5, 0.5, "not measured", ha="center", va="center", transform=panel.transAxes, color=style.GREY)
     for group in shown:
         x, found = group.means[measure], group.effects[effect]
-        half = found.half if math.isfinite(found.half) else 0.0
-        panel.errorbar(x, found.mean, half or None, fmt="o", color=hue(group), elinewidth=0.9, capsize=1.8)
+        style.whiskers(panel, x, found.low, found.high, found.over == PROMPTS_ONLY, hue(group))
+        panel.plot(x, found.mean, "o", color=hue(group))
         panel.annotate(group.name, (x, found.mean), (3, 3), textcoords="offset points", fontsize=6)
     panel.axhline(0, color=style.GREY, linewidth=0.7, zorder=0)
     panel.margins(x=0.14)
