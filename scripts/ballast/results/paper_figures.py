@@ -41,10 +41,11 @@ def panels_against_random(cells: pd.DataFrame, metric: metrics.Metric, said: lis
     """Return the figure of `cells`: sampler, n, mean, low_t, high_t and trials; `said`: its small print."""
     methods = [name for name in in_order(cells["sampler"]) if name not in (RANDOM, *REFERENCES)]
     canvas = style.canvas(max(len(methods), 1), 1.8, said, sharex=True, sharey=True)
+    shaded = set()
     for panel, sampler in zip(canvas.panels, methods or [RANDOM], strict=True):
         curve(panel, cells, RANDOM, style.hue(RANDOM), "band")
         if sampler != RANDOM:
-            shade_below(panel, cells, sampler)
+            shaded |= shade_below(panel, cells, sampler)
             curve(panel, cells, sampler, style.hue(sampler), "bars", marker=style.marker(sampler))
         references(panel, cells)
         panel.set_title(short_label(sampler), color=style.hue(sampler))
@@ -52,8 +53,7 @@ def panels_against_random(cells: pd.DataFrame, metric: metrics.Metric, said: lis
     handles = []
     if RANDOM in set(cells["sampler"]):
         handles.append(Line2D([], [], color=style.hue(RANDOM), marker="o", label=short_label(RANDOM)))
-        kinds = sorted({one_run(cells, name) for name in methods})
-        handles += [Patch(label=BETTER + ", one run" * alone, **SHADES[alone]) for alone in kinds]
+    handles += [Patch(label=BETTER + ", one run" * alone, **SHADES[alone]) for alone in sorted(shaded)]
     legend(canvas, cells, handles)
     axis_labels(canvas, metric)
     return canvas.figure
@@ -62,11 +62,6 @@ def panels_against_random(cells: pd.DataFrame, metric: metrics.Metric, said: lis
 def cells_of(name: str, figure: str, options: Options, paths: Sequence[str]) -> pd.DataFrame:
     """Return the cells of a metric that have a mean. Raise BallastError if none has one."""
     return metrics.require_cells(metrics.cells_of(metrics.read_scores(paths), name, options), paths, figure)
-
-
-def one_run(cells: pd.DataFrame, sampler: str) -> bool:
-    """Return whether a sampler has one run per n."""
-    return bool((cells.loc[cells["sampler"] == sampler, "trials"] == 1).all())
 
 
 def sizes(cells: pd.DataFrame) -> list[int]:
@@ -109,23 +104,18 @@ def curve(
         panel.plot(place[alone], mean[alone], marker, color=color, markerfacecolor="white", zorder=5)
 
 
-def shade_below(panel: Axes, cells: pd.DataFrame, sampler: str) -> None:
+def shade_below(panel: Axes, cells: pd.DataFrame, sampler: str) -> set[bool]:
     """Shade between a sampler and Random where the sampler is lower, up to the crossing of the lines.
 
-    The area of a sampler with one run is hatched, since it is no interval and must not look like one.
+    The area of a sampler with one run is hatched, since it is no interval and must not look like one. Return the key of
+    SHADES that is drawn, in a set, which is empty if the sampler is nowhere lower.
     """
     ours, random = line(cells, sampler)[1], line(cells, RANDOM)[1]
-    common = ours.merge(random, on="n", suffixes=("", "_random"))
-    panel.fill_between(
-        np.log10(common["n"]),
-        common["mean"],
-        common["mean_random"],
-        where=common["mean"] < common["mean_random"],
-        interpolate=True,
-        zorder=2,
-        label=BETTER,
-        **SHADES[one_run(cells, sampler)],
-    )
+    common, alone = ours.merge(random, on="n", suffixes=("", "_random")), bool((ours["trials"] == 1).all())
+    lower = common["mean"] < common["mean_random"]
+    place, between = np.log10(common["n"]), (common["mean"], common["mean_random"])
+    panel.fill_between(place, *between, where=lower, interpolate=True, zorder=2, label=BETTER, **SHADES[alone])
+    return {alone} if lower.any() else set()
 
 
 def references(panel: Axes, cells: pd.DataFrame) -> None:

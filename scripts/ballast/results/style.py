@@ -123,8 +123,8 @@ def canvas(count: int, height: float, small_print: Sequence[str], columns: int =
     places = list(upper.subplots(grid_rows, columns, squeeze=False, **shared).flat)
     for spare in places[count:]:
         spare.remove()
-    for lowest in places[max(count - columns, 0) : count]:
-        lowest.tick_params(labelbottom=True)  # shared axes would label the grid's last row alone
+    for panel in places[:count]:
+        panel.tick_params(labelbottom=True)  # shared axes would label the grid's last row alone
     return Canvas(figure, upper, places[:count], columns)
 
 
@@ -215,8 +215,7 @@ def size_axis(axis: Axes, sizes: Sequence[int], columns: int) -> None:
         ends[lines[-1]] = place
     axis.set_xticks(places, ["\n" * line + str(size) for line, size in zip(lines, sizes, strict=True)])
     for tick, line in zip(axis.xaxis.get_major_ticks(), lines, strict=True):
-        if tick.label1.get_visible():
-            tick.tick1line.set_markersize(RC["xtick.major.size"] + LABEL_LINE * line)
+        tick.tick1line.set_markersize(RC["xtick.major.size"] + LABEL_LINE * line)
 
 
 def fix_layout(figure: Figure) -> None:
