@@ -209,14 +209,14 @@ def _legend_is_true(figure):
 
 @pytest.mark.parametrize("figure", [2, *OVER_N, "frontier"])
 def test_no_panel_is_empty(tmp_path, figure):
-    values = {("p", name, n): [0.4, 0.5] for name in ("random", "sss", "sss-b", "t1", "pss-b") for n in N}
+    values = {("p", name, n): [0.4, 0.5] for name in ("random", "sss", "pss", "sss-b", "t1", "pss-b") for n in N}
     paths = write_scores(tmp_path / "s", values, ["harm", "asr", "over_refusal"])
-    named = ["random", "sss", "cossim", "sss-b", "t1", "t2", "pss-b"]
+    named = ["random", "sss", "pss", "cossim", "sss-b", "t1", "t2", "pss-b"]
     drawn = draw(figure, paths, samplers=named, n=[10] if figure == 2 else N)
     assert panels(drawn) and all(axis.has_data() and axis.axison for axis in panels(drawn))
     if figure == 2:
         (axis,) = panels(drawn)
-        assert len(axis.get_xticklabels()) == 5, "t2 and cossim have no run, so no place"
+        assert len(axis.get_xticklabels()) == 6, "t2 and cossim have no run, so no place"
 
 
 def test_nothing_to_draw_is_one_line(tmp_path):
