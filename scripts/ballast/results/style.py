@@ -186,7 +186,7 @@ def whiskers(axis: Axes, place, low, high, alone, color: str, across: bool = Fal
 def hold_scale(limits: tuple[float, float], scale: tuple[float, float] | None, least: float) -> tuple[float, float]:
     """Return the limits of a metric's axis: from the low end of its scale, or at least `least` long without a scale.
 
-    So differences look as large as they are. An interval may reach beyond a scale; the axis does not.
+    So noise does not fill the axis. An interval may reach beyond a scale; the axis does not.
     """
     low, high = limits
     if scale is None:
