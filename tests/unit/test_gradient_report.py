@@ -19,8 +19,9 @@ from ballast import schemas
 from ballast.picks import gradients
 from ballast.picks.gradients import in_memory
 from ballast.picks.selection import Features
-from ballast.results import gradients_page
+from ballast.results import gradients_page, style
 from ballast.results.gradients import rank_correlation, report
+from ballast.results.gradients_figure import draw
 from ballast.study.artefacts import parse_options
 
 SCRIPTS = Path(ballast.__file__).parents[1]
@@ -207,3 +208,14 @@ def test_the_stage_writes_the_same_bytes_whatever_the_order_of_rows(tmp_path):
     assert rows["id"].tolist() == sorted(ROWS) and rows.columns[-1] == "conflict"
     groups = pd.read_csv(tmp_path / "one/out.data")
     assert set(groups["kind"]) == {"behaviour", "category", "sampler"}
+
+
+def test_the_figure_has_no_empty_panel_and_one_run_is_hollow():
+    found = report(options(), features(), scores(), {("t1", 7): ["a", "b"]})
+    (_, groups, _, _, _, _) = draw(found, options()).figure.get_axes()
+    faces = {line.get_color(): line.get_markerfacecolor() for line in groups.lines if line.get_marker() == "o"}
+    assert [hue for hue, face in faces.items() if face == "white"] == [style.BEHAVIOUR_HUES["T4"]]
+    alone = report(options(), features(), scores({("none", 0): HARM["none", 0]}), {})
+    drawn = draw(alone, options())
+    assert len(drawn.figure.get_axes()) == 2
+    assert "not measured" in " ".join(text.get_text() for part in drawn.figure.subfigs for text in part.texts)

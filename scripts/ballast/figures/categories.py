@@ -33,12 +33,10 @@ def draw(options: Options, paths: Sequence[str]) -> Drawn:
         *notes.judged_by(options),
         *notes.synthetic(options),
     ]
+    if grid.empty:
+        return Drawn(style.sentence("No prompt of the benchmark has a category.", said), data)
     canvas = style.canvas(1, 0.22 * len(grid) + 1.5, said)
     panel = canvas.panels[0]
-    if grid.empty:
-        panel.set_title("No prompt of the benchmark has a category")
-        panel.axis("off")
-        return Drawn(canvas.figure, data)
     highest = max(float(np.nanmax(grid.to_numpy())), 0.01)
     panel.imshow(grid, cmap=style.HEAT, vmin=0, vmax=highest, aspect="auto")
     for row, (sampler, values) in enumerate(grid.iterrows()):

@@ -23,10 +23,12 @@ def draw(options: Options, paths: Sequence[str]) -> Drawn:
     runs = {name: metrics.measure(scores, name, options) for name in ("harm", "helpfulness")}
     cells = {name: metrics.cells_of(scores, name, options) for name in runs}
     every = pd.concat([table.assign(metric=name) for name, table in cells.items()])
-    metrics.require_cells(every, paths[0], "figure 2")
-    samplers = [name for name in in_order(options.experiment.samplers) if name not in REFERENCES]
+    every = metrics.require_cells(every, paths, "figure 2")
+    samplers = [name for name in in_order(every["sampler"]) if name not in REFERENCES]
+    cells = {name: table for name, table in cells.items() if table["sampler"].isin(samplers).any()}
     mark = f"{options.experiment.n[0]} safety examples of one behaviour; small dots are single runs. Bars"
-    canvas = style.canvas(2, 2.4, paper_figures.notes_below(options, every, mark))
+    said = [*paper_figures.notes_below(options, every, mark, cells), *paper_figures.span_notes(cells, options)]
+    canvas = style.canvas(len(cells), 2.4, said)
     for panel, name in zip(canvas.panels, cells, strict=True):
         for place, sampler in enumerate(samplers):
             _behaviour(panel, place, sampler, runs[name], cells[name])
@@ -35,6 +37,7 @@ def draw(options: Options, paths: Sequence[str]) -> Drawn:
         panel.set_xlim(-0.6, len(samplers) - 0.4)
         panel.set_title(f"{metrics.METRICS[name].label} ({metrics.METRICS[name].direction} is better)")
         panel.set_ylabel(metrics.metric(name, options).unit)
+        panel.set_ylim(paper_figures.held(panel.get_ylim(), scores, name, options))
     paper_figures.legend(canvas, every, [])
     return Drawn(canvas.figure, metrics.long_form(every, ["metric", "sampler", "n"]))
 
@@ -46,16 +49,10 @@ def _behaviour(panel: Axes, place: int, sampler: str, runs: pd.DataFrame, cells:
     color = style.BEHAVIOUR_HUES.get(split(sampler)[1], style.GREY)
     aside = place + 0.22 + np.linspace(-0.06, 0.06, len(values)) * (len(values) > 1)
     panel.plot(aside, values, ".", color=color, alpha=0.45, markersize=4, markeredgewidth=0)
-    panel.errorbar(
-        [place] * len(cell),
-        cell["mean"],
-        style.bars(cell),
-        fmt="o",
-        color=color,
-        markersize=6,
-        capsize=3,
-        elinewidth=1.4,
-    )
+    alone = (cell["trials"] == 1).to_numpy()
+    style.whiskers(panel, [place] * len(cell), cell["low_t"], cell["high_t"], alone, color)
+    face = "white" if alone.any() else color
+    panel.plot([place] * len(cell), cell["mean"], "o", color=color, markerfacecolor=face, markersize=4.5)
 
 
 def _behaviour_label(sampler: str) -> str:

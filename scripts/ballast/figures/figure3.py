@@ -14,4 +14,9 @@ ONE = ("models", "pools")
 
 def draw(options: Options, paths: Sequence[str]) -> Drawn:
     """Draw harm by n: each behavioural sampler against Random."""
-    return paper_figures.against_random(3, "harm", lambda sampler: split(sampler)[1] is not None, options, paths[0])
+    return paper_figures.against_random("figure 3", "harm", shown, options, paths)
+
+
+def shown(sampler: str) -> bool:
+    """Return whether a sampler picks among the rows of one behaviour."""
+    return split(sampler)[1] is not None

@@ -33,7 +33,7 @@ def draw(options: Options, paths: Sequence[str]) -> Drawn:
     ]
     panel.set_yticks(range(len(kinds)), [*explained, "unknown"])
     panel.invert_yaxis()
-    panel.set_xlim(0, 1.18 * max(data["rows"].max(), 1))
+    panel.set_xlim(0, 1.3 * max(data["rows"].max(), 1))
     panel.set_xlabel(f"rows of the pool (of {len(labels):,})")
     panel.grid(axis="y", visible=False)
     panel.grid(axis="x", visible=True)

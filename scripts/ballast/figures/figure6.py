@@ -20,7 +20,7 @@ def draw(options: Options, paths: Sequence[str]) -> Drawn:
 
     A study that has none of these shows its own samplers.
     """
-    cells = paper_figures.cells_of("over_refusal", 6, options, paths[0])
+    cells = paper_figures.cells_of("over_refusal", "figure 6", options, paths)
     there = set(cells["sampler"])
     methods = [name for name in SAMPLERS if name in there]
     methods = methods or [name for name in options.experiment.samplers if name in there and name not in REFERENCES]

@@ -9,6 +9,7 @@ from ballast.names import in_order, short_label
 from ballast.results import notes, style
 from ballast.results.advice import LIKELY, MEETS, NO, UNMEASURED, Advice, Judged, table
 from ballast.results.advice_words import NAMES
+from ballast.results.statistics import PROMPTS_ONLY
 from ballast.results.style import Drawn
 from ballast.study.artefacts import Options
 
@@ -92,21 +93,15 @@ def _at_limit(panel: Axes, advice: Advice, limit: str, samplers: list[str]) -> N
     cells = [cell for cell in advice.cells if cell.n == advice.shown.n]
     ends = [at_most]
     for cell in cells:
-        found, place = cell.estimates[limit], samplers.index(cell.sampler)
-        low, high = np.nan_to_num(found.interval(), nan=found.mean)
-        ends += [low, high]
-        look = {"color": style.hue(cell.sampler), "marker": style.marker(cell.sampler), "zorder": 4}
-        panel.errorbar(
-            found.mean,
-            place,
-            xerr=[[found.mean - low], [high - found.mean]],
-            elinewidth=1.2,
-            capsize=2,
-            markersize=4.5,
-            **look,
-        )
+        found, place, color = cell.estimates[limit], samplers.index(cell.sampler), style.hue(cell.sampler)
+        alone = found.over == PROMPTS_ONLY
+        ends += [found.mean, found.low, found.high]
+        style.whiskers(panel, place, found.low, found.high, alone, color, across=True)
+        look = {"markersize": 4.5, "markerfacecolor": "white" if alone else color, "zorder": 4}
+        panel.plot(found.mean, place, style.marker(cell.sampler), color=color, **look)
     low, high = np.nanmin(ends), np.nanmax(ends)
     metric, margin = advice.metrics[limit], 0.08 * ((high - low) or 1.0)
+    low = max(low, metric.scale[0]) if metric.scale else low  # an interval may reach beyond the scale
     panel.set_xlim(low - margin, high + margin)
     panel.axvspan(at_most, high + margin, color=MARKED, alpha=0.08, linewidth=0, zorder=0)
     panel.axvline(at_most, color=MARKED, linewidth=1.1, linestyle=(0, (4, 2)), zorder=2)
@@ -148,7 +143,8 @@ def _small_print(advice: Advice, options: Options) -> list[str]:
     return [
         f"Study {options.study}, model {options.model_label(options.experiment.models[0])}.",
         f"n: safety examples added. In a cell, from above: mean {lines}.",
-        "Bars: 95 % intervals, two-way bootstrap over runs and prompts (over prompts only where a cell has one run).",
+        "Bars: 95 % intervals, two-way bootstrap over runs and prompts; dotted with a hollow marker: one run, so over "
+        "prompts only.",
         *notes.judged_by(options),
         *notes.synthetic(options),
     ]

@@ -1,7 +1,6 @@
 """Draw the gradient report: gradients of each behaviour, and those of groups against measured changes."""
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,29 +9,37 @@ from matplotlib.ticker import MaxNLocator
 from ballast.names import BEHAVIOURS, short_label
 from ballast.results import metrics, notes, style
 from ballast.results.gradients import BEHAVIOUR, CATEGORY, Group, Report, table
+from ballast.results.statistics import PROMPTS_ONLY
 from ballast.results.style import Drawn
 from ballast.study.artefacts import Options
 
 LABELS = {"conflict": "conflict with the task", "increase": "loss increase (nats a token)"}
+EFFECT = "harm change"
 ENDS = (5, 95)  # percentiles at the ends of the whiskers
 
 
 def draw(found: Report, options: Options) -> Drawn:
     """Draw rows by behaviour, then by group the change of harm against mean conflict and mean loss increase."""
-    canvas = style.canvas(6, 1.9, _small_print(found, options), columns=3)
+    titles = {BEHAVIOUR: f"Behaviours, {found.n[BEHAVIOUR]} added", CATEGORY: "Categories, T1 rows"}
+    measured = {kind: groups for kind in titles if (groups := _measured(found.of(kind)))}
+    columns = 1 + len(measured)
+    canvas = style.canvas(len(LABELS) * columns, 1.9, _small_print(found, options), columns=columns)
     harm = metrics.metric("harm", options)
     rows = found.rows.dropna(subset="conflict")
     names = [name for name in BEHAVIOURS if (rows["behaviour"] == name).any()]
     for place, measure in enumerate(LABELS):
-        first, second, third = canvas.panels[3 * place : 3 * place + 3]
+        first, *others = canvas.panels[columns * place : columns * (place + 1)]
         _boxes(first, [rows.loc[rows["behaviour"] == name, measure].to_numpy() for name in names], names)
         first.set_xlabel(LABELS[measure])
         first.set_title("Rows of the pool")
-        _groups(second, found.of(BEHAVIOUR), measure, harm, lambda group: style.BEHAVIOUR_HUES[group.name])
-        second.set_title(f"Behaviours, {found.n[BEHAVIOUR]} added")
-        _groups(third, found.of(CATEGORY), measure, harm, lambda group: style.BEHAVIOUR_HUES["T1"])
-        third.set_title("Categories, T1 rows")
+        for panel, (kind, groups) in zip(others, measured.items(), strict=True):
+            _groups(panel, groups, measure, harm)
+            panel.set_title(titles[kind])
     return Drawn(canvas.figure, table(found))
+
+
+def _measured(groups: list[Group]) -> list[Group]:
+    return [group for group in groups if EFFECT in group.effects and not math.isnan(group.effects[EFFECT].mean)]
 
 
 def _boxes(panel: Axes, values: list[np.ndarray], names: list[str]) -> None:
@@ -59,16 +66,13 @@ def _boxes(panel: Axes, values: list[np.ndarray], names: list[str]) -> None:
     panel.xaxis.set_major_locator(MaxNLocator(4))
 
 
-def _groups(panel: Axes, groups: list[Group], measure: str, harm: metrics.Metric, hue: Callable) -> None:
-    """Draw one point per group with a measured effect, with its interval and its name."""
-    effect = "harm change"
-    shown = [group for group in groups if effect in group.effects and not math.isnan(group.effects[effect].mean)]
-    if not shown:
-        panel.text(0.5, 0.5, "not measured", ha="center", va="center", transform=panel.transAxes, color=style.GREY)
-    for group in shown:
-        x, found = group.means[measure], group.effects[effect]
-        ends = [[found.mean - found.low], [found.high - found.mean]] if math.isfinite(found.low) else None
-        panel.errorbar(x, found.mean, ends, fmt="o", color=hue(group), elinewidth=0.9, capsize=1.8)
+def _groups(panel: Axes, groups: list[Group], measure: str, harm: metrics.Metric) -> None:
+    """Draw one point per group, with the interval of its change of harm and its name."""
+    for group in groups:
+        x, found, alone = group.means[measure], group.effects[EFFECT], group.effects[EFFECT].over == PROMPTS_ONLY
+        color = style.BEHAVIOUR_HUES.get(group.name, style.BEHAVIOUR_HUES["T1"])
+        style.whiskers(panel, x, found.low, found.high, alone, color)
+        panel.plot(x, found.mean, "o", color=color, markerfacecolor="white" if alone else color)
         panel.annotate(group.name, (x, found.mean), (3, 3), textcoords="offset points", fontsize=6)
     panel.axhline(0, color=style.GREY, linewidth=0.7, zorder=0)
     panel.margins(x=0.14)
@@ -82,12 +86,16 @@ def _groups(panel: Axes, groups: list[Group], measure: str, harm: metrics.Metric
 
 
 def _small_print(found: Report, options: Options) -> list[str]:
-    by_category = f"{found.of_t1[1]} rows of {short_label(found.of_t1[0])} added" if found.of_t1 else "not measured"
+    by_category = "not measured"
+    if found.of_t1:
+        by_category = f"{found.of_t1[1]} rows of {short_label(found.of_t1[0])} added, harm on the category's prompts"
     return [
         f"Study {options.study}, model {options.model_label(options.experiment.models[0])}.",
         "Boxes: quartiles and median of rows; whiskers: 5th and 95th percentile.",
-        "Change of harm: against base data alone, below 0 is better; bars: 95 % intervals, two-way bootstrap.",
-        f"Categories by id: {by_category}, harm on the category's prompts.",
+        "Change of harm: against base data alone, below 0 is better; bars: 95 % intervals, two-way bootstrap; "
+        "dotted with a hollow marker: one run, so over prompts only.",
+        *["Behaviours: change of harm not measured."] * (not _measured(found.of(BEHAVIOUR))),
+        f"Categories by id: {by_category}.",
         *notes.judged_by(options),
         *notes.synthetic(options),
     ]

@@ -1,5 +1,7 @@
 """Write the sentences that tables and figures share: the judges, the meaning of ±, missing scores."""
 
+from collections.abc import Iterable
+
 import pandas as pd
 
 from ballast.results import metrics
@@ -21,13 +23,15 @@ def synthetic(options: Options) -> list[str]:
     ]
 
 
-def judged_by(options: Options) -> list[str]:
-    """Return the judge of each metric, and its stand-in if there is one."""
+def judged_by(options: Options, shown: Iterable[str] | None = None) -> list[str]:
+    """Return the judge of each metric, or of those `shown`, and its stand-in if there is one."""
+    judges = {metric: judge for metric, judge in options.judges.items() if shown is None or metric in shown}
     said = [
         f"{METRICS[metric].label}: judge `{judge}` on {options.benchmarks.get(metric, METRICS[metric].benchmark)}."
-        for metric, judge in options.judges.items()
+        for metric, judge in judges.items()
     ]
-    return said + list(options.stand_ins.values())
+    unseen = set(options.judges.values()) - set(judges.values())
+    return said + [sentence for judge, sentence in options.stand_ins.items() if judge not in unseen]
 
 
 def mark(options: Options) -> str:

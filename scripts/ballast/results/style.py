@@ -3,6 +3,7 @@
 import textwrap
 import zlib
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +23,8 @@ from ballast.samplers import split
 # Okabe & Ito (2008).
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILLION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
-RED = "#CC3311"  # the area below Random; Tol's red differs from the hues of the lines
+RED = "#CC3311"  # Tol's red differs from the hues of the lines
+PALE_RED = "#F4D2CB"  # the area below Random; not transparent, so that it has the legend's colour over a grey band too
 GREY, PALE, INK = "#707070", "#D9D9D9", "#222222"
 
 # A sampler and its behavioural variant share a hue and differ in marker.
@@ -36,8 +38,10 @@ HEAT = "YlOrBr"  # one hue, from pale to dark, so that its order shows without c
 WIDTH = 6.8  # inches: two columns
 NOTE_SIZE = 6.0  # points
 NOTE_LINE = 0.115  # inches
-NOTE_CHARACTERS = 150  # fit on a line of WIDTH
-LABEL_ROOM = 0.27  # inches between the labels of an axis
+NOTE_CHARACTERS = 140  # fit on a line of WIDTH
+LABEL_ROOM = 0.24  # inches from label to label of an axis
+LABEL_LINE = 8.5  # points from one line of labels to the next
+DOTTED = (0, (1, 1.5))
 
 RC = {
     "font.family": "DejaVu Sans",
@@ -73,6 +77,7 @@ RC = {
     "pdf.fonttype": 42,
     "svg.fonttype": "none",  # keeps text as text, which a page can search and read aloud
     "svg.hashsalt": "ballast",
+    "hatch.linewidth": 0.5,
     "savefig.dpi": 300,
 }
 # None leaves out dates and versions, which would change the bytes.
@@ -106,20 +111,29 @@ class Canvas(NamedTuple):
 
 def canvas(count: int, height: float, small_print: Sequence[str], columns: int = 4, **shared: bool) -> Canvas:
     """Return a canvas of `count` panels, each `height` inches high; `shared`: sharex, sharey of the panels."""
-    columns = min(count, columns)
     grid_rows = -(-count // columns)
+    columns = -(-count // grid_rows)  # rows of equal length, if they can be
     lines = textwrap.wrap(" ".join(small_print).replace("`", ""), NOTE_CHARACTERS, break_on_hyphens=False)
     above, below = grid_rows * height + 0.5, len(lines) * NOTE_LINE + 0.1
-    figure = Figure(figsize=(WIDTH, above + below), layout="constrained")
+    # At the dpi of the PNG: at another one, text has another width and the layout would cut it.
+    figure = Figure(figsize=(WIDTH, above + below), dpi=RC["savefig.dpi"], layout="constrained")
     FigureCanvasAgg(figure)
     upper, lower = figure.subfigures(2, 1, height_ratios=[above, below])
     lower.text(0.008, 0.5, "\n".join(lines), fontsize=NOTE_SIZE, color=GREY, va="center", linespacing=1.3)
     places = list(upper.subplots(grid_rows, columns, squeeze=False, **shared).flat)
     for spare in places[count:]:
-        spare.axis("off")
-    for lowest in places[max(count - columns, 0) : count]:
-        lowest.tick_params(labelbottom=True)  # shared axes would label the grid's last row alone
+        spare.remove()
+    for panel in places[:count]:
+        panel.tick_params(labelbottom=True)  # shared axes would label the grid's last row alone
     return Canvas(figure, upper, places[:count], columns)
+
+
+def sentence(text: str, small_print: Sequence[str]) -> Figure:
+    """Return a figure of one line of text, for a study that has nothing to draw."""
+    drawn = canvas(1, 0.1, small_print)
+    drawn.panels[0].remove()
+    drawn.upper.text(0.008, 0.5, text, fontsize=8, color=INK, va="center")
+    return drawn.figure
 
 
 def hue(sampler: str) -> str:
@@ -141,10 +155,8 @@ def frame(column: int, row: int) -> Rectangle:
 
 def label_points(axis: Axes, points: Sequence[tuple[float, float, str, str]]) -> None:
     """Write the names of points (x, y, name, colour) in a spaced column at the right, each with a line to its point."""
-    axis.margins(x=0.05, y=0.07)
     low, high = axis.get_ylim()
     left, right = axis.get_xlim()
-    axis.set_ylim(low, high)
     axis.set_xlim(left, right + 0.3 * (right - left))
     height = low
     for x, y, name, color in sorted(points, key=lambda point: (point[1], -point[0])):
@@ -154,13 +166,38 @@ def label_points(axis: Axes, points: Sequence[tuple[float, float, str, str]]) ->
         axis.annotate(name, (x, y), place, va="center", fontsize=7, color=color, arrowprops=line)
 
 
-def label_line(axis: Axes, start: tuple[float, float], name: str, color: str) -> None:
-    """Write the name of a line above its left end."""
-    axis.annotate(name, start, (2, 5), textcoords="offset points", ha="left", fontsize=7, color=color)
+def whiskers(axis: Axes, place, low, high, alone, color: str, across: bool = False) -> None:
+    """Draw intervals from `low` to `high`; those of one run (`alone`) are thin, dotted and without caps.
+
+    A missing end draws nothing. `across`: horizontal bars, with `place` on the vertical axis.
+    """
+    place, low, high, alone = np.broadcast_arrays(*np.atleast_1d(place, low, high, alone))
+    for lonely, look in ((False, {"elinewidth": 0.9, "capsize": 2.2}), (True, {"elinewidth": 0.7})):
+        shown = (alone == lonely) & np.isfinite(low) & np.isfinite(high)
+        if not shown.any():
+            continue
+        middle, half = (low + high)[shown] / 2, (high - low)[shown] / 2
+        at, error = ((middle, place[shown]), "xerr") if across else ((place[shown], middle), "yerr")
+        bars = axis.errorbar(*at, **{error: half}, fmt="none", ecolor=color, zorder=3, **look)
+        if lonely:
+            bars.lines[2][0].set_linestyle(DOTTED)
+
+
+def hold_scale(limits: tuple[float, float], scale: tuple[float, float] | None, least: float) -> tuple[float, float]:
+    """Return the limits of a metric's axis: from the low end of its scale, or at least `least` long without a scale.
+
+    So noise does not fill the axis. An interval may reach beyond a scale; the axis does not.
+    """
+    low, high = limits
+    if scale is None:
+        missing = max(least - (high - low), 0) / 2
+        return low - missing, high + missing
+    margin = 0.03 * (high - scale[0])
+    return scale[0] - margin, min(high, scale[1] + margin)
 
 
 def size_axis(axis: Axes, sizes: Sequence[int], columns: int) -> None:
-    """Label log10(n) with n itself; a label that would touch its neighbour is left out, its tick stays.
+    """Label log10(n) with n itself; a label that would touch its neighbour stands a line lower, with a longer tick.
 
     Positions are log10 of n on a linear axis, so that straight lines and the areas between them agree. `columns`
     panels share the width.
@@ -171,12 +208,14 @@ def size_axis(axis: Axes, sizes: Sequence[int], columns: int) -> None:
     margin = 0.07 * span if span else 0.5
     axis.set_xlim(places[0] - margin, places[-1] + margin)
     needed = LABEL_ROOM / (WIDTH / columns - 0.3) * span
-    labels, last = [], -np.inf
-    for place, size in zip(places, sizes, strict=True):
-        fits = place - last >= needed and (size == sizes[-1] or places[-1] - place >= needed)
-        labels.append(str(size) if fits else "")
-        last = place if fits else last
-    axis.set_xticks(places, labels)
+    lines: list[int] = []
+    ends: dict[int, float] = {}  # of each line, the place of its last label
+    for place in places:
+        lines.append(next(line for line in count() if place - ends.get(line, -np.inf) >= needed))
+        ends[lines[-1]] = place
+    axis.set_xticks(places, ["\n" * line + str(size) for line, size in zip(lines, sizes, strict=True)])
+    for tick, line in zip(axis.xaxis.get_major_ticks(), lines, strict=True):
+        tick.tick1line.set_markersize(RC["xtick.major.size"] + LABEL_LINE * line)
 
 
 def fix_layout(figure: Figure) -> None:
@@ -194,8 +233,3 @@ def save(figure: Figure, path: str | Path, kind: str) -> None:
     with atomic(path) as temporary, styled():
         fix_layout(figure)
         figure.savefig(temporary, format=kind, metadata=METADATA[kind])
-
-
-def bars(cells: pd.DataFrame) -> np.ndarray:
-    """Return the lengths of error bars below and above the means of cells; 0 without an interval."""
-    return cells[["low_t", "high_t"]].sub(cells["mean"], axis=0).abs().fillna(0).to_numpy().T

@@ -185,13 +185,16 @@ class Plan:
     def shown(self, grid: Experiment) -> list[str]:
         """Return the measured runs that an experiment's artefacts show, by path.
 
-        They are those of its grid, its references (base data alone) and its models without fine-tuning.
+        They are those of its grid, its references (base data alone) and its models without fine-tuning. Base data
+        alone is the same training for every pool, so it may stand under a pool that the grid lacks.
         """
         samplers = {*grid.samplers, NONE}
+        every = [from_path(path) for path in self.measured]
+        own = any(run.sampler == NONE and run.pool in grid.pools and run.model in grid.models for run in every)
         found = []
-        for path in self.measured:
-            run = from_path(path)
-            picked = run.pool in grid.pools and run.sampler in samplers and run.trial < grid.trials
+        for path, run in zip(self.measured, every, strict=True):
+            pooled = run.pool in grid.pools or (run.sampler == NONE and not own)
+            picked = pooled and run.sampler in samplers and run.trial < grid.trials
             if run.model in grid.models and (run.sampler == AS_IS or picked and run.n in (0, *grid.n)):
                 found.append(path)
         return found
