@@ -32,7 +32,7 @@ def test_figure_3_shows_the_behavioural_samplers_against_random(tmp_path):
         line = next(line for line in axis.lines if line.get_marker() == "o")
         assert list(line.get_xdata()) == [1, 2, 3] and list(line.get_ydata()) == pytest.approx(random)
     assert set(drawn.data["sampler"]) == {"as-is", "none", "random", "random-b", "cossim-b", "sss-b", "pss-b"}
-    assert "95 % t-interval over 3 trials" in small_print(drawn) and "synthetic study" in small_print(drawn)
+    assert "95 % interval over 3 trials" in small_print(drawn) and "synthetic study" in small_print(drawn)
 
 
 def test_figure_4_shows_every_sampler_against_random_in_percent(tmp_path):

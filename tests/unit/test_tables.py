@@ -199,7 +199,7 @@ def test_table_5_tells_forgetting_from_never_having_learnt(tmp_path):
 def test_captions_say_what_stands_for_what(tmp_path):
     paths = write_scores(tmp_path / "s", {("m", "random", 50): [1.0, 2.0], ("m", "sss", 50): [1.0]})
     text = to_markdown(table1.table(options("tables/table1"), paths))
-    assert "Model M" in text and "95 % t-interval over 2 trials, none where there is one trial" in text
+    assert "Model M" in text and "95 % interval over 2 trials, none where there is one trial" in text
     assert "The harm judge is a stand-in." in text and "`mini` is a synthetic study" in text
     assert r"\texttt{mini} is a synthetic study" in to_tex(table1.table(options("tables/table1"), paths))
     real = to_markdown(table1.table(options("tables/table1", synthetic=False, stand_ins={}), paths))

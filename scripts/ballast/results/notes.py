@@ -50,7 +50,7 @@ def intervals(table: pd.DataFrame, mark: str) -> str:
         return "One trial a cell, so no interval."
     several = int(trials[trials > 1].min())
     span = f"{high} trials" if several == high else f"{several} to {high} trials"
-    return f"{mark}: 95 % t-interval over {span}" + (", none where there is one trial." if low == 1 else ".")
+    return f"{mark}: 95 % interval over {span}" + (", none where there is one trial." if low == 1 else ".")
 
 
 def counts(table: pd.DataFrame) -> str:
