@@ -9,6 +9,7 @@ row of the pool. `--out-data` is the figure's CSV: the groups with their effects
 
 import argparse
 import json
+from pathlib import Path
 
 import pandas as pd
 
@@ -23,7 +24,7 @@ from ballast.study.artefacts import parse_options
 def main(arguments: argparse.Namespace) -> None:
     options = parse_options("gradients", arguments.options)
     picked = {
-        (sampler, n): [row for file in files for row in pd.read_csv(file, dtype={"id": str})["id"]]
+        (sampler, n): {Path(file).stem: pd.read_csv(file, dtype={"id": str})["id"].tolist() for file in files}
         for sampler, n, files in json.loads(arguments.picked)
     }
     known = features.from_arguments(arguments)

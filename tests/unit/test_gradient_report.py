@@ -115,7 +115,7 @@ def test_groups_have_means_over_their_rows_and_effects_against_base_data_alone()
 
 
 def test_what_a_sampler_picked_is_a_group():
-    picked = {("t1", 7): ["a", "b", "a"], ("t2", 7): ["e"], ("t2", 3): ["f"]}
+    picked = {("t1", 7): {"t0": ["a", "b"], "t1": ["a"]}, ("t2", 7): {"t0": ["e"]}, ("t2", 3): {"t0": ["f"]}}
     groups = report(options(), features(), scores(), picked).of("sampler")
     assert [(group.name, group.rows) for group in groups] == [("t1", 2), ("t2", 1)]
     assert round(groups[0].means["conflict"], 6) == 0.8

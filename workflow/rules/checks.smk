@@ -74,6 +74,7 @@ rule gradient_report:
         scores=f"{RESULTS}/scores.parquet",
         features=lambda wildcards: list(documents.gradient_features().values()),
         subsets=lambda wildcards: [file for *_, files in documents.gradient_subsets() for file in files],
+        swapping=documents.swapping_inputs,
     output:
         md=f"{RESULTS}/gradients.md",
         csv=f"{RESULTS}/gradients.csv",

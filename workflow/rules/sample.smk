@@ -47,6 +47,44 @@ use rule sample as sample_by_model with:
         "Pick {wildcards.n} of {wildcards.pool} with {wildcards.sampler} for {wildcards.model}, trial {wildcards.trial}"
 
 
+# A pool with `requests_of` takes the picks of that pool.
+rule swap:
+    input:
+        subset=inputs.swapped_subset,
+        picked_from=lambda wildcards: inputs.rows(f"pools/{study.pools[wildcards.pool].requests_of}"),
+        pool=f"{RESULTS}/data/pools/{{pool}}.parquet",
+    output:
+        subset=f"{RESULTS}/subsets/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.csv",
+    log:
+        f"{RESULTS}/logs/swap/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.log",
+    wildcard_constraints:
+        pool="|".join(plan.swapped) or "-",
+    conda:
+        "../../envs/ballast.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=5,
+    params:
+        code=code_identity("swap"),
+    message:
+        "Take the requests of {wildcards.sampler}, n {wildcards.n}, trial {wildcards.trial}, from {wildcards.pool}"
+    shell:
+        "stage swap --record {params.code} {output:q} --"
+        " --subset {input.subset:q} --picked-from {input.picked_from:q} --pool {input.pool:q}"
+        " --out {output.subset:q} &> {log:q}"
+
+
+use rule swap as swap_by_model with:
+    output:
+        subset=f"{RESULTS}/subsets/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.csv",
+    log:
+        f"{RESULTS}/logs/swap/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.log",
+
+
+ruleorder: swap > sample
+ruleorder: swap_by_model > sample_by_model
+
+
 rule plane:
     input:
         embedding=f"{RESULTS}/embeddings/pools/{{pool}}.arrow",
