@@ -20,7 +20,8 @@ from ballast.picks import gradients
 from ballast.picks.gradients import in_memory
 from ballast.picks.selection import Features
 from ballast.results import gradients_page
-from ballast.results.gradients import rank_correlation, report
+from ballast.results.gradients import Group, outermost, rank_correlation, relations, report, together
+from ballast.results.statistics import Estimate
 from ballast.study.artefacts import parse_options
 
 SCRIPTS = Path(ballast.__file__).parents[1]
@@ -119,6 +120,60 @@ def test_what_a_sampler_picked_is_a_group():
     groups = report(options(), features(), scores(), picked).of("sampler")
     assert [(group.name, group.rows) for group in groups] == [("t1", 2), ("t2", 1)]
     assert round(groups[0].means["conflict"], 6) == 0.8
+
+
+def test_samplers_that_picked_the_same_rows_are_one_group():
+    t1 = {"t0": ["a", "b"], "t1": ["c"]}
+    # The same rows in another order, with a trial more; then other rows in one shared trial; then no shared trial.
+    picked = {"t1": t1, "random-b": {"t0": ["b", "a"], "t1": ["c"], "t2": ["d"]}, "sss": t1 | {"t1": ["d"]}}
+    assert together(picked | {"t2": {"t7": ["a", "b"]}}) == [("sss",), ("random-b", "t1"), ("t2",)]
+    harm = HARM | {("random-b", 7): HARM["t1", 7], ("sss", 7): HARM["t2", 7]}
+    cells = {(name, 7): trials for name, trials in picked.items()}
+    shown = parse_options(
+        "gradients", json.dumps(STUDY | {"experiment": STUDY["experiment"] | {"samplers": ["t1", "random-b", "sss"]}})
+    )
+    found = report(shown, features(), scores(harm), cells)
+    groups = found.of("sampler")
+    assert [(group.names, group.rows) for group in groups] == [(("sss",), 3), (("random-b", "t1"), 4)]
+    assert not [one for one in found.relations if one.kind == "sampler"], "two groups have no correlation"
+    page = gradients_page.to_markdown(found, shown)
+    assert "Random-B and T1 picked the same rows" in page and "Random-B = T1" in page
+
+
+def groups(means, effects, inner=None) -> list[Group]:
+    estimates = [Estimate(effect, 0.1, 2, 3, 5, "") for effect in effects]
+    measures = [dict.fromkeys(("loss", "increase", "conflict"), float(mean)) for mean in means]
+    cores = [dict.fromkeys(("loss", "increase", "conflict"), float(mean)) for mean in inner or means]
+    return [
+        Group("sampler", (name,), 5, mean, mean, core, 0.5, {"harm change": effect})
+        for name, mean, core, effect in zip("abcdefgh", measures, cores, estimates, strict=False)
+    ]
+
+
+def test_a_correlation_names_the_group_that_drives_it():
+    # Without e, the other four go up together; with it, rho is nil.
+    one = relations(groups([1, 2, 3, 4, 5], [2, 3, 4, 5, 1]))[0]
+    assert (one.rho, one.high, one.driver) == (0.0, 1.0, ("e",)) and one.low == pytest.approx(-0.2)
+    assert one.inner == one.rho
+    assert relations(groups([1, 2, 3], [1, 2, 3]))[0].driver is None, "two groups are no correlation"
+
+
+def test_a_correlation_is_also_without_the_outermost_rows():
+    one = relations(groups([1, 2, 3, 4], [1, 2, 3, 4], inner=[4, 3, 2, 1]))[0]
+    assert (one.rho, one.inner) == (1.0, -1.0)
+
+
+def test_the_outermost_rows_are_a_tenth_by_absolute_value():
+    values = pd.Series([0.1, -5.0, 2.0] + [0.0] * 17, index=list("abcdefghijklmnopqrst"))
+    assert list(outermost(values)) == ["b", "c"] and list(outermost(values[:1])) == ["a"]
+
+
+def test_the_page_names_the_rows_that_carry_a_mean():
+    page = gradients_page.to_markdown(report(options(), features(), scores(), {}), options())
+    line = next(each for each in page.splitlines() if each.startswith("| T1 ") and "| conflict" in each)
+    # Of T1's conflicts 1, 0.6, 0 and -0.6 the first, row a, is the outermost.
+    assert [cell.strip() for cell in line.split("|")[3:9]][:4] == ["1 of 4", "45 %", "+0.250", "+0.000"]
+    assert line.rstrip(" |").endswith("| a")
 
 
 def test_relations_are_over_the_groups_that_were_measured():

@@ -93,11 +93,13 @@ rule gradient_report:
         options=lambda wildcards: documents.gradient_report(),
         picked=lambda wildcards: packed(json.dumps(documents.gradient_subsets())),
         features=lambda wildcards: as_arguments(documents.gradient_features()),
+        swapping=lambda wildcards: documents.swapping(),
         code=code_identity("gradient_report"),
     message:
         "Lay gradients beside what was measured"
     shell:
         "stage gradient_report --record {params.code} {output:q} --"
         " --options {params.options:q} --scores {input.scores:q} --picked {params.picked:q} {params.features}"
+        " {params.swapping}"
         " --out-md {output.md:q} --out-csv {output.csv:q} --out-pdf {output.pdf:q} --out-svg {output.svg:q}"
         " --out-png {output.png:q} --out-data {output.data:q} &> {log:q}"

@@ -8,7 +8,7 @@ from ballast.files import BallastError
 
 def keys(pool: pd.DataFrame) -> pd.Series:
     """Return id -> a digest of the row's request: instruction, input and, in a chat, the earlier messages."""
-    texts = pool.reindex(columns=["instruction", "input", "turns"]).fillna("")
+    texts = pool.reindex(columns=["instruction", "input", "turns"], fill_value="")
     return pd.Series([content_id(*row) for row in texts.itertuples(index=False)], index=pool["id"])
 
 

@@ -7,13 +7,18 @@ import pandas as pd
 from ballast.categories import title
 from ballast.markup import MISSING, markdown, pipe_table
 from ballast.names import BEHAVIOURS, in_order, short_label
-from ballast.results import notes
+from ballast.results import notes, swapping_page
 from ballast.results.gradients import BEHAVIOUR, CATEGORY, SAMPLER, TOP, Group, Relation, Report, outermost
 from ballast.results.metrics import METRICS, metric
 from ballast.results.statistics import PROMPTS_ONLY, Estimate
+from ballast.results.swapping import Swapped
 from ballast.study.artefacts import Options
 
 MEANS = ("Rows", "Loss", "Loss increase", "Conflict", "Conflict above 0")
+NO_SWAP = (
+    "These groups differ in their requests and responses at once. The experiment `swapping` keeps the requests and "
+    "swaps the responses (docs/checks.md)."
+)
 CARRIED = ("Behaviour", "Measure", "Outermost rows", "Their share", "Mean", "Mean without them", "Most are of", "First")
 OVER = {BEHAVIOUR: "behaviours", CATEGORY: "categories", SAMPLER: "samplers"}
 MEASURE = {"conflict": "conflict", "increase": "loss increase"}
@@ -29,17 +34,21 @@ NOTES = (
     "effects, not their intervals; Holm's p is adjusted for all lines. Groups differ in much else, so a correlation "
     "shows no cause. Samplers share rows, so their groups are not independent either.",
     "Without one group: the lowest and highest rho without each of the groups in turn, and the group whose removal "
-    f"changes rho most. Without outermost rows: rho without the {100 * TOP:.0f} % of each group's rows with the largest "
-    "absolute conflict or loss increase.",
+    f"changes rho most. Without outermost rows: rho without the {100 * TOP:.0f} % of each group's rows with the "
+    "largest absolute conflict or loss increase.",
 )
 
 
-def to_markdown(found: Report, options: Options) -> str:
-    """Return the page: the answer first, then one table per kind of group, the correlations, and notes on the words."""
+def to_markdown(found: Report, options: Options, swapped: Swapped | None = None) -> str:
+    """Return the page: the answer first, then one table per kind of group, the correlations, and notes on the words.
+
+    `swapped`: the comparison with the same requests and other responses, if the study has it.
+    """
     model, pool = options.model_label(options.experiment.models[0]), options.experiment.pools[0]
+    said = sentences(found) + (swapping_page.sentences(swapped) if swapped else [NO_SWAP])
     parts = [
         f"# Gradients of the safety examples: {markdown(model)}, pool {markdown(pool)}",
-        "\n".join(f"- {markdown(line)}" for line in sentences(found)),
+        "\n".join(f"- {markdown(line)}" for line in said),
     ]
     for kind, heading in (
         (BEHAVIOUR, f"By behaviour, and what {found.n[BEHAVIOUR]} rows of one behaviour changed"),
@@ -71,7 +80,8 @@ def to_markdown(found: Report, options: Options) -> str:
         *notes.judged_by(options),
         *notes.synthetic(options),
     ]
-    return "\n\n".join([*parts, "\n".join(f"- {note}" for note in said)]) + "\n"
+    parts.append("\n".join(f"- {note}" for note in said))
+    return "\n\n".join(parts + (swapping_page.section(swapped, options) if swapped else [])) + "\n"
 
 
 def sentences(found: Report) -> list[str]:

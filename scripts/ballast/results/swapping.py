@@ -7,6 +7,7 @@ pool minus the first.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -150,19 +151,12 @@ def paired(values: np.ndarray) -> Difference:
 
 
 def _adjusted(*parts: list[Swap]) -> list[list[Swap]]:
-    """Return the swaps with Holm's p-values, adjusted over all tests of the page's part."""
-    keys = [(part, place, name) for part, some in enumerate(parts) for place, one in enumerate(some) for name in one.differences]
-    p = pd.Series([parts[part][place].differences[name].p for part, place, name in keys], dtype=float)
-    holm = dict(zip(keys, statistics.holm(p), strict=True))
-    return [
-        [
-            replace(
-                one,
-                differences={
-                    name: each._replace(holm=holm[part, place, name]) for name, each in one.differences.items()
-                },
-            )
-            for place, one in enumerate(some)
-        ]
-        for part, some in enumerate(parts)
-    ]
+    """Return the swaps with Holm's p-values, adjusted over all their tests."""
+    every = [each.p for some in parts for one in some for each in one.differences.values()]
+    holm = iter(statistics.holm(pd.Series(every, dtype=float)))
+    return [[replace(one, differences=_with(one.differences, holm)) for one in some] for some in parts]
+
+
+def _with(differences: dict[str, Difference], holm: Iterator[float]) -> dict[str, Difference]:
+    """Return the differences with the next adjusted p-values."""
+    return {name: each._replace(holm=next(holm)) for name, each in differences.items()}
