@@ -240,9 +240,34 @@ def write_inputs(folder: Path, order=slice(None)) -> list[str]:
     return [word for name in named for word in (f"--{name.split('.')[0]}", str(folder / name))]
 
 
-def run(folder: Path, order=slice(None)) -> dict[str, bytes]:
+def write_swapped(folder: Path) -> dict:
+    """A second pool with the requests of ROWS: each row teaches what the row before it teaches in the first pool."""
+    ids, known = list(ROWS), features()
+    for name, own in (("first", ids), ("second", [f"{row}2" for row in ids])):
+        texts = {"instruction": [f"{row} ?" for row in ids], "input": "", "output": [f"{row} ." for row in own]}
+        schemas.write(str(folder / f"{name}.parquet"), pd.DataFrame({"id": own} | texts), schemas.PAIRS)
+    table = pd.DataFrame({"id": own, "behaviour": "T2", "reason": "", "judge": "w"})
+    schemas.write(str(folder / "behaviour2.parquet"), table, schemas.BEHAVIOUR)
+    pool, before = known.gradients, np.roll(np.arange(len(ids)), 1)
+    directions = [[0, 0] if not pool.norms[row] else pool.units(np.array([row]))[0] for row in before]
+    gradients.write(folder / "2.arrow", [(own, pool.losses[before], pool.norms[before], np.array(directions))])
+    lists = pa.array([[-1.0]] * len(own), pa.list_(pa.float32()))
+    pq.write_table(pa.table({"id": own, "logprobs": lists}), folder / "logprobs2.parquet")
+    base = {"base-gradients": str(folder / "base-gradients.arrow")}
+    files = {"behaviour": "behaviour.parquet", "gradients": "gradients.arrow", "logprobs": "logprobs.parquet"}
+    others = {"behaviour": "behaviour2.parquet", "gradients": "2.arrow", "logprobs": "logprobs2.parquet"}
+    pools = [
+        base | {name: str(folder / file) for name, file in (some | {"rows": rows}).items()}
+        for some, rows in ((files, "first.parquet"), (others, "second.parquet"))
+    ]
+    shown = STUDY | {"experiment": STUDY["experiment"] | {"pools": ["p", "p2"]}}
+    return {"options": shown, "pools": pools, "subsets": [["t1", 7, [str(folder / "subset.csv")]]]}
+
+
+def run(folder: Path, order=slice(None), swapped=False) -> dict[str, bytes]:
     folder.mkdir()
     files = write_inputs(folder, order)
+    files += ["--swapping", json.dumps(write_swapped(folder))] if swapped else []
     out = {kind: folder / f"out.{kind}" for kind in ("md", "csv", "pdf", "svg", "png", "data")}
     picked = json.dumps([["t1", 7, [str(folder / "subset.csv")]]])
     arguments = ["--options", json.dumps(STUDY), "--scores", str(folder / "scores.parquet"), "--picked", picked, *files]
@@ -262,3 +287,13 @@ def test_the_stage_writes_the_same_bytes_whatever_the_order_of_rows(tmp_path):
     assert rows["id"].tolist() == sorted(ROWS) and rows.columns[-1] == "conflict"
     groups = pd.read_csv(tmp_path / "one/out.data")
     assert set(groups["kind"]) == {"behaviour", "category", "sampler"}
+
+
+def test_the_stage_compares_the_same_requests_with_other_responses(tmp_path):
+    page = run(tmp_path / "one", swapped=True)["md"].decode().replace("\\", "")
+    alone = run(tmp_path / "other")["md"].decode()
+    assert "swaps the responses (docs/checks.md)" in alone and "## The same requests" not in alone
+    # Rows b, c and d of T1 take the gradients of a, b and c: conflicts +0.4, +0.6 and +0.6.
+    assert "3 requests, T1 to T2 with another response: conflict +0.533 (" in page
+    assert "Rows of p: 8 = 6 pairs, 2 that teach nothing." in page
+    assert "Without runs in both pools: T1, n = 7." in page and "swaps the responses" not in page

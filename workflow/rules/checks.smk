@@ -1,7 +1,8 @@
 """Go beyond the paper: write its next checks, the CPU seconds of each method, and the gradient report.
 
 Inputs: scores.parquet; labels and subsets of pools that hold the same rows and have different judges; logs of jobs;
-for the gradient report labels, gradients and log-probabilities of the pool, gradients of base data, and subsets.
+for the gradient report labels, gradients and log-probabilities of the pool, gradients of base data, and subsets; with
+the experiment `swapping` the same of both its pools, and their rows.
 Outputs: checks.md, with the experiment `checks` or `relabelling`, or with two judges of one benchmark; spent.{md,csv},
 with the experiment `beyond`; on request gradients.{md,csv}, figures/gradients.{pdf,svg,png,csv}.
 Costs: CPU seconds, after the features of gradients.smk. The logs are no rule's input: they are measurements, which

@@ -1,6 +1,7 @@
 """Pick subsets: the ranked ids that a sampler takes from a pool; on request write them out for use elsewhere.
 
-Inputs: the pool and the features that the sampler NEEDS, nothing else. An export reads the pool's own file too.
+Inputs: the pool and the features that the sampler NEEDS, nothing else. An export reads the pool's own file too. A pool
+with `requests_of` has the requests of that pool's subsets: `swap` reads both pools and one subset.
 Outputs: subsets/<pool>/<sampler>/n<n>/t<trial>.csv (rank, id, category). Models share a subset; it lies below
 subsets/<model>/ if the sampler reads a feature that the model makes. <sampler> is a method's name if the method gives
 its sampler other options. `snakemake subsets`:
@@ -47,7 +48,6 @@ use rule sample as sample_by_model with:
         "Pick {wildcards.n} of {wildcards.pool} with {wildcards.sampler} for {wildcards.model}, trial {wildcards.trial}"
 
 
-# A pool with `requests_of` takes the picks of that pool.
 rule swap:
     input:
         subset=inputs.swapped_subset,
