@@ -166,6 +166,7 @@ def test_a_correlation_is_also_without_the_outermost_rows():
 def test_the_outermost_rows_are_a_tenth_by_absolute_value():
     values = pd.Series([0.1, -5.0, 2.0] + [0.0] * 17, index=list("abcdefghijklmnopqrst"))
     assert list(outermost(values)) == ["b", "c"] and list(outermost(values[:1])) == ["a"]
+    assert len(outermost(pd.Series(range(70)))) == 7
 
 
 def test_the_page_names_the_rows_that_carry_a_mean():

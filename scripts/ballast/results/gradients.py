@@ -28,7 +28,7 @@ MEASURES = ("loss", "increase", "conflict")
 # Samplers of T1 rows; the first that the study has shows what T1 rows change by category.
 OF_T1 = ("t1", "random-b", "sss-b")
 PERMUTATIONS = 9999
-TOP = 0.1  # the share of a group's rows that count as its outermost: those with the largest absolute values
+ONE_IN = 10  # one in so many of a group's rows is outermost: those with the largest absolute values
 # Sampler and n -> trial -> ids.
 Picked = dict[tuple[str, int], dict[str, list[str]]]
 
@@ -242,8 +242,8 @@ def table(found: Report) -> pd.DataFrame:
 
 
 def outermost(values: pd.Series) -> pd.Index:
-    """Return the labels of the TOP share of values with the largest absolute values, one at least."""
-    return values.abs().sort_values(ascending=False, kind="stable").index[: math.ceil(TOP * len(values))]
+    """Return the labels of the tenth of values with the largest absolute values, rounded up."""
+    return values.abs().sort_values(ascending=False, kind="stable").index[: -(-len(values) // ONE_IN)]
 
 
 def _group(kind: str, names: tuple[str, ...], rows: pd.DataFrame, effects: dict[str, Estimate]) -> Group:

@@ -8,7 +8,7 @@ from ballast.categories import title
 from ballast.markup import MISSING, markdown, pipe_table
 from ballast.names import BEHAVIOURS, in_order, short_label
 from ballast.results import notes, swapping_page
-from ballast.results.gradients import BEHAVIOUR, CATEGORY, SAMPLER, TOP, Group, Relation, Report, outermost
+from ballast.results.gradients import BEHAVIOUR, CATEGORY, ONE_IN, SAMPLER, Group, Relation, Report, outermost
 from ballast.results.metrics import METRICS, metric
 from ballast.results.statistics import PROMPTS_ONLY, Estimate
 from ballast.results.swapping import Swapped
@@ -34,7 +34,7 @@ NOTES = (
     "effects, not their intervals; Holm's p is adjusted for all lines. Groups differ in much else, so a correlation "
     "shows no cause. Samplers share rows, so their groups are not independent either.",
     "Without one group: the lowest and highest rho without each of the groups in turn, and the group whose removal "
-    f"changes rho most. Without outermost rows: rho without the {100 * TOP:.0f} % of each group's rows with the "
+    f"changes rho most. Without outermost rows: rho without the {100 // ONE_IN} % of each group's rows with the "
     "largest absolute conflict or loss increase.",
 )
 

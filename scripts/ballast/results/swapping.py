@@ -2,8 +2,8 @@
 
 Behaviours differ in their requests too, so means by behaviour cannot tell the response's part. Here the request stays.
 Gradients: the difference between two rows with one request, over all such pairs. Harm: the difference between two runs
-that learnt the same requests in the same order with the same seed, paired over trials and prompts. Both are the second
-pool minus the first.
+that learnt the same requests with the same seed, paired over trials and prompts. Both are the second pool minus the
+first.
 """
 
 import math

@@ -68,7 +68,8 @@ def _notes(found: Swapped, options: Options) -> list[str]:
         "Cosine: mean ± standard deviation, over pairs, of the cosine of the two rows' gradients; 1 means that both "
         "teach the same.",
         "Only the responses differ between the two sides, so a difference is their effect, for these requests and this "
-        "model; it does not show that the gradients carry it.",
+        "model. Their length is a part of it: it changes tokens and batches. It does not show that the gradients carry "
+        "the effect.",
     ]
     said += [f"Trials without a counterpart in the other pool, left out: {', '.join(lacking)}."] if lacking else []
     return said + ([f"Without runs in both pools: {', '.join(none)}."] if none else [])
