@@ -174,6 +174,7 @@ def test_the_page_gives_both_effects_and_what_is_left_out():
     assert "Rows of p: 4 = 3 pairs, 1 that teach nothing." in page
     assert "Trials without a counterpart in the other pool, left out: T1, n = 2 1." in page
     said = " ".join(swapping_page.sentences(compared()))
+    assert said.startswith("2 requests, T1 to T2 with") and "1 requests, T4 to T3" in said
     assert "The requests of T1, n = 2 with another response: harm +2.25 (" in said and "of 1 cells" in said
 
 

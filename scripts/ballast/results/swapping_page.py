@@ -15,8 +15,11 @@ DIGITS = {"conflict": 3, "increase": 3, "harm": 2, "over_refusal": 1}
 
 def sentences(found: Swapped) -> list[str]:
     """Return the comparison in a few lines, each with its numbers."""
-    said = []
-    for one in found.behaviours:
+    said, usual = [], {}
+    # The usual change of each behaviour; the table has all.
+    for one in sorted(found.behaviours, key=lambda one: one.pairs):
+        usual[one.name.split()[0]] = one
+    for _, one in sorted(usual.items()):
         changes = ", ".join(_told(one, name) for name in MEASURES)
         said.append(f"{one.pairs:,} requests, {one.name} with another response: {changes}.")
     for one in found.samplers:
