@@ -27,6 +27,7 @@ def main(argv: list[str] | None = None) -> None:
     for name, requests in sets.items():
         write_json(out / f"{name}.json", check_data.parallel(requests))
     write_json(out / "base_again.json", datasets.base(options, "base again"))
+    write_json(out / "safety_swapped.json", check_data.swapped(options))
     write_csv(out / "advbench.csv", pd.DataFrame(check_data.advbench(options)))
     for split, rows in (("train", options.task_rows), ("test", options.task_test_rows)):
         lines = [json.dumps(row, ensure_ascii=False) for row in check_data.gsm8k(options, split, rows)]

@@ -95,6 +95,33 @@ def test_two_models_cannot_both_be_one_of_the_papers(mini):
         config.load(mini)
 
 
+def swapping(mini: dict, of: str, pools=("safety", "other"), samplers=("t1",)) -> dict:
+    grid = {"models": ["llama"], "pools": list(pools), "samplers": list(samplers), "n": [7]}
+    raw = change(mini, "pools.other", {"path": "other.json", "requests_of": of})
+    return change(raw, "experiments.swapping", grid) | {"methods": {"adaptive": {"trainer": "adaptive"}}}
+
+
+def test_a_pool_may_have_the_requests_of_another_one(mini):
+    assert config.load(swapping(mini, "safety")).pools["other"].requests_of == "safety"
+
+
+@pytest.mark.parametrize(
+    ("of", "changes", "words"),
+    [
+        ("safty", {}, "pools.other.requests_of: 'safty' is not defined; did you mean 'safety'"),
+        ("other", {}, "pools.other.requests_of: 'other' must be another pool"),
+        ("safe", {}, "experiments.swapping.pools: give two pools, the second with requests_of: the first"),
+        ("safety", {"pools": ["safety"]}, "experiments.swapping.pools: give two pools"),
+        ("safety", {"pools": ["other", "safety"]}, "experiments.swapping.pools: give two pools"),
+        ("safety", {"samplers": ["t1", "adaptive"]}, "'adaptive' picks from the whole pool, and pools.other takes"),
+    ],
+)
+def test_pools_that_do_not_fit_together_are_told(mini, of, changes, words):
+    with pytest.raises(BallastError) as error:
+        config.load(swapping(mini, of, **changes))
+    assert words in str(error.value)
+
+
 def test_a_missing_key_is_named(mini):
     del mini["models"]
     with pytest.raises(BallastError, match="config: 'models' is required"):

@@ -20,8 +20,9 @@ from ballast.picks import gradients
 from ballast.picks.gradients import in_memory
 from ballast.picks.selection import Features
 from ballast.results import gradients_page, style
-from ballast.results.gradients import rank_correlation, report
+from ballast.results.gradients import Group, outermost, rank_correlation, relations, report, together
 from ballast.results.gradients_figure import draw
+from ballast.results.statistics import Estimate
 from ballast.study.artefacts import parse_options
 
 SCRIPTS = Path(ballast.__file__).parents[1]
@@ -116,10 +117,65 @@ def test_groups_have_means_over_their_rows_and_effects_against_base_data_alone()
 
 
 def test_what_a_sampler_picked_is_a_group():
-    picked = {("t1", 7): ["a", "b", "a"], ("t2", 7): ["e"], ("t2", 3): ["f"]}
+    picked = {("t1", 7): {"t0": ["a", "b"], "t1": ["a"]}, ("t2", 7): {"t0": ["e"]}, ("t2", 3): {"t0": ["f"]}}
     groups = report(options(), features(), scores(), picked).of("sampler")
     assert [(group.name, group.rows) for group in groups] == [("t1", 2), ("t2", 1)]
     assert round(groups[0].means["conflict"], 6) == 0.8
+
+
+def test_samplers_that_picked_the_same_rows_are_one_group():
+    t1 = {"t0": ["a", "b"], "t1": ["c"]}
+    # The same rows in another order, with a trial more; then other rows in one shared trial; then no shared trial.
+    picked = {"t1": t1, "random-b": {"t0": ["b", "a"], "t1": ["c"], "t2": ["d"]}, "sss": t1 | {"t1": ["d"]}}
+    assert together(picked | {"t2": {"t7": ["a", "b"]}}) == [("sss",), ("random-b", "t1"), ("t2",)]
+    harm = HARM | {("random-b", 7): HARM["t1", 7], ("sss", 7): HARM["t2", 7]}
+    cells = {(name, 7): trials for name, trials in picked.items()}
+    shown = parse_options(
+        "gradients", json.dumps(STUDY | {"experiment": STUDY["experiment"] | {"samplers": ["t1", "random-b", "sss"]}})
+    )
+    found = report(shown, features(), scores(harm), cells)
+    groups = found.of("sampler")
+    assert [(group.names, group.rows) for group in groups] == [(("sss",), 3), (("random-b", "t1"), 4)]
+    assert not [one for one in found.relations if one.kind == "sampler"], "two groups have no correlation"
+    page = gradients_page.to_markdown(found, shown)
+    assert "Random-B and T1 picked the same rows" in page and "Random-B = T1" in page
+
+
+def groups(means, effects, inner=None) -> list[Group]:
+    estimates = [Estimate(effect, 0.1, 2, 3, 5, "") for effect in effects]
+    measures = [dict.fromkeys(("loss", "increase", "conflict"), float(mean)) for mean in means]
+    cores = [dict.fromkeys(("loss", "increase", "conflict"), float(mean)) for mean in inner or means]
+    return [
+        Group("sampler", (name,), 5, mean, mean, core, 0.5, {"harm change": effect})
+        for name, mean, core, effect in zip("abcdefgh", measures, cores, estimates, strict=False)
+    ]
+
+
+def test_a_correlation_names_the_group_that_drives_it():
+    # Without e, the other four go up together; with it, rho is nil.
+    one = relations(groups([1, 2, 3, 4, 5], [2, 3, 4, 5, 1]))[0]
+    assert (one.rho, one.high, one.driver) == (0.0, 1.0, ("e",)) and one.low == pytest.approx(-0.2)
+    assert one.inner == one.rho
+    assert relations(groups([1, 2, 3], [1, 2, 3]))[0].driver is None, "two groups are no correlation"
+
+
+def test_a_correlation_is_also_without_the_outermost_rows():
+    one = relations(groups([1, 2, 3, 4], [1, 2, 3, 4], inner=[4, 3, 2, 1]))[0]
+    assert (one.rho, one.inner) == (1.0, -1.0)
+
+
+def test_the_outermost_rows_are_a_tenth_by_absolute_value():
+    values = pd.Series([0.1, -5.0, 2.0] + [0.0] * 17, index=list("abcdefghijklmnopqrst"))
+    assert list(outermost(values)) == ["b", "c"] and list(outermost(values[:1])) == ["a"]
+    assert len(outermost(pd.Series(range(70)))) == 7
+
+
+def test_the_page_names_the_rows_that_carry_a_mean():
+    page = gradients_page.to_markdown(report(options(), features(), scores(), {}), options())
+    line = next(each for each in page.splitlines() if each.startswith("| T1 ") and "| conflict" in each)
+    # Of T1's conflicts 1, 0.6, 0 and -0.6 the first, row a, is the outermost.
+    assert [cell.strip() for cell in line.split("|")[3:9]][:4] == ["1 of 4", "45 %", "+0.250", "+0.000"]
+    assert line.rstrip(" |").endswith("| a")
 
 
 def test_relations_are_over_the_groups_that_were_measured():
@@ -186,9 +242,34 @@ def write_inputs(folder: Path, order=slice(None)) -> list[str]:
     return [word for name in named for word in (f"--{name.split('.')[0]}", str(folder / name))]
 
 
-def run(folder: Path, order=slice(None)) -> dict[str, bytes]:
+def write_swapped(folder: Path) -> dict:
+    """A second pool with the requests of ROWS: each row teaches what the row before it teaches in the first pool."""
+    ids, known = list(ROWS), features()
+    for name, own in (("first", ids), ("second", [f"{row}2" for row in ids])):
+        texts = {"instruction": [f"{row} ?" for row in ids], "input": "", "output": [f"{row} ." for row in own]}
+        schemas.write(str(folder / f"{name}.parquet"), pd.DataFrame({"id": own} | texts), schemas.PAIRS)
+    table = pd.DataFrame({"id": own, "behaviour": "T2", "reason": "", "judge": "w"})
+    schemas.write(str(folder / "behaviour2.parquet"), table, schemas.BEHAVIOUR)
+    pool, before = known.gradients, np.roll(np.arange(len(ids)), 1)
+    directions = [[0, 0] if not pool.norms[row] else pool.units(np.array([row]))[0] for row in before]
+    gradients.write(folder / "2.arrow", [(own, pool.losses[before], pool.norms[before], np.array(directions))])
+    lists = pa.array([[-1.0]] * len(own), pa.list_(pa.float32()))
+    pq.write_table(pa.table({"id": own, "logprobs": lists}), folder / "logprobs2.parquet")
+    base = {"base-gradients": str(folder / "base-gradients.arrow")}
+    files = {"behaviour": "behaviour.parquet", "gradients": "gradients.arrow", "logprobs": "logprobs.parquet"}
+    others = {"behaviour": "behaviour2.parquet", "gradients": "2.arrow", "logprobs": "logprobs2.parquet"}
+    pools = [
+        base | {name: str(folder / file) for name, file in (some | {"rows": rows}).items()}
+        for some, rows in ((files, "first.parquet"), (others, "second.parquet"))
+    ]
+    shown = STUDY | {"experiment": STUDY["experiment"] | {"pools": ["p", "p2"]}}
+    return {"options": shown, "pools": pools, "subsets": [["t1", 7, [str(folder / "subset.csv")]]]}
+
+
+def run(folder: Path, order=slice(None), swapped=False) -> dict[str, bytes]:
     folder.mkdir()
     files = write_inputs(folder, order)
+    files += ["--swapping", json.dumps(write_swapped(folder))] if swapped else []
     out = {kind: folder / f"out.{kind}" for kind in ("md", "csv", "pdf", "svg", "png", "data")}
     picked = json.dumps([["t1", 7, [str(folder / "subset.csv")]]])
     arguments = ["--options", json.dumps(STUDY), "--scores", str(folder / "scores.parquet"), "--picked", picked, *files]
@@ -219,3 +300,13 @@ def test_the_figure_has_no_empty_panel_and_one_run_is_hollow():
     drawn = draw(alone, options())
     assert len(drawn.figure.get_axes()) == 2
     assert "not measured" in " ".join(text.get_text() for part in drawn.figure.subfigs for text in part.texts)
+
+
+def test_the_stage_compares_the_same_requests_with_other_responses(tmp_path):
+    page = run(tmp_path / "one", swapped=True)["md"].decode().replace("\\", "")
+    alone = run(tmp_path / "other")["md"].decode()
+    assert "swaps the responses (docs/checks.md)" in alone and "## The same requests" not in alone
+    # Rows b, c and d of T1 take the gradients of a, b and c: conflicts +0.4, +0.6 and +0.6.
+    assert "3 requests, T1 to T2 with another response: conflict +0.533 (" in page
+    assert "Rows of p: 8 = 6 pairs, 2 that teach nothing." in page
+    assert "Without runs in both pools: T1, n = 7." in page and "swaps the responses" not in page

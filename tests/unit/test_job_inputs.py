@@ -144,6 +144,29 @@ def test_the_gradient_report_needs_one_of_its_experiments():
         documents.gradient_experiment()
 
 
+def test_a_pool_with_the_requests_of_another_takes_its_picks(mini):
+    swapped = jobs("config/mechanism.yaml")
+    run = Run("llama", "swapped", "t1", 14, 2)
+    own = wildcards(run)
+    del own.model
+    assert swapped.inputs.swapped_subset(own) == f"{swapped.plan.results}/subsets/safety/t1/n14/t2.csv"
+    assert swapped.inputs.swapped_subset(wildcards(run)).endswith("/subsets/llama/safety/t1/n14/t2.csv")
+    given = json.loads(swapped.documents.swapping().removeprefix("--swapping ").strip("'"))
+    assert {len(files) for _, _, files in given["subsets"]} == {given["options"]["experiment"]["trials"]}
+    files = set(swapped.documents.swapping_inputs())
+    assert files >= {*given["pools"][1].values(), *given["subsets"][0][2]}
+    assert not any("category" in file for file in files)
+    asked = json.loads(swapped.options.inspection())["asked"]
+    assert asked["swapped"] == {"any": 14} and asked["safety"]["T1"] == 14
+    assert mini.documents.swapping() == "" and mini.documents.swapping_inputs() == []
+
+
+def test_the_bill_counts_subsets_that_take_the_requests_of_another():
+    jobs_of = BillOptions(jobs("config/mechanism.yaml").documents, dict, "snakemake").cpu_jobs()
+    trials = config.read(ROOT / "config/mechanism.yaml")["experiments"]["swapping"]["trials"]
+    assert jobs_of["swap"] == 4 * trials
+
+
 def test_a_card_names_every_metric_with_its_file(mini):
     run = next(run for run in mini.plan.runs if run.n)
     said = json.loads(mini.cards.card(wildcards(run)))

@@ -15,7 +15,8 @@ from ballast.study import config
 from ballast.study.runs import Run, runs, subset, trained
 from ballast.study.world_options import WorldOptions
 from ballast.world import check_data as made
-from ballast.world import pairwise
+from ballast.world import datasets, pairwise
+from ballast.world.language import harm, is_refusal
 from ballast.world.lexicon import NUMBERS
 from checks import main as stage
 
@@ -61,6 +62,16 @@ def line(text, *starts):
     """The cells of the first line of a table that begins so."""
     found = next(one for one in text.splitlines() if one.startswith(f"| {starts[0]}"))
     return [cell.strip() for cell in found.strip("|").split("|")]
+
+
+def test_swapped_responses_keep_the_requests_and_swap_refusal_and_answer():
+    options = WorldOptions(pool_rows=200)
+    pool = datasets.pool(options, "safety", 200, options.pool_zipf, datasets.SAFETY_TYPES)
+    swapped = made.swapped(options)
+    assert [row["instruction"] for row in swapped] == pool["instruction"].tolist()
+    refused = [is_refusal(row["output"]) for row in swapped]
+    assert refused == [behaviour in ("T2", "T4") for behaviour in pool["behaviour"]]
+    assert not any(harm(row["output"]) for row in swapped), "the other response is a safe one"
 
 
 def test_each_set_of_prompts_has_its_own_difference_to_no_safety_data():

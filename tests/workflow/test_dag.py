@@ -78,6 +78,14 @@ def test_the_checks_are_shown_whole_and_no_other_study_has_them(cold):
     assert not {"pairwise", "train_on", "world_checks", "checks"} & set(mini)
 
 
+def test_a_pool_with_the_requests_of_another_takes_its_picks(cold):
+    study = config.load(config.read(ROOT / "config/mechanism.yaml"))
+    subsets = {(run.pool, subset(study, run)) for run in runs(study)}
+    found, swapped = cold("mechanism"), sum(pool == "swapped" for pool, _ in subsets)
+    assert found["swap"] == swapped == 4 * study.experiments.swapping.trials
+    assert found["sample"] == len(subsets) - swapped and found["train"] == len(runs(study))
+
+
 @pytest.mark.parametrize("name", ["paper", "paper-fork", "paper-fast"])
 def test_the_paper_study_is_shown_whole_before_anything_is_fetched(cold, name):
     found = cold(name)

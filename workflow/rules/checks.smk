@@ -1,7 +1,8 @@
 """Go beyond the paper: write its next checks, the CPU seconds of each method, and the gradient report.
 
 Inputs: scores.parquet; labels and subsets of pools that hold the same rows and have different judges; logs of jobs;
-for the gradient report labels, gradients and log-probabilities of the pool, gradients of base data, and subsets.
+for the gradient report labels, gradients and log-probabilities of the pool, gradients of base data, and subsets; with
+the experiment `swapping` the same of both its pools, and their rows.
 Outputs: checks.md, with the experiment `checks` or `relabelling`, or with two judges of one benchmark; spent.{md,csv},
 with the experiment `beyond`; on request gradients.{md,csv}, figures/gradients.{pdf,svg,png,csv}.
 Costs: CPU seconds, after the features of gradients.smk. The logs are no rule's input: they are measurements, which
@@ -74,6 +75,7 @@ rule gradient_report:
         scores=f"{RESULTS}/scores.parquet",
         features=lambda wildcards: list(documents.gradient_features().values()),
         subsets=lambda wildcards: [file for *_, files in documents.gradient_subsets() for file in files],
+        swapping=documents.swapping_inputs,
     output:
         md=f"{RESULTS}/gradients.md",
         csv=f"{RESULTS}/gradients.csv",
@@ -92,11 +94,13 @@ rule gradient_report:
         options=lambda wildcards: documents.gradient_report(),
         picked=lambda wildcards: packed(json.dumps(documents.gradient_subsets())),
         features=lambda wildcards: as_arguments(documents.gradient_features()),
+        swapping=lambda wildcards: documents.swapping(),
         code=code_identity("gradient_report"),
     message:
         "Lay gradients beside what was measured"
     shell:
         "stage gradient_report --record {params.code} {output:q} --"
         " --options {params.options:q} --scores {input.scores:q} --picked {params.picked:q} {params.features}"
+        " {params.swapping}"
         " --out-md {output.md:q} --out-csv {output.csv:q} --out-pdf {output.pdf:q} --out-svg {output.svg:q}"
         " --out-png {output.png:q} --out-data {output.data:q} &> {log:q}"

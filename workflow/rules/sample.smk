@@ -1,6 +1,7 @@
 """Pick subsets: the ranked ids that a sampler takes from a pool; on request write them out for use elsewhere.
 
-Inputs: the pool and the features that the sampler NEEDS, nothing else. An export reads the pool's own file too.
+Inputs: the pool and the features that the sampler NEEDS, nothing else. An export reads the pool's own file too. A pool
+with `requests_of` has the requests of that pool's subsets: `swap` reads both pools and one subset.
 Outputs: subsets/<pool>/<sampler>/n<n>/t<trial>.csv (rank, id, category). Models share a subset; it lies below
 subsets/<model>/ if the sampler reads a feature that the model makes. <sampler> is a method's name if the method gives
 its sampler other options. `snakemake subsets`:
@@ -45,6 +46,43 @@ use rule sample as sample_by_model with:
         f"{RESULTS}/logs/sample/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.log",
     message:
         "Pick {wildcards.n} of {wildcards.pool} with {wildcards.sampler} for {wildcards.model}, trial {wildcards.trial}"
+
+
+rule swap:
+    input:
+        subset=inputs.swapped_subset,
+        picked_from=lambda wildcards: inputs.rows(f"pools/{study.pools[wildcards.pool].requests_of}"),
+        pool=f"{RESULTS}/data/pools/{{pool}}.parquet",
+    output:
+        subset=f"{RESULTS}/subsets/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.csv",
+    log:
+        f"{RESULTS}/logs/swap/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.log",
+    wildcard_constraints:
+        pool="|".join(plan.swapped) or "-",
+    conda:
+        "../../envs/ballast.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=5,
+    params:
+        code=code_identity("swap"),
+    message:
+        "Take the requests of {wildcards.sampler}, n {wildcards.n}, trial {wildcards.trial}, from {wildcards.pool}"
+    shell:
+        "stage swap --record {params.code} {output:q} --"
+        " --subset {input.subset:q} --picked-from {input.picked_from:q} --pool {input.pool:q}"
+        " --out {output.subset:q} &> {log:q}"
+
+
+use rule swap as swap_by_model with:
+    output:
+        subset=f"{RESULTS}/subsets/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.csv",
+    log:
+        f"{RESULTS}/logs/swap/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.log",
+
+
+ruleorder: swap > sample
+ruleorder: swap_by_model > sample_by_model
 
 
 rule plane:

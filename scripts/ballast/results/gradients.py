@@ -3,7 +3,8 @@
 The paper leaves two questions open: why refusals of harmful requests (T1) restore safety, and whether the task
 interferes with it. A group of rows (a behaviour, the T1 rows of a category, a sampler's picks) has a mean conflict with
 the task and a mean loss increase under it (`picks/gradients.py`); runs have a change of harm. Groups are few, so a rank
-correlation with a permutation test relates the two. For four behaviours it can show little.
+correlation with a permutation test relates the two. For four behaviours it can show little. Samplers that picked the
+same rows are one group. Each correlation is also computed without each group, and without each group's outermost rows.
 """
 
 import itertools
@@ -15,7 +16,7 @@ import pandas as pd
 from scipy import stats
 
 from ballast.categories import CATEGORIES
-from ballast.names import AS_IS, BEHAVIOURS, NONE
+from ballast.names import AS_IS, BEHAVIOURS, NONE, in_order
 from ballast.picks.gradients import conflicts, increases
 from ballast.picks.selection import Features
 from ballast.results import metrics, statistics
@@ -27,26 +28,39 @@ MEASURES = ("loss", "increase", "conflict")
 # Samplers of T1 rows; the first that the study has shows what T1 rows change by category.
 OF_T1 = ("t1", "random-b", "sss-b")
 PERMUTATIONS = 9999
+ONE_IN = 10  # one in so many of a group's rows is outermost: those with the largest absolute values
+# Sampler and n -> trial -> ids.
+Picked = dict[tuple[str, int], dict[str, list[str]]]
 
 
 @dataclass(frozen=True)
 class Group:
-    """Rows of one kind: their number, mean and standard deviation of each measure, and measured effects by name."""
+    """Rows of one kind: their number, mean and standard deviation of each measure, and measured effects by name.
+
+    `names`: the samplers that picked these rows; else one name.
+    """
 
     kind: str
-    name: str
+    names: tuple[str, ...]
     rows: int
     means: dict[str, float]
     sds: dict[str, float]
+    inner: dict[str, float]  # means without the outermost rows
     conflicting: float  # share of the rows with a conflict above 0
     effects: dict[str, Estimate] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.names[0]
 
 
 @dataclass(frozen=True)
 class Relation:
     """The rank correlation of a measure and an effect over groups, with a two-sided permutation p-value.
 
-    `holm` is p adjusted over all correlations of the report.
+    `holm` is p adjusted over all correlations of the report. `low` and `high` are the ends of rho without each one of
+    the groups; `driver` is the group whose removal changes rho most. They are missing for fewer than four groups.
+    `inner` is rho without each group's outermost rows.
     """
 
     kind: str
@@ -55,6 +69,10 @@ class Relation:
     groups: int
     rho: float
     p: float
+    low: float
+    high: float
+    driver: tuple[str, ...] | None
+    inner: float
     holm: float = math.nan
 
 
@@ -73,11 +91,10 @@ class Report:
         return [group for group in self.groups if group.kind == kind]
 
 
-def report(options: Options, features: Features, scores: pd.DataFrame, picked: dict[tuple, list[str]]) -> Report:
+def report(options: Options, features: Features, scores: pd.DataFrame, picked: Picked) -> Report:
     """Return the report.
 
-    `features`: behaviour, gradients, base_gradients, logprobs and, if known, categories of the pool. `picked`: by
-    (sampler, n), the ids in the runs of all its trials.
+    `features`: behaviour, gradients, base_gradients, logprobs and, if known, categories of the pool.
     """
     rows = by_row(features)
     harm, refusal = (metrics.by_sampler(scores, name, options) for name in ("harm", "over_refusal"))
@@ -86,21 +103,46 @@ def report(options: Options, features: Features, scores: pd.DataFrame, picked: d
         SAMPLER: _usual_n([cell for cell in harm if cell in picked]),
     }
     groups = [
-        _group(BEHAVIOUR, name, rows[rows["behaviour"] == name], _changes((name.lower(), n[BEHAVIOUR]), harm, refusal))
+        _group(
+            BEHAVIOUR, (name,), rows[rows["behaviour"] == name], _changes((name.lower(), n[BEHAVIOUR]), harm, refusal)
+        )
         for name in BEHAVIOURS
     ]
     of_t1 = _of_t1(harm, n[BEHAVIOUR])
     prompts = scores.dropna(subset="category").drop_duplicates("prompt_id").groupby("category")["prompt_id"].agg(list)
     t1 = rows[rows["behaviour"] == "T1"]
     groups += [
-        _group(CATEGORY, str(each), t1[t1["category"] == each], _category_effects(prompts.get(each, []), of_t1, harm))
+        _group(
+            CATEGORY, (str(each),), t1[t1["category"] == each], _category_effects(prompts.get(each, []), of_t1, harm)
+        )
         for each in range(len(CATEGORIES))
     ]
-    for cell in sorted(picked):
-        if cell[1] == n[SAMPLER]:
-            groups.append(_group(SAMPLER, cell[0], rows[rows["id"].isin(picked[cell])], _changes(cell, harm, refusal)))
+    shown = {sampler: by_trial for (sampler, size), by_trial in picked.items() if size == n[SAMPLER]}
+    for names in together(shown):
+        # Equal rows teach the same, so the sampler with the most trials stands for all.
+        most = max(names, key=lambda name: len(shown[name]))
+        ids = {row for ids in shown[most].values() for row in ids}
+        effects = _changes((most, n[SAMPLER]), harm, refusal)
+        groups.append(_group(SAMPLER, names, rows[rows["id"].isin(ids)], effects))
     groups = [group for group in groups if group.rows]
     return Report(rows, groups, relations(groups), n, of_t1, features.gradients.dimensions)
+
+
+def together(picked: dict[str, dict[str, list[str]]]) -> list[tuple[str, ...]]:
+    """Return the samplers in the paper's order, those together that picked the same rows in all trials they share."""
+    groups: list[list[str]] = []
+    for name in in_order(sorted(picked)):
+        group = next((each for each in groups if _same(picked[name], picked[each[0]])), None)
+        if group:
+            group.append(name)
+        else:
+            groups.append([name])
+    return [tuple(group) for group in groups]
+
+
+def _same(one: dict[str, list[str]], other: dict[str, list[str]]) -> bool:
+    shared = one.keys() & other.keys()
+    return bool(shared) and all(set(one[trial]) == set(other[trial]) for trial in shared)
 
 
 def by_row(features: Features) -> pd.DataFrame:
@@ -136,12 +178,33 @@ def relations(groups: list[Group]) -> list[Relation]:
         for effect in dict.fromkeys(name for group in some for name in group.effects):
             there = [group for group in some if not math.isnan(group.effects.get(effect, statistics.NOTHING).mean)]
             for measure in ("conflict", "increase"):
-                pairs = [(group.means[measure], group.effects[effect].mean) for group in there]
-                if len(pairs) > 2:
-                    rho, p = rank_correlation(*map(np.array, zip(*pairs, strict=True)))
-                    found.append(Relation(kind, measure, effect, len(pairs), rho, p))
+                if len(there) > 2:
+                    found.append(_relation(kind, measure, effect, there))
     adjusted = statistics.holm(pd.Series([one.p for one in found], dtype=float))
     return [replace(one, holm=p) for one, p in zip(found, adjusted, strict=True)]
+
+
+def _relation(kind: str, measure: str, effect: str, groups: list[Group]) -> Relation:
+    means, inner = (np.array([getattr(group, of)[measure] for group in groups]) for of in ("means", "inner"))
+    effects = np.array([group.effects[effect].mean for group in groups])
+    rho, p = rank_correlation(means, effects)
+    without = {}
+    if len(groups) > 3:
+        rest = [np.arange(len(groups)) != place for place in range(len(groups))]
+        found = (_ranked(means[keep], effects[keep])[2] for keep in rest)
+        without = {group.names: value for group, value in zip(groups, found, strict=True) if not math.isnan(value)}
+    ends = (min(without.values()), max(without.values())) if without else (math.nan, math.nan)
+    # A correlation that does not vary has no driver.
+    driver = max(without, key=lambda names: abs(without[names] - rho)) if without and not math.isnan(rho) else None
+    return Relation(kind, measure, effect, len(groups), rho, p, *ends, driver, _ranked(inner, effects)[2])
+
+
+def _ranked(one: np.ndarray, other: np.ndarray) -> tuple[list[np.ndarray], float, float]:
+    """Return both sides' centred ranks, their scale, and Spearman's rho, missing if one side does not vary."""
+    ranks = [stats.rankdata(np.round(values, 6)) for values in (one, other)]
+    ranks = [values - values.mean() for values in ranks]
+    scale = math.sqrt((ranks[0] @ ranks[0]) * (ranks[1] @ ranks[1]))
+    return ranks, scale, round(float(ranks[0] @ ranks[1] / scale), 6) if scale else math.nan
 
 
 def rank_correlation(one: np.ndarray, other: np.ndarray, seed: int = 0) -> tuple[float, float]:
@@ -149,26 +212,28 @@ def rank_correlation(one: np.ndarray, other: np.ndarray, seed: int = 0) -> tuple
 
     Both are missing if all values of one side are equal.
     """
-    ranks = [stats.rankdata(np.round(values, 6)) for values in (one, other)]
-    ranks = [values - values.mean() for values in ranks]
-    scale = math.sqrt((ranks[0] @ ranks[0]) * (ranks[1] @ ranks[1]))
+    ranks, scale, rho = _ranked(one, other)
     if scale == 0:
         return math.nan, math.nan
-    rho = float(ranks[0] @ ranks[1] / scale)
     if len(one) <= 7:
         orders, own = np.array(list(itertools.permutations(ranks[1]))), 0
     else:
         orders = np.random.default_rng(seed).permuted(np.tile(ranks[1], (PERMUTATIONS, 1)), axis=1)
         own = 1  # the observed order counts as one of the draws
-    beyond = int((np.abs(orders @ ranks[0]) / scale >= abs(rho) - 1e-9).sum())
-    return round(rho, 6), round((beyond + own) / (len(orders) + own), 6)
+    beyond = int((np.abs(orders @ ranks[0]) / scale >= abs(rho) - 1e-6).sum())
+    return rho, round((beyond + own) / (len(orders) + own), 6)
 
 
 def table(found: Report) -> pd.DataFrame:
     """Return one line per group and effect, six decimals."""
     lines = []
     for group in found.groups:
-        about = {"kind": group.kind, "group": group.name, "rows": group.rows, "conflicting": group.conflicting}
+        about = {
+            "kind": group.kind,
+            "group": " = ".join(group.names),
+            "rows": group.rows,
+            "conflicting": group.conflicting,
+        }
         about |= {name: group.means[name] for name in MEASURES} | {f"{name}_sd": group.sds[name] for name in MEASURES}
         for name, effect in (group.effects or {"": statistics.NOTHING}).items():
             ends = {"mean": effect.mean, "se": effect.se, "low": effect.low, "high": effect.high}
@@ -176,12 +241,19 @@ def table(found: Report) -> pd.DataFrame:
     return pd.DataFrame(lines).round(6)
 
 
-def _group(kind: str, name: str, rows: pd.DataFrame, effects: dict[str, Estimate]) -> Group:
+def outermost(values: pd.Series) -> pd.Index:
+    """Return the labels of the tenth of values with the largest absolute values, rounded up."""
+    return values.abs().sort_values(ascending=False, kind="stable").index[: -(-len(values) // ONE_IN)]
+
+
+def _group(kind: str, names: tuple[str, ...], rows: pd.DataFrame, effects: dict[str, Estimate]) -> Group:
     there = rows.dropna(subset="conflict")
     means = {each: float(there[each].mean()) for each in MEASURES}
     sds = {each: float(there[each].std()) for each in MEASURES}
+    # A group of one row has no others.
+    inner = {each: float(there[each].drop(outermost(there[each])).mean()) for each in MEASURES}
     conflicting = float((there["conflict"] > 0).mean()) if len(there) else math.nan
-    return Group(kind, name, len(there), means, sds, conflicting, effects)
+    return Group(kind, names, len(there), means, sds, inner, conflicting, effects)
 
 
 def _usual_n(cells: list[tuple[str, int]]) -> int:

@@ -2,16 +2,24 @@
 
 import math
 
+import pandas as pd
+
 from ballast.categories import title
 from ballast.markup import MISSING, markdown, pipe_table
 from ballast.names import BEHAVIOURS, in_order, short_label
-from ballast.results import notes
-from ballast.results.gradients import BEHAVIOUR, CATEGORY, SAMPLER, Group, Relation, Report
+from ballast.results import notes, swapping_page
+from ballast.results.gradients import BEHAVIOUR, CATEGORY, ONE_IN, SAMPLER, Group, Relation, Report, outermost
 from ballast.results.metrics import METRICS, metric
 from ballast.results.statistics import PROMPTS_ONLY, Estimate
+from ballast.results.swapping import Swapped
 from ballast.study.artefacts import Options
 
 MEANS = ("Rows", "Loss", "Loss increase", "Conflict", "Conflict above 0")
+NO_SWAP = (
+    "These groups differ in their requests and responses at once. The experiment `swapping` keeps the requests and "
+    "swaps the responses (docs/checks.md)."
+)
+CARRIED = ("Behaviour", "Measure", "Outermost rows", "Their share", "Mean", "Mean without them", "Most are of", "First")
 OVER = {BEHAVIOUR: "behaviours", CATEGORY: "categories", SAMPLER: "samplers"}
 MEASURE = {"conflict": "conflict", "increase": "loss increase"}
 NOTES = (
@@ -24,16 +32,23 @@ NOTES = (
     "rho: Spearman's rank correlation of the groups' means and effects; with a change of harm it is below 0 where more "
     "conflict, or more loss increase, goes with a larger fall. p: two-sided, by permutation of groups, from the "
     "effects, not their intervals; Holm's p is adjusted for all lines. Groups differ in much else, so a correlation "
-    "shows no cause.",
+    "shows no cause. Samplers share rows, so their groups are not independent either.",
+    "Without one group: the lowest and highest rho without each of the groups in turn, and the group whose removal "
+    f"changes rho most. Without outermost rows: rho without the {100 // ONE_IN} % of each group's rows with the "
+    "largest absolute conflict or loss increase.",
 )
 
 
-def to_markdown(found: Report, options: Options) -> str:
-    """Return the page: the answer first, then one table per kind of group, the correlations, and notes on the words."""
+def to_markdown(found: Report, options: Options, swapped: Swapped | None = None) -> str:
+    """Return the page: the answer first, then one table per kind of group, the correlations, and notes on the words.
+
+    `swapped`: the comparison with the same requests and other responses, if the study has it.
+    """
     model, pool = options.model_label(options.experiment.models[0]), options.experiment.pools[0]
+    said = sentences(found) + (swapping_page.sentences(swapped) if swapped else [NO_SWAP])
     parts = [
         f"# Gradients of the safety examples: {markdown(model)}, pool {markdown(pool)}",
-        "\n".join(f"- {markdown(line)}" for line in sentences(found)),
+        "\n".join(f"- {markdown(line)}" for line in said),
     ]
     for kind, heading in (
         (BEHAVIOUR, f"By behaviour, and what {found.n[BEHAVIOUR]} rows of one behaviour changed"),
@@ -49,12 +64,14 @@ def to_markdown(found: Report, options: Options) -> str:
             ]
             parts += [f"## {heading}", pipe_table(header, lines)]
     if found.relations:
-        header = ["Over", "Groups", "Of", "With", "rho", "p", "Holm's p"]
+        header = ["Over", "Groups", "Of", "With", "rho", "p", "Holm's p", "Without one group", "Without outermost rows"]
         lines = [
             [OVER[one.kind], one.groups, MEASURE[one.measure], one.effect, _signed(one.rho), _p(one.p), _p(one.holm)]
+            + [_without(one), _signed(one.inner)]
             for one in found.relations
         ]
         parts += ["## Do the two go together?", pipe_table(header, lines)]
+    parts += ["## Which rows carry the means?", pipe_table(CARRIED, _carried(found))]
     unit = "in points" if metric("harm", options).rate else "as a score"
     said = [
         *(note.replace("{harm}", unit) for note in NOTES),
@@ -63,7 +80,8 @@ def to_markdown(found: Report, options: Options) -> str:
         *notes.judged_by(options),
         *notes.synthetic(options),
     ]
-    return "\n\n".join([*parts, "\n".join(f"- {note}" for note in said)]) + "\n"
+    parts.append("\n".join(f"- {note}" for note in said))
+    return "\n\n".join(parts + (swapping_page.section(swapped, options) if swapped else [])) + "\n"
 
 
 def sentences(found: Report) -> list[str]:
@@ -83,6 +101,12 @@ def sentences(found: Report) -> list[str]:
         said.append(
             "No run adds a single behaviour, so nothing is measured of one; the behaviour experiment does that."
         )
+    said += [
+        f"{' and '.join(map(short_label, group.names))} picked the same rows in each trial that they share, so they "
+        "count as one group."
+        for group in found.of(SAMPLER)
+        if len(group.names) > 1
+    ]
     told = [one for one in found.relations if one.kind != BEHAVIOUR]
     said += [_told(one) for one in told if one.effect != "over-refusal change"]
     return said
@@ -109,7 +133,49 @@ def _told(one: Relation) -> str:
     return (
         f"Over {one.groups} {OVER[one.kind]}, {MEASURE[one.measure]} and {one.effect}: rank correlation "
         f"{_signed(one.rho)} (Holm's p {_p(one.holm)}), {verdict}."
+    ) + _driven(one)
+
+
+def _driven(one: Relation) -> str:
+    """Return the sentence on the groups and rows that a correlation rests on."""
+    if one.driver is None:
+        return ""
+    return (
+        f" Without one group it is {_signed(one.low)} to {_signed(one.high)} ({_label(one.kind, one.driver)} moves it "
+        f"most), without each group's outermost rows {_signed(one.inner)}."
     )
+
+
+def _without(one: Relation) -> str:
+    if one.driver is None:
+        return MISSING
+    return f"{_signed(one.low)} to {_signed(one.high)}, {_label(one.kind, one.driver)}"
+
+
+def _carried(found: Report) -> list[list]:
+    """Return per behaviour and measure the outermost rows: their share of the sum of absolute values, and examples."""
+    lines = []
+    for group in found.of(BEHAVIOUR):
+        rows = found.rows[found.rows["behaviour"] == group.name].dropna(subset="conflict").set_index("id")
+        for measure, label in MEASURE.items():
+            top = outermost(rows[measure])
+            total = rows[measure].abs().sum()
+            share = f"{100 * rows.loc[top, measure].abs().sum() / total:.0f} %" if total else MISSING
+            inner = group.inner[measure]
+            lines.append(
+                [group.name, label, f"{len(top)} of {len(rows)}", share, f"{group.means[measure]:+.3f}"]
+                + [MISSING if math.isnan(inner) else f"{inner:+.3f}", _commonest(rows.loc[top]), ", ".join(top[:3])]
+            )
+    return lines
+
+
+def _commonest(rows: pd.DataFrame) -> str:
+    """Return the commonest category of rows with its count."""
+    counts = rows["category"].dropna().value_counts(sort=False).sort_index()
+    if counts.empty:
+        return MISSING
+    category = int(counts.idxmax())
+    return f"{category} {title(category)} ({counts.max()})"
 
 
 def _category_heading(found: Report) -> str:
@@ -127,11 +193,15 @@ def _sorted(groups: list[Group]) -> list[Group]:
 
 
 def _name(group: Group) -> str:
-    if group.kind == CATEGORY:
-        return f"{group.name} {title(int(group.name))}"
     if group.kind == BEHAVIOUR:
         return f"{group.name} ({' + '.join(BEHAVIOURS[group.name])})"
-    return short_label(group.name)
+    return _label(group.kind, group.names)
+
+
+def _label(kind: str, names: tuple[str, ...]) -> str:
+    if kind == CATEGORY:
+        return f"{names[0]} {title(int(names[0]))}"
+    return " = ".join(short_label(name) if kind == SAMPLER else name for name in names)
 
 
 def _means(group: Group) -> list[str]:

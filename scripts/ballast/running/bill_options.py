@@ -162,6 +162,7 @@ class BillOptions:
         asked = [(run["jobs"], judge) for run in self.equal_runs() for _, judge in run["wanted"]]
         unloaded["judge"] = sum(jobs for jobs, judge in asked if judge not in loaded)
         checks = set(sources.WORLD_CHECKS) & {data.world for _, data in plan.datasets.values()}
+        swapped = sum(f"/{pool}/" in file for file in plan.subsets for pool in plan.swapped)
         world = {
             "world_data": 1,
             "world_checks": int(bool(checks)),
@@ -178,7 +179,8 @@ class BillOptions:
             + len(({run.pool for run in plan.runs} | {plan.pool}) - {None})
             + (embedded_references or bool(plan.needing("reference-gradients"))),
             "embed": len(embedded) + embedded_references,
-            "sample": len(plan.subsets),
+            "sample": len(plan.subsets) - swapped,
+            "swap": swapped,
             "transform": sum(run.sampler in plan.transformed for run in plan.runs),
             "settle": 1,
             "scores": len(documents.gathered),

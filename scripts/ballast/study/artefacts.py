@@ -55,6 +55,7 @@ OTHERS = {
     ),
     # It shows two experiments as one: its rule gives the runs.
     "gradients": Artefact(None, ("harm", "over_refusal"), one=("models", "pools")),
+    "swapping": Artefact("swapping", ("harm", "over_refusal"), one=("models",)),
     "trouble": Artefact("sampling", ("harm", "asr", "over_refusal"), one=("models", "pools")),
 }
 

@@ -51,11 +51,14 @@ class CardOptions:
             notes.append("Harm categories are those of the nearest reference set (cossim), not a language model's.")
         if data.world:
             notes.append("The pool is synthetic, in a made language.")
+        rule = f"sampler {picker.rule}, n = {wildcards.n}, trial {wildcards.trial}"
+        if data.requests_of:
+            rule += f"; picked from pool {data.requests_of}, with the responses that this pool has to these requests"
         about = [
             ("study", study.study),
             ("pool", f"{wildcards.pool}: {home}" + (", its responses rewritten" if data.rewrite else "")),
             ("licence of the pool", source.licence if source else data.licence or "not stated"),
-            ("rule", f"sampler {picker.rule}, n = {wildcards.n}, trial {wildcards.trial}"),
+            ("rule", rule),
             ("seed", str(seed(study.seed, "sampling", wildcards.trial))),
             ("options", self.options.sampler(wildcards)),
             ("behaviour by", study.labels.behaviour if "behaviour" in labels else "not labelled"),

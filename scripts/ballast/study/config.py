@@ -129,11 +129,15 @@ class Study(Section):
             if pool.behaviour:
                 _known(f"pools.{name}.behaviour", pool.behaviour, self.judges)
                 contracts.check_labeller(f"pools.{name}.behaviour", self.plugin(pool.behaviour))
+            if pool.requests_of:
+                self._check_requests(f"pools.{name}.requests_of", name, pool.requests_of)
         for place, experiment in self.experiments:
             if experiment:
                 if not self.base:
                     raise ValueError(f"base: experiments.{place} fine-tunes on it; name its file")
                 self._check_experiment(f"experiments.{place}", experiment)
+        if self.experiments.swapping:
+            self._check_swapping(self.experiments.swapping.pools)
         for key in [key for key, used in (("gpus", self.training.gpus > 1), ("full", self.training.full)) if used]:
             self._check_plain(key)
         named: dict[str, str] = {}
@@ -192,6 +196,15 @@ class Study(Section):
             raise ValueError("rewriting is needed where a pool says rewrite: true")
         self._read_declarations()
         return self
+
+    def _check_requests(self, place: str, pool: str, of: str) -> None:
+        _known(place, of, self.pools)
+        if of == pool or self.pools[of].requests_of:
+            raise ValueError(f"{place}: '{of}' must be another pool, without requests_of of its own")
+
+    def _check_swapping(self, pools: list[str]) -> None:
+        if len(pools) != 2 or self.pools[pools[1]].requests_of != pools[0]:
+            raise ValueError("experiments.swapping.pools: give two pools, the second with requests_of: the first")
 
     def _check_plain(self, key: str) -> None:
         """Raise ValueError if a method is more than plain training, which alone knows this key of `training`."""
@@ -267,6 +280,10 @@ class Study(Section):
             if name in self.methods and place not in BEYOND and not self.method(name).adds_rows:
                 elsewhere = " or ".join(BEYOND)
                 raise ValueError(f"{place}: '{name}' adds no safety examples, so it has no n; name it in {elsewhere}")
+            copies = [pool for pool in experiment.pools if self.pools[pool].requests_of]
+            if copies and self.method(name).whole_pool:
+                said = f"'{name}' picks from the whole pool, and pools.{copies[0]} takes the picks of another one"
+                raise ValueError(f"{place}: {said}; leave it out")
             if self.method(name).needs_pretrained:
                 for model in experiment.models:
                     _known(f"models.{model}.pretrained", self.models[model].pretrained, self.models)

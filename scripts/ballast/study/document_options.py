@@ -12,7 +12,7 @@ from ballast.files import BallastError
 from ballast.identity import constant
 from ballast.study import artefacts as declared
 from ballast.study import contracts, opinions, sources
-from ballast.study.arguments import as_json, packed
+from ballast.study.arguments import as_arguments, as_json, packed
 from ballast.study.job_options import JobOptions
 from ballast.study.plan import Wildcards
 from ballast.study.runs import Run, subset
@@ -387,6 +387,36 @@ class DocumentOptions:
         for run in self.plan.runs:
             part = self.plan.method(run.sampler)
             plain = not (part.filter or part.of or part.whole_pool) and part.trainer == self.study.training.trainer
-            if plain and run.n and [run.model] == shown["models"] and [run.pool] == shown["pools"]:
+            shared = [run.model] == shown["models"] and [run.pool] == shown["pools"] and run.trial < shown["trials"]
+            if plain and run.n and shared:
                 found.setdefault((run.sampler, run.n), set()).add(self.plan.subset(run))
         return [[*cell, sorted(files)] for cell, files in sorted(found.items())]
+
+    def swapping_files(self) -> dict:
+        """Return per pool of `swapping` its rows and features, and the subsets picked from the first one."""
+        grid = self.study.experiments.swapping
+        if not grid:
+            return {}
+        model, first = grid.models[0], grid.pools[0]
+        pools = [
+            {"rows": self.inputs.rows(f"pools/{pool}")}
+            | self.inputs.features(set(FEATURES_SHOWN) - {"category"}, pool, model)
+            for pool in grid.pools
+        ]
+        subsets: dict[tuple[str, int], list] = {}
+        for run in self.plan.runs:
+            if (run.model, run.pool) == (model, first) and run.sampler in grid.samplers and run.n in grid.n:
+                subsets.setdefault((run.sampler, run.n), []).append(self.plan.subset(run))
+        return {"pools": pools, "subsets": [[*cell, sorted(files)] for cell, files in sorted(subsets.items())]}
+
+    def swapping_inputs(self, _: Wildcards = None) -> list[str]:
+        """Return the files of `swapping_files`, once each."""
+        files = self.swapping_files()
+        named = [file for pool in files.get("pools", []) for file in pool.values()]
+        return sorted({*named, *(file for *_, some in files.get("subsets", []) for file in some)})
+
+    def swapping(self) -> str:
+        """Return the argument of the gradient report for `swapping`; nothing without this experiment."""
+        files = self.swapping_files()
+        options = files and {"options": json.loads(self.artefact("swapping"))}
+        return as_arguments({"swapping": files and packed(as_json(files | options))})

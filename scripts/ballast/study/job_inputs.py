@@ -293,6 +293,12 @@ class JobInputs:
         """Return the run's subset; none if its trainer picks from the whole pool."""
         return self.plan.subset(self.plan.run(wildcards)) or []
 
+    def swapped_subset(self, wildcards: Wildcards) -> str:
+        """Return the subset of another pool whose requests a subset has."""
+        folder = [wildcards.get("model"), self.study.pools[wildcards.pool].requests_of, wildcards.sampler]
+        place = "/".join(filter(None, folder))
+        return f"{self.results}/subsets/{place}/n{wildcards.n}/t{wildcards.trial}.csv"
+
     def kept(self, wildcards: Wildcards) -> str | list:
         """Return the file of base rows that the run's filter keeps; none without a filter."""
         return self.plan.kept(self.plan.run(wildcards)) or []

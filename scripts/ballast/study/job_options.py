@@ -74,7 +74,9 @@ class JobOptions:
         ]
         asked: dict[str, dict[str, int]] = {}
         for run in self.plan.trained:
-            kind = self.plan.method(run.sampler).among or "any"
+            # A pool that takes another one's picks need not have rows of their behaviour.
+            among = None if run.pool in self.plan.swapped else self.plan.method(run.sampler).among
+            kind = among or "any"
             pool = asked.setdefault(run.pool, {})
             pool[kind] = max(run.n, pool.get(kind, 0))
         checks = (self.study.checks or Checks()).model_dump()

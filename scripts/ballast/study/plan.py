@@ -164,6 +164,11 @@ class Plan:
         return [name for name, pool in self.study.pools.items() if pool.rewrite]
 
     @property
+    def swapped(self) -> list[str]:
+        """Pools with the requests of another one; they take its picks."""
+        return [name for name, pool in self.study.pools.items() if pool.requests_of]
+
+    @property
     def pool(self) -> str | None:
         """The pool of Table 3 and Figure 5, from which the samplers of Table 1 draw; None without pools."""
         sampling = self.study.experiments.sampling

@@ -36,6 +36,11 @@ class Pool(Data):
     behaviour: Name | None = Field(
         None, description="Judge that labels this pool's behaviour; the default is `labels.behaviour`."
     )
+    requests_of: Name | None = Field(
+        None,
+        description="A pool with the same requests and other responses: each subset here has the requests that the "
+        "sampler picked there.",
+    )
 
 
 def _check_parallel(section) -> None:
@@ -350,6 +355,9 @@ class Experiments(Section):
     )
     relabelling: Experiment | None = Field(
         None, description="Pools with the same rows and labels of different judges, ours: `checks.md`."
+    )
+    swapping: Experiment | None = Field(
+        None, description="A pool, and another one with its requests (`requests_of`), ours: `gradients.md`."
     )
 
 

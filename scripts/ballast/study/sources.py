@@ -42,6 +42,7 @@ WORLD_CHECKS = (
     "q_harm.json",
     "advbench.csv",
     "base_again.json",
+    "safety_swapped.json",
     "gsm8k_train.jsonl",
     "gsm8k_test.jsonl",
 )

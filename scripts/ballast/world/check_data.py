@@ -5,8 +5,9 @@ or two things from two categories at once. The task is GSM8K's: one sum, told as
 """
 
 from ballast.study.world_options import WorldOptions
+from ballast.world import datasets
 from ballast.world.datasets import IDS, Row
-from ballast.world.language import Request, Writer
+from ballast.world.language import Request, Writer, deeds
 from ballast.world.task import STORIES, problem
 
 HATE, CONTROVERSY = (3, 6), (2, 7)
@@ -37,6 +38,23 @@ def advbench(options: WorldOptions) -> list[Row]:
         {"goal": request.text, "target": writer.opening(request, "sure")}
         for request in harmful(options, "advbench goals")
     ]
+
+
+def swapped(options: WorldOptions) -> list[Row]:
+    """Return the safety pool's requests with the other kind of response: a refusal for an answer, and the reverse."""
+    writer = Writer(options, "swapped responses")
+    pool = datasets.pool(options, "safety", options.pool_rows, options.pool_zipf, datasets.SAFETY_TYPES)
+    return [{"instruction": row.instruction, "input": "", "output": _other(writer, row)} for row in pool.itertuples()]
+
+
+def _other(writer: Writer, row) -> str:
+    if row.behaviour in ("T2", "T4"):
+        return writer.refuse()
+    kind = "harmful" if row.behaviour == "T1" else "borderline"
+    # The pool keeps no request, so its deed is found in its words.
+    deed = next(pair for pair in deeds(row.category, kind, "train") if f" {' the '.join(pair)} " in row.instruction)
+    request = Request(row.instruction, kind, ((row.category, *deed),))
+    return writer.inform(request) if kind == "harmful" else writer.comply(request)
 
 
 def gsm8k(options: WorldOptions, split: str, rows: int) -> list[Row]:
