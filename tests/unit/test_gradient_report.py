@@ -292,7 +292,7 @@ def test_the_stage_writes_the_same_bytes_whatever_the_order_of_rows(tmp_path):
 
 
 def test_the_figure_has_no_empty_panel_and_one_run_is_hollow():
-    found = report(options(), features(), scores(), {("t1", 7): ["a", "b"]})
+    found = report(options(), features(), scores(), {("t1", 7): {0: ["a", "b"]}})
     (_, groups, _, _, _, _) = draw(found, options()).figure.get_axes()
     faces = {line.get_color(): line.get_markerfacecolor() for line in groups.lines if line.get_marker() == "o"}
     assert [hue for hue, face in faces.items() if face == "white"] == [style.BEHAVIOUR_HUES["T4"]]
