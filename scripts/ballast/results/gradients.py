@@ -274,7 +274,7 @@ def _of_t1(harm: dict, n: int) -> tuple[str, int] | None:
 def _changes(cell: tuple[str, int], harm: dict, refusal: dict) -> dict[str, Estimate]:
     """Return the changes of harm and over-refusal by the rows of a (sampler, n), against base data alone."""
     return {
-        f"{name} change": statistics.difference(cells[cell], cells[NONE, 0])
+        f"{name} change": cells.difference(cell, (NONE, 0))
         for name, cells in (("harm", harm), ("over-refusal", refusal))
         if cell in cells and (NONE, 0) in cells
     }
