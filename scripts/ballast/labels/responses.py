@@ -32,7 +32,7 @@ KEY = ("id", *UNIT, "score", "opinion", "band", "stratum", "size", "drawn", "pro
 BANDS = 4  # of equal width on the judge's scale; a judge of yes and no fills the first and the last
 UNREAD = "unread"
 # Columns that make strata, finest first: each step merges more.
-DESIGNS = ([*METHOD, "opinion", "band"], [*METHOD, "band"], [*METHOD, "flagged"], ["band"])
+DESIGNS = ([*METHOD, "opinion", "band"], [*METHOD, "band"], [*METHOD, "flagged"], ["flagged"])
 LEAST = 2  # units of a stratum, as a variance needs
 
 GUIDE = """How to fill in responses.csv
@@ -111,15 +111,15 @@ def draw(units: pd.DataFrame, rows: int, seed: int) -> pd.DataFrame:
 
 def _drawn(units: pd.DataFrame, share: int, rows: int) -> pd.DataFrame:
     for design in DESIGNS:
-        parts = units[["metric", *design]].astype(object).fillna(UNREAD).astype(str)
-        units = units.assign(stratum=parts.agg(" | ".join, axis=1))
+        parts = [units[column].astype(object).fillna(UNREAD).astype(str) for column in design]
+        units = units.assign(stratum=units["metric"].str.cat(parts, sep=" | "))
         sizes = units["stratum"].value_counts().sort_index()
         if sizes.clip(upper=LEAST).sum() <= share:
             break
     else:
         raise BallastError(
-            f"labels.annotation_responses: {rows} gives {units['metric'].iloc[0]} {share}, and its {len(sizes)} bands "
-            f"need {LEAST} each; set a larger number"
+            f"labels.annotation_responses: {rows} gives {units['metric'].iloc[0]} {share}, and its {len(sizes)} "
+            f"verdicts need {LEAST} each; set a larger number"
         )
     drawn = pd.Series(allocated(sizes.to_numpy(), share), sizes.index)
     units = units.sort_values("turn", kind="stable")
@@ -191,18 +191,15 @@ def _answers(path: str, texts: pd.Series) -> dict[str, str | None]:
         if row in rows:
             raise BallastError(f"{where}: '{row}' is in row {rows[row][0]} too; keep one of them")
         if content_id(*(plain(unguarded(cells[column])) for column in COLUMNS[1:4])) != texts[row]:
-            raise BallastError(
-                f"{where}: the texts are not those of {row}; cells were edited or one column sorted alone"
-            )
+            said = "cells were edited, or one column was sorted alone"
+            raise BallastError(f"{where}: question, prompt and response are not those of {row}; {said}")
         answer = cells["answer"].strip().lower()
         if answer not in ANSWERS:
             raise BallastError(f"{where}: 'answer' must be yes, no or unclear, or empty if the row was not read")
         rows[row] = (number, ANSWERS[answer])
     answers = {row: answer for row, (_, answer) in rows.items()}
     if not any(answers.values()):
-        raise BallastError(
-            f"{path}: no answer in any row; leave the sheet out of labels.response_annotations until filled"
-        )
+        raise BallastError(f"{path}: no row has an answer; fill it in, or leave it out of labels.response_annotations")
     return answers
 
 

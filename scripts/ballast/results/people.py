@@ -129,15 +129,15 @@ class Labelled:
     def _half(self, share: np.ndarray) -> float:
         """Return the half-width of the weighted sum of the residuals times `share`.
 
-        Labelled responses without any error do not show that there is none: their squared errors count as Z squared at
-        least, as in Wilson's interval.
+        Labelled responses without an error do not show that there is none. As in Wilson's interval, Z squared / 4 is
+        added to their squared errors, and these count as Z squared at least.
         """
         part, used = self.known["weight"].to_numpy() * share, share != 0
         terms = self.known[["stratum", "rest"]].assign(z=part * self.residual, squared=part**2)
         found = terms.groupby("stratum").agg(
             n=("z", "size"), spread=("z", "var"), squared=("squared", "mean"), rest=("rest", "first")
         )
-        lacking = max(Z**2 - float((self.residual[used] ** 2).sum()), 0.0) / used.sum()
+        lacking = max(Z**2 - float((self.residual[used] ** 2).sum()), Z**2 / 4) / used.sum()
         variance = found["n"] * found["rest"] * (found["spread"].fillna(0) + lacking * found["squared"])
         freedom = max(int((found["n"] - 1)[found["squared"] > 0].sum()), 1)
         return float(stats.t.ppf(0.975, freedom) * math.sqrt(variance.sum()))
