@@ -2,7 +2,7 @@
 
 people.py --options JSON --scores SCORES.parquet... --key KEY.csv --annotations NAME=SHEET.csv... --out-csv F --out-md F
 
-Options: study, synthetic, metrics as response_sheet.py has them, stand_ins (sentences by judge).
+Options: study, synthetic, metrics as response_sheet.py has them, stand_ins (sentences by judge), before (a model).
 """
 
 import argparse
@@ -30,7 +30,7 @@ def main(arguments: argparse.Namespace) -> None:
     said = notes.synthetic(Options(options["study"], options["synthetic"]))
     said += [options["stand_ins"][judge] for judge in dict.fromkeys(judges.values()) if judge in options["stand_ins"]]
     heading = f"People's labels of the responses of {options['study']}"
-    page = document(heading, said, units, key, answers, judges)
+    page = document(heading, said, units, key, answers, judges, options.get("before"))
     write_csv(arguments.out_csv, page.data)
     write_text(arguments.out_md, "\n\n".join(page.parts) + "\n")
     for row in responses.counts(answers):

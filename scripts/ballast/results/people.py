@@ -19,7 +19,7 @@ import pandas as pd
 from scipy import stats
 
 from ballast.labels.responses import METHOD, UNIT, UNREAD
-from ballast.names import RANDOM, REFERENCES
+from ballast.names import AS_IS, RANDOM, REFERENCES
 from ballast.results import agreement
 
 Z = 1.959964
@@ -130,14 +130,14 @@ class Labelled:
         """Return the half-width of the weighted sum of the residuals times `share`.
 
         Labelled responses without an error do not show that there is none. As in Wilson's interval, Z squared / 4 is
-        added to their squared errors, and these count as Z squared at least.
+        added to their squared errors, and these count as Z squared at least. A stratum with all labels has no variance.
         """
-        part, used = self.known["weight"].to_numpy() * share, share != 0
+        part, used = self.known["weight"].to_numpy() * share, (share != 0) & (self.known["rest"] > 0).to_numpy()
         terms = self.known[["stratum", "rest"]].assign(z=part * self.residual, squared=part**2)
         found = terms.groupby("stratum").agg(
             n=("z", "size"), spread=("z", "var"), squared=("squared", "mean"), rest=("rest", "first")
         )
-        lacking = max(Z**2 - float((self.residual[used] ** 2).sum()), Z**2 / 4) / used.sum()
+        lacking = max(Z**2 - float((self.residual[used] ** 2).sum()), Z**2 / 4) / max(used.sum(), 1)
         variance = found["n"] * found["rest"] * (found["spread"].fillna(0) + lacking * found["squared"])
         freedom = max(int((found["n"] - 1)[found["squared"] > 0].sum()), 1)
         return float(stats.t.ppf(0.975, freedom) * math.sqrt(variance.sum()))
@@ -171,8 +171,14 @@ def cells(units: pd.DataFrame) -> Iterator[dict]:
             yield from ({**cell, "n": int(n)} for n in sizes)
 
 
-def contrasts(units: pd.DataFrame) -> Iterator[tuple[dict, dict]]:
-    """Yield each method's cell with that of Random for the same model and pool: over all shared n, and per n."""
+def contrasts(units: pd.DataFrame, before: str | None = None) -> Iterator[tuple[dict, dict]]:
+    """Yield each method's cell with that of Random for the same model and pool: over all shared n, and per n.
+
+    With `before`, yield each other model without fine-tuning with that one too.
+    """
+    models = units["model"][units["sampler"] == AS_IS].unique()
+    for model in (one for one in models if before in models and one != before):
+        yield tuple({"model": name, "pool": "-", "sampler": AS_IS, "n": [0]} for name in (model, before))
     there = units.groupby(METHOD)["n"].agg(set)
     for (model, pool, sampler), sizes in there.items():
         shared = sorted(sizes & there.get((model, pool, RANDOM), set()))

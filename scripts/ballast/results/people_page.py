@@ -10,7 +10,7 @@ import pandas as pd
 from ballast.labels import responses
 from ballast.labels.responses import METHOD, QUESTIONS
 from ballast.markup import MISSING, markdown, pipe_table
-from ballast.names import short_label
+from ballast.names import AS_IS, short_label
 from ballast.results import people
 from ballast.results.metrics import METRICS
 from ballast.results.people import ALL, FEWEST, HALF, Estimate, Labelled
@@ -58,10 +58,12 @@ def document(
     key: pd.DataFrame,
     answers: pd.DataFrame,
     judges: dict[str, str],
+    before: str | None = None,
 ) -> Page:
     """Return the page and its rows.
 
-    `units`: `responses.population`; `key`: the drawn units; `answers`: by id and annotator; `judges`: by metric.
+    `units`: `responses.population`; `key`: the drawn units; `answers`: by id and annotator; `judges`: by metric;
+    `before`: the model from which others differ, if the study compares models.
     """
     page = Page([f"# {heading}", "\n".join(f"- {note}" for note in (*said, *NOTES))])
     _annotators(page, answers)
@@ -71,7 +73,7 @@ def document(
     known = {name: Labelled(units[units["metric"] == name], key[key["metric"] == name]) for name in judges}
     _drawn(page, known, key)
     for name, labelled in known.items():
-        _metric(page, name, judges[name], labelled)
+        _metric(page, name, judges[name], labelled, before)
     return page
 
 
@@ -112,7 +114,7 @@ def _drawn(page: Page, known: dict[str, Labelled], key: pd.DataFrame) -> None:
     page.parts.append("A stratum without a label has the labels of its neighbour, the next band of the same method.")
 
 
-def _metric(page: Page, name: str, judge: str, labelled: Labelled) -> None:
+def _metric(page: Page, name: str, judge: str, labelled: Labelled, before: str | None) -> None:
     page.parts.append(f"## {METRICS[name].label}: people and {markdown(judge)}")
     if labelled.known.empty:
         page.parts.append("No labelled response.")
@@ -132,10 +134,13 @@ def _metric(page: Page, name: str, judge: str, labelled: Labelled) -> None:
     header = ["Method", "n", "Labelled", "Needed", "Judge", "People", "Bias"]
     rates = [(cell, labelled.rate(cell)) for cell in people.cells(labelled.units)]
     page.table(header, list(_rows(page, "rate", name, rates)))
-    differences = [(ours, labelled.difference(ours, theirs)) for ours, theirs in people.contrasts(labelled.units)]
+    differences = [
+        (ours, labelled.difference(ours, theirs)) for ours, theirs in people.contrasts(labelled.units, before)
+    ]
     if differences:
-        page.parts.append("Each method minus Random, in percentage points:")
-        page.table(header, list(_rows(page, "minus random", name, differences)))
+        base = f"model minus {markdown(before)}" if before else "method minus Random"
+        page.parts.append(f"Each {base}, in percentage points:")
+        page.table(header, list(_rows(page, "contrast", name, differences)))
 
 
 def _agreement(page: Page, name: str, judge: str, found: dict) -> str:
@@ -173,7 +178,7 @@ def _rows(page: Page, part: str, name: str, found: list[tuple[dict, Estimate]]) 
         low, high = one.interval
         bias = (one.bias, one.bias - one.half, one.bias + one.half)
         method = short_label(cell["sampler"])
-        shown = f"{cell['model']}, {method}" if several else method
+        shown = f"{cell['model']}, {method}" if several or cell["sampler"] == AS_IS else method
         judge = _points(one.judge) if signed else _share(one.judge)
         value = _points(one.people, low, high) if signed else _rate(one.people, low, high)
         yield [shown, n, one.labelled, one.needed, judge, value, _points(*bias)]

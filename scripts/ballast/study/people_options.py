@@ -62,6 +62,8 @@ class PeopleOptions:
         said = {name: sources.stand_in(name, judge) for name, judge in self.study.judges.items()}
         about = {"study": self.study.study, "synthetic": self.study.synthetic}
         about["stand_ins"] = {name: text for name, text in said.items() if text}
+        if self.study.measure and not self.study.experiments.sampling:
+            about["before"] = self.study.measure.before
         return as_json(about | {"metrics": self._sections()})
 
     @property
