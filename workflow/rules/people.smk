@@ -3,7 +3,7 @@
 Inputs: responses and scores of the runs of the experiment `sampling`, without it of all runs; the sheets of
 labels.response_annotations, which people filled in.
 Outputs: annotation/responses.csv (people fill in copies of it elsewhere), annotation/responses_key.csv (never shown to
-them) and annotation/responses_guide.txt; agreement/people.{csv,md}.
+them) and annotation/responses_guide.txt; people.{csv,md}.
 Costs: CPU seconds, after the study's runs.
 """
 
@@ -25,7 +25,7 @@ rule response_sheet:
         mem_mb=4000,
         runtime=10,
     params:
-        results=plan.results,
+        results=lambda wildcards: plan.results,
         options=people.sheet,
         rows=study.labels.annotation_responses,
         seed=study.seed,
@@ -46,8 +46,8 @@ rule people:
         key=f"{RESULTS}/annotation/responses_key.csv",
         filled=list(study.labels.response_annotations.values()),
     output:
-        csv=f"{RESULTS}/agreement/people.csv",
-        md=f"{RESULTS}/agreement/people.md",
+        csv=f"{RESULTS}/people.csv",
+        md=f"{RESULTS}/people.md",
     log:
         f"{RESULTS}/logs/people.log",
     conda:
