@@ -39,6 +39,7 @@ include: "workflow/rules/results.smk"
 include: "workflow/rules/claims.smk"
 include: "workflow/rules/advice.smk"
 include: "workflow/rules/checks.smk"
+include: "workflow/rules/people.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/measure.smk"
 include: "workflow/rules/operate.smk"
@@ -88,6 +89,18 @@ rule measure:
 rule cards:
     input:
         [f"{plan.folder(run)}/README.md" for run in plan.runs],
+
+
+rule annotation_sheet:
+    input:
+        rules.pool_sheet.output if plan.pool else [],
+        rules.response_sheet.output if people.metrics else [],
+
+
+rule agreement:
+    input:
+        rules.label_agreement.output if people.compares_labels else [],
+        rules.people.output if study.labels.response_annotations else [],
 
 
 onstart:

@@ -68,5 +68,5 @@ def make_sheet(folder, monkeypatch, pool, categories, behaviours, rows=75, seed=
     folder.mkdir(exist_ok=True)
     files = labelled_files(folder, pool, categories, behaviours)
     out = [f"--out-sheet={folder / 'sheet.csv'}", f"--out-guide={folder / 'guide.txt'}"]
-    run("annotation_sheet", monkeypatch, *files, "--rows", rows, "--seed", seed, *out)
+    run("pool_sheet", monkeypatch, *files, "--rows", rows, "--seed", seed, *out)
     return folder / "sheet.csv"

@@ -139,7 +139,7 @@ OPTIONS = json.dumps({"study": "made", "synthetic": True, "pool": "safety"})
 
 def make_report(folder, monkeypatch, files, *more):
     out = [f"--out-csv={folder / 'a.csv'}", f"--out-md={folder / 'a.md'}"]
-    run("agreement", monkeypatch, *files, "--options", OPTIONS, *more, *out)
+    run("label_agreement", monkeypatch, *files, "--options", OPTIONS, *more, *out)
     return pd.read_csv(folder / "a.csv", dtype={"label": str, "other": str})
 
 
@@ -195,7 +195,7 @@ def test_a_perfect_labeller_of_the_real_references_has_kappa_1(tmp_path, monkeyp
     kinds = [("T1", "T2", "T3", "T4")[number % 4] for number in range(len(truth))]
     pool, files, near = real_files(tmp_path, references, [[category] for category in truth], kinds)
     run(
-        *("annotation_sheet", monkeypatch, *files, "--rows=140", "--seed=0"),
+        *("pool_sheet", monkeypatch, *files, "--rows=140", "--seed=0"),
         *(f"--out-sheet={tmp_path / 'sheet.csv'}", f"--out-guide={tmp_path / 'guide.txt'}"),
     )
     words = {True: "yes", False: "no"}

@@ -88,7 +88,7 @@ rule embed:
         " --out {output.embedding:q} &> {log:q}"
 
 
-rule annotation_sheet:
+rule pool_sheet:
     input:
         pool=f"{RESULTS}/data/pools/{plan.pool}.parquet",
         category=f"{RESULTS}/labels/{plan.pool}/category.parquet",
@@ -97,7 +97,7 @@ rule annotation_sheet:
         sheet=f"{RESULTS}/annotation/sheet.csv",
         guide=f"{RESULTS}/annotation/guide.txt",
     log:
-        f"{RESULTS}/logs/annotation_sheet.log",
+        f"{RESULTS}/logs/pool_sheet.log",
     conda:
         "../../envs/ballast.yaml"
     resources:
@@ -106,23 +106,23 @@ rule annotation_sheet:
     params:
         rows=study.labels.annotation_rows,
         seed=study.seed,
-        code=code_identity("annotation_sheet"),
+        code=code_identity("pool_sheet"),
     message:
-        "Draw the sheet that people fill in"
+        "Draw the sheet in which people label pool rows"
     shell:
-        "stage annotation_sheet --record {params.code} {output:q} --"
+        "stage pool_sheet --record {params.code} {output:q} --"
         " --pool {input.pool:q} --category {input.category:q} --behaviour {input.behaviour:q}"
         " --rows {params.rows} --seed {params.seed} --out-sheet {output.sheet:q} --out-guide {output.guide:q} &> {log:q}"
 
 
-rule agreement:
+rule label_agreement:
     input:
         unpack(inputs.agreement),
     output:
         csv=f"{RESULTS}/agreement/{plan.pool}.csv",
         md=f"{RESULTS}/agreement/{plan.pool}.md",
     log:
-        f"{RESULTS}/logs/agreement/{plan.pool}.log",
+        f"{RESULTS}/logs/label_agreement/{plan.pool}.log",
     conda:
         "../../envs/ballast.yaml"
     resources:
@@ -131,10 +131,10 @@ rule agreement:
     params:
         files=options.agreement_files,
         options=as_json({"study": study.study, "synthetic": study.synthetic, "pool": plan.pool}),
-        code=code_identity("agreement"),
+        code=code_identity("label_agreement"),
     message:
         f"Say how far the labels of pool {plan.pool} agree"
     shell:
-        "stage agreement --record {params.code} {output:q} --"
+        "stage label_agreement --record {params.code} {output:q} --"
         " {params.files} --options {params.options:q} --out-csv {output.csv:q} --out-md {output.md:q}"
         " &> {log:q}"

@@ -8,6 +8,7 @@ import csv
 import io
 import re
 import unicodedata
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
@@ -61,14 +62,21 @@ def draw(categories: pd.Series, behaviour: pd.Series, rows: int, seed: int) -> l
 
 
 def write_sheet(path: str, pool: pd.DataFrame, ids: list[str]) -> None:
-    """Write rows of the pool with empty cells for the answers. The byte order mark makes Excel read UTF-8."""
+    """Write rows of the pool with empty cells for the answers."""
     texts = pairs_to_judge(pool.set_index("id").loc[ids])
+    write_rows(path, COLUMNS, [(row, pair["prompt"], pair["response"]) for row, pair in texts.iterrows()])
+
+
+def write_rows(path: str, columns: Sequence[str], rows: Iterable[tuple[str, ...]]) -> None:
+    """Write a sheet whose rows begin with these cells; the cells of the columns after them are empty.
+
+    The byte order mark makes Excel read UTF-8.
+    """
     written = io.StringIO(newline="")
     sheet = csv.writer(written, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
-    sheet.writerow(COLUMNS)
-    for row, pair in texts.iterrows():
-        cells = (row, pair["prompt"], pair["response"])
-        sheet.writerow([*map(guarded, cells), *[""] * (len(COLUMNS) - len(cells))])
+    sheet.writerow(columns)
+    for cells in rows:
+        sheet.writerow([*map(guarded, cells), *[""] * (len(columns) - len(cells))])
     write_text(path, "\ufeff" + written.getvalue())
 
 
@@ -93,7 +101,7 @@ def read_sheet(path: str, pool: pd.DataFrame) -> pd.DataFrame:
     """
     texts = pairs_to_judge(pool.set_index("id"))
     rows, seen = [], {}
-    for number, cells in _records(path):
+    for number, cells in records(path, COLUMNS[:-1]):
         where = f"{path}: row {number}"
         row = unguarded(cells["id"])
         if row not in texts.index:
@@ -103,7 +111,7 @@ def read_sheet(path: str, pool: pd.DataFrame) -> pd.DataFrame:
             raise BallastError(f"{where}: '{row}' stands in row {seen[row]} too; keep one of them")
         seen[row] = number
         for column, text in (("instruction", texts.at[row, "prompt"]), ("response", texts.at[row, "response"])):
-            if _plain(unguarded(cells[column])) != _plain(text):
+            if plain(unguarded(cells[column])) != plain(text):
                 raise BallastError(
                     f"{where}: '{column}' is not the text of {row}; cells have been edited or one column sorted alone"
                 )
@@ -113,8 +121,11 @@ def read_sheet(path: str, pool: pd.DataFrame) -> pd.DataFrame:
     return table.set_index("id")
 
 
-def _records(path: str) -> list[tuple[int, dict[str, str]]]:
-    """Return number and cells (by column) of each non-blank row; commas, semicolons or tabs separate cells."""
+def records(path: str, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
+    """Return number and cells (by column) of each non-blank row; commas, semicolons or tabs separate cells.
+
+    Raises BallastError if the file is no CSV, or if one of `columns` is not in its header exactly once.
+    """
     text = read_text(path)
     rows: list[list[str]] = []
     separator = next((mark for mark in ",;\t" if mark in text.split("\n", 1)[0]), ",")
@@ -123,7 +134,7 @@ def _records(path: str) -> list[tuple[int, dict[str, str]]]:
     except csv.Error as error:
         raise BallastError(f"{path}: row {len(rows) + 1}: not valid CSV ({error}); save the sheet as CSV") from None
     header = rows[0] if rows else []
-    for column in COLUMNS[:-1]:
+    for column in columns:
         if header.count(column) != 1:
             raise BallastError(f"{path}: row 1: there must be one column '{column}'; keep the sheet's header")
     records = []
@@ -158,7 +169,7 @@ def _categories(cell: str, where: str) -> tuple[int, ...] | None:
     return tuple(dict.fromkeys(known[word] for word in words))
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Remove from a text what spreadsheet programs change: line ends, spaces, control characters, very long ends."""
     text = unicodedata.normalize("NFC", text)
     return "".join(mark for mark in text if mark.isprintable() and not mark.isspace())[:_COMPARED]

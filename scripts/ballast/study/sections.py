@@ -197,6 +197,12 @@ class Labels(Section):
     max_unparsable: float = Field(0.2, ge=0, le=1, description="Share of unreadable answers above which the job fails.")
     annotation_rows: PositiveInt = Field(100, description="Rows in the sheet that people fill in.")
     annotations: str | None = Field(None, description="A filled copy of that sheet, for `agreement`.")
+    annotation_responses: PositiveInt = Field(
+        400, description="Responses to draw for the sheet in which people check the judges; equal texts share a row."
+    )
+    response_annotations: dict[Name, str] = Field(
+        {}, description="Filled copies of that sheet by annotator, for `agreement`."
+    )
 
 
 class Rewriting(Section):

@@ -112,12 +112,12 @@ def check(study: Study) -> None:
             )
         if template in study.sources:
             _known_source(study, place, template, "template")
-    filled = study.labels.annotations
-    if filled and not Path(filled).is_file():
-        raise BallastError(f"config: labels.annotations: {filled}: no such file")
-    if filled and Path(filled).resolve() == Path(f"results/{study.study}/annotation/sheet.csv").resolve():
-        # Snakemake deletes an output before it makes it again, and people's work with it.
-        raise BallastError(f"config: labels.annotations: {filled} is the empty sheet; give the path of a filled copy")
+    for place, filled in _filled(study):
+        if not Path(filled).is_file():
+            raise BallastError(f"config: {place}: {filled}: no such file")
+        if Path(filled).resolve().parent == Path(f"results/{study.study}/annotation").resolve():
+            # Snakemake deletes an output before it makes it again, and people's work with it.
+            raise BallastError(f"config: {place}: {filled} is the empty sheet; give the path of a filled copy")
     for name in plan.sources:
         source = study.sources[name]
         if source.local:
@@ -209,8 +209,15 @@ def _paths(study: Study) -> list[tuple[str, str]]:
     paths = [(f"{place}.path", found.path) for place, found in _places(study)]
     paths += [(place, template) for place, template in _templates(study)]
     paths += [(f"sources.{name}.local", source.local) for name, source in study.sources.items()]
-    paths += [("labels.annotations", study.labels.annotations), ("embedding.model", study.embedding.model)]
+    paths += [*_filled(study), ("embedding.model", study.embedding.model)]
     return [(place, path) for place, path in paths if path]
+
+
+def _filled(study: Study) -> list[tuple[str, str]]:
+    """Return the sheets that people filled in, with their places."""
+    labels = study.labels
+    named = [(f"labels.response_annotations.{name}", path) for name, path in labels.response_annotations.items()]
+    return ([("labels.annotations", labels.annotations)] if labels.annotations else []) + named
 
 
 def _templates(study: Study) -> list[tuple[str, str | None]]:

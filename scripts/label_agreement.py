@@ -1,7 +1,7 @@
 """Measure the agreement of labels: the category labeller with Cossim, and people (if they filled in a sheet) with all.
 
-agreement.py --pool ROWS.parquet --category F --behaviour F [--embedding F --references F --reference-embedding F]
-             [--annotations SHEET.csv] --options JSON --out-csv F --out-md F
+label_agreement.py --pool ROWS.parquet --category F --behaviour F [--embedding F --references F --reference-embedding F]
+                   [--annotations SHEET.csv] --options JSON --out-csv F --out-md F
 
 Options: study, synthetic, pool (its name).
 """

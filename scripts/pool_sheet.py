@@ -1,6 +1,6 @@
-"""Write the sheet in which people check the machines' labels, and a guide for them.
+"""Write the sheet in which people check the labels of a pool's rows, and a guide for them.
 
-annotation_sheet.py --pool ROWS.parquet --category F --behaviour F --rows N --seed S --out-sheet CSV --out-guide TXT
+pool_sheet.py --pool ROWS.parquet --category F --behaviour F --rows N --seed S --out-sheet CSV --out-guide TXT
 """
 
 import argparse
