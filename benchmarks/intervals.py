@@ -30,13 +30,19 @@ PAIRS = [((sampler, n), (0, n)) for sampler in range(1, SAMPLERS + 1) for n in r
 COLUMNS = ["alone", "together", "single test", "coverage", "power", "power, Holm"]
 
 
-def normal(draw: np.random.Generator, runs: int, of_runs: float, of_trials: float = 0.0, single: int = 0) -> Cells:
-    """Return null cells by (sampler, n); sampler 0 is Random. The last `single` samplers have one run."""
+def normal(
+    draw: np.random.Generator, runs: int, of_runs: float, of_trials: float = 0.0, single: int = 0, factor: float = 1.0
+) -> Cells:
+    """Return null cells by (sampler, n); sampler 0 is Random. The last `single` samplers have one run.
+
+    Between cells the SD of runs differs by up to `factor`, in either direction.
+    """
     asked, trial, cells = draw.normal(0, 1, PROMPTS), draw.normal(0, of_trials, runs), {}
     for sampler in range(SAMPLERS + 1):
         for n in range(SIZES):
             mine = draw.normal(0, OF_PROMPTS, PROMPTS) + asked + draw.normal(0, NOISE, (runs, PROMPTS))
-            mine = mine + (trial + draw.normal(0, of_runs, runs))[:, None]
+            sd = of_runs * factor ** draw.uniform(-1, 1)
+            mine = mine + (trial + draw.normal(0, sd, runs))[:, None]
             cells[sampler, n] = pd.DataFrame(mine[: 1 if sampler > SAMPLERS - single else None])
     return Cells(cells)
 
@@ -82,6 +88,8 @@ if __name__ == "__main__":
     ]
     cases += [
         ("3 | 0.2, two samplers of one run", lambda draw: normal(draw, 3, 0.2, single=2), 0.0),
+        ("3 | 0.1 to 0.4, by cell", lambda draw: normal(draw, 3, 0.2, factor=2.0), 0.0),
+        ("10 | 0.1 to 0.4, by cell", lambda draw: normal(draw, 10, 0.2, factor=2.0), 0.0),
         ("3 | 0.2, and 0.2 shared by trials", lambda draw: normal(draw, 3, 0.2, 0.2), 0.0),
         ("3 | rate of 5 %, SD 2 %", lambda draw: rates(draw, 3, 0.05, 0.02), 0.05),
         ("3 | rate of 30 %, SD 10 %", lambda draw: rates(draw, 3, 0.3, 0.1), 0.3),

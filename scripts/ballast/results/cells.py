@@ -141,8 +141,8 @@ class Cells(dict):
 def centre_of(variances: np.ndarray, freedom: np.ndarray) -> Spread | None:
     """Return the centre of variances, and what it weighs in degrees of freedom (Smyth, 2004).
 
-    The weight follows from how much the variances differ beyond chance. If they do not, it is MANY. None if fewer than
-    FEWEST_CELLS vary.
+    The weight follows from how much the variances differ beyond chance, at the upper end of its error. None if fewer
+    than FEWEST_CELLS vary.
     """
     # A cell at an end of its scale says nothing of how runs spread elsewhere.
     varies = variances > SAME * np.median(variances[variances > 0]) if variances.any() else variances > 0
@@ -150,7 +150,10 @@ def centre_of(variances: np.ndarray, freedom: np.ndarray) -> Spread | None:
         return None
     variances, freedom = variances[varies], freedom[varies]
     logs = np.log(variances) - special.digamma(freedom / 2) + np.log(freedom / 2)
-    beyond = float(logs.var(ddof=1) - special.polygamma(1, freedom / 2).mean())
+    chance, fourth = (special.polygamma(order, freedom / 2).mean() for order in (1, 3))
+    # Too large a weight makes families wrong, too small a one costs little power: so add one standard error.
+    error = np.sqrt(fourth / len(logs) + 2 * chance**2 / (len(logs) - 1))
+    beyond = float(logs.var(ddof=1) - chance + error)
     if beyond <= 0:
         return Spread(float(np.exp(logs.mean())), MANY)
     weight = 2 * _inverse_trigamma(beyond)
