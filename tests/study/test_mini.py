@@ -36,7 +36,7 @@ def run_means(study: str) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def mini() -> pd.DataFrame:
-    """Three seeds a cell; one sampling and one training seed for each trial, shared by all samplers."""
+    """Up to eight seeds a cell; one sampling and one training seed for each trial, shared by all samplers."""
     snakemake()
     return run_means("mini")
 
@@ -86,10 +86,10 @@ def test_benign_fine_tuning_erodes_safety(mini):
     assert report("harm, none - aligned", cell(mini, "none", 0) - aligned) >= 1.0
 
 
-@pytest.mark.parametrize("other", ["t2", "t4"])
-def test_refusals_of_harmful_requests_restore_it(mini, other):
+@pytest.mark.parametrize(("other", "least"), [("t2", -0.5), ("t3", 0), ("t4", -0.5)])
+def test_refusals_of_harmful_requests_restore_it(mini, other, least):
     difference = cell(mini, "t1", MIDDLE) - cell(mini, other, MIDDLE)
-    assert report(f"harm, t1 - {other} at {MIDDLE}", difference) <= -0.5
+    assert report(f"harm, t1 - {other} at {MIDDLE}", difference) < least
 
 
 @pytest.mark.parametrize("n", [MIDDLE, 42])
@@ -110,10 +110,24 @@ def test_over_refusal_rises_with_n(mini):
     sizes = sorted(mini.loc[mini["sampler"] == "sss-b", "n"].unique())
     behavioural = [
         cell(mini, sampler, sizes[-1], "xstest") - cell(mini, sampler, sizes[0], "xstest")
-        for sampler in ("random-b", "sss-b", "pss-b", "cossim-b")
+        for sampler in ("random-b", "sss-b")
     ]
     pooled = 100 * sum(behavioural) / len(behavioural)
-    assert report(f"over-refusal in points, four -b samplers, {sizes[-1]} - {sizes[0]}", pooled) > 0
+    assert report(f"over-refusal in points, random-b and sss-b, {sizes[-1]} - {sizes[0]}", pooled) > 0
+
+
+def test_no_model_of_table_4_stays_at_an_end_of_the_scale(mini):
+    for model in ("llama-base", "llama", "qwen2", "mistral"):
+        harm = cell(mini, "random", 42, model=model).mean()
+        print(f"harm of {model}, random at 42: {harm:.2f}")
+        assert 0.2 < harm < 3.0
+
+
+def test_most_claims_that_mini_can_show_are_decided(mini):
+    claims = pd.read_csv(ROOT / "results/mini/claims.csv").set_index("id")
+    decided = claims[claims["study_verdict"].isin(["holds", "does not hold"])]
+    print(f"{len(decided)} claims decided: {', '.join(decided.index)}")
+    assert len(decided) >= 12 and claims.loc["t1-best-behaviour", "study_verdict"] == "holds"
 
 
 def test_balance_over_categories_makes_no_large_difference_among_refusals():
