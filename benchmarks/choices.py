@@ -3,9 +3,9 @@
     python benchmarks/choices.py --pool POOL --references REFERENCES [--against OTHER_REFERENCES]
 
 Behaviour is the rule on opening words, the category of a row is that of the nearest references, the encoder is MiniLM.
-The share of picks that two choices have in common is printed by n, for PSS-B with the centroid over all rows of a category
-and over its T1 rows, and for Cossim with the references of two files. Without `--against` the second file is stood in for
-by halves: each category's references are split at random, 20 times, and the picks of one half are compared with those of
+It prints the share of picks that two choices have in common, by n: for PSS-B with the centroid over all rows of a
+category and over its T1 rows, and for Cossim with the references of two files. Without `--against` halves stand for two
+files: each category's references are split at random, 20 times, and the picks of one half are compared with those of
 the other. References are BeaverTails files; rows of exactly one category count.
 """
 

@@ -112,7 +112,8 @@ def test_responses_and_verdicts_differ_so_that_a_mix_up_would_show(study):
 def test_the_two_attack_denominators_differ_by_the_unreadable_answers(study):
     scores = pd.read_parquet(RESULTS / "scores.parquet")
     key = ["model", "pool", "sampler", "n", "trial", "prompt_id"]
-    first, second = (scores[scores["judge"] == judge].set_index(key)["score"] for judge in ("md-judge", "md-judge-of-all"))
+    by_judge = {judge: table.set_index(key)["score"] for judge, table in scores.groupby("judge")}
+    first, second = by_judge["md-judge"], by_judge["md-judge-of-all"]
     first = first.reindex(second.index)
     assert len(second) and (second[first.notna()] == first[first.notna()]).all()
     assert (second[first.isna()].fillna(0) == 0).all()

@@ -21,6 +21,7 @@ from ballast.study.places import Source
 
 ROOT = Path(__file__).parents[2]
 ROWS = json.dumps([{"instruction": "Name a river.", "input": "", "output": "The Rhine."}]).encode()
+PARTS = ("train", "test")
 WEIGHTS = {"config.json": b'{"model_type": "llama"}', "model.safetensors": b"tensors", "tokenizer.json": b"{}"}
 REPOSITORIES = {
     "us/rows": {"data.json": ROWS, "loader.py": b"print()"},
@@ -28,7 +29,7 @@ REPOSITORIES = {
     "us/code": WEIGHTS | {"config.json": b'{"auto_map": {"AutoModel": "modeling.Us"}}'},
     "us/pickled": {"config.json": b"{}", "pytorch_model.bin": b"\x80"},
     "us/closed": {"data.json": ROWS},
-    "us/parts": {f"{part}.jsonl.xz": lzma.compress(b'{"prompt": "%s"}\n' % part.encode()) for part in ("test", "train")},
+    "us/parts": {f"{part}.jsonl.xz": lzma.compress(b'{"prompt": "%s"}\n' % part.encode()) for part in PARTS},
 }
 
 
@@ -87,7 +88,7 @@ def test_a_dataset_comes_with_a_manifest_of_its_bytes(fetch, tmp_path):
 
 
 def test_a_dataset_of_several_files_is_read_as_one(fetch, tmp_path):
-    parts = {f"{part}.jsonl.xz": "unknown" for part in ("train", "test")}
+    parts = {f"{part}.jsonl.xz": "unknown" for part in PARTS}
     source = entry(hub="us/parts", files=parts)
     assert fetch(source=source).returncode == 0
     read = tmp_path / "ours" / sources.file_name("ours", Source.model_validate(source))
@@ -281,9 +282,9 @@ def test_every_md_judge_policy_is_the_pinned_text(data_dir, tmp_path):
     [
         ({"revision": "main"}, "a revision is 40 hex digits, or unknown"),
         ({"revision": COMMIT[:7]}, "a revision is 40 hex digits, or unknown"),
-        ({"files": {"a.json": "unknown", "b.json": "unknown"}}, "a dataset names exactly one file, or several of the hub"),
-        ({"files": {"a.jsonl.xz": "unknown", "b.jsonl.gz": "unknown"}}, "exactly one file, or several .* that end alike"),
-        ({"hub": None, "github": "us/rows", "files": {"a.jsonl": "unknown", "b.jsonl": "unknown"}}, "several of the hub"),
+        ({"files": dict.fromkeys(["a.json", "b.json"], "unknown")}, "a dataset names exactly one file, or several"),
+        ({"files": dict.fromkeys(["a.jsonl.xz", "b.jsonl.gz"], "unknown")}, "several of the hub that end alike"),
+        ({"hub": None, "github": "us/rows", "files": dict.fromkeys(["a.jsonl", "b.jsonl"], "unknown")}, "of the hub"),
         ({"files": {"a.json": "md5:1"}}, "'md5:1' is neither sha256"),
         ({"github": "us/rows"}, "exactly one of 'hub', 'github' and 'package'"),
     ],

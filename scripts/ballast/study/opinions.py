@@ -7,7 +7,6 @@ from ballast.identity import constant
 from ballast.study import contracts
 from ballast.study.config import Study
 
-
 # The keys of a judge that decide its answers; `options` decide how they are counted.
 ANSWERS = {"judge", "world", "path", "source", "endpoint", "template", "about"}
 

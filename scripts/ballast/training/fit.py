@@ -112,8 +112,8 @@ def fit(
 def split(rows: pd.DataFrame, validation_rows: int, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return training rows and validation rows as the authors' code does, or all rows and none.
 
-    It shuffles the mixed rows, unseeded there and by the run's seed here, so that each run holds out other rows. Then it
-    calls `train_test_split(seed=42)` of datasets.
+    It shuffles the mixed rows, unseeded there and by the run's seed here, so that each trial holds out other rows. Then
+    it calls `train_test_split(seed=42)` of datasets.
     """
     if validation_rows >= len(rows):
         raise BallastError(f"training.validation_rows {validation_rows} leaves none of {len(rows)} rows to train on")
