@@ -204,7 +204,7 @@ def test_validation_rows_are_held_out_of_the_mixed_rows_and_the_best_epoch_is_ke
 
 def test_validation_rows_are_those_of_train_test_split_after_a_shuffle_by_the_runs_seed(rows):
     # datasets.Dataset.from_dict({"row": list(range(12))}).train_test_split(test_size=4, seed=42) of datasets 4.
-    assert fit.test_first(12).tolist() == [0, 7, 6, 9, 11, 3, 5, 2, 4, 10, 1, 8]
+    assert fit.split_order(12).tolist() == [0, 7, 6, 9, 11, 3, 5, 2, 4, 10, 1, 8]
     mixed = rows.sample(frac=1, random_state=3)["id"].tolist()
     trained, held_out = fit.split(rows, 4, 3)
     assert held_out["id"].tolist() == [mixed[at] for at in (0, 7, 6, 9)]

@@ -118,13 +118,13 @@ def split(rows: pd.DataFrame, validation_rows: int, seed: int) -> tuple[pd.DataF
     if validation_rows >= len(rows):
         raise BallastError(f"training.validation_rows {validation_rows} leaves none of {len(rows)} rows to train on")
     if not validation_rows:
-        return rows, rows.iloc[:0]
+        return rows.reset_index(drop=True), rows.iloc[:0]
     mixed = rows.sample(frac=1, random_state=seed).reset_index(drop=True)
-    held_out, trained = np.split(test_first(len(mixed)), [validation_rows])
+    held_out, trained = np.split(split_order(len(mixed)), [validation_rows])
     return mixed.iloc[trained].reset_index(drop=True), mixed.iloc[held_out].reset_index(drop=True)
 
 
-def test_first(rows: int) -> np.ndarray:
+def split_order(rows: int) -> np.ndarray:
     """Return the positions of rows in the order of `train_test_split(seed=42)` of datasets: first test, then train."""
     return np.random.default_rng(VALIDATION_SEED).permutation(rows)
 
