@@ -130,6 +130,7 @@ def init(
             text, "benchmarks, judges and hyper-parameters of the publication", "rows, benchmarks and judges for a CPU"
         )
         text = _put(text, "mine: {source: qwen2.5-7b-instruct, prompt: chat}", LOCAL_MODEL)
+        text = _put(text, "{source: beavertails-330k}", "{source: beavertails}   # the 30k subset embeds faster")
     if n or cpu:
         text = _put(text, "n: [50, 100, 250]", f"n: {_numbers(n or '20,40,80')}")
     # Last, since a path may hold any words.

@@ -32,13 +32,14 @@ def study():
 
 
 def test_it_is_the_paper_study_but_for_sources_rows_n_trials_and_what_a_cpu_needs():
-    paper, ours = (config.load(config.read(ROOT / f"config/{name}.yaml")) for name in ("paper", "rehearsal"))
+    paper, ours = (config.load(config.read(ROOT / f"config/{name}.yaml")) for name in ("paper-plus", "rehearsal"))
     for name, whole in paper.experiments:
         experiment = getattr(ours.experiments, name)
         if whole is None:
             assert experiment is None, name
             continue
-        assert experiment == whole.model_copy(update={"trials": experiment.trials, "n": experiment.n})
+        changed = {key: getattr(experiment, key) for key in ("trials", "deterministic_trials", "n")}
+        assert experiment == whole.model_copy(update=changed)
         assert set(experiment.n) <= set(whole.n) and max(experiment.n) == max(whole.n)
     same = {"dtype", "packing", "per_device_train_batch_size"}
     assert ours.training.model_dump(exclude=same) == paper.training.model_dump(exclude=same)
@@ -65,7 +66,7 @@ def test_every_table_and_figure_of_the_paper_is_there(study):
 
 
 def test_every_cell_of_the_papers_tables_has_a_number(study):
-    for number, rows in ((1, 1 + 7 * 3), (2, 1 + 7 * 3), (4, 4 * 2 * 2)):
+    for number, rows in ((1, 1 + 8 * 3), (2, 1 + 8 * 3), (4, 4 * 2 * 2)):
         cells = pd.read_csv(RESULTS / f"tables/table{number}.csv")
         cells = cells[cells["sampler"] != "as-is"]
         assert len(cells) == rows and cells["mean"].notna().all(), number
@@ -74,7 +75,7 @@ def test_every_cell_of_the_papers_tables_has_a_number(study):
 def test_every_run_is_trained_answered_and_judged(study):
     scores = pd.read_parquet(RESULTS / "scores.parquet")
     found = scores.groupby(["model", "pool", "sampler", "n", "trial"]).ngroups
-    assert found == len(measured(study)) == len(runs(study)) + 2
+    assert found == len(measured(study)) == len(runs(study)) + 6
     asked = sum(len(names) for names in measured(study).values())
     assert scores.groupby(["model", "pool", "sampler", "n", "trial", "benchmark", "judge"]).ngroups == asked
     for run in runs(study):
@@ -105,7 +106,17 @@ def test_responses_and_verdicts_differ_so_that_a_mix_up_would_show(study):
     assert by_run.nunique() > 5
     # The responses to attacks are alike, and the tiny MD-Judge may give them all one verdict.
     spread = scores.groupby("judge")["score"].std()
-    assert (spread.drop("md-judge") > 0.05).all(), spread
+    assert (spread.drop(["md-judge", "md-judge-of-all"]) > 0.05).all(), spread
+
+
+def test_the_two_attack_denominators_differ_by_the_unreadable_answers(study):
+    scores = pd.read_parquet(RESULTS / "scores.parquet")
+    key = ["model", "pool", "sampler", "n", "trial", "prompt_id"]
+    by_judge = {judge: table.set_index(key)["score"] for judge, table in scores.groupby("judge")}
+    first, second = by_judge["md-judge"], by_judge["md-judge-of-all"]
+    first = first.reindex(second.index)
+    assert len(second) and (second[first.notna()] == first[first.notna()]).all()
+    assert (second[first.isna()].fillna(0) == 0).all()
 
 
 def test_every_behaviour_is_there_and_no_label_is_lost(study):

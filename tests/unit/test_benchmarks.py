@@ -6,6 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from ballast.categories import CATEGORIES
+
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 
@@ -45,6 +47,31 @@ def test_dualselect_is_measured_in_its_three_parts(training, monkeypatch):
     assert [(row["way"], row["dropout"]) for row in parts["step"]][1::2] == [("dualselect", 0.0), ("dualselect", 0.05)]
     assert [row["rows_at_a_time"] for row in parts["rows"]] == [1, 3, 8]
     assert max(row["gap"] for row in parts["rows"]) < 1e-5
+
+
+def test_the_picks_of_two_choices_are_compared(monkeypatch, tmp_path, capsys):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import choices
+
+    things = [
+        f"{colour} {thing}" for colour in ("red", "blue", "grey", "old") for thing in ("boat", "lamp", "hill", "shoe")
+    ]
+    rows = [{"instruction": f"Break the {one}.", "input": "", "output": "I'm sorry, but no."} for one in things]
+    rows += [row | {"output": "Hit it hard."} for row in rows]
+    pool, first, second = (tmp_path / name for name in ("pool.json", "first.jsonl", "second.jsonl"))
+    pool.write_text(json.dumps(rows))
+    pairs = [
+        {"prompt": f"Take {one} {at}.", "response": "Yes.", "category": {CATEGORIES[at % 14]: True}, "is_safe": False}
+        for at, one in enumerate(things + things[:12])
+    ]
+    first.write_text("".join(json.dumps(pair) + "\n" for pair in pairs))
+    second.write_text("".join(json.dumps(pair) + "\n" for pair in pairs[14:]))
+    given = ["--pool", str(pool), "--references", str(first), "--sizes", "4", "12"]
+    same = choices.main([*given, "--against", str(first)])
+    other, split = choices.main([*given, "--against", str(second)]), choices.main(given)
+    assert same["cossim"] == same["cossim-b"] == [1, 1] and min(other["cossim"]) < 1
+    assert all(0 <= share <= 1 for shares in split.values() for share in shares)
+    assert "32 rows, 16 of them T1; 28 references" in capsys.readouterr().out
 
 
 def test_rows_of_alpaca_are_counted_in_their_template(training, tmp_path):

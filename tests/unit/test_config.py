@@ -41,6 +41,16 @@ def test_every_config_that_ships_is_valid(name):
     assert config.load(config.read(ROOT / "config" / name)).study
 
 
+def test_the_authors_code_is_the_papers_grid_with_alpacas_template_alone():
+    paper, fork = (config.load(config.read(ROOT / f"config/{name}.yaml")) for name in ("paper", "paper-fork"))
+    assert fork.experiments == paper.experiments and fork.training.validation_rows == 2000
+    assert {(model.prompt, model.template) for model in fork.models.values()} == {("alpaca", "alpaca-template")}
+    chat = {name for name, model in paper.models.items() if model.prompt == "chat"}
+    assert chat == {"llama-2-7b-chat", "llama-3-8b-instruct", "qwen2.5-7b-instruct"}
+    unchanged = [name for name in paper.models if name not in chat]
+    assert [fork.models[name] for name in unchanged] == [paper.models[name] for name in unchanged]
+
+
 @pytest.mark.parametrize(
     ("place", "value", "words"),
     [

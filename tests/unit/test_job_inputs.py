@@ -188,7 +188,7 @@ def own(**changes):
 
 def test_only_what_the_study_uses_is_fetched_inspected_and_waited_for():
     found = own()
-    used = ["beavertails", "beavertails-evaluation", "i-alpaca", "qwen2.5-7b-instruct", "salad-attack", "xstest"]
+    used = ["beavertails-330k", "beavertails-evaluation", "i-alpaca", "qwen2.5-7b-instruct", "salad-attack", "xstest"]
     assert found.plan.sources == used, "no judge of the publication, and none of their templates"
     assert list(json.loads(found.options.doctor({}))["sources"]) == used
     fetched = [file for file in found.inputs.before_training() if "/sources/" in file]
@@ -224,7 +224,8 @@ def test_the_judges_of_labels_and_comparisons_are_used():
 
 def test_the_paper_uses_all_that_it_declares_of_models_and_judges():
     found = jobs("config/paper.yaml").plan
-    assert {"wildguard", "md-judge-v0.1", "harm-rm", "helpful-rm", "mpnet", "beavertails"} <= set(found.sources)
+    assert {"wildguard", "md-judge-v0.1", "harm-rm", "helpful-rm", "mpnet"} <= set(found.sources)
+    assert {"beavertails", "beavertails-330k"} <= set(found.sources)
     assert {"md-judge-task", "wildguard-template", "alpaca-template"} <= set(found.sources)
     assert found.backends == {"vllm", "transformers"}
 

@@ -135,6 +135,16 @@ def test_judges_ask_for_as_many_tokens_as_published(model, made):
         assert asked[0][2] == limit, name
 
 
+def test_md_judge_counts_unreadable_answers_as_missing_or_as_safe_and_unasked_pairs_as_missing(model, made):
+    options = OPTIONS | {"model": model, "template": template_of("md-judge")}
+    found = {}
+    for unreadable in ({}, {"unreadable": "missing"}, {"unreadable": "safe"}):
+        answered("md-judge", made, [True, False, "junk", None])
+        scores = plugins.load("judges", "md-judge").judge(numbered(4), options | unreadable)["score"]
+        found[unreadable.get("unreadable")] = [None if pd.isna(score) else score for score in scores]
+    assert found[None] == found["missing"] == [1, 0, None, None] and found["safe"] == [1, 0, 0, None]
+
+
 def test_md_judge_v2_gives_the_pair_as_two_turns_where_the_template_says_so(model, made, tmp_path):
     template = tmp_path / "template.json"
     turns = [{"role": "user", "content": "{prompt}"}, {"role": "assistant", "content": "{response}"}]

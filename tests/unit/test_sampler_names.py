@@ -156,7 +156,7 @@ def test_a_name_that_is_none_is_refused_in_one_line_wherever_it_stands(name, tol
         ({"sampler": "sss", "among": "T5"}, "methods.mine.among: input should be 'T1', 'T2', 'T3' or 'T4', got 'T5'"),
         ({"of": "sss", "transform": "safe-lora", "among": "T1"}, "methods.mine: 'of' names a finished adapter"),
         ({"sampler": "pss", "options": {"centroid": "all"}}, "methods.mine.options: 'centroid' is not an option"),
-        ({"sampler": "pss-b", "options": {"centroid": "some"}}, "methods.mine.options.centroid: one of eligible, all"),
+        ({"sampler": "pss-b", "options": {"centroid": "some"}}, "methods.mine.options.centroid: one of all, eligible"),
     ],
 )
 def test_a_mistake_in_a_method_is_refused_in_one_line(method, told):
@@ -178,17 +178,17 @@ def asked(**sampling) -> dict[str, dict]:
 
 
 def test_a_key_of_sampling_changes_the_options_of_those_that_declare_it_alone():
-    usual, centroid, multilabel = asked(), asked(centroid="all"), asked(multilabel="primary-only")
+    usual, centroid, multilabel = asked(), asked(centroid="eligible"), asked(multilabel="primary-only")
     assert {name for name in usual if usual[name] != centroid[name]} == {"pss-b"}
     assert {name for name in usual if usual[name] != multilabel[name]} == {"sss", "sss-b", "pss", "pss-b"}
-    assert usual["random"] == usual["cossim-b"] == {} and centroid["pss-b"]["centroid"] == "all"
+    assert usual["random"] == usual["cossim-b"] == {} and usual["pss-b"]["centroid"] == "all"  # as the paper's text
 
 
 def test_a_methods_own_option_wins_over_the_key_of_sampling():
-    mine = {"sampler": "pss-b", "options": {"centroid": "eligible"}}
-    found = study(["random"], {"mine": mine}, sampling={"centroid": "all"})
-    assert found.method("pss-b").options("sampler")["centroid"] == "all"
-    assert found.method("mine").options("sampler")["centroid"] == "eligible" and found.method("mine").picker == "mine"
+    mine = {"sampler": "pss-b", "options": {"centroid": "all"}}
+    found = study(["random"], {"mine": mine}, sampling={"centroid": "eligible"})
+    assert found.method("pss-b").options("sampler")["centroid"] == "eligible"
+    assert found.method("mine").options("sampler")["centroid"] == "all" and found.method("mine").picker == "mine"
 
 
 def test_the_keys_of_sampling_are_options_that_samplers_declare():

@@ -242,6 +242,7 @@ def test_two_judges_of_one_question_on_one_benchmark_are_a_second_opinion():
     ("metric", "judges"),
     [
         ({"judge": "harm-rm"}, {}),  # the same judge
+        ({"judge": "again"}, {"again": {"judge": "harm-rm", "world": "harm-rm"}}),  # another count of the same answers
         ({"benchmark": "salad-attack"}, {}),  # where md-judge is asked already
         ({"judge": "refusal-string"}, {"refusal-string": {}}),  # refusals are no harm
     ],

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import lzma
 import os
 import pickle
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 from helpers.hub import COMMIT, TOKEN, Hub, ask_here, serve
 
 from ballast.data import fetching
+from ballast.data.records import records
 from ballast.files import BallastError, digest, read_json
 from ballast.running import manifest
 from ballast.study import config, sources
@@ -19,6 +21,7 @@ from ballast.study.places import Source
 
 ROOT = Path(__file__).parents[2]
 ROWS = json.dumps([{"instruction": "Name a river.", "input": "", "output": "The Rhine."}]).encode()
+PARTS = ("train", "test")
 WEIGHTS = {"config.json": b'{"model_type": "llama"}', "model.safetensors": b"tensors", "tokenizer.json": b"{}"}
 REPOSITORIES = {
     "us/rows": {"data.json": ROWS, "loader.py": b"print()"},
@@ -26,6 +29,7 @@ REPOSITORIES = {
     "us/code": WEIGHTS | {"config.json": b'{"auto_map": {"AutoModel": "modeling.Us"}}'},
     "us/pickled": {"config.json": b"{}", "pytorch_model.bin": b"\x80"},
     "us/closed": {"data.json": ROWS},
+    "us/parts": {f"{part}.jsonl.xz": lzma.compress(b'{"prompt": "%s"}\n' % part.encode()) for part in PARTS},
 }
 
 
@@ -81,6 +85,17 @@ def test_a_dataset_comes_with_a_manifest_of_its_bytes(fetch, tmp_path):
     assert (tmp_path / "ours/data.json").read_bytes() == ROWS
     assert manifest["revision"] == COMMIT and manifest["sha256"] == {"data.json": wanted.removeprefix("sha256:")}
     assert manifest["hub"] == "us/rows" and manifest["licence"] == "CC0"
+
+
+def test_a_dataset_of_several_files_is_read_as_one(fetch, tmp_path):
+    parts = {f"{part}.jsonl.xz": "unknown" for part in PARTS}
+    source = entry(hub="us/parts", files=parts)
+    assert fetch(source=source).returncode == 0
+    read = tmp_path / "ours" / sources.file_name("ours", Source.model_validate(source))
+    assert [row["prompt"] for row in records(read)] == ["test", "train"]
+    assert set(read_json(tmp_path / "ours/source.json")["sha256"]) == {*parts, "joined.jsonl.xz"}
+    wrong = entry(hub="us/parts", files=parts | {"test.jsonl.xz": f"sha256:{'0' * 64}"})
+    refused(fetch(source=wrong), tmp_path, "test.jsonl.xz", "is not what was")
 
 
 def test_git_blob_ids_are_what_git_says(tmp_path):
@@ -267,7 +282,9 @@ def test_every_md_judge_policy_is_the_pinned_text(data_dir, tmp_path):
     [
         ({"revision": "main"}, "a revision is 40 hex digits, or unknown"),
         ({"revision": COMMIT[:7]}, "a revision is 40 hex digits, or unknown"),
-        ({"files": {"a.json": "unknown", "b.json": "unknown"}}, "a dataset names exactly one file"),
+        ({"files": dict.fromkeys(["a.json", "b.json"], "unknown")}, "a dataset names exactly one file, or several"),
+        ({"files": dict.fromkeys(["a.jsonl.xz", "b.jsonl.gz"], "unknown")}, "several of the hub that end alike"),
+        ({"hub": None, "github": "us/rows", "files": dict.fromkeys(["a.jsonl", "b.jsonl"], "unknown")}, "of the hub"),
         ({"files": {"a.json": "md5:1"}}, "'md5:1' is neither sha256"),
         ({"github": "us/rows"}, "exactly one of 'hub', 'github' and 'package'"),
     ],
@@ -279,7 +296,7 @@ def test_a_pin_that_is_none_is_refused_in_the_config(given, words):
 
 def test_every_source_of_the_paper_is_pinned_or_says_unknown():
     known = config.load(config.read(ROOT / "config/paper.yaml")).sources
-    assert len(known) == 49
+    assert len(known) == 50
     assert all(source.revision != "unknown" for source in known.values())
     assert all("unknown" not in source.files.values() for source in known.values() if source.kind == "template")
 

@@ -192,7 +192,7 @@ def test_validation_rows_are_held_out_of_the_mixed_rows_and_the_best_epoch_is_ke
         "the rate is too high on purpose: the last epoch is not the best"
     )
     network = PeftModel.from_pretrained(backend.load_model(model), str(tmp_path)).eval()
-    _, held_out = fit.split(rows, 4)
+    _, held_out = fit.split(rows, 4, 0)
     batches = [
         fit.Collator(backend.load_tokenizer(model))([one])
         for one in fit.encode(backend.load_tokenizer(model), held_out, options)
@@ -200,6 +200,18 @@ def test_validation_rows_are_held_out_of_the_mixed_rows_and_the_best_epoch_is_ke
     with torch.no_grad():
         kept = sum(float(network(**batch).loss) for batch in batches) / len(batches)
     assert abs(kept - min(losses)) < 0.2 * abs(kept - losses[-1])
+
+
+def test_validation_rows_are_those_of_train_test_split_after_a_shuffle_by_the_runs_seed(rows):
+    # datasets.Dataset.from_dict({"row": list(range(12))}).train_test_split(test_size=4, seed=42) of datasets 4.
+    assert fit.split_order(12).tolist() == [0, 7, 6, 9, 11, 3, 5, 2, 4, 10, 1, 8]
+    mixed = rows.sample(frac=1, random_state=3)["id"].tolist()
+    trained, held_out = fit.split(rows, 4, 3)
+    assert held_out["id"].tolist() == [mixed[at] for at in (0, 7, 6, 9)]
+    assert sorted([*trained["id"], *held_out["id"]]) == sorted(rows["id"])
+    assert fit.split(rows, 4, 4)[1]["id"].tolist() != held_out["id"].tolist()
+    whole, none = fit.split(rows, 0, 3)
+    assert whole["id"].tolist() == rows["id"].tolist() and none.empty
 
 
 def test_packed_training_gives_the_padded_adapter(model, rows, tmp_path):

@@ -39,7 +39,7 @@ class Pool:
         }
 
 
-def subset(pool: Pool, sampler: str, n: int, seed: int, centroid: str = "eligible") -> list[tuple[str, int | None]]:
+def subset(pool: Pool, sampler: str, n: int, seed: int, centroid: str = "all") -> list[tuple[str, int | None]]:
     """The ranked (id, category) pairs that `sampler` picks; the category is None where none is looked at."""
     method, _, variant = sampler.partition("-")
     if sampler.upper() in BEHAVIOURS:

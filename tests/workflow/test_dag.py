@@ -92,7 +92,16 @@ def test_the_paper_study_is_shown_whole_before_anything_is_fetched(cold, name):
     assert found["train"] == 239 + 40 + 160 + 140 + 1 and found["generate"] == found["train"] + 2
     # Harm, attack success and over-refusal of Table 1's runs; what each other experiment shows; four for Table 5.
     assert found["judge"] == 239 * 3 + 40 * 2 + 160 + 140 + 1 + 3 * 4
-    assert (found["fetch"], found["rewrite"], found["table"], found["figure"]) == (21, 1, 10, 9)
+    assert (found["fetch"], found["rewrite"], found["table"], found["figure"]) == (22, 1, 10, 9)
+
+
+def test_what_a_reviewer_asks_for_is_the_paper_study_and_more(cold):
+    found = cold("paper-plus")
+    sampling = 1 * 10 + 8 * 7 * 10  # every sampler, Random-B too, ten times, and base data alone
+    assert found["train"] == sampling + 40 + 160 + 140 + 1 and found["generate"] == found["train"] + 6
+    # Both attack denominators; the models as they are are asked all that their experiments show.
+    assert found["judge"] > sampling * 4 + 40 * 2 + 160 + 140 * 2
+    assert "checks" not in found, "another denominator is no second opinion"
 
 
 @pytest.mark.parametrize("profile", ["slurm", "profiles/local-gpu"])

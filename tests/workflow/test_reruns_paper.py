@@ -45,7 +45,7 @@ def test_nothing_to_do_after_a_remark(copy):
 
 
 def test_an_option_of_sampling_is_the_runs_of_samplers_that_declare_it(copy):
-    found = pending(copy, sampling={"centroid": "all"})
+    found = pending(copy, sampling={"centroid": "eligible"})
     assert found == {"sample": 7, "train": 7, "generate": 7, "judge": 21, "about": 1} | SAMPLING
 
 

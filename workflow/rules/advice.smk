@@ -69,7 +69,7 @@ rule trouble:
         runtime=30,
     params:
         results=lambda wildcards, output: os.path.dirname(output.txt),
-        runs=documents.trouble_runs(),
+        runs=lambda wildcards: documents.trouble_runs(),
         canaries=as_json({name: bool(study.judges[name].canaries) for name in plan.judges_used}),
         labels=lambda wildcards: as_arguments(documents.trouble_labels()),
         options=lambda wildcards: documents.artefact("trouble"),

@@ -27,7 +27,7 @@ rule explore:
         runtime=30,
     params:
         results=lambda wildcards, output: os.path.dirname(output.html),
-        options=documents.explore(),
+        options=lambda wildcards: documents.explore(),
         code=code_identity("explore"),
     message:
         f"Put the responses of {len(plan.measured)} runs side by side"

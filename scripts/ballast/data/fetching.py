@@ -15,7 +15,7 @@ from pathlib import Path
 from ballast.data import packages, templates
 from ballast.files import BallastError, atomic, digest, read_json, write_json
 from ballast.study.places import UNKNOWN
-from ballast.study.sources import local_files, local_path, page
+from ballast.study.sources import joined, local_files, local_path, page
 
 PICKLED = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".h5", ".msgpack", ".joblib", ".npy")
 MANIFEST = "source.json"
@@ -39,6 +39,8 @@ def fetch(name: str, source: dict, folder: str | Path, allow_unpinned: bool = Fa
         else:
             for path, file in found.items():
                 _place(file, folder / path, link=source["kind"] == "model")
+        if source["kind"] == "dataset" and len(found) > 1:
+            _join(folder, source["files"])
         if source["convert_pickle"] and source["kind"] == "model":
             _convert(name, folder, found)
         if source["kind"] == "model" and (folder / "tokenizer.model").exists():
@@ -187,6 +189,14 @@ def _place(file: Path, target: Path, link: bool) -> None:
     else:
         with atomic(target) as temporary:
             shutil.copyfile(file, temporary)
+
+
+def _join(folder: Path, files: dict[str, str]) -> None:
+    """Write a dataset's files of JSON lines as one, sorted by name; packed ones are streams in a row."""
+    with atomic(folder / joined(files)) as temporary, open(temporary, "wb") as whole:
+        for path in sorted(files):
+            with open(folder / path, "rb") as part:
+                shutil.copyfileobj(part, whole)
 
 
 def _convert(name: str, folder: Path, found: dict[str, Path]) -> None:

@@ -13,13 +13,14 @@ OPTIONS = {
         "A row with several categories serves the first that takes it, or its first one.",
     ),
 }
-AMONG = {"centroid": (("eligible", "all"), "Centroid over the category's rows to pick from, or over all its rows.")}
+AMONG = {"centroid": (("all", "eligible"), "Centroid over all rows of the category, or over its rows to pick from.")}
 
 
 def select(pool, features, n, seed, options) -> Selection:
     """Pick round robin over the categories, rarest first, each ranked by cosine to its centroid.
 
-    The centroid is the mean embedding of the category's rows, among those to pick from or in the whole pool.
+    The centroid is the mean embedding of the category's rows in the whole pool: section 3.2 defines it so, and section
+    3.3 restricts the candidates alone. `centroid: eligible` takes the mean of the rows to pick from instead.
     """
     members = by_category(pool, features, options["multilabel"])
     centred = features.pool if options.get("centroid") == "all" else pool

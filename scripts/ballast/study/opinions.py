@@ -7,20 +7,29 @@ from ballast.identity import constant
 from ballast.study import contracts
 from ballast.study.config import Study
 
+# The keys of a judge that decide its answers; `options` decide how they are counted.
+ANSWERS = {"judge", "world", "path", "source", "endpoint", "template", "about"}
+
 
 def pairs(study: Study, names: Iterable[str]) -> list[tuple[str, str]]:
     """Return pairs of these metrics that are second opinions of each other, in the config's order.
 
     Judges answer one question if they declare one DIRECTION: harm, help or refusals. A win rate compares two runs and
-    is no opinion of a response. The first metric of a benchmark and judge stands for the others.
+    is no opinion of a response, nor is another count of the same answers, as of a judge with other `options`. The first
+    metric of a benchmark and judge stands for the others.
     """
-    first = {}
+    first, answers = {}, {}
     for name in names:
         metric = study.every_metric[name]
         if metric.judge in study.judges:
             kind = constant(f"judges/{study.plugin(metric.judge)}", "DIRECTION")
             first.setdefault((metric.benchmark, metric.judge), (name, (metric.benchmark, kind)))
-    return [(one, other) for (one, here), (other, there) in combinations(first.values(), 2) if here == there]
+            answers[name] = study.judges[metric.judge].model_dump(include=ANSWERS)
+    return [
+        (one, other)
+        for (one, here), (other, there) in combinations(first.values(), 2)
+        if here == there and answers[one] != answers[other]
+    ]
 
 
 def compared(study: Study, names: Iterable[str]) -> list[dict]:

@@ -12,6 +12,8 @@ PositiveInt = Annotated[int, Field(ge=1, strict=True)]
 # The files of a LoRA adapter.
 ADAPTER = ("adapter_model.safetensors", "adapter_config.json")
 NaturalInt = Annotated[int, Field(ge=0, strict=True)]
+# Endings of files of one dataset that may follow each other as bytes.
+JOINED = (".jsonl", ".jsonl.gz", ".jsonl.xz", ".jsonl.bz2")
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
 Dtype = Literal["float32", "bfloat16", "float16"]
 UNKNOWN = "unknown"
@@ -68,7 +70,8 @@ class Source(Section):
     )
     files: dict[str, str] = Field(
         min_length=1,
-        description="Files (or patterns, for a model) and their digest: `sha256:...`, `git-blob:...` or `unknown`.",
+        description="Files (or patterns, for a model) and their digest: `sha256:...`, `git-blob:...` or `unknown`; a "
+        "dataset's several files of JSON lines are read as one, sorted by name.",
     )
     licence: str = Field(description="Licence of the files.")
     gated: bool = Field(False, description="True if its page asks you to accept terms first; needs HF_TOKEN.")
@@ -100,9 +103,15 @@ class Source(Section):
             self._one_wheel()
         elif not self.revision:
             raise ValueError("give 'revision', 40 hex digits, or unknown")
-        if self.kind != "model" and (len(self.files) != 1 or any("*" in name for name in self.files)):
-            raise ValueError(f"a {self.kind} names exactly one file")
+        if self.kind != "model" and (not self._one_table() or any("*" in name for name in self.files)):
+            several = f", or several of the hub that end alike, in {', '.join(JOINED)}"
+            raise ValueError(f"a {self.kind} names exactly one file{several if self.kind == 'dataset' else ''}")
         return self
+
+    def _one_table(self) -> bool:
+        """Return whether the files are one, or JSON lines that can follow each other."""
+        alike = any(all(name.endswith(ending) for name in self.files) for ending in JOINED)
+        return len(self.files) == 1 or (self.kind == "dataset" and self.hub is not None and alike)
 
     def _one_wheel(self):
         version = self.package.partition("==")[2]

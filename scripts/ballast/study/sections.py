@@ -231,7 +231,7 @@ class Sampling(Section):
         description="A row with several categories counts for the first that takes it, or for its own first one.",
     )
     centroid: Literal["all", "eligible"] = Field(
-        "eligible", description="PSS-B: centroid over all rows of a category, or over its T1 rows."
+        "all", description="PSS-B: centroid over all rows of a category, as in the paper's text, or over its T1 rows."
     )
 
 

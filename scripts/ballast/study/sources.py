@@ -16,7 +16,7 @@ from ballast.files import BallastError
 from ballast.plugins import HOME, nearest
 from ballast.study import contracts
 from ballast.study.config import Study
-from ballast.study.places import ADAPTER, Place, Source
+from ballast.study.places import ADAPTER, JOINED, Place, Source
 from ballast.study.plan import Plan
 from ballast.study.sections import Judge, LanguageModel, Model
 
@@ -161,7 +161,13 @@ def local_files(folder: str) -> dict[str, Path]:
 
 def file_name(name: str, source: Source) -> str:
     """Return the name of a dataset's file in the source's folder."""
-    return Path(local_path(name, source.local)).name if source.local else next(iter(source.files))
+    return Path(local_path(name, source.local)).name if source.local else joined(source.files)
+
+
+def joined(files: dict[str, str]) -> str:
+    """Return the name of a dataset's only file, or of the file in which `fetch` joins several."""
+    first, *others = files
+    return next(f"joined{ending}" for ending in JOINED if first.endswith(ending)) if others else first
 
 
 def page(source: dict) -> str:

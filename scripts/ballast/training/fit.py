@@ -9,6 +9,7 @@ import sys
 from contextlib import nullcontext
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
@@ -62,7 +63,7 @@ def fit(
     # Seed before the model exists: peft draws LoRA's A matrices when it wraps the model.
     set_seed(seed)
     tokenizer = load_tokenizer(model)
-    rows, held_out = split(rows, options["validation_rows"])
+    rows, held_out = split(rows, options["validation_rows"], seed)
     every = encoded(tokenizer, rows, options)
     examples, taught = learnable(every, options), answers_learnt(rows, every, options)
     network = base_model(model, options)
@@ -108,12 +109,24 @@ def fit(
     }
 
 
-def split(rows: pd.DataFrame, validation_rows: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return training rows and validation rows; the seed is always the 42 of the paper's code, not the run's."""
+def split(rows: pd.DataFrame, validation_rows: int, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return training rows and validation rows as the authors' code does, or all rows and none.
+
+    It shuffles the mixed rows, unseeded there and by the run's seed here, so that each trial holds out other rows. Then
+    it calls `train_test_split(seed=42)` of datasets.
+    """
     if validation_rows >= len(rows):
         raise BallastError(f"training.validation_rows {validation_rows} leaves none of {len(rows)} rows to train on")
-    held_out = rows.sample(n=validation_rows, random_state=VALIDATION_SEED).index
-    return rows.drop(held_out).reset_index(drop=True), rows.loc[sorted(held_out)].reset_index(drop=True)
+    if not validation_rows:
+        return rows.reset_index(drop=True), rows.iloc[:0]
+    mixed = rows.sample(frac=1, random_state=seed).reset_index(drop=True)
+    held_out, trained = np.split(split_order(len(mixed)), [validation_rows])
+    return mixed.iloc[trained].reset_index(drop=True), mixed.iloc[held_out].reset_index(drop=True)
+
+
+def split_order(rows: int) -> np.ndarray:
+    """Return the positions of rows in the order of `train_test_split(seed=42)` of datasets: first test, then train."""
+    return np.random.default_rng(VALIDATION_SEED).permutation(rows)
 
 
 def base_model(model: str, options: dict) -> PreTrainedModel:
