@@ -48,7 +48,9 @@ def test_each_command_plans_jobs(folder, command):
 
 @pytest.mark.parametrize("file", dict.fromkeys(PRINTED))
 def test_each_printed_file_is_one_that_a_command_above_it_makes(file):
-    made = [words for line in PLANNED if PAGE.index(line) < PAGE.index(file) or file in line for words in [line.split()]]
+    made = [
+        words for line in PLANNED if PAGE.index(line) < PAGE.index(file) or file in line for words in [line.split()]
+    ]
     study, target = Path(file).parts[1], Path(file).stem
     targets = {"gradients": "gradient_report"}.get(target, target)
     configs = [words[words.index("--configfile") + 1] for words in made if file in words or targets in words]
