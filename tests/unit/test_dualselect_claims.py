@@ -79,6 +79,11 @@ def test_three_points_refute_five_but_not_the_highest(tmp_path):
     assert "against seal (one, small)" in outcomes["5-10"].said and outcomes["highest"].verdict == HOLDS
 
 
+def test_a_gain_near_five_points_stays_open(tmp_path):
+    outcomes = found(tmp_path, {("dualselect", judge, "small"): -6 for judge in ("one", "two")}, trials=8, noise=1)
+    assert outcomes["5-10"].verdict == OPEN and 0 < outcomes["5-10"].low < 5.1 < outcomes["5-10"].high
+
+
 def test_one_judge_on_one_model_refutes_the_highest(tmp_path):
     outcomes = found(tmp_path, {("seal", "two", "large"): 20})
     assert outcomes["5-10"].verdict == HOLDS, "it is about the first judge"
