@@ -374,6 +374,6 @@ CLAIMS = (
         DUALSELECT,
         "The method extends to continual learning that retains what was learnt.",
         "extends",
-        Elsewhere("checks.md, what a second fine-tuning (`then`) leaves"),
+        Elsewhere("checks.md, what a second fine-tuning leaves"),
     ),
 )
