@@ -20,7 +20,9 @@ STUDY = {
 
 def log(folder, name, seconds, more=""):
     path = folder / f"{name}.log"
-    path.write_text(f"{more}train: {seconds} + 0.50 CPU seconds (user + system), 512 MiB at most\n")
+    path.write_text(
+        f"{more}train: {seconds} + 0.50 CPU seconds (user + system), 512 MiB at most, {2 * seconds:.2f} s elapsed\n"
+    )
     return str(path)
 
 
@@ -42,6 +44,7 @@ def test_a_run_is_the_median_of_its_jobs_against_plain_training_with_as_many_row
     assert found.loc["random", ["run", "ratio", "shared"]].tolist() == [3, 1, 0]
     assert found.loc["slow", ["train", "filter", "run", "ratio"]].tolist() == [6, 3, 9, 3]
     assert found.loc["slow", ["shared", "shared_ratio"]].tolist() == [9, 3]
+    assert found.loc["slow", ["elapsed", "elapsed_ratio"]].tolist() == [16, 3.2]  # 11 + 5 against 5
     assert found.loc["filtered", ["sft", "ratio"]].tolist() == [2, 2] and found.loc["filtered", "n"] == 0
 
 
@@ -59,13 +62,15 @@ def test_a_run_that_went_on_or_has_no_log_is_left_out_and_counted(logs, tmp_path
 def test_only_the_last_line_of_that_kind_counts(tmp_path):
     path, earlier = tmp_path / "a.log", "train: 9.00 + 1.00 CPU seconds (user + system), 1 MiB at most\n"
     path.write_text(earlier * 2 + "train: 1.00 + 0.25 CPU seconds (user + system), 1 MiB at most\n")
-    assert used.read(path) == used.Used(1.25, 1) and used.read(tmp_path / "none") is None
+    assert (
+        used.read(path).seconds == 1.25 and math.isnan(used.read(path).elapsed) and used.read(tmp_path / "none") is None
+    )
     assert spent.seconds(str(path)) == 1.25 and math.isnan(spent.seconds(str(tmp_path / "none")))
 
 
 def test_what_a_stage_writes_is_read_back(tmp_path):
-    (tmp_path / "a.log").write_text(used.line("train", 1.5, 0.25, 511.6) + "\n")
-    assert used.read(tmp_path / "a.log") == used.Used(1.75, 512)
+    (tmp_path / "a.log").write_text(used.line("train", 1.5, 0.25, 511.6, 4.25) + "\n")
+    assert used.read(tmp_path / "a.log") == used.Used(1.75, 512, 4.25)
 
 
 def test_without_random_there_is_no_ratio_and_the_page_says_what_it_is(logs):

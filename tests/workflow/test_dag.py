@@ -86,6 +86,23 @@ def test_a_pool_with_the_requests_of_another_takes_its_picks(cold):
     assert found["sample"] == len(subsets) - swapped and found["train"] == len(runs(study))
 
 
+@pytest.mark.parametrize("name,models", [("dualselect", 3), ("dualselect-mini", 1), ("dualselect-small", 1)])
+def test_dualselect_is_shown_whole_with_its_baselines_claims_and_second_task(cold, name, models):
+    study, found = config.load(config.read(ROOT / f"config/{name}.yaml")), cold(name)
+    method = study.methods["dualselect"].options
+    assert (method["selection"], method["references"], method["budget"]) == ("entropy", 0.1, 0.9)
+    assert found["train_selecting"] == 3 * models and found["train_on"] == 9
+    assert (
+        found["train"] + found["train_selecting"]
+        == len(trained(study))
+        == 3 * models * len(study.experiments.transfer.samplers)
+    )
+    assert (found["claims"], found["spent"], found["checks"]) == (1, 1, 1)
+    assert found.get("pairwise", 0) == sum(
+        study.every_metric[metric].judge in study.pairwise for names in measured(study).values() for metric in names
+    )
+
+
 @pytest.mark.parametrize("name", ["paper", "paper-fork", "paper-fast"])
 def test_the_paper_study_is_shown_whole_before_anything_is_fetched(cold, name):
     found = cold(name)

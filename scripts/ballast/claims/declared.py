@@ -1,8 +1,8 @@
 """Declare the claims in our words: the publication, the place, the claim and its check.
 
 `paper` is arXiv 2510.21885. `summary A` and `summary B` are two public summaries of it: A lists quick facts and
-mechanisms, B lists key findings. A claim about one n is checked at that n alone; a claim about every n is checked at
-the n of the study.
+mechanisms, B lists key findings. `DualSelect` is arXiv 2606.09866. A claim about one n is checked at that n alone; a
+claim about every n is checked at the n of the study.
 """
 
 from dataclasses import dataclass
@@ -23,6 +23,7 @@ from ballast.claims.pairs import (
     refusals_below_safe,
     rises,
 )
+from ballast.claims.safety_avg import Ahead, Elsewhere, Kept
 from ballast.claims.verdicts import POINTS, Largest, Lower, Reduction, Share, Steadier, Unchanged
 from ballast.names import NONE, RANDOM
 from ballast.published import BASE_ROWS
@@ -34,10 +35,10 @@ class Claim:
     source: str
     text: str
     claimed: str
-    check: Reduction | Share | Largest | Lower | Steadier | Unchanged
+    check: Reduction | Share | Largest | Lower | Steadier | Unchanged | Ahead | Kept | Elsewhere
 
 
-PAPER, A, B = "paper", "summary A", "summary B"
+PAPER, A, B, DUALSELECT = "paper", "summary A", "summary B", "DualSelect, abstract"
 DIVERSITY, BEHAVIOUR, SYNERGY = (
     f"{PAPER}, section 5, {part}" for part in ("categorical diversity", "refusal behaviours", "synergy")
 )
@@ -339,5 +340,40 @@ CLAIMS = (
         "An aligned model is less harmful as it is than after fine-tuning on harmless data alone.",
         "lower",
         Lower(aligned_below_tuned, "forgetting"),
+    ),
+    Claim(
+        "dualselect-5-10",
+        DUALSELECT,
+        "DualSelect's Safety Avg. is at least 5.10 points above the strongest baseline, on every model.",
+        "5.10 points",
+        Ahead(5.10),
+    ),
+    Claim(
+        "dualselect-highest",
+        DUALSELECT,
+        "DualSelect has the highest Safety Avg. by every judge, on every model.",
+        "by every judge",
+        Ahead(0.0, every_judge=True),
+    ),
+    Claim(
+        "dualselect-utility",
+        DUALSELECT,
+        "DualSelect loses no task utility against plain fine-tuning.",
+        "no loss",
+        Kept(),
+    ),
+    Claim(
+        "dualselect-overhead",
+        DUALSELECT,
+        "DualSelect has moderate overhead.",
+        "moderate",
+        Elsewhere("spent.md, each method's time over that of plain training"),
+    ),
+    Claim(
+        "dualselect-retention",
+        DUALSELECT,
+        "The method extends to continual learning that retains what was learnt.",
+        "extends",
+        Elsewhere("checks.md, what a second fine-tuning leaves"),
     ),
 )

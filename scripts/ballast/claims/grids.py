@@ -110,7 +110,7 @@ class Measured(Grid):
     """The cells of a study's experiment. A cell's scores are a table of trials (rows) by prompts (columns)."""
 
     def __init__(self, scores: pd.DataFrame, options: Options):
-        self._scores, self._options = scores, options
+        self.scores, self.options = scores, options
         # Claims share many pairs, and each pair costs a bootstrap.
         self.contrast, self.reduction = cache(self.contrast), cache(self.reduction)
         self.models, self.pools = options.experiment.models, options.experiment.pools
@@ -120,8 +120,8 @@ class Measured(Grid):
     def _together(self) -> dict[Cell, Cells]:
         """The cells of each cell's metric and model; as-is models and base data alone stand with every pool."""
         found = {}
-        for metric in self._options.judges:
-            tables = metrics.by_prompt(self._scores, metric, self._options)
+        for metric in self.options.judges:
+            tables = metrics.by_prompt(self.scores, metric, self.options)
             named = Cells({Cell(metric, *place): values for place, values in tables.items()}, tables.whole)
             found |= {cell: group for group in named.apart(lambda cell: cell.model) for cell in group}
         return found
@@ -131,10 +131,10 @@ class Measured(Grid):
         return {cell: group[cell] for cell, group in self._together.items()}
 
     def unit(self, metric: str) -> str:
-        return metrics.metric(metric, self._options).unit
+        return metrics.metric(metric, self.options).unit
 
     def label(self, model: str) -> str:
-        return self._options.model_label(model)
+        return self.options.model_label(model)
 
     def mean(self, cell: Cell) -> float:
         return float(np.nanmean(self._cells[cell].to_numpy())) if self.has(cell) else math.nan

@@ -1,4 +1,4 @@
-"""Compare the CPU seconds of each method with those of plain training, from the logs of its jobs.
+"""Compare the CPU seconds and the elapsed time of each method with plain training's, from the logs of its jobs.
 
 Another run of the study measures other times, so they are kept apart from the tables.
 """
@@ -17,13 +17,16 @@ from ballast.study.artefacts import Options
 
 STAGES = ["sample", "filter", "train", "transform"]
 CONTINUED = re.compile(r"^train: continues from step", re.MULTILINE)
-COLUMNS = ["sampler", "n", *STAGES, "run", "sft", "ratio", "shared", "shared_ratio", "runs", "missing"]
+COLUMNS = ["sampler", "n", *STAGES, "run", "sft", "ratio", "elapsed", "elapsed_ratio"]
+COLUMNS += ["shared", "shared_ratio", "runs", "missing"]
 
 
-def seconds(log: str) -> float:
-    """Return the CPU seconds of the job that wrote a log; NaN if the log lacks them or covers only its last part."""
+def seconds(log: str, elapsed: bool = False) -> float:
+    """Return the CPU or elapsed seconds of the job that wrote a log; NaN if it lacks them or covers its last part."""
     found = used.read(log)
-    return math.nan if found is None or CONTINUED.search(Path(log).read_text(errors="replace")) else found.seconds
+    if found is None or CONTINUED.search(Path(log).read_text(errors="replace")):
+        return math.nan
+    return found.elapsed if elapsed else found.seconds
 
 
 def table(logs: dict) -> pd.DataFrame:
@@ -36,11 +39,12 @@ def table(logs: dict) -> pd.DataFrame:
     times = [{stage: seconds(run[stage]) if stage in run else 0.0 for stage in STAGES} for run in logs["runs"]]
     runs = pd.DataFrame([run | spent for run, spent in zip(logs["runs"], times, strict=True)])
     runs["run"] = runs[STAGES].sum(axis=1, skipna=False)
+    runs["elapsed"] = [sum(seconds(run[stage], True) for stage in STAGES if stage in run) for run in logs["runs"]]
     cells = runs.groupby(["sampler", "n"])["run"].agg(runs="size", missing=lambda run: run.isna().sum())
-    whole = runs[runs["run"].notna()].groupby(["sampler", "n"])[[*STAGES, "run"]].median()
+    whole = runs[runs["run"].notna()].groupby(["sampler", "n"])[[*STAGES, "run", "elapsed"]].median()
     found = cells.join(whole).reset_index()
-    plain = whole["run"].to_dict()
-    found["sft"] = [plain.get((RANDOM if n else NONE, n), math.nan) for n in found["n"]]
+    plain = whole.reindex(pd.MultiIndex.from_tuples([(RANDOM if n else NONE, n) for n in found["n"]]))
+    found["sft"], found["elapsed_ratio"] = plain["run"].to_numpy(), found["elapsed"] / plain["elapsed"].to_numpy()
     found["shared"] = [sum(map(seconds, logs["shared"].get(sampler, []))) for sampler in found["sampler"]]
     found["ratio"], found["shared_ratio"] = found["run"] / found["sft"], found["shared"] / found["sft"]
     order = in_order(run["sampler"] for run in logs["runs"])
@@ -53,15 +57,33 @@ def page(options: Options, found: pd.DataFrame) -> str:
     shown = found[found["n"].isin([0, n])]
     body = [
         [sampler_label(row["sampler"]), str(row["n"]), *(_spelled(row[stage]) for stage in STAGES)]
-        + [_spelled(row["run"]), _spelled(row["ratio"]), _spelled(row["shared"]), _spelled(row["shared_ratio"])]
+        + [
+            _spelled(row["run"]),
+            _spelled(row["ratio"]),
+            _spelled(row["elapsed_ratio"]),
+            _spelled(row["shared"]),
+            _spelled(row["shared_ratio"]),
+        ]
         for row in shown.to_dict("records")
     ]
-    header = ["Method", "n", "Sampling", "Filter", "Training", "Transform", "One run", "Times SFT"]
+    header = [
+        "Method",
+        "n",
+        "Sampling",
+        "Filter",
+        "Training",
+        "Transform",
+        "One run",
+        "Times SFT",
+        "Elapsed, times SFT",
+    ]
     header += ["Shared", "Shared, in SFT runs"]
     lost = int(found["missing"].sum())
     said = [
         "Measured on the machine that ran the jobs: not reproducible, and no part of any other table.",
         "CPU seconds, user and system, medians over trials; a CPU's seconds, so of a GPU they say little.",
+        "Elapsed, times SFT: the same ratio in elapsed time. A training job holds its GPU for that time, so on a "
+        "GPU this is the overhead. On shared CPU cores it depends on the jobs beside it. The CSV has the seconds.",
         "Times SFT: one run against one of Random with the same n (with n 0 against base data alone).",
         "Shared: features by model and filters that do not depend on the trial, made once for all runs of a method; "
         "what several methods share is in each of them. Labels, embeddings, generation and judging are in none.",

@@ -6,6 +6,7 @@ The stage's own errors become one line. Its files get their rows in the manifest
 import resource
 import runpy
 import sys
+import time
 from contextlib import suppress
 
 from ballast.asking import keep_model
@@ -21,7 +22,7 @@ def run(stage: str, arguments: list[str], forked: bool = False, keeps_model: boo
     manifest. `forked`: this process has done other work, so the cost is what this stage adds. `keeps_model`: the
     model that the stage loads stays for the next one.
     """
-    before = _used() if forked else (0, 0)
+    before, began = _used() if forked else (0, 0), time.monotonic()
     if keeps_model:
         keep_model.begin()
         with suppress(OSError), open("/proc/self/clear_refs", "w") as peak:
@@ -49,7 +50,7 @@ def run(stage: str, arguments: list[str], forked: bool = False, keeps_model: boo
     finally:
         user, system = (now - then for now, then in zip(_used(), before, strict=True))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(used.line(stage, user, system, peak), file=sys.stderr)
+        print(used.line(stage, user, system, peak, time.monotonic() - began), file=sys.stderr)
     return 0
 
 

@@ -102,6 +102,7 @@ class Options:
     others: dict[str, dict] = field(default_factory=dict)  # metric beyond the four -> its section of the config
     measured: dict[str, dict] = field(default_factory=dict)  # measured metric -> its section of the config
     second: list[dict] = field(default_factory=list)  # second judges: metric, by, judge, what it declares
+    dualselect: dict | None = None  # the config's `dualselect_claims`, with the sections of its metrics
     experiment: Experiment | None = None
 
     def model_label(self, model: str) -> str:
@@ -182,8 +183,8 @@ def options_for(name: str, options: dict) -> dict:
     `options`: study, synthetic, redact, judges {metric: judge}, labellers {behaviour: judge}, experiment {models,
     pools, samplers, n, trials}, others and measured {metric: its section}, and, if not empty, stand_ins {judge:
     sentence}, benchmarks {metric: benchmark}, declared {metric: its judge's declaration}, model_labels {model: label},
-    second [{metric, by, judge and its declaration}], targets {limit: value or null}. Raises BallastError if a used one
-    is missing or holds more than the artefact can show.
+    second [{metric, by, judge and its declaration}], dualselect {method, safety_avg, utility, metrics}, targets {limit:
+    value or null}. Raises BallastError if a used one is missing or holds more than the artefact can show.
     """
     needs = artefact(name)
     part = {key: _need(name, options, key) for key in ("study", "synthetic", *needs.keys)}
@@ -206,6 +207,9 @@ def options_for(name: str, options: dict) -> dict:
     if second := options.get("second"):
         part["second"] = second
         used = [*used, *(one["judge"] for one in second)]
+    if claimed := options.get("dualselect"):
+        part["dualselect"] = claimed
+        used = [*used, *(metric["judge"] for metric in claimed["metrics"].values())]
     part["stand_ins"] = _only(used, options.get("stand_ins"))
     if needs.targets:
         limits = _only(needs.targets, options.get("targets"))

@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError, model_validator
 from ballast import plugins, samplers
 from ballast.files import BallastError
 from ballast.study import contracts
+from ballast.study.claimed import DualSelectClaims
 from ballast.study.fine_tuning import Aligned, GradientOptions, MethodSection, Training, aligned_training
 from ballast.study.methods import BY_MODEL, Method, check, resolve
 from ballast.study.mistakes import explained
@@ -114,6 +115,9 @@ class Study(Section):
     )
     pairwise: dict[Name, Pairwise] = Field({}, description="Judges that compare two runs, by name.")
     experiments: Experiments = Field(default_factory=Experiments, description="Grids of runs.")
+    dualselect_claims: DualSelectClaims | None = Field(
+        None, description="Metrics of the claims of DualSelect's abstract; without it, they are not decidable."
+    )
     targets: Targets = Field(default_factory=Targets, description="Limits for the advice.")
     redact: bool = Field(True, description="Hide texts in Table 3 and explore.html.")
 
@@ -195,6 +199,8 @@ class Study(Section):
         if self.rewriting is None and any(pool.rewrite for pool in self.pools.values()):
             raise ValueError("rewriting is needed where a pool says rewrite: true")
         self._read_declarations()
+        if self.dualselect_claims:
+            self.dualselect_claims.check(self.experiments.transfer, self._unit)
         return self
 
     def _check_requests(self, place: str, pool: str, of: str) -> None:
@@ -205,6 +211,10 @@ class Study(Section):
     def _check_swapping(self, pools: list[str]) -> None:
         if len(pools) != 2 or self.pools[pools[1]].requests_of != pools[0]:
             raise ValueError("experiments.swapping.pools: give two pools, the second with requests_of: the first")
+
+    def _unit(self, metric: str) -> str:
+        found = self.every_metric[metric]
+        return contracts.declared(self.plugin(found.judge))["unit"] if isinstance(found, Metric) else found.unit
 
     def _check_plain(self, key: str) -> None:
         """Raise ValueError if a method is more than plain training, which alone knows this key of `training`."""

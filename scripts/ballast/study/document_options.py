@@ -112,6 +112,9 @@ class DocumentOptions:
         }
         if second := self._second(artefact):
             everything["second"] = second
+        if artefact == "claims-transfer" and (claims := study.dualselect_claims):
+            sections = {name: self._metrics[name] for name in claims.metrics}
+            everything["dualselect"] = claims.model_dump() | {"metrics": sections}
         if own or experiment:
             everything["experiment"] = experiment or own.model_dump()
         return as_json(declared.options_for(artefact, everything))
