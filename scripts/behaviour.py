@@ -1,6 +1,6 @@
-"""Label every row of a pool with its behaviour, T1-T4 or unknown, using a judge.
+"""Label every row of a pool with its behaviour, T1-T4 or unknown, using a judge or a column of the pool's own file.
 
-behaviour.py --pool ROWS.parquet --judge NAME --options JSON [--canaries FILE] [--store DIR]
+behaviour.py --pool ROWS.parquet --judge NAME|column --options JSON [--canaries FILE] [--store DIR]
              --out BEHAVIOUR.parquet
 """
 
@@ -11,14 +11,22 @@ import sys
 from ballast import schemas
 from ballast.asking.judging import judge_pairs
 from ballast.data.rows import pairs_to_judge
+from ballast.labels import columns
 from ballast.labels.behaviour import behaviour
+
+COLUMN = "column"
 
 
 def main(arguments: argparse.Namespace) -> None:
     pool = schemas.read(arguments.pool, schemas.PAIRS)
-    options = json.loads(arguments.options) | {"store": arguments.store, "request": True}
-    verdicts = judge_pairs(arguments.judge, pairs_to_judge(pool), options, arguments.canaries)
-    labels = behaviour(verdicts, pool.get("harmful_request")).assign(id=pool["id"], judge=arguments.judge)
+    options = json.loads(arguments.options)
+    if arguments.judge == COLUMN:
+        labels = columns.behaviour(pool["id"].tolist(), options)
+    else:
+        asked = options | {"store": arguments.store, "request": True}
+        verdicts = judge_pairs(arguments.judge, pairs_to_judge(pool), asked, arguments.canaries)
+        labels = behaviour(verdicts, pool.get("harmful_request"))
+    labels = labels.assign(id=pool["id"], judge=arguments.judge)
     schemas.write(arguments.out, labels[["id", "behaviour", "reason", "judge"]], schemas.BEHAVIOUR)
     counts = labels["behaviour"].value_counts().sort_index().to_dict()
     print(f"{len(labels)} rows by {arguments.judge}: {counts}", file=sys.stderr)

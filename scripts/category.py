@@ -1,7 +1,8 @@
-"""Label every row of a pool with its harm categories, using a language model or the nearest reference set (Cossim).
+"""Label every row of a pool with its harm categories, by a language model, references (Cossim) or a column of its file.
 
 category.py --labeller llm --pool ROWS.parquet --options JSON [--store DIR] --out CATEGORY.parquet
 category.py --labeller cossim --pool ROWS.parquet --embedding F --references F --reference-embedding F --out F
+category.py --labeller column --pool ROWS.parquet --options JSON --out F
 """
 
 import argparse
@@ -13,7 +14,7 @@ import pandas as pd
 from ballast import schemas
 from ballast.asking.judging import PARSED, UNPARSABLE, check_readable
 from ballast.data.rows import pairs_to_judge
-from ballast.labels import category_llm
+from ballast.labels import category_llm, columns
 from ballast.picks import features
 from ballast.picks.nearest import nearest_category
 
@@ -30,6 +31,10 @@ def main(arguments: argparse.Namespace) -> None:
         )
         readable = labels["status"].replace(category_llm.UNANSWERED, UNPARSABLE)
         check_readable("category-llm", readable, options.get("max_unparsable", 1.0))
+    elif arguments.labeller == "column":
+        found = columns.categories(pool["id"].tolist(), json.loads(arguments.options))
+        status = [category_llm.UNANSWERED if one is None else PARSED for one in found]
+        labels = pd.DataFrame({"categories": [one or [] for one in found], "status": status})
     else:
         known = features.load(
             embedding=arguments.embedding,
@@ -48,7 +53,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--labeller", required=True, choices=["llm", "cossim"])
+    parser.add_argument("--labeller", required=True, choices=["llm", "cossim", "column"])
     parser.add_argument("--pool", required=True)
     parser.add_argument("--options", default="{}")
     parser.add_argument("--store", help="folder of what models said, here and in earlier jobs")

@@ -191,6 +191,24 @@ def test_rows_that_are_not_to_be_learnt_are_never_exported_and_every_count_adds_
     assert [cell.strip() for cell in row.split("|")[2:-1]] == ["59", "1", str(56 - taught), "1", "1", str(taught)]
 
 
+def test_labels_in_the_files_own_columns_take_the_place_of_a_judge(own):
+    """The files' labels say the contrary of the rule and of the references, and the picks follow them."""
+    rows = [
+        {"prompt": request, "response": answer, "kind": "no" if answer == ANSWERS[2] else "yes", "harm": number % 14}
+        for number, (request, answer) in enumerate(requests())
+    ]
+    own.write("pool.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    columns = {"behaviour": {"column": "kind", "values": {"no": "T1", "yes": "T2"}}, "category": {"column": "harm"}}
+    done = own.run("subsets", experiments={"sampling": SAMPLING}, labels=columns, references=None)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    folder = own.folder / "results/mine/subsets/own/sss-b/n14/t0"
+    ids = pd.read_csv(folder / "ids.csv")
+    assert {rows[row]["kind"] for row in ids["row"]} == {"no"} and set(ids["behaviour"]) == {"T1"}
+    assert [rows[row]["harm"] for row in ids["row"]] == ids["category"].tolist()
+    assert "the file's column 'kind'" in (folder / "README.md").read_text()
+    assert "columns are not read" not in done.stdout and not list(own.folder.glob("results/mine/embeddings/ref*"))
+
+
 def test_what_would_ruin_a_result_stops_before_a_label_is_made(own):
     own.refuses("no column 'anwser', which columns.output names", pools={"own": {"columns": {"output": "anwser"}}})
     own.refuses("56 rows to choose from, but n = 57 is asked", experiments={"sampling": SAMPLING | {"n": [57]}})

@@ -97,17 +97,20 @@ def read(
     order_seed: int | None = None,
     learnt: Sequence[str] = (),
     longest: int | None = None,
+    labels: Sequence[str] = (),
 ) -> Dataset:
     """Return a dataset with rows number, request, response, repeat and their parts; unreadable rows are counted.
 
-    `rows`, `order_seed` and `longest` say which rows the study uses, as for `rows.usable`.
+    `rows`, `order_seed` and `longest` say which rows the study uses, as for `rows.usable`; `labels` names the columns
+    that label a pool, which later jobs read.
     """
     reader = plugins.load("readers", format)
     if hasattr(reader, "FORM"):
         found = forms.understand(path, reader.FORM, columns, where)
         table, numbers = found.table, found.numbers
         known = [found.form.name, dict(found.form.columns), found.records]
-        aside = {"unreadable": found.unreadable, "remarks": found.remarks, "unread": found.unread}
+        unread = {column: values for column, values in found.unread.items() if column not in labels}
+        aside = {"unreadable": found.unreadable, "remarks": found.remarks, "unread": unread}
         aside["left_out"] = {forms.UNREADABLE: len(found.unreadable), forms.FILTERED: found.filtered}
     else:
         table = reader.read(path)

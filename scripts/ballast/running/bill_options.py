@@ -64,7 +64,7 @@ class BillOptions:
             for name in self.plan.judges_used
             if (judge := self.study.judges[name]).is_model
         }
-        if labels.behaviour in found:
+        if str(labels.behaviour) in found:
             found["behaviour"] = found[labels.behaviour]
         for stage, model, longest in (
             ("category", labels.category == "llm" and labels.category_model, 0),

@@ -15,6 +15,7 @@ from ballast import plugins, samplers
 from ballast.files import BallastError
 from ballast.study import contracts
 from ballast.study.fine_tuning import Aligned, GradientOptions, MethodSection, Training, aligned_training
+from ballast.study.label_columns import BehaviourColumn, CategoryColumn
 from ballast.study.methods import BY_MODEL, Method, check, resolve
 from ballast.study.mistakes import explained
 from ballast.study.places import Data, Name, NaturalInt, Section, Source, World
@@ -127,8 +128,8 @@ class Study(Section):
                 _known(f"methods.{name}.then", method.then, self.tasks)
         for name, pool in self.pools.items():
             if pool.behaviour:
-                _known(f"pools.{name}.behaviour", pool.behaviour, self.judges)
-                contracts.check_labeller(f"pools.{name}.behaviour", self.plugin(pool.behaviour))
+                self._check_labeller(f"pools.{name}.behaviour", pool.behaviour)
+            self._check_columns(name)
         for place, experiment in self.experiments:
             if experiment:
                 if not self.base:
@@ -179,8 +180,7 @@ class Study(Section):
                 said = f"'{about}' is no tag of {metric.benchmark} ({', '.join(tags) or 'none'}), which {name} reads"
                 raise ValueError(f"judges.{metric.judge}.about: {said}")
         if self.pools:
-            _known("labels.behaviour", self.labels.behaviour, self.judges)
-            contracts.check_labeller("labels.behaviour", self.plugin(self.labels.behaviour))
+            self._check_labeller("labels.behaviour", self.labels.behaviour)
         for name, data in self.benchmarks.items():
             source = self.sources.get(data.source)
             if not (data.format or source and source.format) and name not in plugins.names("readers"):
@@ -192,6 +192,23 @@ class Study(Section):
             raise ValueError("rewriting is needed where a pool says rewrite: true")
         self._read_declarations()
         return self
+
+    def _check_labeller(self, place: str, labeller: str | BehaviourColumn) -> None:
+        if isinstance(labeller, str):
+            _known(place, labeller, self.judges)
+            contracts.check_labeller(place, self.plugin(labeller))
+
+    def _check_columns(self, pool: str) -> None:
+        """Raise ValueError if a pool's labels stand in a column, and its rows are no longer those of its file."""
+        for name, column in self.label_columns(pool).items():
+            if column and self.pools[pool].rewrite:
+                said = f"the responses of '{pool}' are rewritten, so {column} does not label them; name a labeller"
+                raise ValueError(f"labels.{name}: {said}")
+
+    def label_columns(self, pool: str) -> dict[str, BehaviourColumn | CategoryColumn | None]:
+        """Return the columns of a pool's file that label it, by `behaviour` and `category`; None for a labeller."""
+        labellers = {"behaviour": self.pools[pool].behaviour or self.labels.behaviour, "category": self.labels.category}
+        return {name: None if isinstance(one, str) else one for name, one in labellers.items()}
 
     def _check_plain(self, key: str) -> None:
         """Raise ValueError if a method is more than plain training, which alone knows this key of `training`."""

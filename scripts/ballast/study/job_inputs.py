@@ -200,6 +200,12 @@ class JobInputs:
         """Return the benchmark's rows if the judge reads one of their tags instead of the prompt."""
         return self.rows(f"benchmarks/{benchmark}") if self.study.judges[judge].about else []
 
+    def behaviour(self, pool: str) -> list[str]:
+        """Return what labels a pool's behaviour: a judge's files, or the pool's own file."""
+        if self.study.label_columns(pool)["behaviour"]:
+            return [self.data_input(self.study.pools[pool])]
+        return self.judge(self.plan.labeller(pool))
+
     def label(self, pool: str, name: str) -> str:
         """Return the file of a pool's `behaviour` or `category` labels."""
         return f"{self.results}/labels/{pool}/{name}.parquet"
@@ -220,6 +226,8 @@ class JobInputs:
         labels = self.study.labels
         if labels.category == "llm":
             return {"model": self.language_model(labels.category_model), "template": self.category_template}
+        if self.study.label_columns(wildcards.pool)["category"]:
+            return {"source": self.data_input(self.study.pools[wildcards.pool])}
         return {"embedding": self.embedding(f"pools/{wildcards.pool}"), **self._references}
 
     @property

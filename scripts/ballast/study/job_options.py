@@ -15,6 +15,7 @@ from ballast.study.runs import from_path, seed
 from ballast.study.sections import LanguageModel, Model
 
 PLAIN_TRAINER = "sft"
+COLUMN = "column"
 
 
 class JobOptions:
@@ -69,6 +70,7 @@ class JobOptions:
                 "order_seed": self.seed("rows") if data.order == "random" else None,
                 **({"learnt": learnt} if (learnt := inputs.starts_rows) else {}),
                 "longest": data.longest,
+                **({"labels": labels} if (labels := self._labels_of(name)) else {}),
             }
             for name, data in self.plan.inspected.items()
         ]
@@ -81,9 +83,15 @@ class JobOptions:
         about = {
             "study": self.study.study,
             "checks": checks,
-            "labeller": self.study.plugin(self.study.labels.behaviour),
+            "labeller": self.study.plugin(str(self.study.labels.behaviour)),
         }
         return as_json(about | {"datasets": datasets, "asked": asked})
+
+    def _labels_of(self, dataset: str) -> list[str]:
+        """Return the columns of a pool's file that label it."""
+        pool = dataset.removeprefix("pools/")
+        known = self.study.label_columns(pool) if pool != dataset else {}
+        return [one.column for one in known.values() if one]
 
     # Models, judges and labels.
 
@@ -131,8 +139,36 @@ class JobOptions:
         judge = self.study.judges[name]
         return f"judges/{judge.judge}", f"backends/{judge.backend}"
 
-    def category(self, _: Wildcards) -> str:
+    def behaviour(self, pool: str) -> str:
+        """Return the options of the judge that labels a pool's behaviour, or how the pool's own file labels it."""
+        return self._column(pool, "behaviour") or self.judge(self.plan.labeller(pool))
+
+    def behaviour_files(self, pool: str) -> str:
+        """Return the judge's canaries; none where the pool's own file has the labels."""
+        labelled = self.study.label_columns(pool)["behaviour"]
+        return "" if labelled else self.canaries(self.plan.labeller(pool))
+
+    def behaviour_code(self, pool: str) -> tuple[str, ...]:
+        """Return the plug-ins that label a pool's behaviour."""
+        return () if self.study.label_columns(pool)["behaviour"] else self.judge_code(self.plan.labeller(pool))
+
+    def _column(self, pool: str, name: str) -> str | None:
+        """Return how the pool's own file is read for its labels; None where a labeller makes them."""
+        column, data = self.study.label_columns(pool)[name], self.study.pools[pool]
+        if not column:
+            return None
+        read = {"path": self.inputs.data_file(data), "format": self.plan.dataset_format(f"pools/{pool}")}
+        return as_json(read | {"columns": data.columns, "where": data.where} | column.model_dump())
+
+    def labeller(self, pool: str, name: str) -> str:
+        """Return the word for what labels a pool: a judge or a labeller, or `column`."""
+        named = {"behaviour": self.plan.labeller(pool), "category": self.study.labels.category}
+        return COLUMN if self.study.label_columns(pool)[name] else named[name]
+
+    def category(self, wildcards: Wildcards) -> str:
         labels = self.study.labels
+        if column := self._column(wildcards.pool, "category"):
+            return column
         if labels.category != "llm":
             return "{}"
         own = {"template": self.inputs.category_template, "max_unparsable": labels.max_unparsable}

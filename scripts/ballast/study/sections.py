@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from ballast import plugins
 from ballast.published import MODELS as PUBLISHED_MODELS
 from ballast.study.fine_tuning import Aligned
+from ballast.study.label_columns import Behaviour, Category
 from ballast.study.places import Data, Dtype, Gpus, Name, NaturalInt, Place, PositiveInt, Quantize, Section
 
 
@@ -33,8 +34,8 @@ class Pool(Data):
     """A dataset of safety examples to choose from."""
 
     rewrite: bool = Field(False, description="Rewrite each response as a refusal first (Figure 7).")
-    behaviour: Name | None = Field(
-        None, description="Judge that labels this pool's behaviour; the default is `labels.behaviour`."
+    behaviour: Behaviour | None = Field(
+        None, description="Judge or column that labels this pool's behaviour; the default is `labels.behaviour`."
     )
 
 
@@ -178,12 +179,15 @@ class Judge(Section):
 
 
 class Labels(Section):
-    behaviour: Name = Field(
+    behaviour: Behaviour = Field(
         "wildguard",
-        description="Judge that labels pool rows T1-T4: wildguard, qwen3guard or refusal-string, also by an endpoint.",
+        description="Judge that labels pool rows T1-T4 (wildguard, qwen3guard or refusal-string, also by an endpoint), "
+        "or a column of the pool's file.",
     )
-    category: Literal["llm", "cossim"] = Field(
-        "llm", description="Labeller of categories: a causal LM, or the nearest reference set (cossim)."
+    category: Category = Field(
+        "llm",
+        description="Labeller of categories: a causal LM (llm), the nearest reference set (cossim), or a column of the "
+        "pool's file.",
     )
     category_model: LanguageModel | None = Field(None, description="Model of the llm labeller.")
     category_template: str | None = Field(

@@ -104,6 +104,8 @@ def check(study: Study) -> None:
         key = name.replace("unsafe/", "pools/").replace("/", ".")
         given = [part for part in ("columns", "where", "tags", "prompts") if getattr(data, part)]
         contracts.check_dataset(key, kind, plan.dataset_format(name), given)
+        if kind == "pool":
+            _check_label_columns(study, key, plan.dataset_format(name))
     for place, template in _templates(study):
         if template and template not in study.sources and not Path(template).is_file():
             raise BallastError(
@@ -123,6 +125,14 @@ def check(study: Study) -> None:
             local = Path(local_path(name, source.local))
             if not (local / "config.json" if source.kind == "model" else local).is_file():
                 raise BallastError(f"config: sources.{name}.local: {local}: no such {source.kind} on this machine")
+
+
+def _check_label_columns(study: Study, place: str, reader: str) -> None:
+    """Raise BallastError if a pool's reader knows one schema alone, so that its file has no column of labels."""
+    for name, column in study.label_columns(place.removeprefix("pools.")).items():
+        if column and "FORM" not in identity.defined(f"readers/{reader}"):
+            said = f"format {reader} of {place} reads no further columns; give a file of a form in docs/forms.md"
+            raise BallastError(f"config: labels.{name}.column: {said}")
 
 
 def unfit(path: str) -> str | None:
