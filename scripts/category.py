@@ -1,6 +1,6 @@
 """Label every row of a pool with its harm categories, by a language model, references (Cossim) or a column of its file.
 
-category.py --labeller llm --pool ROWS.parquet --options JSON [--store DIR] --out CATEGORY.parquet
+category.py --labeller llm --pool ROWS.parquet --options JSON [--reads LANGUAGES] [--store DIR] --out CATEGORY.parquet
 category.py --labeller cossim --pool ROWS.parquet --embedding F --references F --reference-embedding F --out F
 category.py --labeller column --pool ROWS.parquet --options JSON --out F
 """
@@ -13,14 +13,24 @@ import pandas as pd
 
 from ballast import schemas
 from ballast.asking.judging import PARSED, UNPARSABLE, check_readable
-from ballast.data.rows import pairs_to_judge
+from ballast.data import languages
+from ballast.data.rows import pair_text, pairs_to_judge
 from ballast.labels import category_llm, columns
 from ballast.picks import features
 from ballast.picks.nearest import nearest_category
 
+INSTEAD = (
+    "so its labels would be wrong: name a model that reads them, and state labels.category_languages, "
+    "give the labels as a column (labels.category: {column: ...}), or set labels.other_languages to keep"
+)
+
 
 def main(arguments: argparse.Namespace) -> None:
     pool = schemas.read(arguments.pool, schemas.PAIRS)
+    if arguments.reads:
+        texts = [pair_text(row) for row in pool.itertuples()]
+        said = languages.check(texts, json.loads(arguments.reads), arguments.pool, "labels.category_model", INSTEAD)
+        print(said, file=sys.stderr)
     if arguments.labeller == "llm":
         options = json.loads(arguments.options) | {"store": arguments.store}
         labels, said = category_llm.label(pairs_to_judge(pool), options)
@@ -57,6 +67,7 @@ if __name__ == "__main__":
     parser.add_argument("--pool", required=True)
     parser.add_argument("--options", default="{}")
     parser.add_argument("--store", help="folder of what models said, here and in earlier jobs")
+    parser.add_argument("--reads", help="JSON list of the languages that the model reads; without it, any")
     parser.add_argument("--embedding")
     parser.add_argument("--references")
     parser.add_argument("--reference-embedding")

@@ -188,7 +188,7 @@ def run_stage(tmp_path, options):
     schemas.write(tmp_path / "pool.parquet", pd.DataFrame(rows, columns=["id", *PAIR]), schemas.PAIRS)
     out = tmp_path / "category.parquet"
     arguments = {"labeller": "llm", "pool": tmp_path / "pool.parquet", "options": json.dumps(options), "out": out}
-    runpy.run_path(str(SCRIPTS / "category.py"))["main"](argparse.Namespace(**arguments, store=None))
+    runpy.run_path(str(SCRIPTS / "category.py"))["main"](argparse.Namespace(**arguments, store=None, reads=None))
     return schemas.read(out, schemas.CATEGORIES)
 
 

@@ -38,7 +38,14 @@ def label(tmp_path):
         schemas.write(pool, with_ids(read, PAIR, "pool"), schemas.PAIRS)
         options = {"path": str(source), "format": "auto", "columns": {}, "where": where or {}}
         options |= {"column": column, "values": values or {}}
-        given = {"pool": pool, "out": out, "options": json.dumps(options), "store": None, "canaries": None}
+        given = {
+            "pool": pool,
+            "out": out,
+            "options": json.dumps(options),
+            "store": None,
+            "canaries": None,
+            "reads": None,
+        }
         stages = runpy.run_path(str(ROOT / f"scripts/{stage}.py"))
         stages["main"](argparse.Namespace(**given, judge="column", labeller="column"))
         return schemas.read(out, schemas.BEHAVIOUR if stage == "behaviour" else schemas.CATEGORIES)

@@ -80,12 +80,13 @@ rule embed:
     params:
         model=options.encoder,
         batch_size=study.embedding.batch_size,
+        reads=options.encoder_reads,
         code=code_identity("embed"),
     message:
         "Embed {wildcards.dataset}"
     shell:
         "stage embed --record {params.code} {output:q} --"
-        " --pairs {input.pairs:q} --model {params.model:q} --batch-size {params.batch_size}"
+        " --pairs {input.pairs:q} --model {params.model:q} --batch-size {params.batch_size} {params.reads}"
         " --out {output.embedding:q} &> {log:q}"
 
 

@@ -13,14 +13,12 @@ import pandas as pd
 from ballast import plugins
 from ballast.asking import thinking
 from ballast.data import forms, held_out, marks, overlap
+from ballast.data import languages as spoken_of
 from ballast.data import leaks as leaks_of
-from ballast.data.languages import ENGLISH, UNSURE, language
 from ballast.data.refusal_words import is_refusal
 from ballast.data.rows import LEAKED, PAIR, pairs_to_judge, usable
 from ballast.files import BallastError
 
-LOOKED_AT = 5000  # rows whose language is detected, evenly over the file
-FOREIGN = 0.05  # a larger share of rows in other languages than English is reported
 TOLD = 3  # rows that a finding names, at most
 TOLD_COLUMNS = 8
 NEAR = "near"
@@ -180,10 +178,10 @@ def _readable(data: Dataset, checks: dict) -> list[Notice]:
         more = "take it out, or set checks.reasoning to keep" if stops else "it is trained as it stands"
         found.append(Notice(stops, f"{said}; {more}"))
     spoken = languages(data)
-    foreign = {name: share for name, share in spoken.items() if name not in (ENGLISH, UNSURE)}
-    if sum(foreign.values()) > FOREIGN:
+    foreign = spoken_of.foreign(spoken)
+    if sum(foreign.values()) > spoken_of.FOREIGN:
         said = f"{data.path}: {sum(foreign.values()):.0%} of the rows are not English"
-        more = "the judges, the refusal phrases and the paper's results are for English"
+        more = "a labeller or encoder that does not read them stops, and the paper's results are for English"
         found.append(Notice(False, f"{said} ({', '.join(foreign)}); {more}"))
     return found
 
@@ -213,9 +211,7 @@ def _marked(data: Dataset) -> list[Notice]:
 
 def languages(data: Dataset) -> dict[str, float]:
     """Return the share of rows in each language, the most frequent first."""
-    rows = data.rows.iloc[:: -(-len(data.rows) // LOOKED_AT)]
-    found = Counter(language(f"{row.request}\n{row.response}") for row in rows.itertuples())
-    return {name: count / len(rows) for name, count in sorted(found.items(), key=lambda item: (-item[1], item[0]))}
+    return spoken_of.shares([f"{row.request}\n{row.response}" for row in data.rows.itertuples()])
 
 
 def _leaks(data: Dataset, held: pd.DataFrame, name: str, table: pd.DataFrame, dropped: bool) -> pd.DataFrame:

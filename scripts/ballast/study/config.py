@@ -302,6 +302,10 @@ class Study(Section):
         """The models to measure without fine-tuning."""
         return list(dict.fromkeys([*self.as_is, *(self.measure.models if self.measure else ())]))
 
+    def judge_languages(self, judge: str) -> list[str] | str:
+        """Return the languages that a judge of pools reads, or `any`: the config's, else its plug-in's."""
+        return self.judges[judge].languages or contracts.languages(self.plugin(judge))
+
     def plugin(self, judge: str) -> str:
         """Return the plug-in of a judge by its key; a key of `pairwise` is its own."""
         return self.judges[judge].judge or judge if judge in self.judges else judge

