@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 
 from ballast import plugins
-from ballast.categories import CATEGORIES, title
+from ballast.categories import span, taxonomy, title
 from ballast.data import own
 from ballast.data.absent import present
 from ballast.data.marks import normal
@@ -46,7 +46,7 @@ def categories(ids: Sequence[str], options: dict) -> list[list[int] | None]:
 def _known() -> dict[str, list[int]]:
     """Return the words for each category: id, key, and key as words."""
     words = {NONE: []}
-    for number, key in enumerate(CATEGORIES):
+    for number, key in enumerate(taxonomy().names):
         words |= dict.fromkeys((str(number), normal(key), normal(title(number))), [number])
     return words
 
@@ -66,7 +66,7 @@ def _ids(value, known: dict[str, list[int]]) -> list[int] | None:
 
 
 def _words() -> str:
-    return f"an id of 0..{len(CATEGORIES) - 1}, a category's name or {NONE}"
+    return f"an id of {span()}, a category's name or {NONE}"
 
 
 def _labels(ids: Sequence[str], options: dict, meaning: Callable, wanted: str) -> list:

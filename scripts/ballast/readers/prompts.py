@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from ballast.categories import BEAVERTAILS, number, span, taxonomy
 from ballast.data import marks
 from ballast.data.absent import present
 from ballast.data.records import records
@@ -73,8 +74,9 @@ def _text(value: object) -> str | None:
 
 
 def _categories(given: pd.Series, path: str, column: str) -> pd.Series:
-    category = pd.to_numeric(given, errors="coerce")
-    wrong = given.index[given.notna() & ~category.isin(range(14))]
+    names = {} if taxonomy() == BEAVERTAILS else {name: each for each, name in enumerate(taxonomy().names)}
+    category = pd.to_numeric(given.map(lambda value: names.get(value, value)), errors="coerce")
+    wrong = given.index[given.notna() & ~category.isin(range(number()))]
     if len(wrong):
-        raise BallastError(f"{path}: row {wrong[0]}: '{column}' is not an id of 0..13; name it in `tags` instead")
+        raise BallastError(f"{path}: row {wrong[0]}: '{column}' is not an id of {span()}; name it in `tags` instead")
     return category.astype("Int8")

@@ -89,6 +89,11 @@ class Study(Section):
         None, description="Requirements on base data and pools; without it, the first unreadable or repeated row stops."
     )
     pools: dict[Name, Pool] = Field({}, description="Safety examples to choose from, by name.")
+    taxonomy: str | None = Field(
+        None,
+        description="YAML file of the study's own categories, `name: definition` each, in the place of the 14 of "
+        "BeaverTails.",
+    )
     base: Data | None = Field(None, description="Benign fine-tuning data; experiments need it.")
     tasks: dict[Name, Data] = Field({}, description="Other benign data, for a second fine-tuning (`then` of a method).")
     references: Data | None = Field(None, description="Pairs of one category each, for Cossim.")

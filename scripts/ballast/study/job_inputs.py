@@ -218,7 +218,8 @@ class JobInputs:
     @property
     def category_template(self) -> str:
         """The category labeller's template: a file, or the name of one of Ballast's own."""
-        named = self.study.labels.category_template or "category-llm"
+        own = "category-definitions" if self.study.taxonomy else "category-llm"
+        named = self.study.labels.category_template or own
         return sources.own_template(named) or named
 
     def category(self, wildcards: Wildcards) -> dict[str, str | list[str]]:

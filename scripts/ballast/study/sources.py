@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from ballast import identity
+from ballast.categories import read as read_taxonomy
 from ballast.data.records import folder_advice
 from ballast.files import BallastError
 from ballast.plugins import HOME, nearest
@@ -113,6 +114,7 @@ def check(study: Study) -> None:
             )
         if template in study.sources:
             _known_source(study, place, template, "template")
+    _check_taxonomy(study)
     filled = study.labels.annotations
     if filled and not Path(filled).is_file():
         raise BallastError(f"config: labels.annotations: {filled}: no such file")
@@ -125,6 +127,19 @@ def check(study: Study) -> None:
             local = Path(local_path(name, source.local))
             if not (local / "config.json" if source.kind == "model" else local).is_file():
                 raise BallastError(f"config: sources.{name}.local: {local}: no such {source.kind} on this machine")
+
+
+def _check_taxonomy(study: Study) -> None:
+    """Raise BallastError if the study's own categories cannot be read, or if a part of it knows the 14 alone."""
+    if not study.taxonomy:
+        return
+    if not Path(study.taxonomy).is_file():
+        raise BallastError(f"config: taxonomy: {study.taxonomy}: no such file")
+    read_taxonomy(study.taxonomy)
+    named = {"references": study.references, "labels.category_model": study.labels.category_model}
+    for place, known in named.items():
+        if known and known.world:
+            raise BallastError(f"config: {place}: the mini world knows the 14 categories alone; name your own")
 
 
 def _check_label_columns(study: Study, place: str, reader: str) -> None:
@@ -218,6 +233,7 @@ def _paths(study: Study) -> list[tuple[str, str]]:
     paths = [(f"{place}.path", found.path) for place, found in _places(study)]
     paths += [(place, template) for place, template in _templates(study)]
     paths += [(f"sources.{name}.local", source.local) for name, source in study.sources.items()]
+    paths += [("taxonomy", study.taxonomy)] if study.taxonomy else []
     paths += [("labels.annotations", study.labels.annotations), ("embedding.model", study.embedding.model)]
     return [(place, path) for place, path in paths if path]
 
