@@ -2,6 +2,7 @@
 
 category.py --labeller llm --pool ROWS.parquet --options JSON [--reads LANGUAGES] [--store DIR] --out CATEGORY.parquet
 category.py --labeller cossim --pool ROWS.parquet --embedding F --references F --reference-embedding F --out F
+category.py --labeller clusters --pool ROWS.parquet --embedding F --options JSON --out F
 category.py --labeller column --pool ROWS.parquet --options JSON --out F
 """
 
@@ -15,9 +16,11 @@ from ballast import schemas
 from ballast.asking.judging import PARSED, UNPARSABLE, check_readable
 from ballast.data import languages
 from ballast.data.rows import pair_text, pairs_to_judge
+from ballast.files import BallastError
 from ballast.labels import category_llm, columns
-from ballast.picks import features
+from ballast.picks import features, vectors
 from ballast.picks.nearest import nearest_category
+from ballast.samplers.clusters import assigned
 
 INSTEAD = (
     "so its labels would be wrong: name a model that reads them, and state labels.category_languages, "
@@ -45,6 +48,8 @@ def main(arguments: argparse.Namespace) -> None:
         found = columns.categories(pool["id"].tolist(), json.loads(arguments.options))
         status = [category_llm.UNANSWERED if one is None else PARSED for one in found]
         labels = pd.DataFrame({"categories": [one or [] for one in found], "status": status})
+    elif arguments.labeller == "clusters":
+        labels = clustered(arguments.embedding, pool["id"], json.loads(arguments.options))
     else:
         known = features.load(
             embedding=arguments.embedding,
@@ -61,9 +66,18 @@ def main(arguments: argparse.Namespace) -> None:
     print(f"{len(labels)} rows by {arguments.labeller}, {status}: {counts.to_dict()}", file=sys.stderr)
 
 
+def clustered(embedding: str, ids: pd.Series, options: dict) -> pd.DataFrame:
+    """Return the cluster of each row as its category, and the status, by k-means of the pool's embeddings."""
+    known, ranked = vectors.read(embedding), sorted(ids)
+    if len(ranked) < options["count"]:
+        raise BallastError(f"{embedding}: {len(ranked)} rows for labels.clusters {options['count']}; ask for fewer")
+    found = dict(zip(ranked, assigned(known.units(known.find(ranked)), **options), strict=True))
+    return pd.DataFrame({"categories": [[int(found[row])] for row in ids], "status": PARSED})
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--labeller", required=True, choices=["llm", "cossim", "column"])
+    parser.add_argument("--labeller", required=True, choices=["llm", "cossim", "column", "clusters"])
     parser.add_argument("--pool", required=True)
     parser.add_argument("--options", default="{}")
     parser.add_argument("--store", help="folder of what models said, here and in earlier jobs")

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from ballast.files import BallastError
 
 OWN = "BALLAST_TAXONOMY"  # environment: the file of the study's own taxonomy
+CLUSTERS = "clusters:"
 MOST = 100  # categories: an id is a small integer in every table
 
 CATEGORIES = (
@@ -67,7 +68,13 @@ def taxonomy() -> Taxonomy:
 
 @cache
 def read(path: str) -> Taxonomy:
-    """Read a taxonomy's YAML or JSON file, `name: definition` per category; raise BallastError at a mistake."""
+    """Read a taxonomy's YAML or JSON file, `name: definition` per category; raise BallastError at a mistake.
+
+    `clusters:14` in the place of a file means 14 clusters of a pool.
+    """
+    if path.startswith(CLUSTERS):
+        names = tuple(f"cluster {each}" for each in range(int(path.removeprefix(CLUSTERS))))
+        return Taxonomy(names, ("rows whose embeddings are near one another",) * len(names))
     from ballast.study.yaml_file import parse
 
     found = parse(path)
@@ -82,6 +89,11 @@ def read(path: str) -> Taxonomy:
     if twice := next((name for name in folded if folded.count(name) > 1), None):
         raise BallastError(f"{path}: '{twice}' stands twice, apart from case and spaces; keep one")
     return Taxonomy(tuple(found), tuple(definition.strip().rstrip(".") for definition in found.values()))
+
+
+def clustered() -> bool:
+    """Return whether the categories are clusters of a pool, which say nothing of other data."""
+    return os.environ.get(OWN, "").startswith(CLUSTERS)
 
 
 def number() -> int:

@@ -19,6 +19,7 @@ from ballast.picks.selection import pick
 from ballast.plugins import load
 from ballast.readers import categorised, prompts
 from ballast.study import config, sources
+from ballast.study.plan import Plan
 
 ROOT = Path(ballast.__file__).parents[2]
 OWN = {"PII leak": "personal data of a customer", "bad dose": "a wrong dose of a drug", "fraud_claim": "a false claim"}
@@ -145,3 +146,51 @@ def test_a_config_names_the_file(own):
         sources.check(config.load(raw | {"taxonomy": "nowhere.yaml"}))
     with pytest.raises(BallastError, match="references: the mini world knows the 14 categories alone"):
         sources.check(config.load(raw | {"taxonomy": str(own)}))
+
+
+def test_clusters_take_the_place_of_the_categories(tmp_path, monkeypatch):
+    """Three groups of rows are three clusters, whatever the order of the rows; pss takes as many of each."""
+    monkeypatch.setenv(categories.OWN, "clusters:3")
+    rows, means = pool(30), np.eye(3, 8) * 9
+    files = {name: str(tmp_path / name) for name in ("pool.parquet", "embedding.arrow", "category.parquet")}
+    vectors.write(files["embedding.arrow"], rows["id"], means[np.arange(30) % 3] + np.full((30, 8), 0.1))
+    found = []
+    for table in (rows, rows[::-1].reset_index(drop=True)):
+        schemas.write(files["pool.parquet"], table, schemas.PAIRS)
+        given = {"pool": files["pool.parquet"], "out": files["category.parquet"]}
+        options = json.dumps({"count": 3, "seed": 5})
+        stage("category", labeller="clusters", **given | {"embedding": files["embedding.arrow"], "options": options})
+        labels = schemas.read(files["category.parquet"], schemas.CATEGORIES).set_index("id")
+        found.append([labels.at[row, "categories"][0] for row in rows["id"]])
+    assert found[0] == found[1] and found[0] == found[0][:3] * 10 and sorted(found[0][:3]) == [0, 1, 2]
+    known = features.load(category=files["category.parquet"], embedding=files["embedding.arrow"])
+    picked = pick(load("samplers", "pss"), rows, known, 9, 0, {"multilabel": "first-taken"})
+    assert sorted(picked.categories) == [0] * 3 + [1] * 3 + [2] * 3
+    assert categories.title(2) == "cluster 2"
+    with pytest.raises(BallastError, match="30 rows for labels.clusters 31"):
+        given["options"] = json.dumps({"count": 31, "seed": 5})
+        stage("category", labeller="clusters", **given, embedding=files["embedding.arrow"])
+
+
+def test_a_benchmark_has_no_clusters(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv(categories.OWN, "clusters:3")
+    (tmp_path / "b.json").write_text(json.dumps([{"prompt": "a", "category": 1}]))
+    assert "category" not in prompts.read(str(tmp_path / "b.json"))
+    assert "'category' is not read: the study's categories are clusters of its pool" in capsys.readouterr().err
+
+
+def test_a_config_has_clusters_or_named_categories():
+    raw = config.read(ROOT / "config/mini.yaml")
+    labels = raw["labels"] | {"category": "clusters", "clusters": 5}
+    sampling = {"models": ["llama"], "pools": ["safety"], "samplers": ["sss", "pss-b"], "n": [10]}
+    changes = {"labels": labels, "experiments": {"sampling": sampling}}
+    study = config.load(raw | changes)
+    sources.check(study)
+    assert study.own_categories == "clusters:5" and not Plan(study).references_used
+    for more, place in (({"taxonomy": "own.yaml"}, "taxonomy"), ({"experiments": with_cossim(sampling)}, "references")):
+        with pytest.raises(BallastError, match=f"{place} has named categories"):
+            sources.check(config.load(raw | changes | more))
+
+
+def with_cossim(sampling: dict) -> dict:
+    return {"sampling": sampling | {"samplers": ["cossim"]}}

@@ -36,7 +36,7 @@ cards = CardOptions(options)
 bill = BillOptions(documents, inside.groups, inside.command())
 inside.take_gpus(plan.gpus)
 # Every job asks for it, and the code does not change between jobs.
-own_taxonomy = study.taxonomy and categories.read(study.taxonomy)
+own_taxonomy = study.own_categories and categories.read(study.own_categories)
 code_identity = functools.cache(functools.partial(identity.code_identity, taxonomy=own_taxonomy))
 
 RESULTS, WORLD = plan.results, plan.world
@@ -44,7 +44,7 @@ RUN = f"{RESULTS}/runs/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}"
 # Stages that run models on text need vLLM's environment if a backend of the study is vLLM.
 MODEL_ENV = f"../../envs/{'vllm' if 'vllm' in plan.backends else 'ballast'}.yaml"
 
-shell.prefix(inside.shell_prefix(study.taxonomy))
+shell.prefix(inside.shell_prefix(study.own_categories))
 
 
 wildcard_constraints:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from ballast.categories import BEAVERTAILS, number, span, taxonomy
+from ballast.categories import BEAVERTAILS, clustered, number, span, taxonomy
 from ballast.data import marks
 from ballast.data.absent import present
 from ballast.data.records import records
@@ -42,7 +42,9 @@ def read(
     expected = columns.get("expected", "expected")
     unread = [str(column) for column in table if column not in {name, category, expected, *tags, *(where or {})}]
     print(f"{path}: prompts are column '{name}'; not read: {', '.join(unread) or 'none'}", file=sys.stderr)
-    if category in table and category not in tags:
+    if category in table and category not in tags and clustered():
+        print(f"{path}: '{category}' is not read: the study's categories are clusters of its pool", file=sys.stderr)
+    elif category in table and category not in tags:
         values = [present(value) or None if isinstance(value, str) else value for value in table[category]]
         found["category"] = _categories(pd.Series(values, table.index, dtype=object), path, category)
     if expected in table and expected not in tags:

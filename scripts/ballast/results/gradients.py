@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ballast.categories import CATEGORIES
+from ballast.categories import number
 from ballast.names import AS_IS, BEHAVIOURS, NONE
 from ballast.picks.gradients import conflicts, increases
 from ballast.picks.selection import Features
@@ -94,7 +94,7 @@ def report(options: Options, features: Features, scores: pd.DataFrame, picked: d
     t1 = rows[rows["behaviour"] == "T1"]
     groups += [
         _group(CATEGORY, str(each), t1[t1["category"] == each], _category_effects(prompts.get(each, []), of_t1, harm))
-        for each in range(len(CATEGORIES))
+        for each in range(number())
     ]
     for cell in sorted(picked):
         if cell[1] == n[SAMPLER]:

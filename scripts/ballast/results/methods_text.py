@@ -90,6 +90,7 @@ def _models(study: Study) -> list[str]:
 
 def _labeller(study: Study) -> str:
     labellers = {"llm": "a language model", "cossim": "the nearest reference set"}
+    labellers["clusters"] = "k-means clusters of the embeddings"
     return labellers.get(str(study.labels.category)) or str(study.labels.category)
 
 

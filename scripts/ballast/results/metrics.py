@@ -14,7 +14,7 @@ from scipy.stats import binomtest
 
 from ballast import schemas
 from ballast.asking.judging import NO_ANSWER, PARSED, TOO_LONG, UNPARSABLE
-from ballast.categories import CATEGORIES, title
+from ballast.categories import number, title
 from ballast.files import BallastError
 from ballast.names import AS_IS, MISSING, NONE, REFERENCES, in_order
 from ballast.results import statistics
@@ -301,7 +301,7 @@ def by_category(scores: pd.DataFrame, name: str, options: Options) -> pd.DataFra
     for sampler in in_order(sampler for sampler, _ in cells):
         for n in sorted(n for each, n in cells if each == sampler):
             table = cells[sampler, n]
-            for category in range(len(CATEGORIES)):
+            for category in range(number()):
                 found = statistics.estimate(table[[one for one in table if one in ids.get(category, ())]].to_numpy())
                 if found.runs:
                     about = {"sampler": sampler, "n": n, "category": category, "title": title(category)}

@@ -50,6 +50,8 @@ class CardOptions:
             notes += [stand_in] if stand_in else []
         if "category" in labels and study.labels.category == "cossim":
             notes.append("Harm categories are those of the nearest reference set (cossim), not a language model's.")
+        if "category" in labels and study.labels.category == "clusters":
+            notes.append("Categories are k-means clusters of the pool's embeddings, without a meaning of their own.")
         if data.world:
             notes.append("The pool is synthetic, in a made language.")
         about = [

@@ -6,6 +6,7 @@ layers of files stand together, since the types say what null may remove in a la
 
 import math
 import os
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -60,7 +61,7 @@ COMPAT = {
 }
 
 # Experiments whose methods may have one n, or none.
-BEYOND = ("experiments.beyond", "experiments.checks")
+BEYOND = ("experiments.beyond", "experiments.checks", "experiments.base_size")
 
 
 FIFTH = 0.2  # the default limit of harm, as a share of its scale
@@ -127,6 +128,8 @@ class Study(Section):
     def _names_exist(self):
         if self.study == "worlds":
             raise ValueError("study: results/worlds/ holds the worlds that studies share; give the study another name")
+        if grid := self.experiments.base_size:
+            grid.samplers = [self._on_part(name, part) for part in grid.base_percent for name in grid.samplers]
         check(self.methods, self.training, self.sampling)
         for name, method in self.methods.items():
             if method.then:
@@ -197,6 +200,18 @@ class Study(Section):
             raise ValueError("rewriting is needed where a pool says rewrite: true")
         self._read_declarations()
         return self
+
+    def _on_part(self, name: str, percent: int) -> str:
+        """Return the method that trains on a share of the base data; add it to `methods` if it is not all of it."""
+        if percent == 100 or name in self.methods and re.fullmatch(r".+-base\d+", name):
+            return name
+        whole = self.methods.get(name) or MethodSection(sampler=name)
+        if whole.filter or whole.of:
+            has = f"filter {whole.filter}" if whole.filter else f"'of' {whole.of}"
+            raise ValueError(f"experiments.base_size.samplers: '{name}' has {has}; name a method without one")
+        own = {"filter": "random", "options": whole.options | {"keep": percent / 100}}
+        self.methods[f"{name}-base{percent}"] = whole.model_copy(update=own)
+        return f"{name}-base{percent}"
 
     def _check_labeller(self, place: str, labeller: str | BehaviourColumn) -> None:
         if isinstance(labeller, str):
@@ -306,6 +321,11 @@ class Study(Section):
     def measured_as_is(self) -> list[str]:
         """The models to measure without fine-tuning."""
         return list(dict.fromkeys([*self.as_is, *(self.measure.models if self.measure else ())]))
+
+    @property
+    def own_categories(self) -> str | None:
+        """The file of the study's own categories, or words for clusters; None for the 14."""
+        return f"clusters:{self.labels.clusters}" if self.labels.category == "clusters" else self.taxonomy
 
     def judge_languages(self, judge: str) -> list[str] | str:
         """Return the languages that a judge of pools reads, or `any`: the config's, else its plug-in's."""

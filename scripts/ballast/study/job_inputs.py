@@ -223,13 +223,14 @@ class JobInputs:
         return sources.own_template(named) or named
 
     def category(self, wildcards: Wildcards) -> dict[str, str | list[str]]:
-        """Return what the category labeller reads: a model and its template, or references and embeddings."""
+        """Return what the category labeller reads: a model and its template, references and embeddings, or the pool's file."""
         labels = self.study.labels
         if labels.category == "llm":
             return {"model": self.language_model(labels.category_model), "template": self.category_template}
         if self.study.label_columns(wildcards.pool)["category"]:
             return {"source": self.data_input(self.study.pools[wildcards.pool])}
-        return {"embedding": self.embedding(f"pools/{wildcards.pool}"), **self._references}
+        embedding = {"embedding": self.embedding(f"pools/{wildcards.pool}")}
+        return embedding if labels.category == "clusters" else embedding | self._references
 
     @property
     def _references(self) -> dict[str, str]:

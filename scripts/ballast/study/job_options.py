@@ -184,6 +184,8 @@ class JobOptions:
         labels = self.study.labels
         if column := self._column(wildcards.pool, "category"):
             return column
+        if labels.category == "clusters":
+            return as_json({"count": labels.clusters, "seed": self.seed("clusters")})
         if labels.category != "llm":
             return "{}"
         own = {"template": self.inputs.category_template, "max_unparsable": labels.max_unparsable}
@@ -193,7 +195,7 @@ class JobOptions:
         labels = self.study.labels
         if labels.category == "llm":
             return self._reads(self.study.pools[wildcards.pool], labels.category_languages)
-        files = self.inputs.category(wildcards) if labels.category == "cossim" else {}
+        files = self.inputs.category(wildcards) if labels.category in ("cossim", "clusters") else {}
         return as_arguments({name.replace("_", "-"): path for name, path in files.items()})
 
     @property

@@ -45,6 +45,6 @@ Behaviour = Annotated[
     Annotated[Name, Tag("[word]")] | Annotated[BehaviourColumn, Tag("[column]")], Discriminator(_kind)
 ]
 Category = Annotated[
-    Annotated[Literal["llm", "cossim"], Tag("[word]")] | Annotated[CategoryColumn, Tag("[column]")],
+    Annotated[Literal["llm", "cossim", "clusters"], Tag("[word]")] | Annotated[CategoryColumn, Tag("[column]")],
     Discriminator(_kind),
 ]

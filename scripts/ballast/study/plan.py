@@ -302,7 +302,8 @@ class Plan:
     def sources(self) -> list[str]:
         """The names of the sources that the study's jobs read, sorted."""
         names = {name for place in self.places for name in (place.source, getattr(place, "template", None))}
-        if self.references_used or self.needing("embedding"):
+        by_clusters = self.study.labels.category == "clusters" and self.needing("category")
+        if self.references_used or self.needing("embedding") or by_clusters:
             names.add(self.study.embedding.model)
         return sorted(names & set(self.study.sources))
 

@@ -4,7 +4,7 @@ Every key has a type, a default or the word "required", and one sentence; `confi
 them.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -191,8 +191,11 @@ class Labels(Section):
     )
     category: Category = Field(
         "llm",
-        description="Labeller of categories: a causal LM (llm), the nearest reference set (cossim), or a column of the "
-        "pool's file.",
+        description="Labeller of categories: a causal LM (llm), the nearest reference set (cossim), k-means of the "
+        "pool's embeddings (clusters), or a column of the pool's file.",
+    )
+    clusters: Annotated[PositiveInt, Field(ge=2, le=100)] = Field(
+        14, description="Number of clusters, if they are the categories."
     )
     category_model: LanguageModel | None = Field(None, description="Model of the llm labeller.")
     category_template: str | None = Field(
@@ -349,6 +352,14 @@ class Experiment(Section):
     )
 
 
+class BaseSize(Experiment):
+    """A grid of runs that is repeated on shares of the base data."""
+
+    base_percent: list[Annotated[PositiveInt, Field(le=100)]] = Field(
+        min_length=1, description="Shares of the base data in percent; those of one trial hold the smaller ones."
+    )
+
+
 class Experiments(Section):
     """The paper's experiments and ours; a missing experiment has no table or figure."""
 
@@ -362,6 +373,7 @@ class Experiments(Section):
     beyond: Experiment | None = Field(
         None, description="Other methods, ours: `tables/beyond`, `figures/beyond` and `spent.md`."
     )
+    base_size: BaseSize | None = Field(None, description="Shares of the base data, ours: `tables/base-size`.")
     checks: Experiment | None = Field(
         None,
         description="Other harmful prompts and second tasks, ours: `checks.md`.",

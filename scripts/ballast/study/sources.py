@@ -131,6 +131,13 @@ def check(study: Study) -> None:
 
 def _check_taxonomy(study: Study) -> None:
     """Raise BallastError if the study's own categories cannot be read, or if a part of it knows the 14 alone."""
+    if study.labels.category == "clusters":
+        used = {"taxonomy": study.taxonomy, "labels.annotations": study.labels.annotations}
+        used["references"] = Plan(study).references_used and study.references
+        for place, given in used.items():
+            if given:
+                said = "has named categories, and labels.category: clusters has none; leave one out"
+                raise BallastError(f"config: {place} {said}")
     if not study.taxonomy:
         return
     if not Path(study.taxonomy).is_file():
