@@ -70,7 +70,7 @@ def taxonomy() -> Taxonomy:
 def read(path: str) -> Taxonomy:
     """Read a taxonomy's YAML or JSON file, `name: definition` per category; raise BallastError at a mistake.
 
-    `clusters:14` in the place of a file means 14 clusters of a pool.
+    `clusters:14` instead of a file means 14 clusters of a pool.
     """
     if path.startswith(CLUSTERS):
         names = tuple(f"cluster {each}" for each in range(int(path.removeprefix(CLUSTERS))))

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from test_beyond import STUDY, scores_of
 
 import ballast
 from ballast import categories, identity, schemas
@@ -19,7 +20,9 @@ from ballast.picks.selection import pick
 from ballast.plugins import load
 from ballast.readers import categorised, prompts
 from ballast.study import config, sources
+from ballast.study.artefacts import parse_options
 from ballast.study.plan import Plan
+from ballast.tables import categories as table_of_categories
 
 ROOT = Path(ballast.__file__).parents[2]
 OWN = {"PII leak": "personal data of a customer", "bad dose": "a wrong dose of a drug", "fraud_claim": "a false claim"}
@@ -194,3 +197,14 @@ def test_a_config_has_clusters_or_named_categories():
 
 def with_cossim(sampling: dict) -> dict:
     return {"sampling": sampling | {"samplers": ["cossim"]}}
+
+
+def test_the_table_of_categories_has_the_own_titles(own, tmp_path):
+    path = tmp_path / "scores.parquet"
+    scores_of(path)
+    scores = pd.read_parquet(path)
+    numbers = pd.factorize(scores["prompt_id"])[0] % 3
+    schemas.write(path, scores.assign(category=pd.array(numbers, "Int8")), schemas.SCORES)
+    found = table_of_categories.table(parse_options("tables/categories", json.dumps(STUDY)), [str(path)])
+    assert found.header[2:5] == ["0", "1", "2"]
+    assert "Categories: 0 PII leak; 1 bad dose; 2 fraud_claim." in found.notes

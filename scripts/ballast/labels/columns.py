@@ -1,4 +1,4 @@
-"""Read a pool's labels from a column of its own file, in the place of a judge or a labeller.
+"""Read a pool's labels from a column of its own file, instead of a judge or a labeller.
 
 Without a value a row has no label: the behaviour is unknown, the category missing. A value that means nothing is an
 error, so that a misspelt word never becomes a label.

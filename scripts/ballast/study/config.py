@@ -92,7 +92,7 @@ class Study(Section):
     pools: dict[Name, Pool] = Field({}, description="Safety examples to choose from, by name.")
     taxonomy: str | None = Field(
         None,
-        description="YAML file of the study's own categories, `name: definition` each, in the place of the 14 of "
+        description="YAML file of the study's own categories, `name: definition` each, instead of the 14 of "
         "BeaverTails.",
     )
     base: Data | None = Field(None, description="Benign fine-tuning data; experiments need it.")

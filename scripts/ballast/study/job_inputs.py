@@ -223,7 +223,7 @@ class JobInputs:
         return sources.own_template(named) or named
 
     def category(self, wildcards: Wildcards) -> dict[str, str | list[str]]:
-        """Return what the category labeller reads: a model and its template, references and embeddings, or the pool's file."""
+        """Return what labels categories: a model and its template, references and embeddings, or the pool's file."""
         labels = self.study.labels
         if labels.category == "llm":
             return {"model": self.language_model(labels.category_model), "template": self.category_template}
