@@ -12,7 +12,7 @@ import pytest
 
 import ballast
 from ballast import api, schemas
-from ballast.data import languages
+from ballast.data import inspection, languages
 from ballast.data.rows import PAIR, with_ids
 from ballast.files import BallastError
 from ballast.study import config
@@ -86,6 +86,20 @@ def test_every_english_labeller_of_a_file_is_held_to_english():
     assert reads() == ("'[\"en\"]'",) * 3
     assert reads(pools={}) == ("", "", ""), "the made language of mini is judged by judges that learnt it"
     assert reads(labels={"other_languages": "keep"}) == ("", "", "")
+
+
+def test_an_inspection_stops_where_the_judge_will(tmp_path):
+    file = tmp_path / "pool.jsonl"
+    file.write_text("".join(json.dumps({"prompt": a, "response": b}) + "\n" for a, b in GERMAN))
+    checks = {"unreadable": 0.01, "empty": 0.01, "leaks": "stop", "reasoning": "stop"}
+    found = {}
+    for reads in ((), ("en",), ("de", "en")):
+        datasets = [inspection.read(name, str(file), "auto", {}, reads=reads) for name in ("base", "pools/own")]
+        options = {"checks": checks, "asked": {}, "labeller": "qwen3guard"}
+        found[reads] = inspection.inspect(datasets, {}, options).stops()
+    said = "100% of the rows are not English (de); the judge that labels behaviour reads en"
+    assert any(said in one for one in found["en",])
+    assert not any("not English" in one for reads in ((), ("de", "en")) for one in found[reads])
 
 
 def test_a_config_states_what_its_judges_read():

@@ -119,7 +119,13 @@ def test_words_change_the_jobs_that_read_them_and_ids_those_that_count(own):
     known = categories.read(str(own))
     other = known._replace(definitions=("x", *known.definitions[1:]))
     fewer = categories.Taxonomy(known.names[:2], known.definitions[:2])
-    for name, by_words, by_number in (("category", 1, 1), ("table", 1, 1), ("train", 0, 1), ("generate", 0, 0)):
+    for name, by_words, by_number in (
+        ("category", 1, 1),
+        ("table", 1, 1),
+        ("train", 0, 1),
+        ("generate", 0, 0),
+        ("world_data", 0, 0),
+    ):
         plugins = ("tables/categories",) if name == "table" else ()
         before, words, count = (identity.code_identity(name, *plugins, taxonomy=one) for one in (known, other, fewer))
         assert (before != words, before != count) == (bool(by_words), bool(by_number)), name

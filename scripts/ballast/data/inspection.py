@@ -46,6 +46,7 @@ class Dataset:
     remarks: Mapping[str, int] = field(default_factory=dict)
     unread: dict[str, Counter] = field(default_factory=dict)
     learnt: Sequence[str] = ()
+    reads: Sequence[str] = ()
     wanted: tuple[int | None, int | None, int | None] = (None, None, None)
     left_out: dict[str, int] = field(default_factory=dict)
 
@@ -96,11 +97,12 @@ def read(
     learnt: Sequence[str] = (),
     longest: int | None = None,
     labels: Sequence[str] = (),
+    reads: Sequence[str] = (),
 ) -> Dataset:
     """Return a dataset with rows number, request, response, repeat and their parts; unreadable rows are counted.
 
     `rows`, `order_seed` and `longest` say which rows the study uses, as for `rows.usable`; `labels` names the columns
-    that label a pool, which later jobs read.
+    that label a pool, which later jobs read; `reads` the languages of the judge that labels it.
     """
     reader = plugins.load("readers", format)
     if hasattr(reader, "FORM"):
@@ -117,7 +119,7 @@ def read(
     asked = pairs_to_judge(table)
     repeat = table.duplicated(list(PAIR))
     read = table.assign(number=numbers, request=asked["prompt"], response=asked["response"], repeat=repeat)
-    return Dataset(name, path, *known, read, **aside, learnt=learnt, wanted=(rows, order_seed, longest))
+    return Dataset(name, path, *known, read, **aside, learnt=learnt, reads=reads, wanted=(rows, order_seed, longest))
 
 
 def inspect(datasets: Sequence[Dataset], benchmarks: dict[str, pd.DataFrame], options: dict) -> Inspection:
@@ -181,8 +183,11 @@ def _readable(data: Dataset, checks: dict) -> list[Notice]:
     foreign = spoken_of.foreign(spoken)
     if sum(foreign.values()) > spoken_of.FOREIGN:
         said = f"{data.path}: {sum(foreign.values()):.0%} of the rows are not English"
-        more = "a labeller or encoder that does not read them stops, and the paper's results are for English"
-        found.append(Notice(False, f"{said} ({', '.join(foreign)}); {more}"))
+        unread = spoken_of.foreign(spoken, data.reads) if data.reads else {}
+        stops = sum(unread.values()) > spoken_of.FOREIGN
+        more = f"the judge that labels behaviour reads {', '.join(data.reads)}; docs/own-data.md says what to do"
+        plain = "a labeller or encoder that does not read them stops, and the paper's results are for English"
+        found.append(Notice(stops, f"{said} ({', '.join(foreign)}); {more if stops else plain}"))
     return found
 
 

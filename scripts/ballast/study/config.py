@@ -17,6 +17,7 @@ from ballast.files import BallastError
 from ballast.study import contracts
 from ballast.study.fine_tuning import Aligned, GradientOptions, MethodSection, Training, aligned_training
 from ballast.study.label_columns import BehaviourColumn, CategoryColumn
+from ballast.study.labels import Labels
 from ballast.study.methods import BY_MODEL, Method, check, resolve
 from ballast.study.mistakes import explained
 from ballast.study.places import Data, Name, NaturalInt, Section, Source, World
@@ -27,7 +28,6 @@ from ballast.study.sections import (
     Experiments,
     Generation,
     Judge,
-    Labels,
     Measure,
     Metric,
     Metrics,

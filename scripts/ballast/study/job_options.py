@@ -72,6 +72,7 @@ class JobOptions:
                 **({"learnt": learnt} if (learnt := inputs.starts_rows) else {}),
                 "longest": data.longest,
                 **({"labels": labels} if (labels := self._labels_of(name)) else {}),
+                **({"reads": reads} if (reads := self._judge_reads(name)) else {}),
             }
             for name, data in self.plan.inspected.items()
         ]
@@ -93,6 +94,14 @@ class JobOptions:
         pool = dataset.removeprefix("pools/")
         known = self.study.label_columns(pool) if pool != dataset else {}
         return [one.column for one in known.values() if one]
+
+    def _judge_reads(self, dataset: str) -> list[str] | None:
+        """Return the languages to which the judge of a pool's behaviour is held; None if none labels it, or for any."""
+        pool = dataset.removeprefix("pools/")
+        if pool not in self.plan.needing("behaviour") or self.study.label_columns(pool)["behaviour"]:
+            return None
+        languages = self.study.judge_languages(self.plan.labeller(pool))
+        return languages if self._reads(self.study.pools[pool], languages) else None
 
     # Models, judges and labels.
 
