@@ -78,7 +78,8 @@ def _tables(section: type[Section], place: str) -> list[str]:
     for name, field in section.model_fields.items():
         kind = section_class(field.annotation)
         many = str(field.annotation).startswith("dict") and kind is not None
-        shown = "section" if kind else _type(field.annotation)
+        word = "text or " if "[word]" in str(field.annotation) else ""
+        shown = f"{word}section" if kind else _type(field.annotation)
         lines.append(f"| `{name}` | {shown} | {_default(field, kind)} | {field.description or ''} |")
         if kind:
             inner.append((kind, f"{place}.{name}".lstrip(".") + (".<name>" if many else "")))
@@ -111,7 +112,7 @@ def _type(annotation) -> str:
 def _default(field, kind) -> str:
     if field.is_required():
         return "required"
-    if kind or field.default is PydanticUndefined:
+    if field.default is PydanticUndefined or kind and not isinstance(field.default, str):
         return ""
     if field.default is None:
         return "none"

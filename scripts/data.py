@@ -17,6 +17,7 @@ import sys
 import pandas as pd
 
 from ballast import schemas
+from ballast.categories import number
 from ballast.data import held_out, leaks, reading
 from ballast.data.absent import present
 from ballast.data.rows import LEAKED, PAIR, count, leaving_out, said, usable, with_ids
@@ -48,7 +49,7 @@ def main(arguments: argparse.Namespace) -> None:
         table = with_ids(table, PAIR, arguments.source, repeats=arguments.kind != "pool")
         schema = schemas.REFERENCES if arguments.kind == "references" else schemas.PAIRS
     if arguments.kind == "references":
-        absent = sorted(set(range(14)) - set(table["category"]))
+        absent = sorted(set(range(number())) - set(table["category"]))
         if absent:
             raise BallastError(f"{arguments.source}: no row has category {absent[0]} alone, so Cossim cannot score it")
     schemas.write(arguments.out, table, schema)

@@ -88,11 +88,15 @@ def select(
 def label(pool: pd.DataFrame) -> pd.Series:
     """Label a row T1 if its response opens like a refusal, else T2; every request of the pool is taken as harmful.
 
-    This rule stands in for WildGuard (judges/refusal_string.py states its limits): check its labels before use.
+    This rule stands in for WildGuard (judges/refusal_string.py states its limits): check its labels before use. It
+    reads English alone, and raises BallastError if over 5 % of the rows are in other languages.
     """
+    from ballast.data.languages import check
     from ballast.judges import refusal_string
 
-    return behaviour_of(refusal_string.judge(pairs_to_judge(_pairs(pool)), {}))["behaviour"]
+    pairs = _pairs(pool)
+    check([pair_text(row) for row in pairs.itertuples()], ("en",), "pool", "the rule", "label it yourself")
+    return behaviour_of(refusal_string.judge(pairs_to_judge(pairs), {}))["behaviour"]
 
 
 def embed(pool: pd.DataFrame, model: str = "minilm", batch_size: int = 16) -> np.ndarray:

@@ -17,12 +17,18 @@ from ballast.plugins import HOME
 SCRIPTS = HOME.parent
 # Endings of a model's files, here alone: weights, configs, tokenizer, chat templates. Its folder may hold others.
 MODEL = (".safetensors", ".json", ".jinja", ".model", ".txt", ".tiktoken")
+# Stages that know categories by their ids alone.
+COUNT = ("sample", "filter", "train", "warm_up", "gradients", "logprobs")
 # Folders inside it that hold other forms of the model.
 OTHER_FORMS = (".", "original", "onnx", "checkpoint-")
 
 
-def code_identity(stage: str, *plugins: str) -> str:
-    """Return a digest of `scripts/<stage>.py`, plug-ins such as `samplers/sss`, and all Ballast modules they import."""
+def code_identity(stage: str, *plugins: str, taxonomy=None) -> str:
+    """Return a digest of `scripts/<stage>.py`, plug-ins such as `samplers/sss`, and all Ballast modules they import.
+
+    `taxonomy`: the study's own categories (`categories.Taxonomy`), which replace a constant of the code. Stages that
+    only count categories do not depend on their words.
+    """
     roots = [SCRIPTS / f"{stage}.py", *(HOME / f"{plugin.replace('-', '_')}.py" for plugin in plugins)]
     files, waiting = set(), roots
     while waiting:
@@ -31,6 +37,9 @@ def code_identity(stage: str, *plugins: str) -> str:
             files.add(file)
             waiting.extend(imports(file))
     parts = sorted(f"{file.relative_to(SCRIPTS).as_posix()} {file_digest(file)}" for file in files)
+    # Studies with different categories share a made world, which knows the 14 alone.
+    if taxonomy and HOME / "categories.py" in files and not stage.startswith("world_"):
+        parts.append(str(len(taxonomy.names) if stage in COUNT else taxonomy))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 

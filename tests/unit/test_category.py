@@ -103,7 +103,7 @@ PIECES = st.sampled_from(['{"categories": [', '"categories"', "{", "}", "[", "]"
 def test_what_is_read_is_what_json_and_the_schema_say(answer):
     ids = category_llm.parse(answer)
     try:
-        jsonschema.validate(json.loads(answer), category_llm.SCHEMA)
+        jsonschema.validate(json.loads(answer), category_llm.schema())
         assert ids == list(dict.fromkeys(json.loads(answer)["categories"]))
     except (json.JSONDecodeError, jsonschema.ValidationError, RecursionError):
         text = answer.strip().rstrip(".").lower()
@@ -116,7 +116,7 @@ def test_what_is_read_is_what_json_and_the_schema_say(answer):
 @given(st.lists(st.integers(-3, 20) | st.sampled_from([1.0, "1", None, True]), max_size=6, unique_by=repr))
 def test_the_parser_and_the_schema_refuse_the_same_lists(values):
     answer = {"categories": values}
-    valid = jsonschema.Draft202012Validator(category_llm.SCHEMA).is_valid(answer)
+    valid = jsonschema.Draft202012Validator(category_llm.schema()).is_valid(answer)
     # JSON Schema takes 1.0 and, by way of Python, True for 1; an answer spells an id in digits.
     spelled = all(type(value) is int for value in values)
     assert (category_llm.parse(json.dumps(answer)) is not None) == (valid and spelled)
@@ -157,7 +157,7 @@ def test_the_template_with_definitions_is_answered_as_json(asked):
     found, _ = category_llm.label(pairs(*[("a", "b")] * 4), {"template": str(DEFINED), "model": "m"})
     assert found["categories"].tolist() == [[3, 7], [], [], []]
     assert found["status"].tolist() == ["parsed", "parsed", "unparsable", "too long"]
-    assert asked["schema"] == category_llm.SCHEMA and asked["options"]["model"] == "m"
+    assert asked["schema"] == category_llm.schema() and asked["options"]["model"] == "m"
     longest = json.dumps({"categories": [10, 11, 12, 13]})
     assert asked["max_new_tokens"] >= len(longest), "room for the longest answer in tokens of one character"
 
@@ -188,7 +188,7 @@ def run_stage(tmp_path, options):
     schemas.write(tmp_path / "pool.parquet", pd.DataFrame(rows, columns=["id", *PAIR]), schemas.PAIRS)
     out = tmp_path / "category.parquet"
     arguments = {"labeller": "llm", "pool": tmp_path / "pool.parquet", "options": json.dumps(options), "out": out}
-    runpy.run_path(str(SCRIPTS / "category.py"))["main"](argparse.Namespace(**arguments, store=None))
+    runpy.run_path(str(SCRIPTS / "category.py"))["main"](argparse.Namespace(**arguments, store=None, reads=None))
     return schemas.read(out, schemas.CATEGORIES)
 
 
@@ -220,7 +220,7 @@ def test_what_a_server_did_not_answer_is_neither_none_nor_too_long(tmp_path, ask
         run_stage(tmp_path, {"template": str(DEFINED), "max_unparsable": 0.5})
 
 
-@pytest.mark.parametrize("categories", [[14], [-1], [3, 3]])
+@pytest.mark.parametrize("categories", [[100], [-1], [3, 3]])
 def test_a_label_is_distinct_ids(tmp_path, categories):
     row = {"id": ["a"], "categories": [categories], "status": ["parsed"], "labeller": ["llm"]}
     with pytest.raises(BallastError, match="categories"):

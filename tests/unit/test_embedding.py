@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from helpers.embeddings import reference_means
 
 from ballast.picks.embedding import embed
@@ -71,3 +72,34 @@ def test_threads_change_no_subset(texts, vectors, tmp_path):
         [sys.executable, "-c", code, target], input=json.dumps(texts), text=True, env=environment, check=True
     )
     assert subsets(np.load(target)) == subsets(vectors)
+
+
+@pytest.fixture
+def prefixed(tmp_path) -> Path:
+    """A folder of sentence-transformers: a tiny encoder with a prefix, as E5 has one, and the mean of its tokens."""
+    from sentence_transformers import SentenceTransformer, models
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "query", ":", "river", "stone", "fluss"]
+    (tmp_path / "vocab.txt").write_text("\n".join(words))
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    BertModel(BertConfig(vocab_size=len(words), **sizes)).save_pretrained(tmp_path / "bert")
+    BertTokenizerFast(str(tmp_path / "vocab.txt")).save_pretrained(tmp_path / "bert")
+    parts = [models.Transformer(str(tmp_path / "bert"), max_seq_length=16), models.Pooling(8)]
+    encoder = SentenceTransformer(modules=parts, prompts={"query": "query: "}, default_prompt_name="query")
+    encoder.save(str(tmp_path / "encoder"))
+    return tmp_path / "encoder"
+
+
+def test_an_encoders_own_prefix_and_pooling_are_used(prefixed):
+    """Embed by hand: the prefix before each text, the mean over its tokens, unit length."""
+    from transformers import AutoModel, AutoTokenizer
+
+    network, tokenizer = AutoModel.from_pretrained(prefixed).eval(), AutoTokenizer.from_pretrained(prefixed)
+    texts = ["river stone", "fluss", "stone"]
+    with torch.no_grad():
+        said = [network(**tokenizer(f"query: {text}", return_tensors="pt")).last_hidden_state[0] for text in texts]
+    means = np.stack([one.mean(0).numpy() for one in said])
+    by_hand = means / np.linalg.norm(means, axis=1, keepdims=True)
+    assert np.abs(embed(str(prefixed), texts, 2) - by_hand).max() < 1e-5

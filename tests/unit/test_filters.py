@@ -54,7 +54,7 @@ def test_the_seed_changes_what_it_says_it_does(name, model, rows):
     assert same != plugins.load("filters", name).SEEDED
 
 
-@pytest.mark.parametrize("name", PLAIN)
+@pytest.mark.parametrize("name", [name for name in PLAIN if name != "random"])  # it reads no row
 def test_a_row_that_teaches_nothing_comes_last(name, model, rows):
     rows.loc[3, "instruction"] = "d" * 99
     found = run(name, model, rows)

@@ -108,7 +108,7 @@ def test_references_of_two_categories_are_left_out(tmp_path):
     path.write_text("\n".join([row(3), row(3, 4), row()]))
     assert beavertails.read(str(path))["category"].tolist() == [3]
     path.write_text(json.dumps({"prompt": "p", "response": "r", "category": {"arson": True}}))
-    with pytest.raises(BallastError, match="row 0: 'arson' is not a BeaverTails category"):
+    with pytest.raises(BallastError, match="row 0: 'arson' is no category of the study"):
         beavertails.read(str(path))
 
 

@@ -296,7 +296,7 @@ def test_a_pin_that_is_none_is_refused_in_the_config(given, words):
 
 def test_every_source_of_the_paper_is_pinned_or_says_unknown():
     known = config.load(config.read(ROOT / "config/paper.yaml")).sources
-    assert len(known) == 52
+    assert len(known) == 53
     assert all(source.revision != "unknown" for source in known.values())
     assert all("unknown" not in source.files.values() for source in known.values() if source.kind == "template")
 

@@ -72,6 +72,10 @@ class Own:
         self.config.unlink()
         self.config = cli.init("mine", self.folder / "config", base=base, pool=pool, n="14")
 
+    def refuses_at_once(self, said: str, **changes) -> None:
+        done = self.run("subsets", "-n", **changes)
+        assert done.returncode != 0 and said in done.stdout + done.stderr, (done.stdout + done.stderr)[-2000:]
+
     def refuses(self, said: str, **changes) -> None:
         done = self.run("subsets", **changes)
         assert done.returncode != 0 and said in done.stdout + done.stderr, (done.stdout + done.stderr)[-2000:]
@@ -189,6 +193,54 @@ def test_rows_that_are_not_to_be_learnt_are_never_exported_and_every_count_adds_
     done = own.run("inspect", **chosen)
     row = next(line for line in done.stdout.splitlines() if line.startswith("| pools/own | 59"))
     assert [cell.strip() for cell in row.split("|")[2:-1]] == ["59", "1", str(56 - taught), "1", "1", str(taught)]
+
+
+def test_labels_in_the_files_own_columns_take_the_place_of_a_judge(own):
+    """The files' labels say the contrary of the rule and of the references, and the picks follow them."""
+    rows = [
+        {"prompt": request, "response": answer, "kind": "no" if answer == ANSWERS[2] else "yes", "harm": number % 14}
+        for number, (request, answer) in enumerate(requests())
+    ]
+    own.write("pool.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    columns = {"behaviour": {"column": "kind", "values": {"no": "T1", "yes": "T2"}}, "category": {"column": "harm"}}
+    done = own.run("subsets", experiments={"sampling": SAMPLING}, labels=columns, references=None)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    folder = own.folder / "results/mine/subsets/own/sss-b/n14/t0"
+    ids = pd.read_csv(folder / "ids.csv")
+    assert {rows[row]["kind"] for row in ids["row"]} == {"no"} and set(ids["behaviour"]) == {"T1"}
+    assert [rows[row]["harm"] for row in ids["row"]] == ids["category"].tolist()
+    assert "the file's column 'kind'" in (folder / "README.md").read_text()
+    assert "columns are not read" not in done.stdout and not list(own.folder.glob("results/mine/embeddings/ref*"))
+
+
+def test_categories_of_ones_own_reach_every_pick(own):
+    """Three categories by name in a column, and references by name: equal shares by sss and cossim."""
+    names = ["PII leak", "wrong dose", "fraud"]
+    own.write("harms.yaml", "".join(f"{name}: all about {name}\n" for name in names))
+    rows = [
+        {
+            "prompt": f"Tell me of {names[number % 3]} in town {number}.",
+            "response": ANSWERS[0],
+            "harm": names[number % 3],
+        }
+        for number in range(45)
+    ]
+    own.write("pool.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    pairs = [{"prompt": f"What of {name}?", "response": f"All of {name}.", "category": name} for name in names]
+    own.write("pairs.jsonl", "".join(json.dumps(pair) + "\n" for pair in pairs))
+    references = {"source": None, "path": "pairs.jsonl", "format": "categorised"}
+    sampling = {"samplers": ["none", "sss", "cossim"], "trials": 1, "n": [15]}
+    labels = {"category": {"column": "harm"}}
+    given = {"references": references, "labels": labels, "experiments": {"sampling": sampling}}
+    done = own.run("subsets", taxonomy="harms.yaml", **given)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    for sampler in ("sss", "cossim"):
+        folder = own.folder / f"results/mine/subsets/own/{sampler}/n15/t0"
+        ids = pd.read_csv(folder / "ids.csv")
+        asked = [rows[row]["prompt"] for row in ids["row"]]
+        assert [sum(name in text for text in asked) for name in names] == [5, 5, 5], sampler
+    own.write("harms.yaml", "a: b\n")
+    own.refuses_at_once("harms.yaml: 1 categories; give 2 to 100", taxonomy="harms.yaml", **given)
 
 
 def test_what_would_ruin_a_result_stops_before_a_label_is_made(own):

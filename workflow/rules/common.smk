@@ -6,7 +6,7 @@ import os
 import re
 import sys
 
-from ballast import identity
+from ballast import categories, identity
 from ballast.files import BallastError, read_text
 from ballast.running.bill_options import BillOptions
 from ballast.running.inside_snakemake import IMAGE, InsideSnakemake
@@ -38,14 +38,15 @@ people = PeopleOptions(plan)
 bill = BillOptions(documents, inside.groups, inside.command())
 inside.take_gpus(plan.gpus)
 # Every job asks for it, and the code does not change between jobs.
-code_identity = functools.cache(identity.code_identity)
+own_taxonomy = study.own_categories and categories.read(study.own_categories)
+code_identity = functools.cache(functools.partial(identity.code_identity, taxonomy=own_taxonomy))
 
 RESULTS, WORLD = plan.results, plan.world
 RUN = f"{RESULTS}/runs/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}"
 # Stages that run models on text need vLLM's environment if a backend of the study is vLLM.
 MODEL_ENV = f"../../envs/{'vllm' if 'vllm' in plan.backends else 'ballast'}.yaml"
 
-shell.prefix(inside.shell_prefix())
+shell.prefix(inside.shell_prefix(study.own_categories))
 
 
 wildcard_constraints:

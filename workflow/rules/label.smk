@@ -1,6 +1,7 @@
 """Label and embed each row of a pool; on request compare the labels with each other and with people's.
 
-Inputs: data/pools/<pool>.parquet, the judge or labeller, the sentence encoder; the sheet of labels.annotations.
+Inputs: data/pools/<pool>.parquet, the judge or labeller, or the pool's own file with a column of labels; the sentence
+encoder; the sheet of labels.annotations.
 Outputs: labels/<pool>/behaviour.parquet, labels/<pool>/category.parquet, embeddings/pools/<pool>.arrow (Arrow IPC, float16).
 On request: annotation/sheet.csv (people fill in a copy of it elsewhere) and guide.txt; agreement/<pool>.{csv,md}.
 Costs: one pass of a 7B judge over the pool (GPU minutes for the paper's 2,483 rows); CPU seconds for the rest.
@@ -10,7 +11,7 @@ Costs: one pass of a 7B judge over the pool (GPU minutes for the paper's 2,483 r
 rule behaviour:
     input:
         pool=f"{RESULTS}/data/pools/{{pool}}.parquet",
-        judge=lambda wildcards: inputs.judge(plan.labeller(wildcards.pool)),
+        judge=lambda wildcards: inputs.behaviour(wildcards.pool),
         accepted=ancient(ACCEPTED),
     output:
         labels=f"{RESULTS}/labels/{{pool}}/behaviour.parquet",
@@ -22,11 +23,11 @@ rule behaviour:
         mem_mb=2000,
         runtime=60,
     params:
-        judge=lambda wildcards: plan.labeller(wildcards.pool),
-        options=lambda wildcards: options.judge(plan.labeller(wildcards.pool)),
-        canaries=lambda wildcards: options.canaries(plan.labeller(wildcards.pool)),
+        judge=lambda wildcards: options.labeller(wildcards.pool, "behaviour"),
+        options=lambda wildcards: options.behaviour(wildcards.pool),
+        canaries=lambda wildcards: options.behaviour_files(wildcards.pool),
         store=f"{RESULTS}/store",
-        code=lambda wildcards: code_identity("behaviour", *options.judge_code(plan.labeller(wildcards.pool))),
+        code=lambda wildcards: code_identity("behaviour", *options.behaviour_code(wildcards.pool)),
     message:
         "Label the behaviour of pool {wildcards.pool}"
     shell:
@@ -50,7 +51,7 @@ rule category:
         mem_mb=2000,
         runtime=60,
     params:
-        labeller=study.labels.category,
+        labeller=lambda wildcards: options.labeller(wildcards.pool, "category"),
         options=options.category,
         files=options.category_files,
         store=f"{RESULTS}/store",
@@ -79,12 +80,13 @@ rule embed:
     params:
         model=options.encoder,
         batch_size=study.embedding.batch_size,
+        reads=options.encoder_reads,
         code=code_identity("embed"),
     message:
         "Embed {wildcards.dataset}"
     shell:
         "stage embed --record {params.code} {output:q} --"
-        " --pairs {input.pairs:q} --model {params.model:q} --batch-size {params.batch_size}"
+        " --pairs {input.pairs:q} --model {params.model:q} --batch-size {params.batch_size} {params.reads}"
         " --out {output.embedding:q} &> {log:q}"
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ballast.categories import CATEGORIES, title
+from ballast.categories import number, title
 from ballast.data import forms
 from ballast.data.export import Exported, for_trl
 from ballast.markup import pipe_table
@@ -77,7 +77,7 @@ def _behaviours(rows: pd.DataFrame, pool: pd.DataFrame) -> str:
 
 def _categories(rows: pd.DataFrame, pool: pd.DataFrame) -> str:
     lines = []
-    for category in range(len(CATEGORIES)):
+    for category in range(number()):
         here, there = ((table["category"] == category).sum() for table in (rows, pool))
         lines.append([category, title(category), here, f"{there:,}"])
     here, there = (table["category"].isna().sum() for table in (rows, pool))
@@ -90,8 +90,8 @@ def _shortfall(rows: pd.DataFrame) -> str:
     """Return how far a sampler with equal numbers per category fell short; empty for one without a quota."""
     if rows["quota"].isna().any():
         return ""
-    share = len(rows) // len(CATEGORIES)
-    counts = rows["quota"].value_counts().reindex(range(len(CATEGORIES)), fill_value=0)
+    share = len(rows) // number()
+    counts = rows["quota"].value_counts().reindex(range(number()), fill_value=0)
     short = {category: share - count for category, count in counts.items() if count < share}
     if not short:
         return f"Every category has its even share of {share} rows.\n"

@@ -4,14 +4,12 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 
 import pandas as pd
 
 from ballast import plugins
-from ballast.data import forms, marks
-from ballast.data.records import records
-from ballast.data.rows import PAIR, content_id
+from ballast.data import forms, own
+from ballast.data.rows import PAIR
 from ballast.files import BallastError
 
 ALPACA = forms.Form(forms.ALPACA, {part: part for part in PAIR})
@@ -46,16 +44,10 @@ def own_rows(
         rows = rows[rows["id"].isin(ids)]
         found = {row.id: (row.Index, {part: getattr(row, part) for part in PAIR}) for row in rows.itertuples()}
         return Exported(ALPACA, found)
-    sample = list(islice(records(path), forms.SAMPLE))
-    form = forms.detect(path, sample, reader.FORM, columns)
-    wanted, chosen, found = set(ids), marks.Filter(where), Exported(form, {})
-    for number, record in enumerate(records(path)):
-        try:
-            pair = forms.pair(record, form)
-        except forms.Unreadable:
-            continue
-        row = content_id(pair.instruction, pair.input, pair.output)
-        if row in wanted and row not in found.rows and chosen.takes(record):
+    form = own.detect(path, reader.FORM, columns)
+    wanted, found = set(ids), Exported(form, {})
+    for row, number, record, pair in own.rows(path, form, where):
+        if row in wanted and row not in found.rows:
             found.rows[row] = (number, record)
             found.remarks.update(pair.remarks)
     if len(found.rows) < len(wanted):

@@ -13,14 +13,12 @@ import pandas as pd
 from ballast import plugins
 from ballast.asking import thinking
 from ballast.data import forms, held_out, marks, overlap
+from ballast.data import languages as spoken_of
 from ballast.data import leaks as leaks_of
-from ballast.data.languages import ENGLISH, UNSURE, language
 from ballast.data.refusal_words import is_refusal
 from ballast.data.rows import LEAKED, PAIR, pairs_to_judge, usable
 from ballast.files import BallastError
 
-LOOKED_AT = 5000  # rows whose language is detected, evenly over the file
-FOREIGN = 0.05  # a larger share of rows in other languages than English is reported
 TOLD = 3  # rows that a finding names, at most
 TOLD_COLUMNS = 8
 NEAR = "near"
@@ -48,6 +46,7 @@ class Dataset:
     remarks: Mapping[str, int] = field(default_factory=dict)
     unread: dict[str, Counter] = field(default_factory=dict)
     learnt: Sequence[str] = ()
+    reads: Sequence[str] = ()
     wanted: tuple[int | None, int | None, int | None] = (None, None, None)
     left_out: dict[str, int] = field(default_factory=dict)
 
@@ -97,17 +96,21 @@ def read(
     order_seed: int | None = None,
     learnt: Sequence[str] = (),
     longest: int | None = None,
+    labels: Sequence[str] = (),
+    reads: Sequence[str] = (),
 ) -> Dataset:
     """Return a dataset with rows number, request, response, repeat and their parts; unreadable rows are counted.
 
-    `rows`, `order_seed` and `longest` say which rows the study uses, as for `rows.usable`.
+    `rows`, `order_seed` and `longest` say which rows the study uses, as for `rows.usable`; `labels` names the columns
+    that label a pool, which later jobs read; `reads` the languages of the judge that labels it.
     """
     reader = plugins.load("readers", format)
     if hasattr(reader, "FORM"):
         found = forms.understand(path, reader.FORM, columns, where)
         table, numbers = found.table, found.numbers
         known = [found.form.name, dict(found.form.columns), found.records]
-        aside = {"unreadable": found.unreadable, "remarks": found.remarks, "unread": found.unread}
+        unread = {column: values for column, values in found.unread.items() if column not in labels}
+        aside = {"unreadable": found.unreadable, "remarks": found.remarks, "unread": unread}
         aside["left_out"] = {forms.UNREADABLE: len(found.unreadable), forms.FILTERED: found.filtered}
     else:
         table = reader.read(path)
@@ -116,7 +119,7 @@ def read(
     asked = pairs_to_judge(table)
     repeat = table.duplicated(list(PAIR))
     read = table.assign(number=numbers, request=asked["prompt"], response=asked["response"], repeat=repeat)
-    return Dataset(name, path, *known, read, **aside, learnt=learnt, wanted=(rows, order_seed, longest))
+    return Dataset(name, path, *known, read, **aside, learnt=learnt, reads=reads, wanted=(rows, order_seed, longest))
 
 
 def inspect(datasets: Sequence[Dataset], benchmarks: dict[str, pd.DataFrame], options: dict) -> Inspection:
@@ -177,11 +180,14 @@ def _readable(data: Dataset, checks: dict) -> list[Notice]:
         more = "take it out, or set checks.reasoning to keep" if stops else "it is trained as it stands"
         found.append(Notice(stops, f"{said}; {more}"))
     spoken = languages(data)
-    foreign = {name: share for name, share in spoken.items() if name not in (ENGLISH, UNSURE)}
-    if sum(foreign.values()) > FOREIGN:
+    foreign = spoken_of.foreign(spoken)
+    if sum(foreign.values()) > spoken_of.FOREIGN:
         said = f"{data.path}: {sum(foreign.values()):.0%} of the rows are not English"
-        more = "the judges, the refusal phrases and the paper's results are for English"
-        found.append(Notice(False, f"{said} ({', '.join(foreign)}); {more}"))
+        unread = spoken_of.foreign(spoken, data.reads) if data.reads else {}
+        stops = sum(unread.values()) > spoken_of.FOREIGN
+        more = f"the judge that labels behaviour reads {', '.join(data.reads)}; docs/own-data.md says what to do"
+        plain = "a labeller or encoder that does not read them stops, and the paper's results are for English"
+        found.append(Notice(stops, f"{said} ({', '.join(foreign)}); {more if stops else plain}"))
     return found
 
 
@@ -210,9 +216,7 @@ def _marked(data: Dataset) -> list[Notice]:
 
 def languages(data: Dataset) -> dict[str, float]:
     """Return the share of rows in each language, the most frequent first."""
-    rows = data.rows.iloc[:: -(-len(data.rows) // LOOKED_AT)]
-    found = Counter(language(f"{row.request}\n{row.response}") for row in rows.itertuples())
-    return {name: count / len(rows) for name, count in sorted(found.items(), key=lambda item: (-item[1], item[0]))}
+    return spoken_of.shares([f"{row.request}\n{row.response}" for row in data.rows.itertuples()])
 
 
 def _leaks(data: Dataset, held: pd.DataFrame, name: str, table: pd.DataFrame, dropped: bool) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from ballast import schemas
 from ballast.asking.judging import PARSED
-from ballast.categories import CATEGORIES, title
+from ballast.categories import number, title
 from ballast.files import BallastError, read_parquet
 from ballast.names import AS_IS, NONE, RANDOM, REFERENCES, in_order, short_label
 from ballast.results import metrics, style
@@ -86,7 +86,7 @@ def collect(options: PageOptions, results: str, scores_path: str, characters: in
         "notes": _notes(options, prompts, kept),
         "benchmarks": [{"name": name, "prompts": int((prompts["benchmark"] == name).sum())} for name in benchmarks],
         "metrics": [_metric(name, options, benchmarks) for name in _names(options)],
-        "categories": [title(category) for category in range(len(CATEGORIES))],
+        "categories": [title(category) for category in range(number())],
         "models": {
             name: options.model_labels.get(name, name) for name in dict.fromkeys(key.model for key in keys.values())
         },

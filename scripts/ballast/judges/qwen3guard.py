@@ -12,6 +12,7 @@ from ballast.asking import language_model
 UNIT = "%"
 DIRECTION = "lower"
 LABELS = True
+LANGUAGES = "any"  # 119 of them, by its authors
 CANARIES = {"empty": None, "refusal": (0, 0), "gibberish": None, "harmful": (0.5, 1)}
 OPTIONS = {"controversial": ("unsafe", "safe", "half")}
 MAX_NEW_TOKENS = 128

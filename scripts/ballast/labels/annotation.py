@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from ballast.categories import CATEGORIES, definitions
+from ballast import categories as harm
 from ballast.data.rows import pairs_to_judge
 from ballast.files import BallastError, read_text, write_text
 from ballast.picks.selection import random_order
@@ -81,7 +81,7 @@ def write_rows(path: str, columns: Sequence[str], rows: Iterable[tuple[str, ...]
 
 
 def write_guide(path: str) -> None:
-    write_text(path, GUIDE.format(definitions=definitions()))
+    write_text(path, GUIDE.format(definitions=harm.definitions()))
 
 
 def guarded(text: str) -> str:
@@ -160,10 +160,10 @@ def _categories(cell: str, where: str) -> tuple[int, ...] | None:
         return None
     if words == [NONE]:
         return ()
-    known = {str(category): category for category in range(len(CATEGORIES))}
+    known = {str(category): category for category in range(harm.number())}
     if not set(words) <= set(known):
         raise BallastError(
-            f"{where} must be ids from 0 to {len(CATEGORIES) - 1} with commas between them, or {NONE}, "
+            f"{where} must be ids from 0 to {harm.number() - 1} with commas between them, or {NONE}, "
             "or empty where it was not annotated"
         )
     return tuple(dict.fromkeys(known[word] for word in words))

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from ballast import categories as harm
 from ballast import schemas
-from ballast.categories import CATEGORIES
 from ballast.files import BallastError, read_arrow
 from ballast.picks import vectors
 from ballast.picks.gradients import read as read_gradients
@@ -95,19 +95,19 @@ def _categories(path: str) -> pd.Series:
     table = read_arrow(path, ["id", "categories"])
     lists = table["categories"].to_pylist()
     if not all(isinstance(ids, list) and _is_set(ids) for ids in lists):
-        raise BallastError(f"{path}: 'categories' must be lists of distinct ids of 0..{len(CATEGORIES) - 1}")
+        raise BallastError(f"{path}: 'categories' must be lists of distinct ids of {harm.span()}")
     return pd.Series(lists, index=table["id"].to_pandas(), dtype=object)
 
 
 def _is_set(ids: list) -> bool:
-    return all(each in range(len(CATEGORIES)) for each in ids) and len(set(ids)) == len(ids)
+    return all(each in range(harm.number()) for each in ids) and len(set(ids)) == len(ids)
 
 
 def _references(path: str, embedding: str) -> np.ndarray:
     """Return the mean unit embedding of each category's references."""
     table = schemas.read_columns(path, schemas.REFERENCE_CATEGORIES)
     categories = table["category"].to_numpy(dtype=int)
-    lacking = sorted(set(range(len(CATEGORIES))) - set(categories.tolist()))
+    lacking = sorted(set(range(harm.number())) - set(categories.tolist()))
     if lacking:
         raise BallastError(f"{path}: no reference of category {lacking[0]}; every category needs one")
     return mean_units(vectors.read(embedding), table["id"], one_hot(categories))

@@ -8,22 +8,22 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from ballast.categories import CATEGORIES
+from ballast import categories as harm
 from ballast.picks.selection import DIGITS, highest
 from ballast.picks.vectors import Vectors
 
 
 def one_hot(categories: np.ndarray) -> np.ndarray:
-    """Return booleans, rows x 14, true at each row's only category."""
-    return np.eye(len(CATEGORIES), dtype=bool)[categories]
+    """Return booleans, rows x categories, true at each row's only category."""
+    return np.eye(harm.number(), dtype=bool)[categories]
 
 
 def mean_units(vectors: Vectors, ids: Iterable[str], members: np.ndarray) -> np.ndarray:
-    """Return the mean unit embedding of each category, float64, 14 x dimensions; zeros for no rows.
+    """Return the mean unit embedding of each category, float64, categories x dimensions; zeros for no rows.
 
-    `members`: booleans, ids x 14.
+    `members`: booleans, ids x categories.
     """
-    sums = np.zeros((len(CATEGORIES), vectors.dimensions))
+    sums = np.zeros((members.shape[1], vectors.dimensions))
     for part, block, norms in vectors.blocks(vectors.find(ids)):
         sums += members[part].T / norms @ block
     return sums / np.maximum(members.sum(axis=0), 1)[:, None]
@@ -34,8 +34,8 @@ def best(
 ) -> tuple[dict[int, list[str]], dict[int, int]]:
     """Return the ids of each category's n best rows, ranked, and the number of rows in each category.
 
-    `directions`: float64, 14 x dimensions. `members`: booleans, ids x 14; without it a row is in the category with its
-    highest score.
+    `directions`: float64, categories x dimensions. `members`: booleans, ids x categories; without it a row is in the
+    category with its highest score.
     """
     ids = np.asarray(ids, object)
     scores = _scores(vectors, ids, directions)
@@ -50,7 +50,7 @@ def nearest_category(vectors: Vectors, ids: Iterable[str], directions: np.ndarra
 
 
 def _scores(vectors: Vectors, ids: Iterable[str], directions: np.ndarray) -> np.ndarray:
-    """Return the rounded scores of rows in all directions, ids x 14."""
+    """Return the rounded scores of rows in all directions, ids x categories."""
     rows = vectors.find(ids)
     found = np.empty((len(rows), len(directions)))
     for part, block, norms in vectors.blocks(rows):

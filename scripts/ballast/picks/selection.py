@@ -8,7 +8,7 @@ from types import ModuleType
 import numpy as np
 import pandas as pd
 
-from ballast.categories import CATEGORIES
+from ballast import categories as harm
 from ballast.files import BallastError
 from ballast.picks.gradients import Gradients
 from ballast.picks.vectors import Vectors, positions
@@ -30,7 +30,7 @@ class Features:
     """The features of a pool; a sampler gets those it NEEDS, the others are None.
 
     behaviour: id -> T1..T4 or unknown. categories: id -> category ids, its own first. embedding: one per row.
-    references: mean unit embedding of each category's references, float64, shape 14 x dimensions.
+    references: mean unit embedding of each category's references, float64, shape categories x dimensions.
     gradients, base_gradients, reference_gradients: of the pool, the base data and the references, under one model.
     logprobs: id -> log-probabilities of the response's tokens under the original model, of pool, base data or both.
     texts, base_texts: the rows of the pool and of the base data (schemas.PAIRS).
@@ -126,14 +126,14 @@ def by_embedding(pool: pd.DataFrame, features: Features, n: int, order: Callable
 
 
 def by_category(pool: pd.DataFrame, features: Features, multilabel: str) -> np.ndarray:
-    """Return the categories of each row of the pool as booleans, rows x 14.
+    """Return the categories of each row of the pool as booleans, rows x categories.
 
     A row without a category is in none. `primary-only` counts a row's first category alone.
     """
     known = features.categories.tolist()
     rows = positions(features.categories.index, pool["id"], "category labels")
     lists = [known[row][: 1 if multilabel == "primary-only" else None] for row in rows]
-    members = np.zeros((len(lists), len(CATEGORIES)), bool)
+    members = np.zeros((len(lists), harm.number()), bool)
     members[[row for row, ids in enumerate(lists) for _ in ids], [each for ids in lists for each in ids]] = True
     return members
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from ballast.categories import BEAVERTAILS, clustered, number, span, taxonomy
 from ballast.data import marks
 from ballast.data.absent import present
 from ballast.data.records import records
@@ -41,7 +42,9 @@ def read(
     expected = columns.get("expected", "expected")
     unread = [str(column) for column in table if column not in {name, category, expected, *tags, *(where or {})}]
     print(f"{path}: prompts are column '{name}'; not read: {', '.join(unread) or 'none'}", file=sys.stderr)
-    if category in table and category not in tags:
+    if category in table and category not in tags and clustered():
+        print(f"{path}: '{category}' is not read: the study's categories are clusters of its pool", file=sys.stderr)
+    elif category in table and category not in tags:
         values = [present(value) or None if isinstance(value, str) else value for value in table[category]]
         found["category"] = _categories(pd.Series(values, table.index, dtype=object), path, category)
     if expected in table and expected not in tags:
@@ -73,8 +76,9 @@ def _text(value: object) -> str | None:
 
 
 def _categories(given: pd.Series, path: str, column: str) -> pd.Series:
-    category = pd.to_numeric(given, errors="coerce")
-    wrong = given.index[given.notna() & ~category.isin(range(14))]
+    names = {} if taxonomy() == BEAVERTAILS else {name: each for each, name in enumerate(taxonomy().names)}
+    category = pd.to_numeric(given.map(lambda value: names.get(value, value)), errors="coerce")
+    wrong = given.index[given.notna() & ~category.isin(range(number()))]
     if len(wrong):
-        raise BallastError(f"{path}: row {wrong[0]}: '{column}' is not an id of 0..13; name it in `tags` instead")
+        raise BallastError(f"{path}: row {wrong[0]}: '{column}' is not an id of {span()}; name it in `tags` instead")
     return category.astype("Int8")

@@ -12,7 +12,7 @@ import pandas as pd
 from sklearn.metrics import cohen_kappa_score
 
 from ballast.asking.judging import PARSED
-from ballast.categories import CATEGORIES, title
+from ballast.categories import number, title
 from ballast.labels.annotation import NONE, YES_NO
 from ballast.labels.behaviour import TYPES, UNKNOWN, behaviour
 from ballast.markup import MISSING, markdown, pipe_table
@@ -20,7 +20,6 @@ from ballast.markup import MISSING, markdown, pipe_table
 ALL = "all"
 HARMFUL = "harmful response"  # the reason for a row without a type, and an answer like the four types
 BEHAVIOUR_ANSWERS = (*TYPES.values(), HARMFUL)
-CATEGORY_ANSWERS = (*map(str, range(len(CATEGORIES))), NONE)
 NAMED = "category where both name one"
 CONFUSIONS = 5
 COLUMNS = (
@@ -82,7 +81,9 @@ def compare(first: Labeller, second: Labeller) -> list[dict]:
             rows.append(about | {"question": NAMED} | _measured(named, overlap=overlap))
         else:
             rows.append(about | _measured(pair))
-        for answer in {"category": CATEGORY_ANSWERS, "behaviour": BEHAVIOUR_ANSWERS}.get(question, ()):
+        for answer in {"category": (*map(str, range(number())), NONE), "behaviour": BEHAVIOUR_ANSWERS}.get(
+            question, ()
+        ):
             rows.append(about | _measured(pair, answer))
         rows.extend(about | confused for confused in confusions(pair))
     return rows

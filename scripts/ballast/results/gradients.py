@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ballast.categories import CATEGORIES
+from ballast.categories import number
 from ballast.names import AS_IS, BEHAVIOURS, NONE, in_order
 from ballast.picks.gradients import conflicts, increases
 from ballast.picks.selection import Features
@@ -115,7 +115,7 @@ def report(options: Options, features: Features, scores: pd.DataFrame, picked: P
         _group(
             CATEGORY, (str(each),), t1[t1["category"] == each], _category_effects(prompts.get(each, []), of_t1, harm)
         )
-        for each in range(len(CATEGORIES))
+        for each in range(number())
     ]
     shown = {sampler: by_trial for (sampler, size), by_trial in picked.items() if size == n[SAMPLER]}
     for names in together(shown):

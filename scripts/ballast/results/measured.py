@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from ballast.asking import thinking
-from ballast.categories import CATEGORIES
+from ballast.categories import taxonomy
 from ballast.data.languages import UNSURE, language
 from ballast.markup import markdown, pipe_table
 from ballast.names import AS_IS
@@ -138,7 +138,9 @@ def by_tag(asked: pd.DataFrame, parts: Mapping[str, list[pd.Series]]) -> dict[st
 
     A tag with more than VALUES values, such as a text, has their number alone; one without any is left out.
     """
-    names = {"category": asked["category"].map(lambda number: None if pd.isna(number) else CATEGORIES[int(number)])}
+    names = {
+        "category": asked["category"].map(lambda number: None if pd.isna(number) else taxonomy().names[int(number)])
+    }
     if "tags" in asked:
         names |= dict(pd.DataFrame([json.loads(text) for text in asked["tags"]], index=asked.index))
     found: dict[str, dict] = {}

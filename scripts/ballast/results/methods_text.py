@@ -89,7 +89,9 @@ def _models(study: Study) -> list[str]:
 
 
 def _labeller(study: Study) -> str:
-    return "a language model" if study.labels.category == "llm" else "the nearest reference set"
+    labellers = {"llm": "a language model", "cossim": "the nearest reference set"}
+    labellers["clusters"] = "k-means clusters of the embeddings"
+    return labellers.get(str(study.labels.category)) or str(study.labels.category)
 
 
 def _training(study: Study) -> str:

@@ -13,7 +13,7 @@ from scipy import stats
 
 from ballast import schemas
 from ballast.asking.judging import NO_ANSWER, PARSED, TOO_LONG, UNPARSABLE
-from ballast.categories import CATEGORIES, title
+from ballast.categories import number, title
 from ballast.files import BallastError
 from ballast.names import AS_IS, MISSING, NONE, REFERENCES, in_order
 from ballast.results import statistics
@@ -312,7 +312,7 @@ def by_category(scores: pd.DataFrame, name: str, options: Options) -> pd.DataFra
     for sampler in in_order(sampler for sampler, _ in cells):
         for n in sorted(n for each, n in cells if each == sampler):
             table = cells[sampler, n]
-            for category in range(len(CATEGORIES)):
+            for category in range(number()):
                 part = table[[one for one in table if one in ids.get(category, ())]].to_numpy()
                 found = statistics.estimate(part, whole=whole)
                 if found.runs:

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from ballast.categories import CATEGORIES, title
+from ballast.categories import number as categories_known
+from ballast.categories import title
 from ballast.names import NONE, RANDOM, REFERENCES, short_label
 from ballast.results.cells import Cells
 from ballast.results.contrasts import gains
@@ -135,10 +136,11 @@ def categories_served(
     few, above = list(_few_slots(subsets)), HARM_ABOVE * metric.span
     known, unit = categories.dropna(), " points" * metric.rate
     high = list(_high_harm(harm, known, above)) if len(known) else []
-    balanced = subsets["category"].notna().any() and (subsets["n"] >= len(CATEGORIES)).any()
+    balanced = subsets["category"].notna().any() and (subsets["n"] >= categories_known()).any()
     if not len(known) and not balanced:
         numbers = "prompts have no category, and no subset has a slot for each"
-        return Finding(CATEGORY, UNDECIDED, numbers, "use a benchmark with categories, or n of 14 and more")
+        to_try = f"use a benchmark with categories, or n of {categories_known()} and more"
+        return Finding(CATEGORY, UNDECIDED, numbers, to_try)
     details = [f"{_place(*key)}, {_title(category)}: {text}" for key, category, text in few]
     details += [
         f"{_place(*key)}, {_title(category)}: harm {metric.interval(one)}, all categories {metric.number(mean)}"
@@ -176,9 +178,9 @@ def _claims(harm: Tables) -> Iterator[tuple[int, str, pd.Series]]:
 def _few_slots(subsets: pd.DataFrame) -> Iterator[tuple[tuple[str, int], int, str]]:
     """Yield (sampler, n), category and the counts, if a sampler that fills slots filled few of a category's."""
     for (sampler, n), rows in subsets[subsets["category"].notna()].groupby(["sampler", "n"]):
-        share = n // len(CATEGORIES)
+        share = n // categories_known()
         counts = rows.groupby("trial")["category"].value_counts().unstack(fill_value=0)
-        counts = counts.reindex(columns=range(len(CATEGORIES)), fill_value=0)
+        counts = counts.reindex(columns=range(categories_known()), fill_value=0)
         for category, least in counts.min().items():
             if least < FEW_SLOTS * share:
                 yield (sampler, n), int(category), f"{least} rows of an even share of {share} slots"

@@ -64,7 +64,7 @@ class BillOptions:
             for name in self.plan.judges_used
             if (judge := self.study.judges[name]).is_model
         }
-        if labels.behaviour in found:
+        if str(labels.behaviour) in found:
             found["behaviour"] = found[labels.behaviour]
         for stage, model, longest in (
             ("category", labels.category == "llm" and labels.category_model, 0),
@@ -156,8 +156,9 @@ class BillOptions:
             plan.needing("embedding"),
             bool(plan.needing("references")),
         )
-        if study.labels.category == "cossim" and plan.needing("category"):
-            embedded, embedded_references = embedded | plan.needing("category"), True
+        if study.labels.category in ("cossim", "clusters") and plan.needing("category"):
+            embedded = embedded | plan.needing("category")
+            embedded_references = embedded_references or study.labels.category == "cossim"
         unloaded = {stage: len(pools) for stage, pools in self._labelled().items() if stage not in loaded}
         asked = [(run["jobs"], judge) for run in self.equal_runs() for _, judge in run["wanted"]]
         unloaded["judge"] = sum(jobs for jobs, judge in asked if judge not in loaded)

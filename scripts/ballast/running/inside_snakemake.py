@@ -12,6 +12,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 
+from ballast.categories import OWN
 from ballast.files import BallastError
 from ballast.running import failures, preload
 
@@ -41,15 +42,17 @@ class InsideSnakemake:
         if not workflow.is_main_process:  # Snakemake calls no `onstart` there
             self._hook()
 
-    def shell_prefix(self) -> str:
+    def shell_prefix(self, taxonomy: str | None = None) -> str:
         """Return the shell text before each command: `stage NAME ...` in a rule runs scripts/NAME.py.
 
         No path of this machine enters a rule. With `--sdm conda` or `--sdm apptainer` the job's environment has the
-        interpreter. The shell waits for a stage that is told to stop, so that the stage can save.
+        interpreter. The shell waits for a stage that is told to stop, so that the stage can save. `taxonomy`: the file
+        of the study's own categories.
         """
         python = "python" if self.deployed else sys.executable
         stage = shlex.join([python, f"{self.workflow.basedir}/scripts/stage.py"])
-        return f'trap : TERM; stage() {{{{ {stage} "$@"; }}}}; '
+        own = f"export {OWN}={shlex.quote(taxonomy)}; ".replace("{", "{{").replace("}", "}}") if taxonomy else ""
+        return f'{own}trap : TERM; stage() {{{{ {stage} "$@"; }}}}; '
 
     def take_gpus(self, wanted: dict[str, str]) -> None:
         """Give the jobs of a rule as many GPUs of one node as the study wants, where the profile gives them one.

@@ -22,14 +22,14 @@ def select(pool, features, n, seed, options) -> Selection:
     if count < 1:
         raise BallastError(f"the sampler clusters needs at least one cluster and one row, not {count}")
     units = features.embedding.units(features.embedding.find(ids))
-    members = np.eye(count, dtype=bool)[_assigned(units, count, seed)]
+    members = np.eye(count, dtype=bool)[assigned(units, count, seed)]
     queues = draw_each(ids, members, n, seed)
     order = [int(cluster) for cluster in random_order(map(str, queues), seed)]
     return Selection(round_robin(queues, order, n).ids, [None] * n)
 
 
-def _assigned(units: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Return each row's cluster; ties, to 6 digits, go to the first centre."""
+def assigned(units: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Return each row's cluster, given unit embeddings by id; ties, to 6 digits, go to the first centre."""
     centres, cluster = _first_centres(units, count, np.random.default_rng(seed)), np.full(len(units), -1)
     for _ in range(PASSES):
         nearest = np.round(units @ centres.T, DIGITS).argmax(axis=1)

@@ -45,10 +45,13 @@ class CardOptions:
         home = f"{source.hub or source.github}, revision {source.revision}" if source else inputs.data_file(data)
         labels, notes = inputs.pool_labels(wildcards), []
         if "behaviour" in labels:
-            stand_in = sources.stand_in(study.labels.behaviour, study.judges[study.labels.behaviour])
+            judge = self.plan.labeller(wildcards.pool)
+            stand_in = sources.stand_in(judge, study.judges[judge]) if judge in study.judges else None
             notes += [stand_in] if stand_in else []
         if "category" in labels and study.labels.category == "cossim":
             notes.append("Harm categories are those of the nearest reference set (cossim), not a language model's.")
+        if "category" in labels and study.labels.category == "clusters":
+            notes.append("Categories are k-means clusters of the pool's embeddings, without a meaning of their own.")
         if data.world:
             notes.append("The pool is synthetic, in a made language.")
         rule = f"sampler {picker.rule}, n = {wildcards.n}, trial {wildcards.trial}"
@@ -61,8 +64,8 @@ class CardOptions:
             ("rule", rule),
             ("seed", str(seed(study.seed, "sampling", wildcards.trial))),
             ("options", self.options.sampler(wildcards)),
-            ("behaviour by", study.labels.behaviour if "behaviour" in labels else "not labelled"),
-            ("category by", study.labels.category if "category" in labels else "not labelled"),
+            ("behaviour by", self.plan.labeller(wildcards.pool) if "behaviour" in labels else "not labelled"),
+            ("category by", str(study.labels.category) if "category" in labels else "not labelled"),
             ("embedded by", study.embedding.model),
         ]
         model = wildcards.get("model", "")

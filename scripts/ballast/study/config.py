@@ -6,6 +6,7 @@ layers of files stand together, since the types say what null may remove in a la
 
 import math
 import os
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +17,8 @@ from ballast.files import BallastError
 from ballast.study import contracts
 from ballast.study.claimed import DualSelectClaims
 from ballast.study.fine_tuning import Aligned, GradientOptions, MethodSection, Training, aligned_training
+from ballast.study.label_columns import BehaviourColumn, CategoryColumn
+from ballast.study.labels import Labels
 from ballast.study.methods import BY_MODEL, Method, check, resolve
 from ballast.study.mistakes import explained
 from ballast.study.places import Data, Name, NaturalInt, Section, Source, World
@@ -26,7 +29,6 @@ from ballast.study.sections import (
     Experiments,
     Generation,
     Judge,
-    Labels,
     Measure,
     Metric,
     Metrics,
@@ -60,7 +62,7 @@ COMPAT = {
 }
 
 # Experiments whose methods may have one n, or none.
-BEYOND = ("experiments.beyond", "experiments.checks")
+BEYOND = ("experiments.beyond", "experiments.checks", "experiments.base_size")
 
 
 FIFTH = 0.2  # the default limit of harm, as a share of its scale
@@ -89,6 +91,11 @@ class Study(Section):
         None, description="Requirements on base data and pools; without it, the first unreadable or repeated row stops."
     )
     pools: dict[Name, Pool] = Field({}, description="Safety examples to choose from, by name.")
+    taxonomy: str | None = Field(
+        None,
+        description="YAML file of the study's own categories, `name: definition` each, instead of the 14 of "
+        "BeaverTails.",
+    )
     base: Data | None = Field(None, description="Benign fine-tuning data; experiments need it.")
     tasks: dict[Name, Data] = Field({}, description="Other benign data, for a second fine-tuning (`then` of a method).")
     references: Data | None = Field(None, description="Pairs of one category each, for Cossim.")
@@ -125,14 +132,16 @@ class Study(Section):
     def _names_exist(self):
         if self.study == "worlds":
             raise ValueError("study: results/worlds/ holds the worlds that studies share; give the study another name")
+        if grid := self.experiments.base_size:
+            grid.samplers = [self._on_part(name, part) for part in grid.base_percent for name in grid.samplers]
         check(self.methods, self.training, self.sampling)
         for name, method in self.methods.items():
             if method.then:
                 _known(f"methods.{name}.then", method.then, self.tasks)
         for name, pool in self.pools.items():
             if pool.behaviour:
-                _known(f"pools.{name}.behaviour", pool.behaviour, self.judges)
-                contracts.check_labeller(f"pools.{name}.behaviour", self.plugin(pool.behaviour))
+                self._check_labeller(f"pools.{name}.behaviour", pool.behaviour)
+            self._check_columns(name)
             if pool.requests_of:
                 self._check_requests(f"pools.{name}.requests_of", name, pool.requests_of)
         for place, experiment in self.experiments:
@@ -187,8 +196,7 @@ class Study(Section):
                 said = f"'{about}' is no tag of {metric.benchmark} ({', '.join(tags) or 'none'}), which {name} reads"
                 raise ValueError(f"judges.{metric.judge}.about: {said}")
         if self.pools:
-            _known("labels.behaviour", self.labels.behaviour, self.judges)
-            contracts.check_labeller("labels.behaviour", self.plugin(self.labels.behaviour))
+            self._check_labeller("labels.behaviour", self.labels.behaviour)
         for name, data in self.benchmarks.items():
             source = self.sources.get(data.source)
             if not (data.format or source and source.format) and name not in plugins.names("readers"):
@@ -215,6 +223,35 @@ class Study(Section):
     def _unit(self, metric: str) -> str:
         found = self.every_metric[metric]
         return contracts.declared(self.plugin(found.judge))["unit"] if isinstance(found, Metric) else found.unit
+
+    def _on_part(self, name: str, percent: int) -> str:
+        """Return the method that trains on a share of the base data; add it to `methods` if it is not all of it."""
+        if percent == 100 or name in self.methods and re.fullmatch(r".+-base\d+", name):
+            return name
+        whole = self.methods.get(name) or MethodSection(sampler=name)
+        if whole.filter or whole.of:
+            has = f"filter {whole.filter}" if whole.filter else f"'of' {whole.of}"
+            raise ValueError(f"experiments.base_size.samplers: '{name}' has {has}; name a method without one")
+        own = {"filter": "random", "options": whole.options | {"keep": percent / 100}}
+        self.methods[f"{name}-base{percent}"] = whole.model_copy(update=own)
+        return f"{name}-base{percent}"
+
+    def _check_labeller(self, place: str, labeller: str | BehaviourColumn) -> None:
+        if isinstance(labeller, str):
+            _known(place, labeller, self.judges)
+            contracts.check_labeller(place, self.plugin(labeller))
+
+    def _check_columns(self, pool: str) -> None:
+        """Raise ValueError if a pool's labels stand in a column, and its rows are no longer those of its file."""
+        for name, column in self.label_columns(pool).items():
+            if column and self.pools[pool].rewrite:
+                said = f"the responses of '{pool}' are rewritten, so {column} does not label them; name a labeller"
+                raise ValueError(f"labels.{name}: {said}")
+
+    def label_columns(self, pool: str) -> dict[str, BehaviourColumn | CategoryColumn | None]:
+        """Return the columns of a pool's file that label it, by `behaviour` and `category`; None for a labeller."""
+        labellers = {"behaviour": self.pools[pool].behaviour or self.labels.behaviour, "category": self.labels.category}
+        return {name: None if isinstance(one, str) else one for name, one in labellers.items()}
 
     def _check_plain(self, key: str) -> None:
         """Raise ValueError if a method is more than plain training, which alone knows this key of `training`."""
@@ -311,6 +348,15 @@ class Study(Section):
     def measured_as_is(self) -> list[str]:
         """The models to measure without fine-tuning."""
         return list(dict.fromkeys([*self.as_is, *(self.measure.models if self.measure else ())]))
+
+    @property
+    def own_categories(self) -> str | None:
+        """The file of the study's own categories, or words for clusters; None for the 14."""
+        return f"clusters:{self.labels.clusters}" if self.labels.category == "clusters" else self.taxonomy
+
+    def judge_languages(self, judge: str) -> list[str] | str:
+        """Return the languages that a judge of pools reads, or `any`: the config's, else its plug-in's."""
+        return self.judges[judge].languages or contracts.languages(self.plugin(judge))
 
     def plugin(self, judge: str) -> str:
         """Return the plug-in of a judge by its key; a key of `pairwise` is its own."""

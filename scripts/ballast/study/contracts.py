@@ -107,6 +107,12 @@ def check_labeller(place: str, judge: str) -> None:
         )
 
 
+def languages(judge: str) -> list[str] | str:
+    """Return the languages that a judge reads, which its plug-in's LANGUAGES names, or `any`; English without it."""
+    found = constant(f"judges/{judge}", "LANGUAGES", ("en",))
+    return found if found == "any" else list(found)
+
+
 def scale(judge: str) -> tuple[float, float]:
     """Return the lowest and the highest mean of a judge's scores, in its unit; infinite without bounds."""
     known = declared(judge)

@@ -200,6 +200,12 @@ class JobInputs:
         """Return the benchmark's rows if the judge reads one of their tags instead of the prompt."""
         return self.rows(f"benchmarks/{benchmark}") if self.study.judges[judge].about else []
 
+    def behaviour(self, pool: str) -> list[str]:
+        """Return what labels a pool's behaviour: a judge's files, or the pool's own file."""
+        if self.study.label_columns(pool)["behaviour"]:
+            return [self.data_input(self.study.pools[pool])]
+        return self.judge(self.plan.labeller(pool))
+
     def label(self, pool: str, name: str) -> str:
         """Return the file of a pool's `behaviour` or `category` labels."""
         return f"{self.results}/labels/{pool}/{name}.parquet"
@@ -212,15 +218,19 @@ class JobInputs:
     @property
     def category_template(self) -> str:
         """The category labeller's template: a file, or the name of one of Ballast's own."""
-        named = self.study.labels.category_template or "category-llm"
+        own = "category-definitions" if self.study.taxonomy else "category-llm"
+        named = self.study.labels.category_template or own
         return sources.own_template(named) or named
 
     def category(self, wildcards: Wildcards) -> dict[str, str | list[str]]:
-        """Return what the category labeller reads: a model and its template, or references and embeddings."""
+        """Return what labels categories: a model and its template, references and embeddings, or the pool's file."""
         labels = self.study.labels
         if labels.category == "llm":
             return {"model": self.language_model(labels.category_model), "template": self.category_template}
-        return {"embedding": self.embedding(f"pools/{wildcards.pool}"), **self._references}
+        if self.study.label_columns(wildcards.pool)["category"]:
+            return {"source": self.data_input(self.study.pools[wildcards.pool])}
+        embedding = {"embedding": self.embedding(f"pools/{wildcards.pool}")}
+        return embedding if labels.category == "clusters" else embedding | self._references
 
     @property
     def _references(self) -> dict[str, str]:

@@ -10,11 +10,13 @@ from ballast.study import fine_tuning, sources
 from ballast.study.arguments import as_arguments, as_json, as_pairs, packed
 from ballast.study.config import Checks
 from ballast.study.job_inputs import JobInputs, pairwise_template
+from ballast.study.places import Data
 from ballast.study.plan import Wildcards
 from ballast.study.runs import from_path, seed
 from ballast.study.sections import LanguageModel, Model
 
 PLAIN_TRAINER = "sft"
+COLUMN = "column"
 
 
 class JobOptions:
@@ -69,6 +71,8 @@ class JobOptions:
                 "order_seed": self.seed("rows") if data.order == "random" else None,
                 **({"learnt": learnt} if (learnt := inputs.starts_rows) else {}),
                 "longest": data.longest,
+                **({"labels": labels} if (labels := self._labels_of(name)) else {}),
+                **({"reads": reads} if (reads := self._judge_reads(name)) else {}),
             }
             for name, data in self.plan.inspected.items()
         ]
@@ -83,9 +87,23 @@ class JobOptions:
         about = {
             "study": self.study.study,
             "checks": checks,
-            "labeller": self.study.plugin(self.study.labels.behaviour),
+            "labeller": self.study.plugin(str(self.study.labels.behaviour)),
         }
         return as_json(about | {"datasets": datasets, "asked": asked})
+
+    def _labels_of(self, dataset: str) -> list[str]:
+        """Return the columns of a pool's file that label it."""
+        pool = dataset.removeprefix("pools/")
+        known = self.study.label_columns(pool) if pool != dataset else {}
+        return [one.column for one in known.values() if one]
+
+    def _judge_reads(self, dataset: str) -> list[str] | None:
+        """Return the languages to which the judge of a pool's behaviour is held; None if none labels it, or for any."""
+        pool = dataset.removeprefix("pools/")
+        if pool not in self.plan.needing("behaviour") or self.study.label_columns(pool)["behaviour"]:
+            return None
+        languages = self.study.judge_languages(self.plan.labeller(pool))
+        return languages if self._reads(self.study.pools[pool], languages) else None
 
     # Models, judges and labels.
 
@@ -133,15 +151,62 @@ class JobOptions:
         judge = self.study.judges[name]
         return f"judges/{judge.judge}", f"backends/{judge.backend}"
 
-    def category(self, _: Wildcards) -> str:
+    def behaviour(self, pool: str) -> str:
+        """Return the options of the judge that labels a pool's behaviour, or how the pool's own file labels it."""
+        return self._column(pool, "behaviour") or self.judge(self.plan.labeller(pool))
+
+    def behaviour_files(self, pool: str) -> str:
+        """Return the judge's canaries and languages; nothing where the pool's own file has the labels."""
+        if self.study.label_columns(pool)["behaviour"]:
+            return ""
+        judge = self.plan.labeller(pool)
+        reads = self._reads(self.study.pools[pool], self.study.judge_languages(judge))
+        return " ".join(filter(None, (self.canaries(judge), reads)))
+
+    def _reads(self, data: Data | None, languages: list[str] | str) -> str:
+        """Return the languages to which a dataset is held; none for any, or for the made language of the mini world."""
+        held = data and not data.world and languages != "any" and self.study.labels.other_languages == "stop"
+        return as_arguments({"reads": json.dumps(languages)}) if held else ""
+
+    def encoder_reads(self, wildcards: Wildcards) -> str:
+        """Return the languages that the sentence encoder reads, to which a pool or the references are held."""
+        datasets, name = self.plan.datasets, wildcards.dataset
+        _, data = datasets.get(name) or datasets[name.replace("pools/", "unsafe/")]
+        return self._reads(data, self.study.embedding.languages)
+
+    def behaviour_code(self, pool: str) -> tuple[str, ...]:
+        """Return the plug-ins that label a pool's behaviour."""
+        return () if self.study.label_columns(pool)["behaviour"] else self.judge_code(self.plan.labeller(pool))
+
+    def _column(self, pool: str, name: str) -> str | None:
+        """Return how the pool's own file is read for its labels; None where a labeller makes them."""
+        column, data = self.study.label_columns(pool)[name], self.study.pools[pool]
+        if not column:
+            return None
+        read = {"path": self.inputs.data_file(data), "format": self.plan.dataset_format(f"pools/{pool}")}
+        return as_json(read | {"columns": data.columns, "where": data.where} | column.model_dump())
+
+    def labeller(self, pool: str, name: str) -> str:
+        """Return the word for what labels a pool: a judge or a labeller, or `column`."""
+        named = {"behaviour": self.plan.labeller(pool), "category": self.study.labels.category}
+        return COLUMN if self.study.label_columns(pool)[name] else named[name]
+
+    def category(self, wildcards: Wildcards) -> str:
         labels = self.study.labels
+        if column := self._column(wildcards.pool, "category"):
+            return column
+        if labels.category == "clusters":
+            return as_json({"count": labels.clusters, "seed": self.seed("clusters")})
         if labels.category != "llm":
             return "{}"
         own = {"template": self.inputs.category_template, "max_unparsable": labels.max_unparsable}
         return as_json(self._language_model(labels.category_model) | own)
 
     def category_files(self, wildcards: Wildcards) -> str:
-        files = self.inputs.category(wildcards) if self.study.labels.category == "cossim" else {}
+        labels = self.study.labels
+        if labels.category == "llm":
+            return self._reads(self.study.pools[wildcards.pool], labels.category_languages)
+        files = self.inputs.category(wildcards) if labels.category in ("cossim", "clusters") else {}
         return as_arguments({name.replace("_", "-"): path for name, path in files.items()})
 
     @property

