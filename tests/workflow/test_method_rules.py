@@ -75,7 +75,8 @@ def test_every_method_stands_in_the_table_with_its_cost(made):
     named = set(pd.read_csv(made / "results/methods/tables/beyond.csv")["sampler"])
     spent = pd.read_csv(made / "results/methods/spent.csv").set_index("sampler")
     assert {"loss-increase", "dualselect", "seal", "safe-lora", "afterwards", "patch", "moderate-gradient"} <= named
-    assert spent.at["patch", "transform"] > 0 < spent.at["patch", "train"] and spent.at["moderate-gradient", "shared"] > 0
+    assert spent.at["patch", "transform"] > 0 < spent.at["patch", "train"]
+    assert spent.at["moderate-gradient", "shared"] > 0
     assert set(spent.index) <= named and (spent["run"] > 0).all() and spent.at["seal", "filter"] > 0
 
 

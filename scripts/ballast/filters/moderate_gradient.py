@@ -2,8 +2,8 @@
 
 Continual Safety Alignment via Gradient-Based Sample Selection (Findings of ACL 2026): rows with a large gradient cost
 most alignment, rows with a small one teach little. In each batch it drops the rows whose loss is more than a standard
-deviation from the mean. Of the others it trains on those whose gradient norm is nearest to the median, a fifth of the
-batch. It reads no safety data.
+deviation from the mean, and trains on a fifth of the batch: those others whose gradient norm is nearest to the median.
+It reads no safety data.
 
 Read in part: the abstract, and Algorithm 1 as a public repository quotes it (dev4-gpt/blissful-bose on GitHub); we did
 not have the paper, and found no code of its authors. Ours differs: one choice for all base data, at the warmed-up
