@@ -95,6 +95,9 @@ def test_a_model_that_no_hub_has_is_no_base_model_of_the_head(of, adapter):
     assert "base_model" not in yaml.safe_load(text.split("---")[1])
     again = cards.card(replace(of, data=[*of.data, of.data[1] | {"name": "gsm8k"}]), log, DIGESTS)
     assert "and then on gsm8k alone" in again and "| gsm8k |" in again and "gsm8k" not in text
+    last = cards.card(replace(of, patched=True), log, DIGESTS)
+    assert "fine-tuned on base data, and then alone on 2 safety examples" in last
+    assert "the last training, on the safety examples." in last and "and 2 safety examples" in text.replace("no", "2")
     assert 'from_pretrained("<folder of the base model>")' in text
     assert "no safety examples" in text and "made for this study" in text
 

@@ -146,6 +146,22 @@ def test_dualselect_static_filters_by_loss_and_compatibility():
     assert scored("dualselect-static", features, ["x"], safety, task_loss_weight=0.0) == {"x": half}
 
 
+def test_moderate_gradient_keeps_norms_near_the_median_of_rows_with_a_usual_loss():
+    # Losses: mean 3, deviation 2.38, so 0.62 to 5.38 are usual; norms of these: 1, 2, 4, 9, with the median 3.
+    rows = {"a": (1.0, 9.0), "b": (5.0, 4.0), "c": (2.0, 2.0), "d": (3.0, 1.0), "e": (0.0, 3.0), "f": (7.0, 3.0)}
+    losses = [loss for loss, _ in rows.values()]
+    assert (np.mean(losses), round(np.std(losses), 3)) == (3.0, 2.38)
+    base = gradients_of({name: (NORTH, *each) for name, each in rows.items()} | {"0": (NONE, 9.0, 0.0)})
+    found = scored("moderate-gradient", Features(base_gradients=base), [*reversed(rows), "0"])
+    assert {name: found[name] for name in "abcd"} == {"a": -6.0, "b": -1.0, "c": -1.0, "d": -2.0}
+    # e is 3 from the mean and f is 4: both come after the worst of the others, and a row without a token last.
+    assert (found["e"], found["f"]) == pytest.approx((-6 - 3 + np.std(losses), -6 - 4 + np.std(losses)))
+    assert found["0"] == min(found.values())
+    wide = scored("moderate-gradient", Features(base_gradients=base), list(rows), loss_deviations=9.0)
+    assert wide == {"a": -6.0, "b": -1.0, "c": -1.0, "d": -2.0, "e": 0.0, "f": 0.0}, "the median of six is 3"
+    assert set(scored("moderate-gradient", Features(base_gradients=base), ["b", "c"]).values()) == {-1.0}
+
+
 @pytest.mark.parametrize("name", ["bi-anchor", "dualselect-static"])
 def test_scores_do_not_depend_on_order_or_on_rows_beside(name):
     random = np.random.default_rng(0)

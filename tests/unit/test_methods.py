@@ -7,6 +7,7 @@ import pytest
 
 from ballast.files import BallastError
 from ballast.study import config
+from ballast.study.plan import Plan
 from ballast.study.runs import Run, runs, subset, trained
 
 ROOT = Path(__file__).parents[2]
@@ -27,7 +28,7 @@ def study(methods: dict, samplers: list[str], **experiment):
         ({"mine": {"sampler": "ssb"}}, ["methods.mine.sampler", "no sampler is called 'ssb'", "did you mean 'sss-b'"]),
         ({"on": {"of": "mine", "transform": "safe-lora"}, "mine": {"sampler": "ssb"}}, ["methods.mine.sampler: no"]),
         ({"mine": {"trainer": "stf"}}, ["methods.mine.trainer", "no trainer is called 'stf'", "did you mean 'sft'"]),
-        ({"mine": {"of": "random"}}, ["methods.mine", "'of' goes with one of 'transform' and 'then'"]),
+        ({"mine": {"of": "random"}}, ["methods.mine", "'of' goes with one of 'transform', 'then' and 'trainer'"]),
         ({"mine": {"of": "random", "transform": "no"}}, ["methods.mine.transform", "no transform is called 'no'"]),
         ({"mine": {"sampler": "random", "of": "sss", "transform": "x"}}, ["methods.mine", "set sampler"]),
         ({"mine": {"sampler": "random", "options": {"rho": 1}}}, ["methods.mine.options", "'rho' is not an option"]),
@@ -113,3 +114,41 @@ def test_methods_of_each_other_never_end():
     circle = {name: {"of": of, "transform": "safe-lora"} for name, of in (("a", "b"), ("b", "a"))}
     with pytest.raises(BallastError, match="methods.a.of: a of b of a, which never ends"):
         study(circle, ["random"])
+
+
+PATCH = {"of": "none", "sampler": "random-b", "trainer": "patch"}
+
+
+def test_a_patch_picks_its_own_rows_and_trains_the_adapter_of_base_data_alone():
+    found = beyond({"mine": PATCH, "safe": {"of": "mine", "transform": "safe-lora"}}, ["mine"])
+    run = Run("llama", "safety", "mine", 14, 1)
+    plan = Plan(found)
+    assert (
+        plan.source_run(run) == Run("llama", "safety", "none", 0, 1) and subset(found, run) == "safety/random-b/n14/t1"
+    )
+    assert {Run("llama", "safety", "none", 0, 1), run} <= set(trained(found)) and plan.patched == ["mine"]
+    method = found.method("safe")
+    assert not method.patches and method.adds_rows and method.of == "mine", "a transform of it is none"
+
+
+@pytest.mark.parametrize(
+    ("method", "told"),
+    [
+        (PATCH | {"of": None}, "methods.mine.trainer: patch trains a finished adapter; name it in a method, with 'of'"),
+        (PATCH | {"trainer": "lisa"}, "methods.mine.trainer: lisa trains a new adapter; leave out 'of'"),
+        (PATCH | {"sampler": "none"}, "methods.mine.sampler: patch trains on the rows that a sampler picks"),
+        (PATCH | {"of": "random"}, "methods.mine.of: 'random' adds safety examples itself, so n would count two"),
+        (PATCH | {"filter": "saft"}, "'of' names a finished adapter; set sampler, filter and trainer in that method"),
+        (PATCH | {"transform": "safe-lora"}, "'of' goes with one of 'transform', 'then' and 'trainer'"),
+    ],
+)
+def test_a_patch_without_its_parts_says_which_one(method, told):
+    with pytest.raises(BallastError, match=told):
+        study({"mine": {key: value for key, value in method.items() if value}}, ["mine"])
+
+
+def test_a_patch_is_no_studys_trainer():
+    raw = copy.deepcopy(MINI)
+    raw["training"]["trainer"] = "patch"
+    with pytest.raises(BallastError, match="training.trainer: patch trains a finished adapter"):
+        config.load(raw)

@@ -171,8 +171,8 @@ def test_a_run_that_is_trained_on_is_picked_and_trained_as_the_one_it_goes_on_fr
     ("changes", "message"),
     [
         ({"methods": {"again": {"of": "sss-b", "then": "gsm8"}}}, "methods.again.then: 'gsm8' is not defined; did you"),
-        ({"methods": {"again": {"then": "gsm8k"}}}, "'of' goes with one of 'transform' and 'then'"),
-        ({"methods": {"again": {"of": "sss-b"}}}, "'of' goes with one of 'transform' and 'then'"),
+        ({"methods": {"again": {"then": "gsm8k"}}}, "'of' goes with one of 'transform', 'then' and 'trainer'"),
+        ({"methods": {"again": {"of": "sss-b"}}}, "'of' goes with one of 'transform', 'then' and 'trainer'"),
         ({"methods": {"again": {"of": "a", "then": "gsm8k", "transform": "t"}}}, "'of' goes with one of 'transform'"),
         ({"pools": {"safety": {"world": "safety.json", "behaviour": "wild"}}}, "pools.safety.behaviour: 'wild' is not"),
     ],

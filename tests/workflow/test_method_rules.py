@@ -25,11 +25,11 @@ def made(finished, tmp_path_factory) -> Path:
     """A checkout in which the study has run; the world is the small study's."""
     folder = Path(shutil.copytree(finished, tmp_path_factory.mktemp("methods") / "study", symlinks=True))
     jobs = pending(folder)
-    # The transform and the second task take the adapter of `random`, so ten methods are eight trainings.
-    assert jobs["train"] + jobs["train_selecting"] == 8 and jobs["train_selecting"] == 2
-    assert (jobs["transform"], jobs["train_on"], jobs["filter"]) == (1, 1, 2)
+    # The transform and the second task take the adapter of `random`, so twelve methods are ten trainings.
+    assert jobs["train"] + jobs["train_selecting"] == 10 and jobs["train_selecting"] == 2
+    assert (jobs["transform"], jobs["train_on"], jobs["filter"]) == (1, 1, 3)
     assert (jobs["warm_up"], jobs["gradients"], jobs["logprobs"], jobs["sample_by_model"]) == (1, 3, 2, 1)
-    assert jobs["generate"] == 10
+    assert jobs["generate"] == 12
     edits.snakemake(folder, "--configfile", CONFIG)
     return folder
 
@@ -62,6 +62,11 @@ def test_each_method_says_what_it_did(made):
     before, after = (made / RUNS / name / "n7/t0/adapter_model.safetensors" for name in ("random", "safe-lora"))
     assert before.read_bytes() != after.read_bytes()
     assert log(made, "safe-lora/n7/t0")["train_loss"] == log(made, "random/n7/t0")["train_loss"]
+    patched = log(made, "patch/n7/t0")
+    assert patched["rows_by_origin"] == {"subset": 7} and patched["steps"] == 10
+    base_alone, after = (made / RUNS / f"{run}/t0/adapter_model.safetensors" for run in ("none/n0", "patch/n7"))
+    assert base_alone.read_bytes() != after.read_bytes()
+    assert log(made, "moderate-gradient/n0/t0")["rows_by_origin"] == {"base": round(0.2 * base)}
     [picked] = (made / "results/methods/subsets/llama/safety/loss-increase").rglob("*.csv")
     assert len(pd.read_csv(picked)) == 7
 
@@ -69,7 +74,9 @@ def test_each_method_says_what_it_did(made):
 def test_every_method_stands_in_the_table_with_its_cost(made):
     named = set(pd.read_csv(made / "results/methods/tables/beyond.csv")["sampler"])
     spent = pd.read_csv(made / "results/methods/spent.csv").set_index("sampler")
-    assert {"loss-increase", "dualselect", "seal", "safe-lora", "afterwards"} <= named
+    assert {"loss-increase", "dualselect", "seal", "safe-lora", "afterwards", "patch", "moderate-gradient"} <= named
+    assert spent.at["patch", "transform"] > 0 < spent.at["patch", "train"]
+    assert spent.at["moderate-gradient", "shared"] > 0
     assert set(spent.index) <= named and (spent["run"] > 0).all() and spent.at["seal", "filter"] > 0
 
 
@@ -78,6 +85,8 @@ def test_an_edited_plug_in_re_runs_its_own_runs(copy):
     edited = {
         "transforms/safe_lora.py": {"transform": 1},
         "filters/seal.py": {"filter": 1, "train": 1},
+        "filters/moderate_gradient.py": {"filter": 1, "train": 1},
+        "trainers/patch.py": {"train": 1},
         "trainers/dualselect.py": {"train_selecting": 1},
         "trainers/constrained_sft.py": {"train": 1},
         "samplers/loss_increase.py": {"sample_by_model": 1, "train": 1},

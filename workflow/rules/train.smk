@@ -2,7 +2,8 @@
 
 Inputs: the model, data/base.parquet, the pool, the subset; the base rows that the method's filter kept, and the
 features that its trainer reads. A trainer that picks rows itself gets the whole pool and no subset. A transform reads
-the adapter of another run. So does a second training, which fine-tunes that adapter on data/tasks/<task>.parquet.
+the adapter of another run. So does a second training, which fine-tunes that adapter on data/tasks/<task>.parquet, and
+the trainer `patch`, which fine-tunes it on the subset alone.
 Outputs: runs/<model>/<pool>/<sampler>/n<n>/t<trial>/adapter_{model.safetensors,config.json}, training.json; of a
 trainer that selects rows while it trains also selection.parquet. With `training.full` the files of a whole model, in
 place of the adapter's.
@@ -57,6 +58,7 @@ rule train:
         pool=f"{RESULTS}/data/pools/{{pool}}.parquet",
         subset=inputs.subset,
         kept=inputs.kept,
+        adapter=inputs.patched_files,
         features=lambda wildcards: list(inputs.plugin_features("trainer", wildcards).values()),
     output:
         [f"{RUN}/{file}" for file in inputs.run_files],
@@ -74,7 +76,9 @@ rule train:
         model=options.model,
         seed=lambda wildcards: options.seed("training", wildcards.trial),
         options=options.training,
-        files=lambda wildcards, input: as_arguments({"subset": input.subset, "kept": input.kept}),
+        files=lambda wildcards, input: as_arguments(
+            {"subset": input.subset, "kept": input.kept, "adapter": inputs.patched_adapter(wildcards)}
+        ),
         features=lambda wildcards: options.plugin_features("trainer", wildcards),
         out=subpath(output.log, parent=True),
         partial=f"{RESULTS}/partial/train/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}",

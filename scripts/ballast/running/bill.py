@@ -126,7 +126,7 @@ def summed(lines: list[Line]) -> Line:
 
 def widest(runs: list[dict]) -> dict:
     """Return a run of the most often trained model, with its largest n and the metrics of all runs."""
-    trained = [run for run in runs if run["n"] is not None]
+    trained = [run for run in runs if run["n"] is not None and not run.get("alone")]
     wanted = sorted({tuple(pair) for run in runs for pair in run["wanted"]})
     often = Counter()
     for run in trained:
@@ -137,10 +137,11 @@ def widest(runs: list[dict]) -> dict:
 
 
 def stages(run: dict, engines: dict) -> list[Stage]:
-    """Return the GPU jobs of one run; `run`: model, n (None without training), wanted ([benchmark, judge] pairs)."""
+    """Return the GPU jobs of one run; `run`: model, n (None: no training), alone (without base data), wanted."""
     names = [f"benchmarks/{benchmark}" for benchmark, _ in run["wanted"]]
     judged = [(name, judge) for name, (_, judge) in zip(names, run["wanted"], strict=True) if judge in engines]
-    train = [] if run["n"] is None else [Stage("train", engines[f"train {run['model']}"], ("base",), run["n"])]
+    read = () if run.get("alone") else ("base",)
+    train = [] if run["n"] is None else [Stage("train", engines[f"train {run['model']}"], read, run["n"])]
     # A model elsewhere has no engine: a server answers, or a file has the responses.
     engine = engines.get(f"generate {run['model']}")
     generate = [Stage("generate", engine, tuple(sorted(set(names))))] if names and engine else []

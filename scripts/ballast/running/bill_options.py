@@ -109,13 +109,20 @@ class BillOptions:
         return {"rewrite": rewritten, "behaviour": behaviour, "category": plan.needing("category")}
 
     def equal_runs(self) -> list[dict]:
-        """Return the runs that cost the same, and how many there are; n is None where nothing is trained."""
+        """Return the runs that cost the same, and how many there are; n is None where nothing is trained.
+
+        `alone`: they train on n safety rows alone.
+        """
         plan, found = self.plan, Counter()
         for path in sorted({*plan.measured, *(run.path for run in plan.trained)}):
             run = from_path(path)
             n = None if run.sampler in (AS_IS, *plan.transformed) else run.n
-            found[run.model, n, tuple(plan.judgements(path)) if path in plan.measured else ()] += 1
-        return [{"model": model, "n": n, "wanted": wanted, "jobs": jobs} for (model, n, wanted), jobs in found.items()]
+            wanted = tuple(plan.judgements(path)) if path in plan.measured else ()
+            found[run.model, n, wanted, run.sampler in plan.patched] += 1
+        return [
+            {"model": model, "n": n, "wanted": wanted, "jobs": jobs} | ({"alone": True} if alone else {})
+            for (model, n, wanted, alone), jobs in found.items()
+        ]
 
     def before_runs(self) -> list[dict]:
         """Return the jobs on a model before any run: aligned starts, features of plug-ins, filters of base data."""

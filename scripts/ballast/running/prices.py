@@ -185,7 +185,7 @@ class Prices:
         """Return the seconds of a job's own work."""
         engine, rate = stage.engine, self.rate
         if stage.rule in ("train", "filter"):
-            return self._training(engine, stage.n)
+            return self._training(engine, stage.n, self.rows["base"] if stage.datasets else 0)
         if stage.rule in ("align", "warm_up", "gradients", "logprobs"):
             return self._features(stage)
         if stage.rule in ("behaviour", "category"):
@@ -208,12 +208,11 @@ class Prices:
                 seconds += self._answering(engine, shown * self.rows[name], read, 0, written)
         return seconds
 
-    def _training(self, engine: dict, n: int) -> float:
-        """Return the seconds of all epochs over base data and `n` safety rows; each reads validation rows once."""
+    def _training(self, engine: dict, n: int, base: int) -> float:
+        """Return the seconds of all epochs over `base` rows and `n` safety rows; each reads validation rows once."""
         options, rate = self.options["training"], self.rate
-        base = self.rows["base"]
         tokens = self._tokens("base", base) + (self._tokens("pools", n) if n else 0)
-        held_out = options["validation_rows"] / (base + n)
+        held_out = options["validation_rows"] / (base + n) if base else 0
         learning = rate("full training" if options.get("full") else "training")
         flop = (1 - held_out) * learning + held_out * rate("reading")
         packed, together = options["packing"], options["per_device_train_batch_size"]

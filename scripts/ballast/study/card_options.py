@@ -93,6 +93,7 @@ class CardOptions:
         if study.training.full:
             raise BallastError("training.full: a run holds a whole model, which needs no merge and has no card yet")
         model, then = study.models[run.model], self.plan.method(run.sampler).then
+        patched = {"patched": True} if self.plan.method(run.sampler).patches else {}
         scores = dict(zip(self.plan.judgements(run.path), self.inputs.run_scores(run.path), strict=True))
         metrics = {name: self.plan.metrics[name] for name in self.plan.measured[run.path]}
         template = f"the Alpaca template {self.inputs.model_template(model)}"
@@ -112,6 +113,7 @@ class CardOptions:
                 *([self._described(then, study.tasks[then])] if then else []),
             ],
             "parts": self._parts(run.sampler),
+            **patched,
             "prompt": template if model.prompt == "alpaca" else f"the model's own chat template{more}",
             "training": study.training.model_dump(exclude={"trainer"}),
             "metrics": [
@@ -138,7 +140,7 @@ class CardOptions:
         """Return a method's plug-ins and their options, after those of the method whose adapter it takes."""
         part = self.plan.method(name)
         before = {"of": part.of} | self._parts(part.of) if part.of else {}
-        kinds = ("transform",) if part.of else ("sampler", "filter", "trainer")
+        kinds = ("transform",) if part.of and not part.patches else ("sampler", "filter", "trainer")
         named = {kind: getattr(part, kind) for kind in kinds if getattr(part, kind)}
         own = {f"{kind}.{option}": value for kind in named for option, value in part.options(kind).items()}
         named |= {"sampler": part.rule} if "sampler" in named else {}

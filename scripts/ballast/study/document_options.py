@@ -330,14 +330,17 @@ class DocumentOptions:
         return packed(as_json({"runs": own, "shared": {name: sorted(logs) for name, logs in shared.items()}}))
 
     def _logs(self, run: Run) -> tuple[dict[str, str], set[str]]:
-        plan, logs, shared = self.plan, {}, set()
+        plan, logs, shared, picking = self.plan, {}, set(), None
         part = plan.method(run.sampler)
         if part.of:
-            logs["transform"] = plan.log("train_on" if part.then else "transform", run.path)
+            logs["transform"] = plan.log(
+                "train" if part.patches else "train_on" if part.then else "transform", run.path
+            )
         while plan.method(run.sampler).of:
+            picking = picking or (run if plan.method(run.sampler).patches else None)
             run = plan.source_run(run)
         logs["train"] = plan.log("train", run.path)
-        if picked := plan.subset(run):
+        if picked := plan.subset(picking or run):
             logs["sample"] = plan.log("sample", self._stem(picked, "subsets"))
         if kept := plan.kept(run):
             stem = self._stem(kept, "kept")

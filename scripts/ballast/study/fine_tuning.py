@@ -160,15 +160,20 @@ class MethodSection(Section):
     then: Name | None = Field(
         None, description="A key of `tasks`: data for a second fine-tuning of the adapter, without safety data."
     )
-    of: Name | None = Field(None, description="The sampler or method whose adapter to transform or fine-tune again.")
+    of: Name | None = Field(
+        None,
+        description="The sampler or method whose adapter to transform or fine-tune again, on `then` or, by the trainer "
+        "`patch`, on the picked rows alone.",
+    )
     options: dict[str, bool | int | float | str] = Field({}, description="Options of its plug-ins, by name.")
 
     @model_validator(mode="after")
     def _whole(self):
-        if (self.of is not None) != ((self.transform is not None) + (self.then is not None)):
+        changes = (self.transform is not None) + (self.then is not None) + bool(self.of and self.trainer)
+        if (self.of is not None) != changes:
             raise ValueError(
-                "'of' goes with one of 'transform' and 'then': 'of' names the adapter, the other its change"
+                "'of' goes with one of 'transform', 'then' and 'trainer': 'of' names the adapter, the other its change"
             )
-        if self.of and (self.sampler != "none" or self.among or self.filter or self.trainer):
+        if self.of and (self.filter or not self.trainer and (self.sampler != "none" or self.among)):
             raise ValueError("'of' names a finished adapter; set sampler, filter and trainer in that method")
         return self

@@ -329,6 +329,13 @@ class JobInputs:
     def source_files(self, wildcards: Wildcards) -> list[str]:
         return [f"{self.source_adapter(wildcards)}/{file}" for file in ADAPTER]
 
+    def patched_adapter(self, wildcards: Wildcards) -> str | None:
+        """Return the folder of the adapter that the run's trainer trains further; None if it trains a new one."""
+        return self.source_adapter(wildcards) if self.plan.method(wildcards.sampler).patches else None
+
+    def patched_files(self, wildcards: Wildcards) -> list[str]:
+        return self.source_files(wildcards) if self.patched_adapter(wildcards) else []
+
     def pretrained(self, wildcards: Wildcards) -> Model | None:
         """Return the model that the run's model was aligned from, if its transform needs it."""
         models = self.study.models

@@ -16,6 +16,9 @@ from ballast.study.sections import Sampling
 
 NONE = "none"
 KINDS = ("sampler", "filter", "trainer", "transform")
+_NAMED_IN_METHODS = (
+    "name it in a method, with 'of' and 'sampler', such as {of: none, sampler: random-b, trainer: patch}"
+)
 # Features that a model computes: a sampler that reads one picks different rows for different models.
 BY_MODEL = ("gradients", "base-gradients", "reference-gradients", "logprobs", "base-logprobs")
 
@@ -23,7 +26,7 @@ BY_MODEL = ("gradients", "base-gradients", "reference-gradients", "logprobs", "b
 @dataclass(frozen=True)
 class Method:
     """The parts of a method, by plug-in name. `of`: the method whose adapter it transforms, or trains further on the
-    task `then`; that method trains the adapter.
+    task `then` or on the rows that its own sampler picks; that method trains the adapter.
 
     among: the behaviour of the rows to pick from; None for all. asked: the sampler as the config spells it, such as
     sss-b. given, shared: options of the method itself, and values of the config's `sampling`, which these override.
@@ -64,6 +67,11 @@ class Method:
         return {feature for kind in KINDS if getattr(self, kind) for feature in self.needs(kind)}
 
     @property
+    def patches(self) -> bool:
+        """Return whether it trains the adapter of `of` further, on the rows that its own sampler picks."""
+        return bool(self.of) and not (self.transform or self.then)
+
+    @property
     def whole_pool(self) -> bool:
         """Return whether the trainer gets the whole pool and picks from it itself."""
         return self.sampler == NONE and plugin_constant("trainer", self.trainer, "PICKS", False)
@@ -99,12 +107,12 @@ class Method:
 
 
 def resolve(name: str, methods: Mapping[str, MethodSection], training: Training, sampling: Sampling) -> Method:
-    """Return the method of a name; a transform has the parts of the method whose adapter it takes.
+    """Return the method of a name; a transform or second task has the parts of the method whose adapter it takes.
 
     Raises BallastError if the name is neither a method's nor a sampler's.
     """
     section = methods.get(name) or MethodSection(sampler=name)
-    if section.of:
+    if section.of and not section.trainer:
         parts = resolve(section.of, methods, training, sampling)
         own = {"transform": section.transform, "of": section.of, "then": section.then, "given": section.options}
         return replace(parts, name=name, **own)
@@ -118,6 +126,7 @@ def resolve(name: str, methods: Mapping[str, MethodSection], training: Training,
         section.among or among,
         samplers.join(section.sampler, section.among),
         section.filter,
+        of=section.of,
         given=section.options,
         shared=sampling.model_dump(),
     )
@@ -142,11 +151,15 @@ def check(methods: Mapping[str, MethodSection], training: Training, sampling: Sa
             there = plugins.names(f"{kind}s")
             if plugin is not None and plugin not in there:
                 raise ValueError(f"{place}.{kind}: no {kind} is called '{plugin}'{plugins.nearest(plugin, there)}")
+    if _further(training.trainer):
+        raise ValueError(f"training.trainer: {training.trainer} trains a finished adapter; {_NAMED_IN_METHODS}")
     for name, section in methods.items():
         place = f"methods.{name}"
         _check_of(name, methods)
         method = resolve(name, methods, training, sampling)
-        own = ("transform",) if section.of else ("sampler", "filter", "trainer")
+        if section.trainer:
+            _check_further(place, section, method, methods, training, sampling)
+        own = ("sampler", "filter", "trainer") if section.trainer or not section.of else ("transform",)
         known: dict[str, object] = {}
         for kind in own:
             known |= declared(kind, getattr(method, kind), method.among)
@@ -154,6 +167,27 @@ def check(methods: Mapping[str, MethodSection], training: Training, sampling: Sa
             if key not in known:
                 raise ValueError(f"{place}.options: '{key}' is not an option{plugins.nearest(key, list(known))}")
             check_value(f"{place}.options.{key}", value, known[key])
+
+
+def _further(trainer: str) -> bool:
+    """Return whether a trainer trains the adapter of another method further."""
+    return plugin_constant("trainer", trainer, "FURTHER", False)
+
+
+def _check_further(place: str, section: MethodSection, method: Method, *known) -> None:
+    """Raise ValueError if `of`, sampler and trainer do not go together; `known`: what `resolve` reads."""
+    if _further(method.trainer) != bool(section.of):
+        wrong = (
+            "trains a new adapter; leave out 'of'" if section.of else f"trains a finished adapter; {_NAMED_IN_METHODS}"
+        )
+        raise ValueError(f"{place}.trainer: {section.trainer} {wrong}")
+    if section.of and method.sampler == NONE:
+        raise ValueError(f"{place}.sampler: {section.trainer} trains on the rows that a sampler picks; name one")
+    if section.of and resolve(section.of, *known).adds_rows:
+        raise ValueError(
+            f"{place}.of: '{section.of}' adds safety examples itself, so n would count two things; name a method "
+            "without any, such as none"
+        )
 
 
 def _check_of(name: str, methods: Mapping[str, MethodSection]) -> None:

@@ -4,7 +4,6 @@ A `Plan` holds the checked config. It knows nothing of Snakemake, and reads no f
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
 from functools import cached_property
 from typing import Protocol
 
@@ -14,7 +13,7 @@ from ballast.study.config import Study
 from ballast.study.fine_tuning import AlignedRows, aligned_training
 from ballast.study.methods import NONE, Method, plugin_constant
 from ballast.study.places import Data, Place
-from ballast.study.runs import AS_IS, Run, as_is_path, from_path, measured, runs, subset, trained
+from ballast.study.runs import AS_IS, Run, as_is_path, from_path, measured, runs, source, subset, trained
 from ballast.study.sections import Experiment, Generation, Judge, LanguageModel, Model
 
 # Default readers of datasets; a benchmark's default is its name.
@@ -78,6 +77,11 @@ class Plan:
         return [name for name in self.names if self.method(name).then]
 
     @cached_property
+    def patched(self) -> list[str]:
+        """Methods that train the adapter of another method on their subset alone."""
+        return [name for name in self.names if self.method(name).patches]
+
+    @cached_property
     def _pickers(self) -> dict[str, Method]:
         return {self.method(name).picker: self.method(name) for name in self.names}
 
@@ -118,7 +122,8 @@ class Plan:
 
     def source_run(self, run: Run) -> Run:
         """Return the run whose adapter a run transforms or trains on."""
-        return replace(run, sampler=self.method(run.sampler).of)
+        of = self.method(run.sampler).of
+        return source(run, of, self.method(of))
 
     @cached_property
     def datasets(self) -> dict[str, tuple[str, Data]]:

@@ -37,10 +37,16 @@ def trained(study: Study) -> list[Run]:
     """Return the runs whose adapter is trained; a transformed adapter counts as the run that it transforms."""
     found = set()
     for run in runs(study):
-        while of := study.method(run.sampler).of:
-            run = replace(run, sampler=of)
+        while (method := study.method(run.sampler)).of:
+            found |= {run} if method.patches else set()
+            run = source(run, method.of, study.method(method.of))
         found.add(run)
     return sorted(found)
+
+
+def source(run: Run, of: str, method: Method) -> Run:
+    """Return the run of the method called `of` whose adapter a run changes; without safety examples it has no n."""
+    return replace(run, sampler=of, n=run.n if method.adds_rows else 0)
 
 
 def subset(study: Study, run: Run) -> str | None:

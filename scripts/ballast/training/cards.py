@@ -21,7 +21,8 @@ class ModelCard:
 
     model, data: name, home, revision and licence of the model, and of base data, pool and second task, if any; hub:
     whether a home is an id of the Hugging Face hub. metrics: (metric, benchmark, judge, file of scores). parts: the
-    method's plug-ins and their options. training: the trainer's options. prompt: how the model was prompted.
+    method's plug-ins and their options. training: the trainer's options. prompt: how the model was prompted. patched:
+    the safety examples were learnt last and alone.
     """
 
     study: str
@@ -36,6 +37,7 @@ class ModelCard:
     prompt: str
     training: dict
     metrics: list
+    patched: bool = False
 
 
 def card(of: ModelCard, log: dict, digests: dict[str, str]) -> str:
@@ -70,10 +72,11 @@ def _head(of: ModelCard) -> str:
 def _title(of: ModelCard) -> str:
     model, (base, pool, *then) = of.model, of.data
     picked = f"{of.n} safety examples" if of.n else "no safety examples"
+    joined = ", and then alone on" if of.patched else " and"
     after = f", and then on {then[0]['name']} alone" if then else ""
     return (
         f"# {model['name']} with {picked}, by {of.method}, trial {of.trial}\n\n"
-        f"A LoRA adapter of {model['name']} ({model['home']}), fine-tuned on {base['name']} and {picked} that "
+        f"A LoRA adapter of {model['name']} ({model['home']}), fine-tuned on {base['name']}{joined} {picked} that "
         f"`{of.method}` took from the pool `{pool['name']}`{after}.\n"
         f"Run `{of.run}` of the Ballast study `{of.study}`.\n"
     )
@@ -102,7 +105,8 @@ def _data(of: ModelCard, log: dict) -> str:
     lost = {name: count for name, count in log.get("rows_without_answer", {}).items() if count}
     lines += [f"| of {name}, teach no answer: the prompt fills the window | {lost[name]} rows |" for name in lost]
     lines += [f"| cut at {of.training['max_length']} tokens | {log['rows_cut']} rows |"]
-    last = f"These are the rows of the last training, on {of.data[2]['name']}.\n\n" if of.data[2:] else ""
+    alone = of.data[2]["name"] if of.data[2:] else "the safety examples" if of.patched else ""
+    last = f"These are the rows of the last training, on {alone}.\n\n" if alone else ""
     return f"## Data\n\n{last}| part | size |\n|---|---|\n" + "\n".join(lines) + "\n"
 
 
