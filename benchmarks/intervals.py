@@ -1,6 +1,6 @@
 """Simulate how often intervals and families of tests are wrong: the table of docs/statistics.md.
 
-    python benchmarks/intervals.py [--studies 400]
+    python benchmarks/intervals.py [--studies 1000]
 
 A study has Random and seven samplers at three n, on 112 prompts. None differs from Random, so a difference that is
 significant after Holm's correction for all 21 is wrong. Scores are normal, with the SD of a run in the second column,
@@ -24,7 +24,7 @@ from ballast.results.cells import Cells
 from ballast.results.contrasts import p_of
 from ballast.results.statistics import difference, holm
 
-PROMPTS, OF_PROMPTS, NOISE, SAMPLERS, SIZES, RESAMPLES = 112, 0.5, 1.0, 7, 3, 200
+PROMPTS, OF_PROMPTS, NOISE, SAMPLERS, SIZES, RESAMPLES = 112, 0.5, 1.0, 7, 3, 300
 EFFECT = 0.5  # a true difference, for power
 PAIRS = [((sampler, n), (0, n)) for sampler in range(1, SAMPLERS + 1) for n in range(SIZES)]
 COLUMNS = ["alone", "together", "single test", "coverage", "power", "power, Holm"]
@@ -37,10 +37,10 @@ def normal(
 
     Between cells the SD of runs differs by up to `factor`, in either direction.
     """
-    asked, trial, cells = draw.normal(0, 1, PROMPTS), draw.normal(0, of_trials, runs), {}
+    trial, cells = draw.normal(0, of_trials, runs), {}
     for sampler in range(SAMPLERS + 1):
         for n in range(SIZES):
-            mine = draw.normal(0, OF_PROMPTS, PROMPTS) + asked + draw.normal(0, NOISE, (runs, PROMPTS))
+            mine = draw.normal(0, OF_PROMPTS, PROMPTS) + draw.normal(0, NOISE, (runs, PROMPTS))
             sd = of_runs * factor ** draw.uniform(-1, 1)
             mine = mine + (trial + draw.normal(0, sd, runs))[:, None]
             cells[sampler, n] = pd.DataFrame(mine[: 1 if sampler > SAMPLERS - single else None])
@@ -71,7 +71,7 @@ def measured(studies: int, made, truth: float = 0.0) -> list[float]:
         alone += (p.dropna() < 0.05).tolist()
         moved = [2 * stats.t.sf(abs(one.mean - EFFECT) / one.se, one.freedom) for one in found if one.se > 0]
         power += [(one < 0.05, one < 0.05 / len(PAIRS)) for one in moved]
-        ends = [cells.estimate(key, 0, RESAMPLES) for key in list(cells)[:SIZES]]
+        ends = [cells.estimate(key, 0, RESAMPLES) for key in list(cells)[: 4 * SIZES]]
         covered += [one.low <= truth <= one.high for one in ends]
     shares = [*(np.mean(each) for each in wrong.values()), np.mean(alone or math.nan), np.mean(covered)]
     return [round(100 * float(share), 1) for share in (*shares, *np.mean(power, axis=0))]
@@ -79,7 +79,7 @@ def measured(studies: int, made, truth: float = 0.0) -> list[float]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--studies", type=int, default=400)
+    parser.add_argument("--studies", type=int, default=1000)
     studies = parser.parse_args().studies
     cases = [
         (f"{runs} | {of_runs}", lambda draw, runs=runs, of_runs=of_runs: normal(draw, runs, of_runs), 0.0)
