@@ -10,10 +10,9 @@ import json
 import sys
 
 import numpy as np
-from peft import PeftModel
 
 from ballast import schemas
-from ballast.asking import memory
+from ballast.asking import from_folder, memory
 from ballast.asking.loading import load_tokenizer
 from ballast.asking.weights import adapter_folder
 from ballast.picks import gradients
@@ -27,9 +26,7 @@ def main(arguments: argparse.Namespace) -> None:
     rows = learnt_tokens.drawn(schemas.read_columns(arguments.rows, schemas.PAIRS), arguments.limit, arguments.seed)
     tokenizer = load_tokenizer(arguments.model)
     network = base_model(arguments.model, options)
-    network = PeftModel.from_pretrained(
-        network, adapter_folder(arguments.adapter), is_trainable=True, local_files_only=True
-    )
+    network = from_folder.with_adapter(network, adapter_folder(arguments.adapter), is_trainable=True)
     projection = Projection(options["dimensions"], options["projection_seed"])
     with memory.enough(memory.lower("gradients.batch_size", options["batch_size"])):
         parts = (

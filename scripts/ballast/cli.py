@@ -13,8 +13,8 @@ from pathlib import Path
 
 import yaml
 
-from ballast import identity
 from ballast.files import BallastError, read_text, write_text
+from ballast.model_files import MODEL
 from ballast.plugins import HOME
 from ballast.study.sources import unfit
 
@@ -211,7 +211,7 @@ def hub_source(given: str, key: str) -> dict:
 
 def _model_files(names: list[str]) -> list[str]:
     """Return the files of a model among those of its repository."""
-    others = [name for name in sorted(names) if "/" not in name and name.endswith(identity.MODEL)]
+    others = [name for name in sorted(names) if "/" not in name and name.endswith(MODEL)]
     return [*PATTERNS, *(name for name in others if not name.endswith((".safetensors", ".json")))]
 
 

@@ -12,15 +12,12 @@ from pathlib import Path
 
 from ballast import plugins
 from ballast.files import BallastError, digest
+from ballast.model_files import model_files
 from ballast.plugins import HOME
 
 SCRIPTS = HOME.parent
-# Endings of a model's files, here alone: weights, configs, tokenizer, chat templates. Its folder may hold others.
-MODEL = (".safetensors", ".json", ".jinja", ".model", ".txt", ".tiktoken")
 # Stages that know categories by their ids alone.
 COUNT = ("sample", "filter", "train", "warm_up", "gradients", "logprobs")
-# Folders inside it that hold other forms of the model.
-OTHER_FORMS = (".", "original", "onnx", "checkpoint-")
 
 
 def code_identity(stage: str, *plugins: str, taxonomy=None) -> str:
@@ -124,13 +121,6 @@ def model_identity(folder: str | Path) -> str:
     files = [manifest] if manifest.is_file() else model_files(folder)
     parts = [f"{file.relative_to(folder).as_posix()} {digest(file)}" for file in files]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
-def model_files(folder: str | Path, endings: tuple[str, ...] = MODEL) -> list[Path]:
-    """Return the files that make a model, sorted: those in its folder and one level below, with these endings."""
-    root = Path(folder)
-    files = [file for file in (*root.glob("*"), *root.glob("*/*")) if file.suffix in endings and file.is_file()]
-    return sorted(file for file in files if not file.relative_to(root).parts[0].startswith(OTHER_FORMS))
 
 
 def _files(modules: list[str]) -> list[Path]:

@@ -57,16 +57,25 @@ def test_a_constant_is_read_without_importing(tree):
 
 
 @pytest.mark.parametrize(
-    "name", ["chat_template.jinja", "tokenizer.model", "merges.txt", "qwen.tiktoken", "sub/a.json"]
+    "name",
+    [
+        "chat_template.jinja",
+        "tokenizer.model",
+        "merges.txt",
+        "qwen.tiktoken",
+        "sub/a.json",
+        "1_Router/query_0/config.json",
+        "bpe.codes",
+    ],
 )
 def test_an_edited_file_of_a_model_is_another_model_and_an_input_of_its_jobs(tmp_path, name):
-    (tmp_path / "sub").mkdir()
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
     for file in ("config.json", "model.safetensors", "README.md", "checkpoint-9", name):
-        (tmp_path / file).write_text("before")
+        (tmp_path / file).write_text('"before"')
     before = identity.model_identity(tmp_path)
     (tmp_path / "README.md").write_text("after")
     assert identity.model_identity(tmp_path) == before
-    (tmp_path / name).write_text("after")
+    (tmp_path / name).write_text('"after"')
     assert identity.model_identity(tmp_path) != before
     inputs = {str(tmp_path / file) for file in ("config.json", "model.safetensors", name)}
     assert set(sources.model_files(str(tmp_path))) == inputs

@@ -54,7 +54,7 @@ def loaded(model, monkeypatch):
     return load
 
 
-PLAIN = {"local_files_only": True, "use_safetensors": True, "dtype": torch.bfloat16}
+PLAIN = {"local_files_only": True, "trust_remote_code": False, "use_safetensors": True, "dtype": torch.bfloat16}
 NF4 = {
     "load_in_4bit": True,
     "bnb_4bit_quant_type": "nf4",

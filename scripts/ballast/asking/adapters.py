@@ -2,6 +2,7 @@
 
 from safetensors import safe_open
 
+from ballast.asking import from_folder
 from ballast.asking.weights import ADAPTER, adapter_folder
 from ballast.files import BallastError
 
@@ -11,10 +12,10 @@ def lay(network, folder: str):
 
     peft itself leaves out weights for layers that the model lacks, and says so in a warning alone.
     """
-    from peft import PeftModel, get_peft_model_state_dict
+    from peft import get_peft_model_state_dict
 
     try:
-        laid = PeftModel.from_pretrained(network, adapter_folder(folder), local_files_only=True)
+        laid = from_folder.with_adapter(network, adapter_folder(folder))
     except (RuntimeError, ValueError) as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         said = lines[1] if len(lines) > 1 else lines[0]

@@ -11,6 +11,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils.logging import disable_progress_bar
 
+from ballast.asking import from_folder
 from ballast.asking.memory import enough
 from ballast.asking.prompts import fits
 from ballast.asking.weights import model_folder
@@ -26,7 +27,7 @@ def load_tokenizer(path: str | Path):
     """
     folder = model_folder(path)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer = from_folder.load(AutoTokenizer, folder)
         tokenizer.embeddings = getattr(text_config(folder), "vocab_size", None)
     except (OSError, ValueError, ImportError) as error:
         raise BallastError(f"{path}: its tokenizer does not load ({' '.join(str(error).split())[:200]})") from None
@@ -39,7 +40,7 @@ def load_tokenizer(path: str | Path):
 
 def text_config(model: str | Path):
     """Return the config of a model, or of its language part."""
-    return AutoConfig.from_pretrained(model_folder(model), local_files_only=True).get_text_config()
+    return from_folder.load(AutoConfig, model_folder(model)).get_text_config()
 
 
 def declared_ends(folder: str | Path) -> list[int]:
@@ -58,12 +59,12 @@ def load_model(
 
     `quantize`: int8 or nf4, which need a GPU and bitsandbytes.
     """
-    settings = {"local_files_only": True, "use_safetensors": True, "dtype": getattr(torch, dtype)}
+    settings = {"use_safetensors": True, "dtype": getattr(torch, dtype)}
     if quantize:
         settings |= {"quantization_config": _bits(quantize), "device_map": {"": 0}}
     if gpus > 1:
         settings |= _spread(gpus)
-    model = kind.from_pretrained(model_folder(path), **settings)
+    model = from_folder.load(kind, model_folder(path), **settings)
     if "device_map" not in settings:
         model = model.to("cuda" if torch.cuda.is_available() else "cpu")
     elif left := {"cpu", "disk"} & set(map(str, model.hf_device_map.values())):

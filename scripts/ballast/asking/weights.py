@@ -5,6 +5,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from ballast.files import BallastError, read_json
+from ballast.model_files import refuse_code
 
 ADAPTER = ("adapter_model.safetensors", "adapter_config.json")
 
@@ -17,6 +18,7 @@ def model_folder(path: str | Path) -> str:
     if not weights:
         raise BallastError(f"{path}: no safetensors weights here; pickled weights are never loaded")
     read_json(Path(path) / "config.json")
+    refuse_code(path)
     for file in weights:
         check(file)
     return str(path)
@@ -28,6 +30,7 @@ def adapter_folder(path: str | Path) -> str:
     if not weights.is_file():
         raise BallastError(f"{path}: no adapter here (no {weights.name})")
     read_json(config)
+    refuse_code(path)
     check(weights)
     return str(path)
 

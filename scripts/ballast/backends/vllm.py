@@ -196,6 +196,7 @@ def _engine(model: str, options: dict, length: int, adapters: list[str] = (), **
             write_json(Path(scratch) / "generation_config.json", {"eos_token_id": over})
             engine = vllm.LLM(
                 model_folder(model),
+                trust_remote_code=False,
                 max_model_len=length,
                 generation_config=scratch,
                 logprobs_mode="raw_logprobs",

@@ -12,8 +12,10 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from ballast.asking import from_folder
 from ballast.data import packages, templates
 from ballast.files import BallastError, atomic, digest, read_json, write_json
+from ballast.model_files import refuse_code
 from ballast.study.places import UNKNOWN
 from ballast.study.sources import joined, local_files, local_path, page
 
@@ -41,6 +43,8 @@ def fetch(name: str, source: dict, folder: str | Path, allow_unpinned: bool = Fa
                 _place(file, folder / path, link=source["kind"] == "model")
         if source["kind"] == "dataset" and len(found) > 1:
             _join(folder, source["files"])
+        if source["kind"] == "model":
+            refuse_code(folder, f"source {name}: ")
         if source["convert_pickle"] and source["kind"] == "model":
             _convert(name, folder, found)
         if source["kind"] == "model" and (folder / "tokenizer.model").exists():
@@ -173,13 +177,6 @@ def _refuse(name: str, source: dict, found: dict[str, Path]) -> None:
             f"source {name}: {pickled[0]}: pickled files can run code and are refused; "
             f"set sources.{name}.convert_pickle: true to read its tensors alone, or give a safetensors copy"
         )
-    if source["kind"] == "model":
-        config = read_json(found["config.json"]) if "config.json" in found else {}
-        if "auto_map" in config:
-            raise BallastError(
-                f"source {name}: config.json asks for code from the hub (auto_map), which is never run; "
-                f"give a copy in a class that transformers knows in sources.{name}.local"
-            )
 
 
 def _place(file: Path, target: Path, link: bool) -> None:
@@ -227,7 +224,7 @@ def _convert_tokenizer(folder: Path) -> None:
     from transformers import LlamaTokenizer
 
     with tempfile.TemporaryDirectory() as scratch:
-        LlamaTokenizer.from_pretrained(str(folder), local_files_only=True).save_pretrained(scratch)
+        from_folder.load(LlamaTokenizer, folder).save_pretrained(scratch)
         _place(Path(scratch) / "tokenizer.json", folder / "tokenizer.json", link=False)
 
 

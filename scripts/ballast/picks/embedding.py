@@ -7,8 +7,8 @@ Matrix products take nine tenths of the time, so only less padding saves any: we
 from pathlib import Path
 
 import numpy as np
-from sentence_transformers import SentenceTransformer
 
+from ballast.asking import from_folder
 from ballast.asking.memory import enough, lower
 from ballast.asking.weights import model_folder
 
@@ -25,11 +25,11 @@ def embed(model: str, texts: list[str], batch_size: int) -> np.ndarray:
     return encode(load(model), texts, batch_size)
 
 
-def load(model: str) -> SentenceTransformer:
-    return SentenceTransformer(str(_path(model)), local_files_only=True)
+def load(model: str):
+    return from_folder.encoder(_path(model))
 
 
-def encode(encoder: SentenceTransformer, texts: list[str], batch_size: int) -> np.ndarray:
+def encode(encoder, texts: list[str], batch_size: int) -> np.ndarray:
     """Embed texts like `embed`, with a loaded model."""
     lengths = token_counts(encoder, texts)
     order = sorted(range(len(texts)), key=lambda index: (lengths[index], texts[index]))
@@ -46,7 +46,7 @@ def encode(encoder: SentenceTransformer, texts: list[str], batch_size: int) -> n
     return vectors
 
 
-def token_counts(encoder: SentenceTransformer, texts: list[str]) -> list[int]:
+def token_counts(encoder, texts: list[str]) -> list[int]:
     """Return the number of tokens that the model reads of each text."""
     parts = [texts[begin : begin + PART] for begin in range(0, len(texts), PART)]
     cut = {"truncation": True, "max_length": encoder.max_seq_length}

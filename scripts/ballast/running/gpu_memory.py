@@ -52,9 +52,10 @@ def known(folder: str | Path, lora: dict) -> Shape:
     from peft import LoraConfig, get_peft_model
     from transformers import AutoConfig, AutoModelForCausalLM
 
+    from ballast.asking import from_folder
     from ballast.training import lora as adapter
 
-    config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    config = from_folder.load(AutoConfig, folder)
     with torch.device("meta"):
         network = AutoModelForCausalLM.from_config(config)
         head = network.get_output_embeddings()

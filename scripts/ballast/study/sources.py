@@ -10,7 +10,7 @@ import unicodedata
 from functools import cache
 from pathlib import Path
 
-from ballast import identity
+from ballast import model_files as folders
 from ballast.categories import read as read_taxonomy
 from ballast.data.records import folder_advice
 from ballast.files import BallastError
@@ -98,9 +98,13 @@ def check(study: Study) -> None:
             raise BallastError(f"{place}.responses: {model.responses}: no such file")
         if model.adapter and not all((Path(model.adapter) / file).is_file() for file in ADAPTER):
             raise BallastError(f"{place}.adapter: {model.adapter}: no adapter here ({' and '.join(ADAPTER)})")
+        if model.adapter:
+            folders.refuse_code(model.adapter, f"{place}.adapter: ")
     for name, file in (study.measure.harness if study.measure else {}).items():
         if not Path(file).is_file():
             raise BallastError(f"config: measure.harness.{name}: {file}: no such file")
+    if Path(study.embedding.model).is_dir():
+        folders.refuse_code(study.embedding.model, "config: embedding.model: ")
     plan = Plan(study)
     for name, (kind, data) in plan.datasets.items():
         key = name.replace("unsafe/", "pools/").replace("/", ".")
@@ -185,9 +189,9 @@ def local_files(folder: str) -> dict[str, Path]:
 
     Scripts are among them, so that `fetch` can refuse them.
     """
-    kept = identity.model_files(folder, (*identity.MODEL, ".py"))
+    kept = folders.model_files(folder, (*folders.MODEL, ".py"))
     if not any(path.suffix == ".safetensors" for path in kept):
-        kept += identity.model_files(folder, (".bin",))
+        kept += folders.model_files(folder, (".bin",))
     return {path.relative_to(folder).as_posix(): path.resolve() for path in kept}
 
 
@@ -225,7 +229,8 @@ def model_files(path: str, place: str = "") -> list[str]:
         raise BallastError(f"{place}{path}: no model here (no config.json); give the folder of a model on this machine")
     if not any(folder.glob("*.safetensors")):
         raise BallastError(f"{place}{path}: no safetensors weights here; pickled weights are never loaded")
-    return [str(file) for file in identity.model_files(folder)]
+    folders.refuse_code(folder, place)
+    return [str(file) for file in folders.model_files(folder)]
 
 
 def _places(study: Study) -> list[tuple[str, Place | Judge | Model | LanguageModel]]:

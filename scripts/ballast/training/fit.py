@@ -15,7 +15,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
 from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
 
-from ballast.asking import memory
+from ballast.asking import from_folder, memory
 from ballast.asking.loading import load_model, load_tokenizer
 from ballast.asking.prompts import prompt_template, training_ids
 from ballast.files import BallastError, atomic, read_json, write_json, writing
@@ -144,7 +144,7 @@ def base_model(model: str, options: dict) -> PreTrainedModel:
 def with_adapter(network: PreTrainedModel, options: dict) -> PeftModel:
     """Return the model with a new adapter, or with the adapter of the folder `adapter`."""
     if options.get("adapter"):
-        network = PeftModel.from_pretrained(network, options["adapter"], is_trainable=True)
+        network = from_folder.with_adapter(network, options["adapter"], is_trainable=True)
         # The adapter's config names its model without a folder; peft would search the hub for it.
         network.peft_config["default"].base_model_name_or_path = network.base_model.model.name_or_path
         return network

@@ -3,6 +3,7 @@
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from ballast.asking import from_folder
 from ballast.asking.chat import PROBE
 from ballast.asking.decoding import askable
 from ballast.asking.loading import load_tokenizer
@@ -26,5 +27,5 @@ def check(folder: str, options: dict) -> None:
         askable(tokenizer, [PROBE], options)
     if options.get("lora"):
         with torch.device("meta"):
-            network = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder, local_files_only=True))
+            network = AutoModelForCausalLM.from_config(from_folder.load(AutoConfig, folder))
         lora.check(network, options["lora"])

@@ -8,9 +8,9 @@ import shutil
 from pathlib import Path
 
 import torch
-from peft import PeftModel
 from transformers import AutoModelForCausalLM, GenerationConfig
 
+from ballast.asking import from_folder
 from ballast.asking.loading import load_tokenizer
 from ballast.asking.weights import adapter_folder, model_folder
 from ballast.files import BallastError, atomic, writing
@@ -27,11 +27,11 @@ def merge(model: str, adapter: str, dtype: str, out: str | Path) -> None:
     of the model or the adapter is torn.
     """
     out = Path(out)
-    base = AutoModelForCausalLM.from_pretrained(
-        model_folder(model), local_files_only=True, use_safetensors=True, dtype=getattr(torch, dtype)
+    base = from_folder.load(
+        AutoModelForCausalLM, model_folder(model), use_safetensors=True, dtype=getattr(torch, dtype)
     )
     try:
-        network = PeftModel.from_pretrained(base, adapter_folder(adapter)).merge_and_unload(safe_merge=True)
+        network = from_folder.with_adapter(base, adapter_folder(adapter)).merge_and_unload(safe_merge=True)
     except ValueError as error:
         raise BallastError(f"{adapter}: it does not merge into {model} ({str(error).splitlines()[0]})") from None
     write(network, model, out)

@@ -21,6 +21,7 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
+from ballast.asking import from_folder
 from ballast.asking.prompts import PromptTemplate, training_ids
 from ballast.asking.weights import check
 from ballast.files import BallastError, atomic, read_text, write_json, write_text
@@ -90,7 +91,7 @@ def load_tokenizer(folder: str | Path):
     """Return a folder's tokenizer; raise if it is missing, before transformers asks the hub for its name."""
     if not (Path(folder) / "tokenizer.json").is_file():
         raise BallastError(f"{folder}: no tokenizer.json here; run world_tokenizer first")
-    return AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+    return from_folder.load(AutoTokenizer, folder)
 
 
 def new_model(options: WorldOptions, family: str, tokenizer) -> PreTrainedModel:
@@ -144,7 +145,7 @@ def load_model(folder: str | Path) -> PreTrainedModel:
     if not (Path(folder) / "model.safetensors").is_file():
         raise BallastError(f"{folder}: no model.safetensors here; run the stage that --start names first")
     check(Path(folder) / "model.safetensors")
-    return AutoModelForCausalLM.from_pretrained(str(folder), local_files_only=True, dtype=torch.float32)
+    return from_folder.load(AutoModelForCausalLM, folder, dtype=torch.float32)
 
 
 def save_model(model: PreTrainedModel, out: str | Path, generation: bool) -> None:
