@@ -16,12 +16,12 @@ import yaml
 from ballast.files import BallastError, read_text, write_text
 from ballast.model_files import MODEL
 from ballast.plugins import HOME
+from ballast.study.places import LONGEST, NAME
 from ballast.study.sources import unfit
 
 OWN = Path("config/own.yaml")
 # This checkout's template; an installed Ballast takes that of the checkout in which it runs.
 TEMPLATE = next((path for path in (HOME.parents[1] / OWN, OWN) if path.is_file()), OWN)
-NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 HUB = re.compile(r"[\w.-]+/[\w.-]+(:.+)?")
 DATA = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".jsonl.gz", ".json.gz", ".csv.gz")
 # Weights and configs, by pattern; a model's other files (tokenizer, chat template) are named.
@@ -149,8 +149,8 @@ def init(
 
 def check_name(name: str) -> None:
     """Raise BallastError if a study cannot have this name."""
-    if not NAME.fullmatch(name):
-        raise BallastError(f"'{name}' is no study's name: give lower-case letters, digits and hyphens")
+    if len(name) > LONGEST or not re.fullmatch(NAME.strip("^$"), name):
+        raise BallastError(f"{name!r:.60} is no study's name: give lower-case letters, digits and hyphens, at most {LONGEST}")
     if name == "worlds":
         raise BallastError("results/worlds/ holds the worlds that studies share; give the study another name")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ballast.study.arguments import LONG, PACKED, packed, unpacked
+from ballast.study.arguments import LONG, PACKED, as_arguments, as_pairs, packed, unpacked
 
 STAGE = Path(__file__).parents[2] / "scripts/stage.py"
 
@@ -22,6 +22,12 @@ def test_what_is_packed_comes_back(text, times):
 
 def test_a_short_text_stays_as_it_is():
     assert packed("{}") == "{}" and not packed("x" * LONG).startswith(PACKED)
+
+
+@given(st.text(st.characters(blacklist_characters="\0", blacklist_categories=["Cs"]), min_size=1, max_size=50))
+def test_whatever_a_value_holds_it_is_one_word_of_the_shell(text):
+    assert shlex.split(as_arguments({"key": text, "none": None})) == ["--key", text]
+    assert shlex.split(as_pairs({text: text})) == [f"{text}={text}"]
 
 
 def test_a_job_of_thousands_of_runs_starts(tmp_path):

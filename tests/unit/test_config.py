@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ballast.cli import check_name
 from ballast.files import BallastError
 from ballast.study import config
 
@@ -97,6 +98,51 @@ def test_a_mistake_is_one_line_that_names_the_key_and_the_nearest_word(mini, pla
     assert "\n" not in message
     for word in words:
         assert word in message
+
+
+HOSTILE = [
+    "../up",
+    "a..b",
+    "a/b",
+    "it's",
+    'a"b',
+    "$(touch x)",
+    "`id`",
+    "a\nb",
+    "a\n",
+    "{n}",
+    "-n",
+    "--out",
+    ".a",
+    "a b",
+    "A",
+    "ü",
+    "",
+]
+
+
+@pytest.mark.parametrize("name", [*HOSTILE, "a" * 101])
+@pytest.mark.parametrize("place", ["pools", "models", "judges", "benchmarks", "methods", "sources", "other_metrics"])
+def test_a_name_that_is_no_folder_and_no_word_of_a_command_is_refused(mini, place, name):
+    with pytest.raises(BallastError) as refusal:
+        config.load(change(mini, place, mini.get(place, {}) | {name: {}}))
+    said = str(refusal.value)
+    assert "\n" not in said and place in said and ("names become folders" in said or "100 characters" in said)
+
+
+@pytest.mark.parametrize("name", [*HOSTILE, "a" * 101])
+def test_a_study_and_an_experiment_take_no_such_name(mini, name):
+    for place, value in (("study", name), ("suite", name), ("experiments.sampling.samplers", [name])):
+        with pytest.raises(BallastError, match="names become folders|100 characters"):
+            config.load(change(mini, place, value))
+    with pytest.raises(BallastError, match="no study's name"):
+        check_name(name)
+
+
+@pytest.mark.parametrize("name", ["a", "7b", "llama-2-7b", "qwen2.5-7b", "over_refusal", "a.b.c_d--e"])
+def test_an_ordinary_name_is_taken(mini, name):
+    assert config.load(change(mini, "study", name)).study == name
+    check_name(name)
 
 
 def test_two_models_cannot_both_be_one_of_the_papers(mini):

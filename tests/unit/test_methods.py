@@ -25,6 +25,9 @@ def study(methods: dict, samplers: list[str], **experiment):
     ("methods", "told"),
     [
         ({"random": {"sampler": "sss"}}, ["methods.random", "is a sampler already"]),
+        ({"as-is": {"sampler": "sss"}}, ["methods.as-is", "without fine-tuning", "another name"]),
+        ({"my_own": {"sampler": "sss"}}, ["methods.my_own", "no '_'", "write 'my-own'"]),
+        ({"my.own": {"sampler": "sss"}}, ["methods.my.own", "no '.'", "write 'my-own'"]),
         ({"mine": {"sampler": "ssb"}}, ["methods.mine.sampler", "no sampler is called 'ssb'", "did you mean 'sss-b'"]),
         ({"on": {"of": "mine", "transform": "safe-lora"}, "mine": {"sampler": "ssb"}}, ["methods.mine.sampler: no"]),
         ({"mine": {"trainer": "stf"}}, ["methods.mine.trainer", "no trainer is called 'stf'", "did you mean 'sft'"]),

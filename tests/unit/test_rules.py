@@ -31,6 +31,29 @@ def undefined(text: str, folder: Path) -> str:
     return done.stdout
 
 
+# Placeholders of shell commands that need no quotes. Ballast quotes these parts for the shell itself (`as_arguments`).
+QUOTED = {"adapter", "among", "benchmarks", "canaries", "features", "files", "filled", "harness", "judge", "labels"}
+QUOTED |= {"limit", "place", "pretrained", "start", "subset", "swapping", "unpinned"}
+# The config's types allow only numbers, names and choices for these.
+PLAIN = {"batch_size", "benchmark", "code", "dtype", "filter", "format", "kind", "labeller", "least", "max_failed"}
+PLAIN |= {"max_new_tokens", "rows", "rules", "sampler", "seed", "transform"}
+
+
+def unquoted(text: str) -> set[str]:
+    """Return the placeholders of a rule file's shell commands that lack `:q`."""
+    shells = re.findall(r"^    shell:\n((?: {8}.*\n)+)", text, re.MULTILINE)
+    return {word for shell in shells for word in re.findall(r"(?<!\{)\{([^{}]+)\}", shell) if not word.endswith(":q")}
+
+
+def test_every_path_in_a_shell_command_is_quoted():
+    files = [ROOT / "Snakefile", *sorted((ROOT / "workflow/rules").glob("*.smk"))]
+    found = {word for file in files for word in unquoted(file.read_text())}
+    kinds = {word.partition(".")[0] for word in found}
+    assert kinds == {"params", "resources", "wildcards"}  # so no input, output or log
+    assert {word.partition(".")[2] for word in found if word.startswith("params.")} <= QUOTED | PLAIN
+    assert unquoted('    shell:\n        "stage x {input.a} {input.b:q} {log}"\n') == {"input.a", "log"}
+
+
 def test_every_name_in_the_rules_is_defined(tmp_path):
     main = (ROOT / "Snakefile").read_text()
     files = [ROOT / path for path in re.findall(r'^include: "(.+)"$', main, re.MULTILINE)]

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from ballast import plugins, samplers
 from ballast.files import BallastError
 from ballast.identity import constant
+from ballast.names import AS_IS
 from ballast.study.fine_tuning import MethodSection, Training
 from ballast.study.sections import Sampling
 
@@ -138,6 +139,10 @@ def check(methods: Mapping[str, MethodSection], training: Training, sampling: Sa
         place = f"methods.{name}"
         if name in samplers.names():
             raise ValueError(f"{place}: '{name}' is a sampler already; give the method another name")
+        if name == AS_IS:
+            raise ValueError(f"{place}: '{name}' means a model without fine-tuning; give the method another name")
+        if (plain := name.translate(str.maketrans("._", "--"))) != name:
+            raise ValueError(f"{place}: a method's name has no '.' and no '_'; write '{plain}'")
         if section.sampler not in samplers.names():
             said = samplers.nearest(section.sampler)
             raise ValueError(f"{place}.sampler: no sampler is called '{section.sampler}'{said}")

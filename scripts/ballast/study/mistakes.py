@@ -3,7 +3,12 @@
 from pydantic import BaseModel
 
 from ballast import plugins
+from ballast.study.places import NAME
 
+_NAMES = (
+    "names become folders and words of commands, so they hold small letters, digits, '-', '_' and single dots inside, "
+    "and begin with a letter or digit"
+)
 _WANTED = {
     "string_type": "wanted text; put quotes around it (YAML reads yes, no, on and off as true and false)",
     "list_type": "wanted a list, such as [a, b]",
@@ -16,7 +21,8 @@ _RENAMED = {"load_in_8bit": "write 'quantize: int8' in place of true, and leave 
 
 def explained(error: dict, study: type[BaseModel]) -> str:
     """Return pydantic's account of a mistake in the sections of `study` as one line: the key, and what it wants."""
-    place = ".".join(str(part) for part in error["loc"] if not str(part).startswith("["))
+    # A part in brackets is pydantic's word for a key or for one of several types.
+    place = ".".join(_shown(part) for part in error["loc"] if not re.fullmatch(r"\[[a-z ]+\]", str(part)))
     if error["type"] == "extra_forbidden":
         if error["loc"][-1] in _RENAMED:
             return f"config: '{place}' is no key any more: {_RENAMED[error['loc'][-1]]}"
@@ -25,9 +31,16 @@ def explained(error: dict, study: type[BaseModel]) -> str:
         return f"config: '{place}' is not a key{plugins.nearest(str(error['loc'][-1]), known)}"
     if error["type"] == "missing":
         return f"config: '{place}' is required"
+    if error.get("ctx", {}).get("pattern") == NAME:
+        error = error | {"msg": _NAMES}
     message = _WANTED.get(error["type"], error["msg"].removeprefix("Value error, "))
     got = "" if isinstance(error["input"], dict) else f", got {error['input']!r:.60}"
     return f"config: {place + ': ' if place else ''}{message[0].lower() + message[1:]}{got}"
+
+
+def _shown(part: str | int) -> str:
+    """Return a key in one short line, whatever it holds."""
+    return (str(part) if str(part).isprintable() else repr(part))[:60]
 
 
 def _section(section: type[BaseModel] | None, place: tuple) -> type[BaseModel] | None:

@@ -14,7 +14,10 @@ ADAPTER = ("adapter_model.safetensors", "adapter_config.json")
 NaturalInt = Annotated[int, Field(ge=0, strict=True)]
 # Endings of files of one dataset that may follow each other as bytes.
 JOINED = (".jsonl", ".jsonl.gz", ".jsonl.xz", ".jsonl.bz2")
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+# Names are folders, wildcards of rules and words of shell commands.
+NAME = r"^[a-z0-9](\.?[a-z0-9_-])*$"
+LONGEST = 100
+Name = Annotated[str, Field(pattern=NAME, max_length=LONGEST)]
 Dtype = Literal["float32", "bfloat16", "float16"]
 UNKNOWN = "unknown"
 PARTS = ("instruction", "input", "output", "messages", "history", "system", "tools", "prompt", "category", "expected")

@@ -10,6 +10,7 @@ import unicodedata
 from functools import cache
 from pathlib import Path
 
+from ballast import identity
 from ballast import model_files as folders
 from ballast.categories import read as read_taxonomy
 from ballast.data.records import folder_advice
