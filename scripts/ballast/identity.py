@@ -56,14 +56,21 @@ def _parsed(file: Path) -> tuple[str, list[Path]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found.update(_files([alias.name for alias in node.names]))
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found.update(_files([node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]))
+        elif isinstance(node, ast.ImportFrom):
+            module = _imported_from(file, node)
+            found.update(_files([module, *(f"{module}.{alias.name}" for alias in node.names)]))
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
             first = body[0]
             if isinstance(first, ast.Expr) and isinstance(getattr(first.value, "value", None), str):
                 node.body = body[1:]
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), sorted(found)
+
+
+def _imported_from(file: Path, node: ast.ImportFrom) -> str:
+    """Return the whole name of the module that `from .x import y` in a file means."""
+    parts = file.relative_to(SCRIPTS).with_suffix("").parts[: -node.level] if node.level else ()
+    return ".".join([*parts, *([node.module] if node.module else [])])
 
 
 def constant(plugin: str, name: str, *absent):

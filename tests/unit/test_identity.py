@@ -52,6 +52,18 @@ def test_a_module_that_only_a_plugin_imports_counts(tree):
     assert digest("samplers/one") != with_plugin and digest() == without
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["from ..shared import VALUE", "from .. import shared", "from .two import NEEDS as x", "from . import two"],
+)
+def test_a_relative_import_of_a_plugin_counts(tree, line):
+    (tree / "sample.py").write_text("")
+    (tree / "ballast/samplers/one.py").write_text(f"def select():\n    {line}\n")
+    before = digest("samplers/one")
+    (tree / ("ballast/shared.py" if "shared" in line else "ballast/samplers/two.py")).write_text("VALUE = 3\n")
+    assert digest("samplers/one") != before
+
+
 def test_a_constant_is_read_without_importing(tree):
     assert identity.constant("samplers/one", "NEEDS") == ("behaviour",)
 

@@ -61,6 +61,8 @@ WORLD_JUDGES = {
     "category-llm": "llama-pretrained",
     "pairwise": "mistral-pretrained",
 }
+# Files of a model that the config gives besides its folder.
+GIVEN = ("adapter", "responses")
 
 
 def own_template(name: str) -> str | None:
@@ -254,6 +256,8 @@ def _paths(study: Study) -> list[tuple[str, str]]:
     paths += [(place, template) for place, template in _templates(study)]
     paths += [(f"sources.{name}.local", source.local) for name, source in study.sources.items()]
     paths += [("taxonomy", study.taxonomy)] if study.taxonomy else []
+    paths += [(f"models.{name}.{key}", getattr(model, key)) for name, model in study.models.items() for key in GIVEN]
+    paths += [(f"measure.harness.{name}", file) for name, file in (study.measure.harness if study.measure else {}).items()]
     paths += [*_filled(study), ("embedding.model", study.embedding.model)]
     return [(place, path) for place, path in paths if path]
 
