@@ -18,14 +18,14 @@ JUDGING = ("judge", "pairwise")
 def main(stage: str, *arguments: str) -> int:
     sys.path.insert(0, SCRIPTS)
     from ballast.running import preload
+    from ballast.running.threads import THREADS
 
     if any(argument.startswith("packed:") for argument in arguments):
         from ballast.study.arguments import unpacked
 
         arguments = tuple(map(unpacked, arguments))
 
-    # One thread, as in the preloaded process: another number of threads gives sums with other last digits.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OMP_NUM_THREADS", THREADS)  # as in the preloaded process
     if stage not in ONLINE:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
         status = preload.run(stage, list(arguments), _judge(arguments) if stage in JUDGING else None)

@@ -150,7 +150,9 @@ def init(
 def check_name(name: str) -> None:
     """Raise BallastError if a study cannot have this name."""
     if len(name) > LONGEST or not re.fullmatch(NAME.strip("^$"), name):
-        raise BallastError(f"{name!r:.60} is no study's name: give lower-case letters, digits and hyphens, at most {LONGEST}")
+        raise BallastError(
+            f"{name!r:.60} is no study's name: give lower-case letters, digits and hyphens, at most {LONGEST}"
+        )
     if name == "worlds":
         raise BallastError("results/worlds/ holds the worlds that studies share; give the study another name")
 

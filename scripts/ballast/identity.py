@@ -23,10 +23,12 @@ COUNT = ("sample", "filter", "train", "warm_up", "gradients", "logprobs")
 def code_identity(stage: str, *plugins: str, taxonomy=None) -> str:
     """Return a digest of `scripts/<stage>.py`, plug-ins such as `samplers/sss`, and all Ballast modules they import.
 
-    `taxonomy`: the study's own categories (`categories.Taxonomy`), which replace a constant of the code. Stages that
-    only count categories do not depend on their words.
+    The threads of a job count for every stage, though `stage.py` sets them. `taxonomy`: the study's own categories
+    (`categories.Taxonomy`), which replace a constant of the code. Stages that only count categories do not depend on
+    their words.
     """
-    roots = [SCRIPTS / f"{stage}.py", *(HOME / f"{plugin.replace('-', '_')}.py" for plugin in plugins)]
+    named = [f"{plugin.replace('-', '_')}.py" for plugin in (*plugins, "running/threads")]
+    roots = [SCRIPTS / f"{stage}.py", *(HOME / name for name in named)]
     files, waiting = set(), roots
     while waiting:
         file = waiting.pop()

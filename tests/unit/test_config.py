@@ -10,7 +10,7 @@ import yaml
 
 from ballast.cli import check_name
 from ballast.files import BallastError
-from ballast.study import config
+from ballast.study import config, sources
 
 ROOT = Path(__file__).parents[2]
 
@@ -143,6 +143,24 @@ def test_a_study_and_an_experiment_take_no_such_name(mini, name):
 def test_an_ordinary_name_is_taken(mini, name):
     assert config.load(change(mini, "study", name)).study == name
     check_name(name)
+
+
+@pytest.mark.parametrize(("path", "words"), [("a{n}.json", "braces around a word"), ("a\nb.json", "a line break")])
+@pytest.mark.parametrize(
+    ("place", "section"),
+    [
+        ("base.path", "base"),
+        ("models.x.path", "models"),
+        ("models.x.adapter", "models"),
+        ("models.x.responses", "models"),
+    ],
+)
+def test_a_path_that_snakemake_cannot_read_is_refused(mini, place, section, path, words):
+    *_, name, key = place.split(".")
+    given = {key: path} if key != "adapter" else {"world": "llama-aligned", key: path}
+    value = given if section == "base" else mini["models"] | {name: given}
+    with pytest.raises(BallastError, match=f"config: {place}: .*{words}"):
+        sources.check(config.load(mini | {section: value}))
 
 
 def test_two_models_cannot_both_be_one_of_the_papers(mini):

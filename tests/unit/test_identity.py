@@ -1,8 +1,14 @@
 """Code identity: edits count, remarks do not."""
 
+import os
+import runpy
+import sys
+
 import pytest
 
 from ballast import identity
+from ballast.running import preload
+from ballast.running.threads import THREADS
 from ballast.study import sources
 
 
@@ -13,6 +19,9 @@ def tree(tmp_path, monkeypatch):
     (home / "samplers").mkdir(parents=True)
     (home / "__init__.py").write_text("")
     (home / "samplers/__init__.py").write_text("")
+    (home / "running").mkdir()
+    (home / "running/__init__.py").write_text("")
+    (home / "running/threads.py").write_text('THREADS = "1"\n')
     (home / "shared.py").write_text('"""Shared."""\nVALUE = 1\n')
     (home / "lonely.py").write_text("VALUE = 1\n")
     (home / "samplers/one.py").write_text('NEEDS = ("behaviour",)\n\n\ndef select():\n    from ballast import shared\n')
@@ -33,6 +42,7 @@ def digest(*plugins):
     [
         ("ballast/shared.py", '"""Other words."""\n# a remark\nVALUE   =   1\n', False),
         ("ballast/shared.py", "VALUE = 2\n", True),
+        ("ballast/running/threads.py", 'THREADS = "2"\n', True),
         ("ballast/lonely.py", "VALUE = 2\n", False),
         ("ballast/samplers/two.py", "NEEDS = (1,)\n", False),
         ("ballast/samplers/one.py", "NEEDS = ()\n", True),
@@ -107,3 +117,13 @@ def test_an_edit_of_a_backend_trains_nothing_again(monkeypatch, trainer):
     digest = identity.file_digest
     monkeypatch.setattr(identity, "file_digest", lambda file: digest(file) + "!" * (file.parent.name == "backends"))
     assert identity.code_identity("train", f"trainers/{trainer}") == before
+
+
+def test_every_job_gets_the_threads_that_its_identity_covers(monkeypatch):
+    monkeypatch.setattr(preload, "run", lambda *_: 0)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    for name in ("OMP_NUM_THREADS", "HF_HUB_OFFLINE"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    assert runpy.run_path(str(identity.SCRIPTS / "stage.py"))["main"]("train") == 0
+    assert os.environ["OMP_NUM_THREADS"] == THREADS == "1"

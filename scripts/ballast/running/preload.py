@@ -24,12 +24,14 @@ def start() -> None:
     import subprocess
     import tempfile
 
+    from ballast.running.threads import THREADS
+
     if ADDRESS in os.environ or not hasattr(os, "pidfd_open"):
         return
     os.environ[ADDRESS] = os.path.join(tempfile.mkdtemp(prefix="ballast-"), "socket")
     # Every step frees and takes large tensors: keep their memory, so that the kernel need not clear it each time.
     keep = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**30)}
-    alone = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONHASHSEED": "0"}
+    alone = {"OMP_NUM_THREADS": THREADS, "MKL_NUM_THREADS": THREADS, "HF_HUB_OFFLINE": "1", "PYTHONHASHSEED": "0"}
     # Its standard input is a pipe from this process, which closes however this process ends.
     subprocess.Popen(
         [sys.executable, os.path.join(os.path.dirname(__file__), "preload_server.py")],

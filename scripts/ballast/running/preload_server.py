@@ -238,11 +238,12 @@ def _do(job: dict, streams: list[int]) -> int:
     import torch
 
     from ballast.running.stage import run
+    from ballast.running.threads import THREADS
 
     _stand_in(streams)
     os.chdir(job["directory"])
     os.environ.update(job["environment"])
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", THREADS)))
     try:
         status = run(job["stage"], job["arguments"], forked=True, keeps_model=bool(job["keeps"]))
     except SystemExit as ending:

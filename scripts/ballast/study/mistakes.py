@@ -1,5 +1,7 @@
 """Explain a mistake in a config in one line."""
 
+import re
+
 from pydantic import BaseModel
 
 from ballast import plugins

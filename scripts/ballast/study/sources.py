@@ -257,7 +257,9 @@ def _paths(study: Study) -> list[tuple[str, str]]:
     paths += [(f"sources.{name}.local", source.local) for name, source in study.sources.items()]
     paths += [("taxonomy", study.taxonomy)] if study.taxonomy else []
     paths += [(f"models.{name}.{key}", getattr(model, key)) for name, model in study.models.items() for key in GIVEN]
-    paths += [(f"measure.harness.{name}", file) for name, file in (study.measure.harness if study.measure else {}).items()]
+    paths += [
+        (f"measure.harness.{name}", file) for name, file in (study.measure.harness if study.measure else {}).items()
+    ]
     paths += [*_filled(study), ("embedding.model", study.embedding.model)]
     return [(place, path) for place, path in paths if path]
 
