@@ -38,15 +38,22 @@ def _below(root: Path) -> Iterator[Path]:
 def refuse_code(folder: str | Path, place: str = "") -> str:
     """Return the folder of a model, tokenizer, encoder or adapter; raise BallastError if it names code to run.
 
-    `place` opens the message. Libraries choose classes by tokenizer_config.json, adapter_config.json and so on.
+    `place` opens the message. Libraries choose classes by tokenizer_config.json, modules.json and so on. peft reads
+    only adapter_config.json of an adapter's folder; other jobs may write below it.
     """
-    for file in model_files(folder, (".json",)):
+    root = Path(folder)
+    files = model_files(root, (".json",)) if not _is_adapter(root) else [root / "adapter_config.json"]
+    for file in files:
         if (file.name == "modules.json" or "config" in file.name) and (named := _code(file)):
             raise BallastError(
                 f"{place}{file}: it names code ({named[:200]!r}), which is never run; give a copy without it, for a "
                 "class that transformers, peft or sentence-transformers has"
             )
     return str(folder)
+
+
+def _is_adapter(folder: Path) -> bool:
+    return (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file()
 
 
 def _code(file: Path) -> str | None:

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from ballast import identity
+from ballast.model_files import model_files
 from ballast.running import preload
 from ballast.running.threads import THREADS
 from ballast.study import sources
@@ -102,6 +103,15 @@ def test_an_edited_file_of_a_model_is_another_model_and_an_input_of_its_jobs(tmp
     inputs = {str(tmp_path / file) for file in ("config.json", "model.safetensors", name)}
     assert set(sources.model_files(str(tmp_path))) == inputs
     assert set(sources.local_files(tmp_path)) == {"config.json", "model.safetensors", name}
+
+
+def test_files_of_a_model_are_found_through_links_and_a_circle_ends(tmp_path):
+    for folder in ("elsewhere", "model/.cache", "model/onnx", "model/checkpoint-9"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "config.json").write_text("{}")
+    (tmp_path / "model/1_Pooling").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "model/again").symlink_to(tmp_path / "model")
+    assert model_files(tmp_path / "model") == [tmp_path / "model/1_Pooling/config.json"]
 
 
 def test_a_fetched_model_is_known_by_its_manifest_alone(tmp_path):

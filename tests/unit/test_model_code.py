@@ -101,6 +101,12 @@ def test_a_study_with_such_a_model_judge_encoder_or_adapter_is_refused_before_an
             sources.check(study)
 
 
+def test_what_other_jobs_write_below_an_adapter_is_not_read(tmp_path):
+    add(tmp_path, "adapter_config.json", {})
+    add(tmp_path, "merged/config.json", {"auto_map": MAP})
+    assert refuse_code(tmp_path) == str(tmp_path)
+
+
 def test_names_that_are_no_code_pass(folder):
     add(folder, "modules.json", MODULES)
     add(folder, "config.json", {"auto_map": {}, "rope_scaling": {"type": "a.b"}, "_attn_implementation": "sdpa"})
