@@ -1,12 +1,13 @@
 """Options of thousands of runs on a command line, of which Linux takes 128 KiB in one piece."""
 
+import argparse
 import json
 import shlex
 import subprocess
 import sys
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ballast.study.arguments import LONG, PACKED, as_arguments, as_pairs, packed, unpacked
@@ -24,9 +25,14 @@ def test_a_short_text_stays_as_it_is():
     assert packed("{}") == "{}" and not packed("x" * LONG).startswith(PACKED)
 
 
+@example("-n")
+@example("--key")
+@example("$(touch x)")
 @given(st.text(st.characters(blacklist_characters="\0", blacklist_categories=["Cs"]), min_size=1, max_size=50))
 def test_whatever_a_value_holds_it_is_one_word_of_the_shell(text):
-    assert shlex.split(as_arguments({"key": text, "none": None})) == ["--key", text]
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--key")
+    assert parser.parse_args(shlex.split(as_arguments({"key": text, "none": None}))).key == text
     assert shlex.split(as_pairs({text: text})) == [f"{text}={text}"]
 
 

@@ -19,13 +19,16 @@ def as_json(section: Mapping | BaseModel) -> str:
 
 
 def as_arguments(values: Mapping[str, object]) -> str:
-    """Return `--name value` per non-empty value, quoted for a shell."""
-    return " ".join(f"--{name} {shlex.quote(str(value))}" for name, value in values.items() if value)
+    """Return `--name value` per non-empty value, quoted for a shell; `--name=value` if the value begins with `-`."""
+    given = [(name, str(value)) for name, value in values.items() if value]
+    return " ".join(f"--{name}{'=' if value[:1] == '-' else ' '}{shlex.quote(value)}" for name, value in given)
 
 
 def packed(text: str) -> str:
-    """Return a short text unchanged and a long one compressed, for `stage.py` to unpack: a list of runs to a tenth."""
-    return PACKED + base64.b85encode(zlib.compress(text.encode(), 9)).decode() if len(text) > LONG else text
+    """Return a short text unchanged and a long one, or a packed one, compressed, for `stage.py` to unpack."""
+    if len(text) <= LONG and not text.startswith(PACKED):
+        return text
+    return PACKED + base64.b85encode(zlib.compress(text.encode(), 9)).decode()
 
 
 def unpacked(text: str) -> str:

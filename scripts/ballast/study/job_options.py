@@ -219,7 +219,7 @@ class JobOptions:
     def encoder(self) -> str:
         """The sentence encoder: a folder, or the name of the one from a package."""
         name = self.study.embedding.model
-        return self.inputs.source_folder(name) if name in self.study.sources else name
+        return self.inputs.source_folder(name) if name in self.study.sources else sources.as_word(name)
 
     def agreement_files(self, wildcards: Wildcards) -> str:
         files = self.inputs.agreement(wildcards)
