@@ -411,7 +411,8 @@ class DocumentOptions:
         ]
         subsets: dict[tuple[str, int], list] = {}
         for run in self.plan.runs:
-            if (run.model, run.pool) == (model, first) and run.sampler in grid.samplers and run.n in grid.n:
+            of_first = (run.model, run.pool) == (model, first) and run.trial < grid.trials
+            if of_first and run.sampler in grid.samplers and run.n in grid.n:
                 subsets.setdefault((run.sampler, run.n), []).append(self.plan.subset(run))
         return {"pools": pools, "subsets": [[*cell, sorted(files)] for cell, files in sorted(subsets.items())]}
 
