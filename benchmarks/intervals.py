@@ -1,6 +1,6 @@
 """Simulate how often intervals and families of tests are wrong: the table of docs/statistics.md.
 
-    python benchmarks/intervals.py [--studies 1000]
+    python benchmarks/intervals.py [--studies 400]
 
 A study has Random and seven samplers at three n, on 112 prompts. None differs from Random, so a difference that is
 significant after Holm's correction for all 21 is wrong. Scores are normal, with the SD of a run in the second column,
@@ -24,7 +24,7 @@ from ballast.results.cells import Cells
 from ballast.results.contrasts import p_of
 from ballast.results.statistics import difference, holm
 
-PROMPTS, OF_PROMPTS, NOISE, SAMPLERS, SIZES, RESAMPLES = 112, 0.5, 1.0, 7, 3, 300
+PROMPTS, OF_PROMPTS, NOISE, SAMPLERS, SIZES, RESAMPLES = 112, 0.5, 1.0, 7, 3, 200
 EFFECT = 0.5  # a true difference, for power
 PAIRS = [((sampler, n), (0, n)) for sampler in range(1, SAMPLERS + 1) for n in range(SIZES)]
 COLUMNS = ["alone", "together", "single test", "coverage", "power", "power, Holm"]
@@ -79,7 +79,7 @@ def measured(studies: int, made, truth: float = 0.0) -> list[float]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--studies", type=int, default=1000)
+    parser.add_argument("--studies", type=int, default=400)
     studies = parser.parse_args().studies
     cases = [
         (f"{runs} | {of_runs}", lambda draw, runs=runs, of_runs=of_runs: normal(draw, runs, of_runs), 0.0)
