@@ -21,6 +21,9 @@ from ballast.files import BallastError
 def main(arguments: argparse.Namespace) -> None:
     responses = schemas.read(arguments.responses, schemas.RESPONSES)
     responses = responses[responses["benchmark"] == arguments.benchmark]
+    if responses.empty:
+        said = f"it has no response to {arguments.benchmark}; name the metric of {arguments.judge} in an experiment"
+        raise BallastError(f"{arguments.responses}: {said} with this run")
     if arguments.about:
         responses = responses.assign(prompt=tagged(responses["id"], arguments.rows, arguments.about))
     options = json.loads(arguments.options) | {"store": arguments.store}

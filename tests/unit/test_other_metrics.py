@@ -47,25 +47,27 @@ def study(metrics=(), **changes):
 
 
 def test_a_metric_that_no_experiment_names_changes_nothing():
-    assert measured(study()) == measured(config.load(config.read(ROOT / "config/mini.yaml")))
+    plain = config.read(ROOT / "config/mini.yaml")
+    plain["experiments"]["sampling"]["metrics"] = FOUR
+    assert measured(study()) == measured(config.load(plain))
 
 
 def test_a_metric_is_measured_where_an_experiment_names_it_and_on_models_as_they_are():
     asked = measured(study(["gsm8k"]))
-    assert asked["llama/safety/sss-b/n7/t0"] == sorted([*FOUR, "gsm8k"])
-    assert asked["llama/safety/t1/n14/t0"] == FOUR, "Figure 2's runs are another experiment's"
+    assert asked["llama/safety/sss-b/n84/t0"] == sorted([*FOUR, "gsm8k"])
+    assert asked["llama/safety/t1/n14/t0"] == ["harm", "helpfulness"], "Figure 2's runs are another experiment's"
     assert asked["llama/as-is"] == sorted([*FOUR, "gsm8k"])
 
 
 def test_a_run_is_compared_with_base_data_alone_of_its_model_pool_and_trial():
     found = study(["wins"])
     asked = measured(found)
-    assert opponent(found, "llama/safety/sss-b/n7/t2", "none", asked) == "llama/safety/none/n0/t2"
+    assert opponent(found, "llama/safety/sss-b/n84/t2", "none", asked) == "llama/safety/none/n0/t2"
     assert opponent(found, "llama/safety/none/n0/t1", "none", asked) == "llama/safety/none/n0/t1", "with itself: 50"
     assert opponent(found, "llama/as-is", "none", asked) == "llama/safety/none/n0/t0"
-    assert opponent(found, "llama/safety/sss-b/n7/t2", "random", asked) == "llama/safety/random/n7/t2"
-    assert opponent(found, "llama/safety/sss-b/n7/t2", "as-is", asked) == "llama/as-is"
-    assert "wins" in asked["llama/safety/none/n0/t2"] and "wins" in asked["llama/safety/sss-b/n7/t2"]
+    assert opponent(found, "llama/safety/sss-b/n84/t2", "random", asked) == "llama/safety/random/n84/t2"
+    assert opponent(found, "llama/safety/sss-b/n84/t2", "as-is", asked) == "llama/as-is"
+    assert "wins" in asked["llama/safety/none/n0/t2"] and "wins" in asked["llama/safety/sss-b/n84/t2"]
     # The aligned Mistral is never fine-tuned on base data alone: there is nothing to compare it with.
     assert "wins" not in asked["mistral/as-is"]
 
@@ -74,7 +76,7 @@ def test_the_counterpart_is_measured_though_only_another_experiment_has_it():
     raw = {"against": "t1", "by": "scores", "judge": "helpful-rm"}
     asked = measured(study(["wins"], pairwise={"wins": raw}))
     assert "wins" in asked["llama/safety/t1/n14/t0"] and "wins" in asked["llama/safety/sss/n14/t0"]
-    assert "wins" not in asked["llama/safety/sss/n7/t0"], "t1 has no n 7"
+    assert "wins" not in asked["llama/safety/sss/n84/t0"], "t1 has no n 84"
 
 
 @pytest.mark.parametrize(

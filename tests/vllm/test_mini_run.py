@@ -35,7 +35,8 @@ def results(tmp_path_factory) -> Path:
     through = config.read(Path(__file__).with_name("mini.yaml"))
     (folder / "mini-vllm.yaml").write_text(yaml.safe_dump(through))
     snakemake(folder, "mini-vllm", *(f"scores/{name}.parquet" for name in JUDGED))
-    plain = config.read(ROOT / "config/mini.yaml") | {"study": "plain", "world": through["world"]}
+    plain = config.read(ROOT / "config/mini.yaml") | {name: through[name] for name in ("world", "experiments")}
+    plain["study"] = "plain"
     (folder / "plain.yaml").write_text(yaml.safe_dump(plain))
     snakemake(folder, "plain", *(f"scores/{name}.parquet" for name in JUDGED))
     return folder / "results"

@@ -35,8 +35,7 @@ def draw(options: Options, paths: Sequence[str]) -> Drawn:
     row = max(ROW, STEP * (len(sizes) + 1))
     said = [
         f"Study {options.study}, model {options.model_label(options.experiment.models[0])}.",
-        "Bars: 95 % interval of the two-way bootstrap over runs and prompts; dotted with a hollow marker: one run, so "
-        "over prompts only.",
+        "Bars: 95 % interval of the two-way bootstrap over runs and prompts; dotted with a hollow marker: one run.",
         "Blue: less harm, the interval excludes 0; red: more; grey: it includes 0, or there is none over runs.",
         f"Left: n = {', '.join(map(str, sizes))} from above, larger markers for larger n.",
         f"Right: where a method over-refuses as much as {short_label(control)} halfway from its smallest n to its "
@@ -72,7 +71,7 @@ def _differences(panel: Axes, rows: pd.DataFrame, named: list[str], step: float)
         color = style.GREY
         if row.two_way_over == TWO_WAY and (row.high_two_way < 0 or row.low_two_way > 0):
             color = style.BLUE if row.value < 0 else style.RED
-        alone = row.two_way_over != TWO_WAY
+        alone = row.two_way_over != TWO_WAY or row.shared_runs == 1
         style.whiskers(panel, place, row.low_two_way, row.high_two_way, alone, color, across=True)
         look = {"marker": style.marker(row.sampler), "facecolor": "white" if alone else color, "edgecolor": color}
         panel.scatter([row.value], [place], areas[row.n], zorder=4, linewidth=0.8, **look)

@@ -69,7 +69,8 @@ def _boxes(panel: Axes, values: list[np.ndarray], names: list[str]) -> None:
 def _groups(panel: Axes, groups: list[Group], measure: str, harm: metrics.Metric) -> None:
     """Draw one point per group, with the interval of its change of harm and its name."""
     for group in groups:
-        x, found, alone = group.means[measure], group.effects[EFFECT], group.effects[EFFECT].over == PROMPTS_ONLY
+        x, found = group.means[measure], group.effects[EFFECT]
+        alone = found.single or found.over == PROMPTS_ONLY
         color = style.BEHAVIOUR_HUES.get(group.name, style.BEHAVIOUR_HUES["T1"])
         style.whiskers(panel, x, found.low, found.high, alone, color)
         panel.plot(x, found.mean, "o", color=color, markerfacecolor="white" if alone else color)
@@ -93,7 +94,7 @@ def _small_print(found: Report, options: Options) -> list[str]:
         f"Study {options.study}, model {options.model_label(options.experiment.models[0])}.",
         "Boxes: quartiles and median of rows; whiskers: 5th and 95th percentile.",
         "Change of harm: against base data alone, below 0 is better; bars: 95 % intervals, two-way bootstrap; "
-        "dotted with a hollow marker: one run, so over prompts only.",
+        "dotted with a hollow marker: one run.",
         *["Behaviours: change of harm not measured."] * (not _measured(found.of(BEHAVIOUR))),
         f"Categories by id: {by_category}.",
         *notes.judged_by(options),
