@@ -100,20 +100,18 @@ def test_behaviour_and_category_beat_random_and_category_alone(mini, other, n):
 
 
 def test_harm_falls_with_n(mini):
-    sizes = sorted(mini.loc[mini["sampler"] == "sss-b", "n"].unique())
     for sampler in ("random", "sss-b"):
-        difference = cell(mini, sampler, sizes[-1]) - cell(mini, sampler, sizes[0])
-        assert report(f"harm, {sampler} {sizes[-1]} - {sizes[0]}", difference) < 0
+        difference = cell(mini, sampler, MANY) - cell(mini, sampler, FEW)
+        assert report(f"harm, {sampler} {MANY} - {FEW}", difference) < 0
 
 
 def test_over_refusal_does_not_fall_with_n(mini):
-    sizes = sorted(mini.loc[mini["sampler"] == "sss-b", "n"].unique())
     behavioural = [
-        cell(mini, sampler, sizes[-1], "xstest") - cell(mini, sampler, sizes[0], "xstest")
+        cell(mini, sampler, MANY, "xstest") - cell(mini, sampler, FEW, "xstest")
         for sampler in ("random-b", "sss-b")
     ]
     pooled = 100 * sum(behavioural) / len(behavioural)
-    assert report(f"over-refusal in points, random-b and sss-b, {sizes[-1]} - {sizes[0]}", pooled) >= 0
+    assert report(f"over-refusal in points, random-b and sss-b, {MANY} - {FEW}", pooled) >= 0
 
 
 def test_no_model_of_table_4_stays_at_an_end_of_the_scale(mini):
@@ -183,5 +181,5 @@ def test_a_changed_sampler_reruns_its_own_runs_and_the_tables(copy):
     changed = [run for run in runs(study) if run.sampler in ("pss", "pss-b")]
     found = pending(copy)
     assert found["sample"] == len({subset(study, run) for run in changed})
-    assert found["train"] == found["generate"] == len(changed) and found["judge"] == 4 * len(changed)
+    assert found["train"] == found["generate"] == len(changed) and found["judge"] == 3 * len(changed)
     assert not {"world_data", "data", "embed", "behaviour", "category"} & set(found)
