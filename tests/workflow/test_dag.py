@@ -61,7 +61,7 @@ def test_a_cold_dry_run_shows_the_whole_study(cold):
     assert found["train"] == len(runs(study)) == len(asked) - len(study.as_is) and found["generate"] == len(asked)
     assert found["judge"] == sum(map(len, asked.values()))
     assert found["sample"] == len({subset(study, run) for run in runs(study)})
-    assert (found["world_model"], found["world_judge"]) == (6, 5)
+    assert (found["world_model"], found["world_judge"]) == (5, 5)
     assert (found["scores"], found["table"], found["figure"], found["comparison"]) == (13, 9, 9, 3)
     assert [found[name] for name in (*DOCUMENTS, "about", "cost")] == [1] * (len(DOCUMENTS) + 2)
 
