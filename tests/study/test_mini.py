@@ -107,8 +107,7 @@ def test_harm_falls_with_n(mini):
 
 def test_over_refusal_does_not_fall_with_n(mini):
     behavioural = [
-        cell(mini, sampler, MANY, "xstest") - cell(mini, sampler, FEW, "xstest")
-        for sampler in ("random-b", "sss-b")
+        cell(mini, sampler, MANY, "xstest") - cell(mini, sampler, FEW, "xstest") for sampler in ("random-b", "sss-b")
     ]
     pooled = 100 * sum(behavioural) / len(behavioural)
     assert report(f"over-refusal in points, random-b and sss-b, {MANY} - {FEW}", pooled) >= 0

@@ -14,6 +14,7 @@ from ballast.study import config, sources
 from ballast.study.arguments import as_arguments, as_json, as_pairs
 from ballast.study.card_options import CardOptions
 from ballast.study.document_options import DocumentOptions
+from ballast.study.gradient_documents import GradientDocuments
 from ballast.study.job_inputs import JobInputs
 from ballast.study.job_options import JobOptions
 from ballast.study.methods import plugin_constant
@@ -141,7 +142,7 @@ def test_the_gradient_report_needs_one_of_its_experiments():
     experiments = {"beyond": config.read(ROOT / "config/beyond.yaml")["experiments"]["beyond"]}
     documents = jobs("config/beyond.yaml", experiments=experiments).documents
     with pytest.raises(BallastError, match="give one of them"):
-        documents.gradient_experiment()
+        GradientDocuments(documents).experiment()
 
 
 def test_a_pool_with_the_requests_of_another_takes_its_picks(mini):
@@ -151,14 +152,15 @@ def test_a_pool_with_the_requests_of_another_takes_its_picks(mini):
     del own.model
     assert swapped.inputs.swapped_subset(own) == f"{swapped.plan.results}/subsets/safety/t1/n14/t2.csv"
     assert swapped.inputs.swapped_subset(wildcards(run)).endswith("/subsets/llama/safety/t1/n14/t2.csv")
-    given = json.loads(swapped.documents.swapping().removeprefix("--swapping ").strip("'"))
+    given = json.loads(GradientDocuments(swapped.documents).swapping().removeprefix("--swapping ").strip("'"))
     assert {len(files) for _, _, files in given["subsets"]} == {given["options"]["experiment"]["trials"]}
-    files = set(swapped.documents.swapping_inputs())
+    files = set(GradientDocuments(swapped.documents).swapping_inputs())
     assert files >= {*given["pools"][1].values(), *given["subsets"][0][2]}
     assert not any("category" in file for file in files)
     asked = json.loads(swapped.options.inspection())["asked"]
     assert asked["swapped"] == {"any": 14} and asked["safety"]["T1"] == 14
-    assert mini.documents.swapping() == "" and mini.documents.swapping_inputs() == []
+    none = GradientDocuments(mini.documents)
+    assert none.swapping() == "" and none.swapping_inputs() == []
 
 
 def test_the_bill_counts_subsets_that_take_the_requests_of_another():

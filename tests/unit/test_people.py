@@ -1,4 +1,7 @@
-"""People label responses: the draw, the blinded sheet, bad sheets, the estimator, XSTest's real labels as the fill."""
+"""People label responses: the draw, the blinded sheet, bad sheets, the estimator, XSTest's real labels as the fill.
+
+One file, since every test draws, fills and reads the same made study.
+"""
 
 import json
 import math

@@ -73,9 +73,9 @@ rule gradient_report:
     input:
         settled,
         scores=f"{RESULTS}/scores.parquet",
-        features=lambda wildcards: list(documents.gradient_features().values()),
-        subsets=lambda wildcards: [file for *_, files in documents.gradient_subsets() for file in files],
-        swapping=documents.swapping_inputs,
+        features=lambda wildcards: list(gradient_documents.features().values()),
+        subsets=lambda wildcards: [file for *_, files in gradient_documents.subsets() for file in files],
+        swapping=gradient_documents.swapping_inputs,
     output:
         md=f"{RESULTS}/gradients.md",
         csv=f"{RESULTS}/gradients.csv",
@@ -91,10 +91,10 @@ rule gradient_report:
         mem_mb=4000,
         runtime=30,
     params:
-        options=lambda wildcards: documents.gradient_report(),
-        picked=lambda wildcards: packed(json.dumps(documents.gradient_subsets())),
-        features=lambda wildcards: as_arguments(documents.gradient_features()),
-        swapping=lambda wildcards: documents.swapping(),
+        options=lambda wildcards: gradient_documents.options(),
+        picked=lambda wildcards: packed(json.dumps(gradient_documents.subsets())),
+        features=lambda wildcards: as_arguments(gradient_documents.features()),
+        swapping=lambda wildcards: gradient_documents.swapping(),
         code=code_identity("gradient_report"),
     message:
         "Lay gradients beside what was measured"

@@ -17,6 +17,7 @@ from ballast.study.card_options import CardOptions
 from ballast.study.document_options import DocumentOptions
 from ballast.study.job_inputs import JUDGE_FILES, MODEL_FILES, JobInputs
 from ballast.study.job_options import JobOptions
+from ballast.study.gradient_documents import GradientDocuments
 from ballast.study.people_options import PeopleOptions
 from ballast.study.plan import Plan
 
@@ -35,6 +36,7 @@ options = JobOptions(inputs)
 documents = DocumentOptions(options)
 cards = CardOptions(options)
 people = PeopleOptions(plan)
+gradient_documents = GradientDocuments(documents)
 bill = BillOptions(documents, inside.groups, inside.command())
 inside.take_gpus(plan.gpus)
 # Every job asks for it, and the code does not change between jobs.

@@ -1,7 +1,7 @@
 """Name the files that each job of a study reads, so that Snakemake sees all dependencies of a job.
 
 A method takes the job's wildcards, or a name. It returns paths relative to the working folder.
-The methods call each other across rules, so they are one class.
+The methods call each other across rules, so they are one class, of more than 400 lines.
 """
 
 import os
