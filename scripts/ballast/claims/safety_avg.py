@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ballast.claims.grids import Cell, Contrast, Measured, Published, adjusted, runs_said
-from ballast.claims.verdicts import ALPHA, FAILS, HOLDS, OPEN, POINTS, Outcome
+from ballast.claims.verdicts import ALPHA, FAILS, HOLDS, OPEN, POINTS, Outcome, left_open
 from ballast.names import AS_IS, NONE, short_label
 from ballast.results import metrics
 from ballast.results.cells import Cells
@@ -76,8 +76,15 @@ class Averages:
         return found
 
 
+class Unprinted:
+    """A claim of which the publication's abstract prints no cell."""
+
+    def published(self, grid: Published) -> Outcome:
+        return Outcome(OPEN, NO_CELL)
+
+
 @dataclass(frozen=True)
-class Ahead:
+class Ahead(Unprinted):
     """The method's Safety Avg. is at least `by` points above every baseline, on every model.
 
     By the first judge, or by every judge. Each interval must lie above; one difference below, after Holm's correction,
@@ -87,9 +94,6 @@ class Ahead:
     by: float
     every_judge: bool = False
     experiment: str = "transfer"
-
-    def published(self, grid: Published) -> Outcome:
-        return Outcome(OPEN, NO_CELL)
 
     def study(self, grid: Measured) -> Outcome:
         if not grid.options.dualselect:
@@ -103,13 +107,10 @@ class Ahead:
 
 
 @dataclass(frozen=True)
-class Kept:
+class Kept(Unprinted):
     """The method's task utility is not below that of training on base data alone, on every model."""
 
     experiment: str = "transfer"
-
-    def published(self, grid: Published) -> Outcome:
-        return Outcome(OPEN, NO_CELL)
 
     def study(self, grid: Measured) -> Outcome:
         if not grid.options.dualselect:
@@ -121,14 +122,11 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class Elsewhere:
+class Elsewhere(Unprinted):
     """A claim without a number: another page of the study shows what there is to see."""
 
     page: str
     experiment: str = "transfer"
-
-    def published(self, grid: Published) -> Outcome:
-        return Outcome(OPEN, NO_CELL)
 
     def study(self, grid: Measured) -> Outcome:
         return Outcome(OPEN, f"no number is claimed; see {self.page}")
@@ -150,6 +148,4 @@ def decided(there: list[Contrast], by: float) -> Outcome:
         return Outcome(FAILS, f"{len(against)} of {len(there)} below; {said}", *number)
     if all(shown):
         return Outcome(HOLDS, said, *number)
-    single = sorted({name for one in there if not one.decidable for name in one.single})
-    why = f"a single run of {', '.join(single)}" if single else "an interval includes both"
-    return Outcome(OPEN, f"{why}; {said}", *number)
+    return left_open(there, said, number)

@@ -219,9 +219,7 @@ class Lower:
             return Outcome(FAILS, f"higher: {higher}; {said}", *number)
         if all(shown):
             return Outcome(HOLDS, said, *number)
-        single = sorted({name for one in there if not one.decidable for name in one.single})
-        why = f"a single run of {', '.join(single)}" if single else "an interval includes both"
-        return Outcome(OPEN, f"{why}; {said}", *number)
+        return left_open(there, said, number)
 
 
 @dataclass(frozen=True)
@@ -273,6 +271,13 @@ class Unchanged:
         if unlike:
             return Outcome(FAILS, said, *number)
         return Outcome(OPEN, f"no margin is named within which nothing changes; {said}", *number)
+
+
+def left_open(contrasts: list[Contrast], said: str, number: tuple) -> Outcome:
+    """Return the outcome of differences that neither show nor refute a claim, with the reason."""
+    single = sorted({name for one in contrasts if not one.decidable for name in one.single})
+    why = f"a single run of {', '.join(single)}" if single else "an interval includes both"
+    return Outcome(OPEN, f"{why}; {said}", *number)
 
 
 def rounded_from(claimed: str) -> tuple[float, float]:
