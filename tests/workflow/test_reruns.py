@@ -106,7 +106,7 @@ def test_a_sampler_that_picks_otherwise_and_one_trial_more_are_the_subsets_that_
 def test_one_size_or_one_trial_more_is_only_its_runs(copy):
     edit(copy, CONFIG, "n: [7, 14]", "n: [7, 14, 21]")
     assert pending(copy) == {"sample": 3, "train": 3, "generate": 3, "judge": 12} | SHOWN | SAID
-    edit(copy, CONFIG, "n: [7, 14, 21], trials: 1", "n: [7, 14], trials: 2")
+    edit(copy, CONFIG, "n: [7, 14, 21]\n    trials: 1", "n: [7, 14]\n    trials: 2")
     assert pending(copy) == {"sample": 7, "train": 7, "generate": 7, "judge": 28} | SHOWN | SAID
 
 

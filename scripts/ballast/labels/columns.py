@@ -16,18 +16,18 @@ from ballast.data import own
 from ballast.data.absent import present
 from ballast.data.marks import normal
 from ballast.files import BallastError
-from ballast.labels.behaviour import TYPES, UNKNOWN
+from ballast.names import BEHAVIOURS, UNKNOWN
 
 MISSING, SAID = "no value in the column", "unknown in the column"
 NONE = "none"
 TOLD = 5
 LONGEST = 60  # characters of a value in a message
-BEHAVIOURS = {normal(word): word for word in (*sorted(TYPES.values()), UNKNOWN)}
+KINDS = {normal(word): word for word in (*BEHAVIOURS, UNKNOWN)}
 
 
 def behaviour(ids: Sequence[str], options: dict) -> pd.DataFrame:
     """Return behaviour and reason of each row; `options`: path, format, columns, where, column, values."""
-    known = BEHAVIOURS | options["values"]
+    known = KINDS | options["values"]
     found = _labels(ids, options, lambda value: known.get(normal(value)), "T1 to T4 or unknown")
     reasons = [{None: MISSING, UNKNOWN: SAID}.get(one, "") for one in found]
     return pd.DataFrame({"behaviour": [one or UNKNOWN for one in found], "reason": reasons})
