@@ -46,6 +46,6 @@ def test_made_again_it_has_the_same_bytes(exported):
 
 
 def test_another_adapter_makes_another_card(exported):
-    edits.edit(exported, edits.SMALL, "study: small", "study: small\ntraining: {learning_rate: 4.0e-3}")
+    edits.edit(exported, edits.SMALL, "study: small", "study: small\ntraining: {learning_rate: 3.0e-3}")
     found = edits.pending(exported, "--configfile", edits.SMALL, "--", f"{RUN}/README.md")
     assert found == {"train": 1, "card": 1}
