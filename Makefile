@@ -11,6 +11,8 @@ ALPACA := $(BALLAST_DATA)/alpaca/alpaca_random_9229.alpagasus.json
 LENGTHS := $(if $(wildcard $(ALPACA)),--lengths $(ALPACA))
 SAFETY := $(BALLAST_DATA)/safety-tuned-llamas/safety_pool.vinid.json
 PAIRS := $(if $(wildcard $(SAFETY)),--pool $(SAFETY))
+# What a slower suite took its time for.
+SLOWEST := --durations 12 --durations-min 20
 
 .PHONY: study small init test test-slow test-workflow test-faults test-slurm test-browser test-small test-study rehearsal test-vllm lint bench bench-gpu dag clean-study clean
 
@@ -36,15 +38,15 @@ test-slow: $(READY)
 
 # The slower suites: Snakemake itself, interrupted runs, and the expected results of the whole study.
 test-workflow: $(READY)
-	$(ENV)/bin/pytest -m workflow
+	$(ENV)/bin/pytest -m workflow $(SLOWEST)
 
 test-faults: $(READY)
-	$(ENV)/bin/pytest -m faults
+	$(ENV)/bin/pytest -m faults $(SLOWEST)
 
 # A real Slurm of one node; as root it installs missing packages with apt-get.
 test-slurm: $(READY)
 	sh tests/slurm/install.sh
-	$(ENV)/bin/pytest -m slurm tests/slurm
+	$(ENV)/bin/pytest -m slurm tests/slurm $(SLOWEST)
 
 # A real browser, headless Chromium; as root it installs it with apt-get.
 test-browser: $(READY)
@@ -70,7 +72,7 @@ rehearsal: $(READY)
 
 # Real vLLM on CPUs, in its own environment.
 test-vllm: $(VLLM)/.ready
-	OMP_NUM_THREADS=1 $(VLLM)/bin/pytest -m vllm tests/vllm
+	OMP_NUM_THREADS=1 $(VLLM)/bin/pytest -m vllm tests/vllm $(SLOWEST)
 
 # Speed of this machine's CPU, one thread, on the lengths and prompts of the real data; takes 1 GB of disk.
 bench: export OMP_NUM_THREADS := 1

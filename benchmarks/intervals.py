@@ -1,12 +1,13 @@
 """Simulate how often intervals and families of tests are wrong: the table of docs/statistics.md.
 
-    python benchmarks/intervals.py [--studies 400]
+    python benchmarks/intervals.py [--studies 1000]
 
 A study has Random and seven samplers at three n, on 112 prompts. None differs from Random, so a difference that is
 significant after Holm's correction for all 21 is wrong. Scores are normal, with the SD of a run in the second column,
 0.5 of a prompt in a cell, and 1 of a single score; or they are 0 and 1 with a run's own rate.
 
 alone, together: studies with a wrong finding, each difference by its own runs, or by what the cells share (`Cells`).
+Each row draws its own studies.
 """
 
 import argparse
@@ -22,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
 from ballast.results.cells import Cells
 from ballast.results.contrasts import p_of
-from ballast.results.statistics import difference, holm
+from ballast.results.statistics import estimate, holm
 
 PROMPTS, OF_PROMPTS, NOISE, SAMPLERS, SIZES, RESAMPLES = 112, 0.5, 1.0, 7, 3, 200
 EFFECT = 0.5  # a true difference, for power
@@ -57,17 +58,19 @@ def rates(draw: np.random.Generator, runs: int, rate: float, of_runs: float) -> 
     return Cells(cells, whole=1.0)
 
 
-def measured(studies: int, made, truth: float = 0.0) -> list[float]:
+def measured(studies: int, seed: int, made, truth: float = 0.0) -> list[float]:
     """Return COLUMNS in %: studies with a false finding, false single tests, true means within intervals, and power."""
-    draw = np.random.default_rng(5)
+    draw = np.random.default_rng(seed)
     wrong, alone, covered, power = {"alone": [], "together": []}, [], [], []
     for _ in range(studies):
         cells = made(draw)
         found = [cells.difference(*pair, 0, RESAMPLES) for pair in PAIRS]
         p = pd.Series([p_of(one) for one in found])
         wrong["together"].append((holm(p) < 0.05).any())
-        each = [difference(cells[ours], cells[theirs], 0, RESAMPLES) for ours, theirs in PAIRS]
-        wrong["alone"].append((holm(pd.Series([one.p for one in each], dtype=float)) < 0.05).any())
+        pairs = [(cells[ours].to_numpy(), cells[theirs].to_numpy()) for ours, theirs in PAIRS]
+        shared = [one[: len(other)] - other[: len(one)] for one, other in pairs]
+        apart = [estimate(moved, 0, RESAMPLES) for moved in shared]
+        wrong["alone"].append((holm(pd.Series([one.p for one in apart], dtype=float)) < 0.05).any())
         alone += (p.dropna() < 0.05).tolist()
         moved = [2 * stats.t.sf(abs(one.mean - EFFECT) / one.se, one.freedom) for one in found if one.se > 0]
         power += [(one < 0.05, one < 0.05 / len(PAIRS)) for one in moved]
@@ -79,7 +82,7 @@ def measured(studies: int, made, truth: float = 0.0) -> list[float]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--studies", type=int, default=400)
+    parser.add_argument("--studies", type=int, default=1000)
     studies = parser.parse_args().studies
     cases = [
         (f"{runs} | {of_runs}", lambda draw, runs=runs, of_runs=of_runs: normal(draw, runs, of_runs), 0.0)
@@ -96,5 +99,5 @@ if __name__ == "__main__":
         ("1 | rate of 2 %", lambda draw: rates(draw, 1, 0.02, 0.001), 0.02),
     ]
     print(f"| runs | SD of a run | {' | '.join(COLUMNS)} |\n|{'---|' * (2 + len(COLUMNS))}")
-    for name, made, truth in cases:
-        print(f"| {name} | {' | '.join(map(str, measured(studies, made, truth)))} |", flush=True)
+    for seed, (name, made, truth) in enumerate(cases):
+        print(f"| {name} | {' | '.join(map(str, measured(studies, seed, made, truth)))} |", flush=True)
