@@ -6,16 +6,17 @@
 The samplers are the workflow's own: equal rows, features, options and seed give equal picks in both.
 """
 
+import os
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
-from ballast import plugins, samplers
-from ballast.categories import CATEGORIES
+from ballast import categories, plugins, samplers
 from ballast.data import forms, marks
 from ballast.data.rows import PAIR, content_id, pair_text, pairs_to_judge
 from ballast.files import BallastError
@@ -44,6 +45,7 @@ def select(
     references: tuple[np.ndarray, Column] | None = None,
     base: pd.DataFrame | None = None,
     options: Mapping[str, object] | None = None,
+    taxonomy: str | os.PathLike | None = None,
 ) -> pd.DataFrame:
     """Return the n rows that `sampler` picks, ranked: the pool's columns and index, `rank` from 1, and `picked_for`.
 
@@ -53,26 +55,49 @@ def select(
     or None. embedding: rows x dimensions. references: embeddings of reference pairs, references x dimensions, and the
     category id of each; every category needs one. base: the base data, in a form like the pool's.
     sampler: its name, such as sss; sss-b picks among T1 rows, sss-t2 among T2 rows. options: those of the config's
-    `sampling`, and the sampler's own.
+    `sampling`, and the sampler's own. taxonomy: the file of other categories than the 14, as in a config; ids then
+    follow its order.
 
     A Series is matched by its index, which must equal the pool's; other values go by position. Arguments that the
     sampler does not need are ignored. `picked_for` is the category that a row was taken for, missing if the sampler
     uses none. A category short of an even share gives a warning. Raises BallastError if an argument is wrong.
     """
+    given = {"behaviour": behaviour, "category": category, "embedding": embedding, "references": references}
+    with _categories_of(taxonomy):
+        return _select(pool, sampler, n, seed, given | {"base-texts": base}, options or {})
+
+
+@contextmanager
+def _categories_of(taxonomy: str | os.PathLike | None) -> Iterator[None]:
+    """Name the taxonomy's file as a rule names it to its job."""
+    if taxonomy is None:
+        yield
+        return
+    before = os.environ.get(categories.OWN)
+    categories.read.cache_clear()  # a notebook may have edited the file since
+    categories.read(str(taxonomy))
+    os.environ[categories.OWN] = str(taxonomy)
+    try:
+        yield
+    finally:
+        os.environ.pop(categories.OWN)
+        os.environ.update({} if before is None else {categories.OWN: before})
+
+
+def _select(pool: pd.DataFrame, sampler: str, n: int, seed: int, given: dict, options: Mapping) -> pd.DataFrame:
     if sampler not in samplers.names():
         raise BallastError(f"no sampler is called '{sampler}'{samplers.nearest(sampler)}")
     plugin, among = samplers.split(sampler)
     ids = _ids(pool)
     needs = methods.sampler_needs(plugin, among)
-    given = {"behaviour": behaviour, "category": category, "embedding": embedding, "references": references}
-    given |= {"texts": pool if "texts" in needs else None, "base-texts": base}
+    given |= {"texts": pool if "texts" in needs else None}
     _check_given(sampler, needs, given)
     features = Features(**_features(pool, ids, {name: given[name] for name in needs if name in given}))
     if not isinstance(n, int | np.integer) or n < 0:
         raise BallastError(f"n must be a whole number from 0, not {n!r}")
     rows = pd.DataFrame({"id": ids.to_numpy(object)})
     try:
-        module, own = plugins.load("samplers", plugin), _options(plugin, among, options or {})
+        module, own = plugins.load("samplers", plugin), _options(plugin, among, options)
         picked = pick(module, rows, features, int(n), seed, own, among)
     except BallastError as error:
         raise BallastError(f"sampler {sampler}: {error}") from None
@@ -226,8 +251,8 @@ def _categories(row: int, value: object) -> list[int]:
     """Return a row's category ids, its own first."""
     several = isinstance(value, list | tuple | np.ndarray)
     found = list(value) if several else [] if pd.isna(value) else [value]
-    if not all(isinstance(one, int | float | np.number) and one in range(len(CATEGORIES)) for one in found):
-        known = f"0..{len(CATEGORIES) - 1} (ballast.categories.CATEGORIES names them)"
+    if not all(isinstance(one, int | float | np.number) and one in range(categories.number()) for one in found):
+        known = f"{categories.span()} ({os.environ.get(categories.OWN) or 'ballast.categories.CATEGORIES'} names them)"
         raise BallastError(f"category: row {row}: {value!r} is not an id of {known}, a list of them, or None")
     if len({*found}) < len(found):
         raise BallastError(f"category: row {row}: {value!r} names a category twice")
@@ -248,7 +273,7 @@ def _matrix(name: str, values: object, rows: int | None = None) -> np.ndarray:
 
 
 def _references(given: object, dimensions: int) -> np.ndarray:
-    """Return the mean unit embedding of each category's references, 14 x dimensions."""
+    """Return the mean unit embedding of each category's references, categories x dimensions."""
     if not isinstance(given, tuple) or len(given) != 2:
         raise BallastError("references: wanted two things, (embeddings, category ids)")
     matrix = _matrix("references", given[0])
@@ -259,12 +284,12 @@ def _references(given: object, dimensions: int) -> np.ndarray:
     lists = [_categories(row, value) for row, value in enumerate(given[1])]
     if any(len(ids) != 1 for ids in lists):
         raise BallastError("references: each needs one category")
-    categories = np.array([ids[0] for ids in lists])
-    lacking = sorted(set(range(len(CATEGORIES))) - set(categories.tolist()))
+    own = np.array([ids[0] for ids in lists])
+    lacking = sorted(set(range(categories.number())) - set(own.tolist()))
     if lacking:
         raise BallastError(f"references: none of category {lacking[0]}; every category needs one")
     names = [str(row) for row in range(len(matrix))]
-    return mean_units(in_memory(names, matrix), names, one_hot(categories))
+    return mean_units(in_memory(names, matrix), names, one_hot(own))
 
 
 def _options(sampler: str, among: str | None, given: Mapping[str, object]) -> dict:

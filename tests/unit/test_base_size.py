@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from helpers.drawn import N, draw, panels, small_print, titles, write_scores
 from test_beyond import scores_of
 
 import ballast
@@ -17,6 +18,7 @@ from ballast.study.plan import Plan
 from ballast.tables import base_size
 
 ROOT = Path(ballast.__file__).parents[2]
+LEVELS = {"random": 2.0, "random-base25": 1.0, "sss-b": 1.6, "sss-b-base25": 0.8}
 GRID = {"models": ["llama"], "pools": ["safety"], "samplers": ["none", "sss-b"], "n": [10], "trials": 2}
 
 
@@ -45,6 +47,7 @@ def test_each_sampler_trains_on_each_share():
     [
         ({"base_percent": [0]}, "base_percent"),
         ({"base_percent": [101]}, "base_percent"),
+        ({"base_percent": [50]}, "base_percent"),
         ({"samplers": ["sss-c"]}, "no sampler is called 'sss-c'"),
     ],
 )
@@ -77,3 +80,20 @@ def test_the_table_has_a_column_per_share(tmp_path):
     assert row[1] == "10" and row[2].startswith("2.00") and row[3].startswith("1.00")
     assert next(line for line in lines if line[0] == "No safety data")[2] == "—", "no run of it"
     assert found.data.set_index(["sampler", "percent"]).loc[("sss-b", 25), "mean"] == pytest.approx(2.0)
+
+
+def test_the_figure_has_a_panel_per_sampler_and_a_line_per_share(tmp_path):
+    values = {("p", name, n): [level, level + 0.1] for name, level in LEVELS.items() for n in N}
+    values |= {("p", f"none{part}", 0): [level] * 2 for part, level in (("", 2.5), ("-base25", 1.5))}
+    named = ["none", "none-base25", *LEVELS]
+    drawn = draw("base-size", write_scores(tmp_path / "s", values), samplers=named)
+    assert titles(drawn) == ["Random", "SSS-B"]
+    for axis, sampler in zip(panels(drawn), ("random", "sss-b"), strict=True):
+        curves = [line for line in axis.lines if line.get_marker() in ("o", "s")]
+        means = [LEVELS[sampler + part] + 0.05 for part in ("-base25", "")]
+        assert [line.get_ydata()[0] for line in curves] == pytest.approx(means)
+        levels = [line for line in axis.lines if line.get_linestyle() == "--"]
+        assert [line.get_ydata()[0] for line in levels] == [1.5, 2.5]
+        colours = [[line.get_color() for line in lines] for lines in (curves, levels)]
+        assert all(tuple(ours) == tuple(level) for ours, level in zip(*colours, strict=True))
+    assert set(drawn.data["percent"]) == {25, 100} and "synthetic study" in small_print(drawn)

@@ -196,6 +196,17 @@ def test_pools_that_do_not_fit_together_are_told(mini, of, changes, words):
     assert words in str(error.value)
 
 
+def test_rounds_before_the_last_epoch_need_a_second_one(mini):
+    def load(epochs: int, **options):
+        raw = change(mini, "experiments.behaviour.samplers", ["t1", "adaptive"])
+        raw = change(raw, "training.num_train_epochs", epochs)
+        return config.load(raw | {"methods": {"adaptive": {"trainer": "adaptive", "options": options}}})
+
+    with pytest.raises(BallastError, match="experiments.behaviour: 'adaptive' has rounds 4, .*num_train_epochs to 2"):
+        load(1)
+    assert load(2) and load(1, rounds=1)
+
+
 def test_a_missing_key_is_named(mini):
     del mini["models"]
     with pytest.raises(BallastError, match="config: 'models' is required"):

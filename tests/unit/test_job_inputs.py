@@ -169,6 +169,24 @@ def test_the_bill_counts_subsets_that_take_the_requests_of_another():
     assert jobs_of["swap"] == 4 * trials
 
 
+def test_the_bill_counts_the_judges_whose_scores_a_comparison_reads():
+    """Both runs of a comparison are judged, also where no metric of the experiment shows these scores."""
+    wins = {"benchmark": "xstest", "judge": "by-harm", "label": "Wins", "unit": "%", "direction": "higher"}
+    grid = {
+        "models": ["llama"],
+        "pools": ["safety"],
+        "samplers": ["none", "sss"],
+        "n": [14],
+        "metrics": ["harm", "wins"],
+    }
+    changes = {"other_metrics": {"wins": wins}, "pairwise": {"by-harm": {"by": "scores", "judge": "harm-rm"}}}
+    made = jobs(**changes, as_is=[], experiments={"sampling": grid | {"trials": 2}})
+    counted = BillOptions(made.documents, dict, "snakemake")
+    alone, read = ("beavertails-eval", "harm-rm"), ("xstest", "harm-rm")
+    assert [set(run["wanted"]) for run in counted.equal_runs()] == [{alone, ("xstest", "by-harm"), read}] * 2
+    assert counted.cpu_jobs()["pairwise"] == 4 and "by-harm" not in counted.engines()
+
+
 def test_a_card_names_every_metric_with_its_file(mini):
     run = next(run for run in mini.plan.runs if run.n)
     said = json.loads(mini.cards.card(wildcards(run)))

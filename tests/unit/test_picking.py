@@ -1,5 +1,6 @@
 """Picking in Python: `from ballast.api import select` on people's DataFrames, and what it says of mistakes."""
 
+import os
 import sys
 import typing
 import warnings
@@ -8,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ballast import identity, plugins, samplers
+from ballast import categories, identity, plugins, samplers
 from ballast.api import embed, label, select
 from ballast.data.rows import content_id
 from ballast.files import BallastError
@@ -107,6 +108,28 @@ def test_categories_come_alone_in_lists_or_not_at_all(pool):
 def test_a_category_that_is_short_is_a_warning(pool):
     with pytest.warns(UserWarning, match="category 0 is 1 short of an even share"):
         select(pool, "sss", 28, category=[0] + [1 + row % 13 for row in range(1, ROWS)])
+
+
+def test_a_taxonomy_of_ones_own_stands_in_the_place_of_the_14(pool, tmp_path, monkeypatch):
+    file = tmp_path / "harms.yaml"
+    file.write_text("leak: personal data\ndose: a wrong dose\nfraud: a false claim\n")
+    own = FEATURES | {"category": [row % 3 for row in range(ROWS)], "taxonomy": file}
+    own |= {"references": (np.eye(3, 5), range(3))}
+    monkeypatch.setenv(categories.OWN, "clusters:5")
+    for sampler in ("sss", "pss-b", "cossim"):
+        assert sorted(select(pool, sampler, 6, **own)["picked_for"]) == [0, 0, 1, 1, 2, 2], sampler
+    with pytest.raises(BallastError, match=r"row 2: 3 is not an id of 0\.\.2 \(.*harms.yaml names them"):
+        select(pool, "sss", 6, **own | {"category": [0, 1, 3, *[0] * (ROWS - 3)]})
+    file.write_text(file.read_text() + "theft: taking things\n")
+    with pytest.raises(BallastError, match="references: none of category 3"):
+        select(pool, "cossim", 6, **own)
+    assert categories.number() == 5, "each call puts back what was there"
+    monkeypatch.delenv(categories.OWN)
+    with pytest.raises(BallastError, match="references: none of category 3"):
+        select(pool, "cossim", 6, **own | {"taxonomy": None})
+    with pytest.raises(BallastError, match="absent.yaml"):
+        select(pool, "sss", 6, **own | {"taxonomy": tmp_path / "absent.yaml"})
+    assert categories.OWN not in os.environ
 
 
 def test_options_are_those_of_the_config(pool):

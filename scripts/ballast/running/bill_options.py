@@ -117,12 +117,18 @@ class BillOptions:
         for path in sorted({*plan.measured, *(run.path for run in plan.trained)}):
             run = from_path(path)
             n = None if run.sampler in (AS_IS, *plan.transformed) else run.n
-            wanted = tuple(plan.judgements(path)) if path in plan.measured else ()
+            wanted = self._wanted(path) if path in plan.measured else ()
             found[run.model, n, wanted, run.sampler in plan.patched] += 1
         return [
             {"model": model, "n": n, "wanted": wanted, "jobs": jobs} | ({"alone": True} if alone else {})
             for (model, n, wanted, alone), jobs in found.items()
         ]
+
+    def _wanted(self, path: str) -> tuple[tuple[str, str], ...]:
+        """Return a run's (benchmark, judge) pairs, and those whose scores its comparisons read, sorted."""
+        asked, pairwise = self.plan.judgements(path), self.study.pairwise
+        read = [(benchmark, pairwise[judge].judge) for benchmark, judge in asked if judge in pairwise]
+        return tuple(sorted({*asked, *(pair for pair in read if pair[1])}))
 
     def before_runs(self) -> list[dict]:
         """Return the jobs on a model before any run: aligned starts, features of plug-ins, filters of base data."""
@@ -168,7 +174,10 @@ class BillOptions:
             embedded_references = embedded_references or study.labels.category == "cossim"
         unloaded = {stage: len(pools) for stage, pools in self._labelled().items() if stage not in loaded}
         asked = [(run["jobs"], judge) for run in self.equal_runs() for _, judge in run["wanted"]]
-        unloaded["judge"] = sum(jobs for jobs, judge in asked if judge not in loaded)
+        for jobs, judge in asked:
+            if judge not in loaded:
+                rule = "pairwise" if judge in study.pairwise else "judge"
+                unloaded[rule] = unloaded.get(rule, 0) + jobs
         checks = set(sources.WORLD_CHECKS) & {data.world for _, data in plan.datasets.values()}
         swapped = sum(f"/{pool}/" in file for file in plan.subsets for pool in plan.swapped)
         world = {

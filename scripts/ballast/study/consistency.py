@@ -13,7 +13,7 @@ from ballast import plugins, samplers
 from ballast.study import contracts
 from ballast.study.fine_tuning import Aligned, MethodSection, Training, aligned_training
 from ballast.study.label_columns import BehaviourColumn
-from ballast.study.methods import BY_MODEL, check
+from ballast.study.methods import BY_MODEL, check, plugin_constant
 from ballast.study.sections import Experiment, Metric, Metrics
 
 if TYPE_CHECKING:
@@ -262,9 +262,19 @@ def _check_experiment(study: "Study", place: str, experiment: Experiment) -> Non
         if copies and study.method(name).whole_pool:
             said = f"'{name}' picks from the whole pool, and pools.{copies[0]} takes the picks of another one"
             raise ValueError(f"{place}: {said}; leave it out")
+        _check_epochs(study, place, name)
         if study.method(name).needs_pretrained:
             for model in experiment.models:
                 _known(f"models.{model}.pretrained", study.models[model].pretrained, study.models)
+
+
+def _check_epochs(study: "Study", place: str, name: str) -> None:
+    """Raise ValueError if a trainer's option acts before the last epoch, and that is the first one."""
+    method = study.method(name)
+    option = plugin_constant("trainer", method.trainer, "BEFORE_LAST_EPOCH", None)
+    if option and study.training.num_train_epochs == 1 and (given := method.options("trainer")[option]) > 1:
+        said = f"'{name}' has {option} {given}, which come before the last epoch; set training.num_train_epochs to 2"
+        raise ValueError(f"{place}: {said} or more, or {option} to 1")
 
 
 def _known(place: str, name: str | None, known) -> None:

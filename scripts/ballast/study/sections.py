@@ -330,7 +330,7 @@ class BaseSize(Experiment):
     """A grid of runs that is repeated on shares of the base data."""
 
     base_percent: list[Annotated[PositiveInt, Field(le=100)]] = Field(
-        min_length=1, description="Shares of the base data in percent; those of one trial hold the smaller ones."
+        min_length=2, description="Shares of the base data in percent; those of one trial hold the smaller ones."
     )
 
 
@@ -347,7 +347,9 @@ class Experiments(Section):
     beyond: Experiment | None = Field(
         None, description="Other methods, ours: `tables/beyond`, `figures/beyond` and `spent.md`."
     )
-    base_size: BaseSize | None = Field(None, description="Shares of the base data, ours: `tables/base-size`.")
+    base_size: BaseSize | None = Field(
+        None, description="Shares of the base data, ours: `tables/base-size`, `figures/base-size`."
+    )
     checks: Experiment | None = Field(
         None,
         description="Other harmful prompts and second tasks, ours: `checks.md`.",

@@ -19,14 +19,8 @@ PART = re.compile(r"(.+?)(?:-base([0-9]+))?")
 
 def table(options: Options, paths: Sequence[str]) -> Table:
     """Return harm by sampler and n (rows) and percent of the base data (columns)."""
-    cells = metrics.cells_of(metrics.read_scores(paths), "harm", options)
-    metrics.require_cells(cells, paths[0], "the table of base sizes")
-    data = cells[cells["sampler"] != AS_IS]
-    parts = [PART.fullmatch(name).groups() for name in data["sampler"]]
-    data = data.assign(sampler=[name for name, _ in parts], percent=[int(share or 100) for _, share in parts])
-    asked = {int(PART.fullmatch(name)[2] or 100) for name in options.experiment.samplers}
-    data = data[data["percent"].isin(asked)]
-    percents = sorted(asked)
+    data = by_share(options, paths, "the table of base sizes")
+    percents = shares(options)
     grid = data.set_index(["sampler", "n", "percent"])
     rows = [
         (name, n) for name in in_order(data["sampler"]) for n in sorted(set(data.loc[data["sampler"] == name, "n"]))
@@ -50,6 +44,21 @@ def table(options: Options, paths: Sequence[str]) -> Table:
     header = ["Sampler", "n", *(f"{percent} %" for percent in percents)]
     data = metrics.long_form(data, ["sampler", "n", "percent"])
     return Table("Base size", caption, header, body, said, data, ["l", "c", *"c" * len(percents)])
+
+
+def by_share(options: Options, paths: Sequence[str], about: str) -> pd.DataFrame:
+    """Return the cells of harm by sampler and `percent`, the share of the base data; `about` stands in an error."""
+    cells = metrics.cells_of(metrics.read_scores(paths), "harm", options)
+    metrics.require_cells(cells, paths[0], about)
+    data = cells[cells["sampler"] != AS_IS]
+    parts = [PART.fullmatch(name).groups() for name in data["sampler"]]
+    data = data.assign(sampler=[name for name, _ in parts], percent=[int(share or 100) for _, share in parts])
+    return data[data["percent"].isin(shares(options))]
+
+
+def shares(options: Options) -> list[int]:
+    """Return the shares of the base data that the experiment names, in percent, ascending."""
+    return sorted({int(PART.fullmatch(name)[2] or 100) for name in options.experiment.samplers})
 
 
 def _cell(grid: pd.DataFrame, key: tuple) -> Cell:

@@ -46,6 +46,7 @@ OPTIONS = {
     "probe_tokens": (16, "Longest answer to a probe in tokens; a refusal is known by its opening."),
     "multilabel": (("first-taken", "primary-only"), "As `sampling.multilabel`."),
 }
+BEFORE_LAST_EPOCH = "rounds"  # above 1, this option needs an epoch before the last one
 MEMORY = "adaptive.json"
 
 
