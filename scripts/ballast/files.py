@@ -23,6 +23,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ballast.spreadsheet import inert
+
 DECOMPRESS = {".gz": gzip.decompress, ".xz": lzma.decompress}
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -109,7 +111,10 @@ def write_json(path: str | Path, value: object) -> None:
 
 
 def write_csv(path: str | Path, table: pd.DataFrame) -> None:
-    write_text(path, table.to_csv(index=False, lineterminator="\n"))
+    """Write a table as CSV; an apostrophe opens each text that a spreadsheet program would run as a formula."""
+    texts = table.select_dtypes(["object", "string", "category"])
+    safe = {name: pd.Series([inert(cell) for cell in texts[name]], table.index, object) for name in texts}
+    write_text(path, table.assign(**safe).rename(columns=inert).to_csv(index=False, lineterminator="\n"))
 
 
 def write_parquet(path: str | Path, table: pd.DataFrame) -> None:
@@ -205,7 +210,8 @@ def json_refusal(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "nested too deeply to be read; flatten it or remove the row"
     if isinstance(error, RepeatedKey):
-        return f"the key '{error}' stands twice in an object; keep one"
+        key = f"the key '{error}'" if str(error).isidentifier() else "a key"
+        return f"{key} stands twice in an object; keep one"
     return "a whole number of more than 4,300 digits; write it as text or remove it"
 
 

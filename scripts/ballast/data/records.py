@@ -21,6 +21,7 @@ from typing import BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ballast.data.named import named
 from ballast.files import (
     DECODER,
     UNREADABLE_JSON,
@@ -273,7 +274,7 @@ def _looks_like_rows(lines: list[str], separator: str, columns: int) -> bool:
 def _refuse_repeats(path: str | Path, names: Sequence[str]) -> None:
     twice = next((name for name, times in Counter(names).items() if times > 1), None)
     if twice is not None:
-        raise BallastError(f"{path}: the column '{twice}' stands twice; rename or remove one")
+        raise BallastError(f"{path}: the column {named(twice)} stands twice; rename or remove one")
 
 
 def _arrow(path: str | Path, opened: Callable) -> Iterator[dict]:
