@@ -23,9 +23,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ballast import limits
 from ballast.spreadsheet import inert
 
-DECOMPRESS = {".gz": gzip.decompress, ".xz": lzma.decompress}
+PACKED = {".gz": gzip.open, ".xz": lzma.open}
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -155,7 +156,7 @@ def _reading_parquet(path: str | Path) -> Iterator[None]:
 def read_text(path: str | Path) -> str:
     """Read UTF-8 text, also from `.gz` or `.xz`; the error for other bytes names the byte and its line."""
     try:
-        raw = DECOMPRESS.get(Path(path).suffix, bytes)(Path(path).read_bytes())
+        raw = _unpacked(path)
     except FileNotFoundError:
         raise BallastError(f"{path}: no such file") from None
     except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
@@ -167,6 +168,17 @@ def read_text(path: str | Path) -> str:
         raise BallastError(
             f"{path}: line {line}: not UTF-8 at byte {error.start}; save the file as UTF-8 and run again"
         ) from None
+
+
+def _unpacked(path: str | Path) -> bytes:
+    opened = PACKED.get(Path(path).suffix)
+    if opened is None:
+        return Path(path).read_bytes()
+    with opened(path, "rb") as file:
+        raw = file.read(limits.WHOLE + 1)
+    if len(raw) > limits.WHOLE:
+        raise BallastError(f"{path}: over {limits.WHOLE / 2**20:.0f} MiB once unpacked; unpack it, or take a part")
+    return raw
 
 
 def read_json(path: str | Path) -> object:
