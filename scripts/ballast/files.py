@@ -23,7 +23,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-DECOMPRESS = {".gz": gzip.decompress, ".xz": lzma.decompress}
+from ballast import limits
+from ballast.spreadsheet import inert
+
+PACKED = {".gz": gzip.open, ".xz": lzma.open}
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -109,7 +112,10 @@ def write_json(path: str | Path, value: object) -> None:
 
 
 def write_csv(path: str | Path, table: pd.DataFrame) -> None:
-    write_text(path, table.to_csv(index=False, lineterminator="\n"))
+    """Write a table as CSV; an apostrophe opens each text that a spreadsheet program would run as a formula."""
+    texts = table.select_dtypes(["object", "string", "category"])
+    safe = {name: pd.Series([inert(cell) for cell in texts[name]], table.index, object) for name in texts}
+    write_text(path, table.assign(**safe).rename(columns=inert).to_csv(index=False, lineterminator="\n"))
 
 
 def write_parquet(path: str | Path, table: pd.DataFrame) -> None:
@@ -150,7 +156,7 @@ def _reading_parquet(path: str | Path) -> Iterator[None]:
 def read_text(path: str | Path) -> str:
     """Read UTF-8 text, also from `.gz` or `.xz`; the error for other bytes names the byte and its line."""
     try:
-        raw = DECOMPRESS.get(Path(path).suffix, bytes)(Path(path).read_bytes())
+        raw = _unpacked(path)
     except FileNotFoundError:
         raise BallastError(f"{path}: no such file") from None
     except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
@@ -162,6 +168,17 @@ def read_text(path: str | Path) -> str:
         raise BallastError(
             f"{path}: line {line}: not UTF-8 at byte {error.start}; save the file as UTF-8 and run again"
         ) from None
+
+
+def _unpacked(path: str | Path) -> bytes:
+    opened = PACKED.get(Path(path).suffix)
+    if opened is None:
+        return Path(path).read_bytes()
+    with opened(path, "rb") as file:
+        raw = file.read(limits.WHOLE + 1)
+    if len(raw) > limits.WHOLE:
+        raise BallastError(f"{path}: over {limits.WHOLE / 2**20:.0f} MiB once unpacked; unpack it, or take a part")
+    return raw
 
 
 def read_json(path: str | Path) -> object:
@@ -205,7 +222,8 @@ def json_refusal(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "nested too deeply to be read; flatten it or remove the row"
     if isinstance(error, RepeatedKey):
-        return f"the key '{error}' stands twice in an object; keep one"
+        key = f"the key '{error}'" if str(error).isidentifier() else "a key"
+        return f"{key} stands twice in an object; keep one"
     return "a whole number of more than 4,300 digits; write it as text or remove it"
 
 

@@ -3,6 +3,8 @@
 import pytest
 from helpers.explored import NASTY, row, write_page
 
+from ballast.results import html
+
 pytestmark = pytest.mark.browser
 COLUMNS = ["As it is (not fine-tuned)", "No safety data", "Random", "SSS-B"]
 # Scores of prompts 0 to 5 in the four columns: what each filter must find follows from them.
@@ -262,6 +264,19 @@ def test_a_script_that_got_into_the_page_would_not_run(browser, tmp_path):
     page.add_init_script("addEventListener('securitypolicyviolation', (event) => (window.blocked = event.blockedURI))")
     page.goto(made.as_uri())
     assert page.title() != "ran" and page.evaluate("window.blocked") == "inline"
+    page.close()
+
+
+def test_a_page_of_the_report_runs_no_script_and_fetches_nothing(browser, tmp_path):
+    text = "![a](http://127.0.0.1:9/a.png)\n\n<script>document.title = 'ran'</script>\n\n| a |\n|:-:|\n| b |\n"
+    made = tmp_path / "page.html"
+    slipped = "<script>document.title = 'ran'</script><img src=x onerror=\"document.title='ran'\">"
+    made.write_text(html.from_markdown(text, "made").replace("</html>", f"{slipped}</html>"))
+    page, asked = browser.new_page(), []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(made.as_uri())
+    assert page.title() == "made" and asked == [made.as_uri()]
+    assert page.locator("td").evaluate("cell => getComputedStyle(cell).textAlign") == "center", "styles still apply"
     page.close()
 
 

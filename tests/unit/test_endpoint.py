@@ -263,10 +263,21 @@ def test_the_key_comes_from_the_environment_and_only_a_server_here_does_without(
 
 
 @pytest.mark.parametrize("url", ["localhost:8000/v1", "ftp://localhost/v1", "http://", "http://me:secret@localhost/v1"])
-def test_a_url_that_cannot_be_asked_is_refused_and_a_password_in_it_is_not_shown(url):
-    with pytest.raises(BallastError, match="^endpoint: url") as error:
-        answer(TEXTS[:1], options(url), 8)
-    assert "secret" not in str(error.value)
+def test_a_url_that_cannot_be_asked_is_refused_by_the_config(url):
+    with pytest.raises(ValueError, match="no http address|holds a name, a password"):
+        options(url)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_gets_neither_key_nor_prompts_and_is_no_answer(monkeypatch, status):
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+    with ChatServer(echo) as other:
+        away = (status, {"Location": f"{other.url}/chat/completions"}, echo("text 0", 0))
+        with ChatServer(lambda text, times: away) as server:
+            with pytest.raises(BallastError, match=f"HTTP {status}: it redirects to another address") as error:
+                answer(TEXTS[:1], options(server), 8)
+            assert len(server.requests) == 1 and not other.requests
+    assert SECRET not in str(error.value) and other.url not in str(error.value)
 
 
 def test_a_failed_job_goes_on_and_asks_only_the_rest(tmp_path):

@@ -237,7 +237,7 @@ def test_where_takes_rows_by_their_columns_and_counts_the_others(tmp_path):
     assert len(forms.read(tmp_path / "rows.csv", "auto", where={"label": True})) == 6
     for where, said in (
         ({"lable": True}, "no column 'lable', which `where` names; did you mean 'label'"),
-        ({"label": "good"}, r"no row has label good, which `where` wants \(there are: true \(6\), false \(3\)\)"),
+        ({"label": "good"}, r"no row has label good, which `where` wants \(there are: 'true' \(6\), 'false' \(3\)\)"),
     ):
         with pytest.raises(BallastError, match=said):
             forms.understand(path, where=where)

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from openai import APIConnectionError, APIStatusError, APITimeoutError, OpenAI
+from openai import APIConnectionError, APIStatusError, APITimeoutError, DefaultHttpxClient, OpenAI
 
 from ballast.asking.answers import Answer, Answers
 from ballast.asking.store import Store
@@ -85,21 +85,21 @@ def answer(
 
 def _client(options: dict) -> OpenAI:
     url, variable = options["url"], options["key_env"]
-    address = urlsplit(url)
-    if address.username or address.password or address.query:
-        raise BallastError("endpoint: url holds a name, a password or a query; a key belongs in key_env's variable")
-    if address.scheme not in ("http", "https") or not address.hostname:
-        raise BallastError(f"endpoint: url {url}: not an http address; give one such as http://localhost:8000/v1")
     secret = os.environ.get(variable, "").strip()
     if not (secret.isascii() and secret.isprintable()):
         raise BallastError(f"endpoint {url}: the key in ${variable} holds letters that no key has; copy it anew")
-    if not secret and address.hostname not in LOCAL:
+    if not secret and urlsplit(url).hostname not in LOCAL:
         raise BallastError(
             f"endpoint {url}: no key in the environment variable {variable}; set it (to anything, for a server that "
             "asks for none), or name another one in key_env"
         )
     return OpenAI(
-        base_url=url, api_key=secret or "none", timeout=options["timeout"], max_retries=options["max_retries"]
+        base_url=url,
+        api_key=secret or "none",
+        timeout=options["timeout"],
+        max_retries=options["max_retries"],
+        # A redirect would send the prompts to another server, whose answer is no answer of this one.
+        http_client=DefaultHttpxClient(follow_redirects=False),
     )
 
 
@@ -180,6 +180,11 @@ class _Asker:
     def _status(self, error: APIStatusError, text: str) -> Answer:
         """Return the answer that a 4xx or 5xx means for one text; raise BallastError if it means the same for all."""
         status, retries = error.status_code, _retries(error)
+        if status < 400:
+            raise BallastError(
+                f"endpoint {self._options['url']}: HTTP {status}: it redirects to another address, and prompts go "
+                "nowhere but to the one in the config; set url to the server's own address"
+            ) from None
         named = status not in (401, 402, 404, 408, 409, 429) and _is_filter(
             error.response.content, *((text,) if isinstance(text, str) else text), self._options["model"]
         )

@@ -19,10 +19,10 @@ import pyarrow as pa
 
 from ballast.data import absent, marks
 from ballast.data.absent import present
+from ballast.data.named import listed, near
 from ballast.data.records import records
 from ballast.data.rows import PAIR
 from ballast.files import DECODER, UNREADABLE_JSON, BallastError
-from ballast.plugins import nearest
 
 ALPACA, PROMPT_RESPONSE, MESSAGES, AUTO = "alpaca", "prompt-response", "messages", "auto"
 # The usual names of each part. The first that a file has counts; case does not matter.
@@ -44,6 +44,8 @@ ROLES = {
     **dict.fromkeys(("assistant", "gpt", "bot", "model"), "assistant"),
     **dict.fromkeys(("system", "developer"), "system"),
 }
+# Roles that are not read; a message about any other does not repeat it, since it may be a text.
+OTHER_ROLES = (None, "tool", "function", "function_call", "observation", "ipython", "tool_call", "tool_response")
 SAMPLE = 100  # records read to detect a file's form
 PART = 16_384  # rows held as Python objects at a time
 TURNS = "turns"  # column of the earlier and last requests of a chat, as JSON; only where a row has several
@@ -180,7 +182,7 @@ def detect(path: str | Path, sample: list[dict], name: str = AUTO, columns: Mapp
     given = dict(columns or {})
     for part, column in given.items():
         if column not in counts:
-            raise BallastError(f"{path}: no column '{column}', which columns.{part} names{nearest(column, there)}")
+            raise BallastError(f"{path}: no column '{column}', which columns.{part} names{near(column, there, path)}")
     names = [each for each in NAMES if given.keys() <= NAMES[each].keys() and not (given and each == ALPACA)]
     for each in names if name == AUTO else [name]:
         found = given.copy()
@@ -193,12 +195,12 @@ def detect(path: str | Path, sample: list[dict], name: str = AUTO, columns: Mapp
         if not lacking:
             return Form(each, found)
     if len(sample) == 1 and all(isinstance(value, list | dict) for value in sample[0].values()):
-        raise BallastError(f"{path}: wanted a list of objects, or an object a line (there are: {', '.join(there)})")
+        raise BallastError(f"{path}: wanted a list of objects, or an object a line (there are: {listed(there, path)})")
     if name != AUTO:
-        raise BallastError(f"{path}: no column '{lacking[0]}' (there are: {', '.join(there)})")
+        raise BallastError(f"{path}: no column '{lacking[0]}' (there are: {listed(there, path)})")
     raise BallastError(
-        f"{path}: no form that Ballast knows (there are: {', '.join(there)}); say which column is which in `columns`: "
-        "{instruction: ..., output: ...} or {messages: ...}"
+        f"{path}: no form that Ballast knows (there are: {listed(there, path)}); say which column is which in "
+        "`columns`: {instruction: ..., output: ...} or {messages: ...}"
     )
 
 
@@ -291,7 +293,7 @@ def _history(rounds) -> list[tuple[str, str]]:
 def _part(record: dict, form: Form, part: str):
     column = form.columns[part]
     if column not in record:
-        raise Unreadable(f"no column '{column}' (there are: {', '.join(map(str, record))})")
+        raise Unreadable(f"no column '{column}' (there are: {listed(record, known=form.columns.values())})")
     return record[column]
 
 
@@ -357,16 +359,22 @@ def _message(number: int, message) -> tuple[str, str, bool]:
     """Return a message's role, text and whether it is to be learnt."""
     if not isinstance(message, dict):
         raise Unreadable(f"message {number} is no object of role and content")
-    role = _first(message, ROLE)
+    role, content = _first(message, ROLE), _first(message, CONTENT)
     if str(role).lower() not in ROLES:
-        raise Unreadable(f"message {number}: the role '{role}' is none of user, assistant and system")
-    content = _first(message, CONTENT)
+        raise Unreadable(f"message {number}: {_strange(role, content)} is none of user, assistant and system")
     if isinstance(content, list) and all(isinstance(part, dict) and part.get("type") == "text" for part in content):
         texts = [part.get("text") for part in content]
         content = "\n".join(texts) if all(isinstance(text, str) for text in texts) else None
     if not isinstance(content, str):
         raise Unreadable(f"message {number}: its content is missing or not text")
     return ROLES[str(role).lower()], content, marks.teaches(message)
+
+
+def _strange(role, content) -> str:
+    """Return a role that is not known, but never a text that stands in its place."""
+    if str(content).strip().lower() in ROLES:
+        return "what stands in place of the role (the role stands in place of the content)"
+    return f"the role '{role}'" if role in OTHER_ROLES else "the role"
 
 
 def _first(message: dict, keys: Iterable[str]):

@@ -15,6 +15,7 @@ from ballast.asking import thinking
 from ballast.data import forms, held_out, marks, overlap
 from ballast.data import languages as spoken_of
 from ballast.data import leaks as leaks_of
+from ballast.data.named import listed
 from ballast.data.refusal_words import is_refusal
 from ballast.data.rows import LEAKED, PAIR, pairs_to_judge, usable
 from ballast.files import BallastError
@@ -207,9 +208,7 @@ def _marked(data: Dataset) -> list[Notice]:
         said = f"{data.path}: the column '{column}' first stands after row {forms.SAMPLE - 1}, so it is not read"
         found.append(Notice(True, f"{said}; name it in `columns`, or remove it"))
     if plain:
-        names = ", ".join(column or "(without a name)" for column in plain[:TOLD_COLUMNS]) + (
-            ", ..." if len(plain) > TOLD_COLUMNS else ""
-        )
+        names = listed(plain, data.path, set(data.columns.values()), TOLD_COLUMNS)
         found.append(Notice(False, f"{data.path}: {len(plain)} columns are not read: {names}"))
     return found
 

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
+from ballast.data.named import near, value_shown
 from ballast.files import BallastError
-from ballast.plugins import nearest
 
 # Columns whose value 0 or false marks a row that is not to be learnt, in the data sets that people share.
 MARKS = {"label", "is_safe", "safe", "weight", "train", "keep", "accept", "accepted", "approved", "valid", "include"}
@@ -95,9 +95,11 @@ class Filter:
         """Raise BallastError if a column is absent or has none of the wanted values."""
         for column, wanted in self.where.items():
             if column not in self.columns:
-                known = nearest(column, sorted(map(str, self.columns)))
+                known = near(column, sorted(map(str, self.columns)), path)
                 raise BallastError(f"{path}: no column '{column}', which `where` names{known}")
             if not wanted & self.seen[column].keys() and len(self.seen[column]) < VALUES:
-                there = ", ".join(f"{value} ({count})" for value, count in self.seen[column].most_common(5))
+                there = ", ".join(
+                    f"{value_shown(value)} ({count})" for value, count in self.seen[column].most_common(5)
+                )
                 asked = f"{column} {' or '.join(sorted(wanted))}"
                 raise BallastError(f"{path}: no row has {asked}, which `where` wants (there are: {there})")

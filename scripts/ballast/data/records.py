@@ -15,12 +15,15 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ballast import limits
+from ballast.data.named import named
 from ballast.files import (
     DECODER,
     UNREADABLE_JSON,
@@ -33,7 +36,7 @@ from ballast.files import (
 )
 
 PART = 2**20  # characters of a JSON list read at a time
-BATCH = 4096  # rows of a Parquet file held as Python objects at a time
+BATCH = 256  # rows of a table held at a time: a dictionary makes rows of a megabyte out of a few bytes
 SEPARATORS = ",;\t"
 SPACE = re.compile(r"[ \t\r\n]*")
 MAGIC = {
@@ -58,6 +61,13 @@ REFUSED = {
 
 def records(path: str | Path) -> Iterator[dict]:
     """Yield each record as column to value, in file order; BallastError names the file and line of a mistake."""
+    for number, record in enumerate(_records(path)):
+        if number == limits.ROWS:
+            raise BallastError(_too_many(path))
+        yield record
+
+
+def _records(path: str | Path) -> Iterator[dict]:
     with _reading(path):
         if Path(path).is_dir():
             raise BallastError(f"{path}: a folder; {folder_advice(path)}")
@@ -67,7 +77,7 @@ def records(path: str | Path) -> Iterator[dict]:
             if head.startswith(magic):
                 raise BallastError(f"{path}: {said}")
         if head.startswith(b"PAR1"):
-            yield from _table(path, pq.read_schema(path).names, pq.ParquetFile(path).iter_batches(BATCH))
+            yield from _parquet(path)
             return
         for magic, opened in ARROW.items():
             if head.startswith(magic):
@@ -77,7 +87,7 @@ def records(path: str | Path) -> Iterator[dict]:
         with unpack(path, "rb") as file:
             first = _first(file)
         with unpack(path, "rb") as file:
-            buffered = io.BufferedReader(file, PART) if unpack is not open else file
+            buffered = io.BufferedReader(_Bounded(file, path), PART)
             if _is_csv(path):
                 yield from _csv(buffered, path)
             elif first == b"[":
@@ -116,6 +126,40 @@ class _Packed(io.RawIOBase):
         super().close()
 
 
+class _Bounded(io.RawIOBase):
+    """The bytes of a file up to the limit on unpacked ones."""
+
+    def __init__(self, file: BinaryIO, path: str | Path):
+        self.file, self.path, self.left = file, path, limits.UNPACKED
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer) -> int:
+        data = self.file.read(len(buffer))
+        self.left -= len(data)
+        if self.left < 0:
+            raise BallastError(_too_large(self.path))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def _each_line(file, path: str | Path) -> Iterator:
+    """Yield the lines of a file, bytes or text."""
+    while line := file.readline(limits.ROW + 1):
+        if len(line) > limits.ROW:
+            raise BallastError(_too_long(path))
+        yield line
+
+
+def _too_large(path: str | Path) -> str:
+    return f"{path}: over {limits.UNPACKED / 2**30:.0f} GiB once unpacked; take a part of it"
+
+
+def _too_long(path: str | Path) -> str:
+    return f"{path}: a row of over {limits.ROW / 2**20:.0f} MiB, which no model reads; take it out, or cut its texts"
+
+
 @contextmanager
 def _reading(path: str | Path) -> Iterator[None]:
     try:
@@ -147,7 +191,7 @@ def _first(file: BinaryIO) -> bytes:
 
 def _lines(file: BinaryIO, path: str | Path) -> Iterator[dict]:
     """Yield the object on each line. Only a newline ends a row: U+2028 inside a string stays inside it."""
-    for number, raw in enumerate(file, start=1):
+    for number, raw in enumerate(_each_line(file, path), start=1):
         line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
         if not line.strip():
             continue
@@ -190,6 +234,8 @@ def _list(file: BinaryIO, path: str | Path) -> Iterator[dict]:
             return
         if ended:
             raise BallastError(f"{path}: line {line}: not valid JSON (the list has no end)")
+        if len(held) - at > limits.ROW:
+            raise BallastError(_too_long(path))
         more = text.read(part)
         # Read twice as much next time, so that a long record is not decoded again and again.
         held, at, ended, part = held[at:] + more, 0, not more, 2 * part
@@ -206,13 +252,13 @@ def _unwanted(sign: str, wanted: str) -> str:
 
 def _csv(file: BinaryIO, path: str | Path) -> Iterator[dict]:
     text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
-    csv.field_size_limit(2**31 - 1)
-    header = text.readline()
-    text.seek(0)
+    csv.field_size_limit(limits.ROW)
+    reading = _each_line(text, path)
+    header = next(reading, "")
     separator = max(SEPARATORS, key=header.count)
     names = next(csv.reader([header], delimiter=separator), [])
     spaced = any(name.startswith(" ") for name in names[1:])
-    lines, swallowed, quoted = _Remembered(text), 0, False
+    lines, swallowed, quoted = _Remembered(chain([header], reading), path), 0, False
     rows = csv.DictReader(lines, delimiter=separator, strict=True, skipinitialspace=spaced)
     try:
         _refuse_repeats(path, rows.fieldnames or [])
@@ -241,18 +287,21 @@ def _csv(file: BinaryIO, path: str | Path) -> Iterator[dict]:
 
 
 class _Remembered:
-    """The lines of a file; `held` has those since `forget`."""
+    """The lines of a file; `held` has those since `forget`, at most as long as a row may be."""
 
-    def __init__(self, lines: Iterator[str]):
-        self.lines, self.held = lines, []
+    def __init__(self, lines: Iterator[str], path: str | Path):
+        self.lines, self.path, self.held, self.size = lines, path, [], 0
 
     def __iter__(self) -> Iterator[str]:
         for line in self.lines:
             self.held.append(line)
+            self.size += len(line)
+            if self.size > limits.ROW:
+                raise BallastError(_too_long(self.path))
             yield line
 
     def forget(self) -> None:
-        self.held = []
+        self.held, self.size = [], 0
 
 
 def _spaced_quote(value: str, lines: list[str]) -> bool:
@@ -273,7 +322,22 @@ def _looks_like_rows(lines: list[str], separator: str, columns: int) -> bool:
 def _refuse_repeats(path: str | Path, names: Sequence[str]) -> None:
     twice = next((name for name, times in Counter(names).items() if times > 1), None)
     if twice is not None:
-        raise BallastError(f"{path}: the column '{twice}' stands twice; rename or remove one")
+        raise BallastError(f"{path}: the column {named(twice)} stands twice; rename or remove one")
+
+
+def _parquet(path: str | Path) -> Iterator[dict]:
+    with pq.ParquetFile(path) as file:
+        about = file.metadata
+        size = sum(about.row_group(number).total_byte_size for number in range(about.num_row_groups))
+        if size > limits.UNPACKED:
+            raise BallastError(_too_large(path))
+        if about.num_rows > limits.ROWS:
+            raise BallastError(_too_many(path))
+        yield from _table(path, file.schema_arrow.names, file.iter_batches(BATCH))
+
+
+def _too_many(path: str | Path) -> str:
+    return f"{path}: over {limits.ROWS:,} rows; take a part of them"
 
 
 def _arrow(path: str | Path, opened: Callable) -> Iterator[dict]:
@@ -294,8 +358,13 @@ def _ends(source: pa.MemoryMappedFile) -> bool:
 
 def _table(path: str | Path, names: Sequence[str], batches: Iterable[pa.RecordBatch]) -> Iterator[dict]:
     _refuse_repeats(path, names)
-    row = 0
+    row, size = 0, 0
     for batch in batches:
+        size += batch.nbytes
+        if size > limits.UNPACKED:
+            raise BallastError(_too_large(path))
+        if batch.num_rows and batch.nbytes > limits.ROW * batch.num_rows:
+            raise BallastError(_too_long(path))
         try:
             rows = batch.to_pylist()
         except (OverflowError, ValueError):

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ballast import schemas
+from ballast.data.named import listed
 from ballast.files import BallastError
 
 PAIR = ("instruction", "input", "output")
@@ -30,7 +31,7 @@ def require(table: pd.DataFrame, columns: tuple[str, ...], path: str) -> pd.Data
         raise BallastError(f"{path}: no rows")
     for column in columns:
         if column not in table:
-            raise BallastError(f"{path}: no column '{column}' (there are: {', '.join(map(str, table.columns))})")
+            raise BallastError(f"{path}: no column '{column}' (there are: {listed(table.columns, path)})")
         wrong = [row for row, value in table[column].items() if not isinstance(value, str)]
         if wrong:
             raise BallastError(f"{path}: row {wrong[0]}: '{column}' is missing or not text")

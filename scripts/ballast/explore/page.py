@@ -28,7 +28,8 @@ def render(data: dict) -> str:
         study=data["study"],
         redacted=data["redacted"],
         notes=data["notes"],
-        policy=f"default-src 'none'; script-src {_source(script)}; style-src {_source(style)}; base-uri 'none'",
+        policy=f"default-src 'none'; script-src {_source(script)}; style-src {_source(style)}; base-uri 'none'; "
+        "form-action 'none'",
         style=style,
         script=script,
         data=embedded(data),

@@ -16,13 +16,14 @@ from ballast import categories as harm
 from ballast.data.rows import pairs_to_judge
 from ballast.files import BallastError, read_text, write_text
 from ballast.picks.selection import random_order
+from ballast.spreadsheet import SIGNS
 
 YES_NO = ("harmful_request", "refusal", "harmful_response")
 COLUMNS = ("id", "instruction", "response", *YES_NO, "categories", "notes")
 NONE = "none"
 
 # Text that a spreadsheet would take for a formula or a number (an id of digits and one `e`), or our own mark.
-_GUARDED = re.compile(r"\s*[=+\-@＝＋－＠']|[\d.,:/eE\s]+\Z")
+_GUARDED = re.compile(rf"{SIGNS}|\s*'|[\d.,:/eE\s]+\Z")
 _ID = re.compile(r"[0-9a-f]{16}(-[0-9]+)?")
 _COMPARED = 1000  # characters of a text compared; a spreadsheet cuts very long cells
 

@@ -15,13 +15,13 @@ from ballast.categories import span, taxonomy, title
 from ballast.data import own
 from ballast.data.absent import present
 from ballast.data.marks import normal
+from ballast.data.named import near, value_shown
 from ballast.files import BallastError
 from ballast.names import BEHAVIOURS, UNKNOWN
 
 MISSING, SAID = "no value in the column", "unknown in the column"
 NONE = "none"
 TOLD = 5
-LONGEST = 60  # characters of a value in a message
 KINDS = {normal(word): word for word in (*BEHAVIOURS, UNKNOWN)}
 
 
@@ -82,12 +82,12 @@ def _labels(ids: Sequence[str], options: dict, meaning: Callable, wanted: str) -
         value = record.get(column)
         label = meaning(value)
         if label is None and not _is_missing(value):
-            unknown[_shown(value)] += 1
-            mistake = mistake or f"{path}: row {number}: '{column}' is {_shown(value)}"
+            unknown[value_shown(str(value))] += 1
+            mistake = mistake or f"{path}: row {number}: '{column}' is {value_shown(str(value))}"
         disputed += row in found and found[row] != label
         found.setdefault(row, label)
     if column not in there:
-        raise BallastError(f"{path}: no column '{column}'{plugins.nearest(column, sorted(there))}")
+        raise BallastError(f"{path}: no column '{column}'{near(column, sorted(there), path)}")
     if unknown:
         counts = ", ".join(f"{value} ({times})" for value, times in unknown.most_common(TOLD))
         told = f"{unknown.total()} rows have such values: {counts}{', ...' if len(unknown) > TOLD else ''}"
@@ -99,12 +99,6 @@ def _labels(ids: Sequence[str], options: dict, meaning: Callable, wanted: str) -
     said = f"{missing} of {len(ids)} rows have no value; {disputed} repeats of a row differ, and the first counts"
     print(f"{path}: column '{column}': {said}", file=sys.stderr)
     return [found[row] for row in ids]
-
-
-def _shown(value) -> str:
-    """Return a value for a message; a long one may be a text, which no message holds."""
-    text = str(value)
-    return f"'{text}'" if len(text) <= LONGEST else f"a text of {len(text)} characters"
 
 
 def _is_missing(value) -> bool:

@@ -14,6 +14,7 @@ import pandas as pd
 from ballast.categories import BEAVERTAILS, clustered, number, span, taxonomy
 from ballast.data import marks
 from ballast.data.absent import present
+from ballast.data.named import listed
 from ballast.data.records import records
 from ballast.data.rows import leaving_out, require
 from ballast.files import BallastError
@@ -41,7 +42,7 @@ def read(
     category = columns.get("category", "category_id" if "category_id" in table else "category")
     expected = columns.get("expected", "expected")
     unread = [str(column) for column in table if column not in {name, category, expected, *tags, *(where or {})}]
-    print(f"{path}: prompts are column '{name}'; not read: {', '.join(unread) or 'none'}", file=sys.stderr)
+    print(f"{path}: prompts are column '{name}'; not read: {listed(unread, path, {name}) or 'none'}", file=sys.stderr)
     if category in table and category not in tags and clustered():
         print(f"{path}: '{category}' is not read: the study's categories are clusters of its pool", file=sys.stderr)
     elif category in table and category not in tags:
@@ -60,7 +61,7 @@ def require_columns(table: pd.DataFrame, wanted: Iterable[str], path: str) -> No
     """Raise BallastError if the config names a column that the file lacks."""
     for column in wanted:
         if column not in table:
-            raise BallastError(f"{path}: no column '{column}' (there are: {', '.join(map(str, table.columns))})")
+            raise BallastError(f"{path}: no column '{column}' (there are: {listed(table.columns, path)})")
 
 
 def as_tags(table: pd.DataFrame, tags: list[str]) -> list[str]:

@@ -1,4 +1,7 @@
-"""Turn a Markdown or text document into one self-contained HTML page for the report."""
+"""Turn a Markdown or text document into one self-contained HTML page for the report.
+
+Its content security policy allows no script, and nothing from the network.
+"""
 
 import html
 
@@ -7,6 +10,8 @@ from markdown_it import MarkdownIt
 _PAGE = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; \
+form-action 'none'">
 <title>{title}</title>
 <style>
 body {{ font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 74em; margin: 2em auto; padding: 0 1.5em; }}

@@ -11,7 +11,7 @@ import yaml
 from ballast import cli
 from ballast.files import BallastError, read_json, write_text
 from ballast.plugins import HOME
-from ballast.study import config
+from ballast.study import config, secret
 
 # Exit codes: every limit is kept, one is broken, or the prompts are too few to say.
 CODES = {"within": 0, "beyond": 1, "not decidable": 2}
@@ -93,6 +93,7 @@ def _model(given: str, key: str, sources: dict, key_env: str | None, over: str |
     label = {"label": given.rstrip("/").rpartition("/")[2] or given}
     if given.startswith(("http://", "https://")):
         url, _, model = given.partition("#")
+        secret.refuse(given, f"the model {key}")
         if not model:
             raise BallastError(f"{given}: add the model's name there, as in {url}#gpt-4o")
         own = {"key_env": key_env} if key_env else {}

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from ballast import plugins
 from ballast.files import BallastError
-from ballast.study import consistency, contracts
+from ballast.study import consistency, contracts, secret
 from ballast.study.claimed import DualSelectClaims
 from ballast.study.fine_tuning import GradientOptions, MethodSection, Training
 from ballast.study.label_columns import BehaviourColumn, CategoryColumn
@@ -172,6 +172,7 @@ class Study(Section):
 
 def load(raw: dict) -> Study:
     """Check a parsed config; raise BallastError with the first mistake in one line."""
+    secret.refuse(raw)
     preset = COMPAT.get(str(raw.get("compat")), {})
     raw = _without_removed(_overlay(preset, raw))
     if set(raw.get("measure") or ()) == {"metrics"}:  # a suite's, in a study that compares no models

@@ -17,6 +17,8 @@ _WANTED = {
     "dict_type": "wanted keys with values below it",
     "model_type": "wanted keys with values below it",
 }
+# Keys whose value may be a secret by mistake.
+_HIDDEN = {"url", "key_env"}
 # Keys of former versions, and their successors.
 _RENAMED = {"load_in_8bit": "write 'quantize: int8' in place of true, and leave it out in place of false"}
 
@@ -24,7 +26,7 @@ _RENAMED = {"load_in_8bit": "write 'quantize: int8' in place of true, and leave 
 def explained(error: dict, study: type[BaseModel]) -> str:
     """Return pydantic's account of a mistake in the sections of `study` as one line: the key, and what it wants."""
     # A part in brackets is pydantic's word for a key or for one of several types.
-    place = ".".join(_shown(part) for part in error["loc"] if not re.fullmatch(r"\[[a-z ]+\]", str(part)))
+    place = ".".join(shown(part) for part in error["loc"] if not re.fullmatch(r"\[[a-z ]+\]", str(part)))
     if error["type"] == "extra_forbidden":
         if error["loc"][-1] in _RENAMED:
             return f"config: '{place}' is no key any more: {_RENAMED[error['loc'][-1]]}"
@@ -36,11 +38,12 @@ def explained(error: dict, study: type[BaseModel]) -> str:
     if error.get("ctx", {}).get("pattern") == NAME:
         error = error | {"msg": _NAMES}
     message = _WANTED.get(error["type"], error["msg"].removeprefix("Value error, "))
-    got = "" if isinstance(error["input"], dict) else f", got {error['input']!r:.60}"
+    hidden = isinstance(error["input"], dict) or _HIDDEN & {*error["loc"][-1:]}
+    got = "" if hidden else f", got {error['input']!r:.60}"
     return f"config: {place + ': ' if place else ''}{message[0].lower() + message[1:]}{got}"
 
 
-def _shown(part: str | int) -> str:
+def shown(part: str | int) -> str:
     """Return a key in one short line, whatever it holds."""
     return (str(part) if str(part).isprintable() else repr(part))[:60]
 

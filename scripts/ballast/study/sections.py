@@ -5,8 +5,9 @@ them.
 """
 
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ballast import plugins
 from ballast.published import MODELS as PUBLISHED_MODELS
@@ -55,12 +56,26 @@ class Endpoint(Section):
 
     url: str = Field(description="Base URL, such as `http://localhost:8000/v1`.")
     model: str = Field(description="The model's name there.")
-    key_env: str = Field("OPENAI_API_KEY", description="Environment variable with the API key; never the key itself.")
+    key_env: str = Field(
+        "OPENAI_API_KEY",
+        pattern=r"^[A-Za-z_]\w*$",
+        description="Environment variable with the API key; never the key itself.",
+    )
     timeout: float = Field(60, gt=0, description="Seconds to wait for an answer.")
     max_retries: NaturalInt = Field(5, description="Retries, with growing waits.")
     concurrency: PositiveInt = Field(8, description="Concurrent requests.")
     usd_per_million_input: float = Field(0, ge=0, description="Price of input tokens, for the cost in the log.")
     usd_per_million_output: float = Field(0, ge=0, description="Price of output tokens.")
+
+    @field_validator("url")
+    @classmethod
+    def _can_be_asked(cls, url: str) -> str:
+        address = urlsplit(url)
+        if address.username or address.password or address.query:
+            raise ValueError("it holds a name, a password or a query; a key belongs in key_env's variable")
+        if address.scheme not in ("http", "https") or not address.hostname:
+            raise ValueError("no http address; give one such as http://localhost:8000/v1")
+        return url
 
 
 class Model(Place):

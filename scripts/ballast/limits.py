@@ -1,0 +1,8 @@
+"""Limits on what a file, a chat template or a config may ask of this machine; larger ones end in one line."""
+
+ROW = 32 * 2**20  # bytes of one row of a data file
+ROWS = 5_000_000  # rows of a data file
+UNPACKED = 2 * 2**30  # bytes of a data file once unpacked
+WHOLE = 2**28  # bytes, once unpacked, of a packed file that is read whole
+DEPTH = 50  # levels of a config
+PATH = 100  # bytes of a socket's path; Linux allows 107, macOS 103
