@@ -6,6 +6,7 @@ A fork of the preloaded process runs it if there is one, else this process. A ru
 
 # A thousand jobs start here, so this file imports little.
 import os
+import signal
 import sys
 
 SCRIPTS = os.path.dirname(os.path.realpath(__file__))
@@ -44,5 +45,21 @@ def _judge(arguments: tuple[str, ...]) -> str:
     return options if json.loads(options).get("model") else ""
 
 
+def ended(status: str, stage: str, oom_kills: str) -> int:
+    """Tell how a stage ended that a signal ended; return its status."""
+    sys.path.insert(0, SCRIPTS)
+    from ballast.running import endings
+
+    if (number := int(status) - endings.SHELL) > 0:
+        before = int(oom_kills) if oom_kills.isdecimal() else None
+        print(stage, "; ".join(endings.told(number, before)), sep=": ", file=sys.stderr)
+    return int(status)
+
+
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # a stage that saves does so on SIGTERM
+        signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
+    try:
+        sys.exit(ended(*sys.argv[2:]) if sys.argv[1] == "--ended" else main(*sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)

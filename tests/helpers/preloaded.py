@@ -15,14 +15,19 @@ ALONE = {name: value for name, value in os.environ.items() if name != "BALLAST_P
 
 
 @contextmanager
-def starting(scripts: Path = SCRIPTS) -> Iterator[tuple[dict[str, str], subprocess.Popen]]:
+def starting(scripts: Path = SCRIPTS, stderr=None) -> Iterator[tuple[dict[str, str], subprocess.Popen]]:
     """The environment of a job beside a process that still imports its libraries, and that process's parent."""
     start = (
         f"import sys, os; sys.path.insert(0, {str(scripts)!r}); from ballast.running import preload;"
         "preload.start(); print(os.environ[preload.ADDRESS], flush=True); sys.stdin.read()"
     )
     parent = subprocess.Popen(
-        [sys.executable, "-c", start], env=ALONE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", start],
+        env=ALONE,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
     )
     address = parent.stdout.readline().strip()
     yield ALONE | {"BALLAST_PRELOAD": address}, parent

@@ -9,12 +9,13 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterator
 
 from ballast.categories import OWN
 from ballast.files import BallastError
-from ballast.running import failures, preload
+from ballast.running import endings, failures, preload, stops
 
 FITS = "9.27"
 IMAGE = "envs/ballast.sif"
@@ -35,6 +36,7 @@ class InsideSnakemake:
             )
         self.workflow = workflow
         isolating = {DeploymentMethod.CONDA, DeploymentMethod.APPTAINER}
+        self.oom_kills = endings.oom_kills()
         self.deployed = isolating & set(workflow.deployment_settings.deployment_method)
         if DeploymentMethod.APPTAINER in self.deployed and not os.path.exists(IMAGE):
             raise BallastError(f"{IMAGE}: no image here; docs/containers.md says how it is built")
@@ -46,13 +48,14 @@ class InsideSnakemake:
         """Return the shell text before each command: `stage NAME ...` in a rule runs scripts/NAME.py.
 
         No path of this machine enters a rule. With `--sdm conda` or `--sdm apptainer` the job's environment has the
-        interpreter. The shell waits for a stage that is told to stop, so that the stage can save. `taxonomy`: the file
-        of the study's own categories.
+        interpreter. The shell waits for a stage that is told to stop, so that the stage can save, and has a second
+        one tell how a failed one ended. `taxonomy`: the file of the study's own categories.
         """
         python = "python" if self.deployed else sys.executable
         stage = shlex.join([python, f"{self.workflow.basedir}/scripts/stage.py"])
         own = f"export {OWN}={shlex.quote(taxonomy)}; ".replace("{", "{{").replace("}", "}}") if taxonomy else ""
-        return f'{own}trap : TERM; stage() {{{{ {stage} "$@"; }}}}; '
+        told = f'{stage} --ended $? "$1" {self.oom_kills}'
+        return f'{own}trap : TERM HUP; stage() {{{{ {stage} "$@" || {told}; }}}}; '
 
     def take_gpus(self, wanted: dict[str, str]) -> None:
         """Give the jobs of a rule as many GPUs of one node as the study wants, where the profile gives them one.
@@ -92,6 +95,8 @@ class InsideSnakemake:
 
         `packages`: those that jobs of a rule import, by rule.
         """
+        if self.workflow.is_main_process:
+            stops.handle()
         if not (self.workflow.is_main_process and self.workflow.local_exec):
             return
         pending = [job.rule.name for job in self.workflow.dag.needrun_jobs()]
@@ -143,17 +148,15 @@ class InsideSnakemake:
 
     def _hook(self) -> None:
         """Replace two methods of the scheduler of a process that runs a single job of a cluster."""
-        import psutil
         from snakemake.scheduling.job_scheduler import JobScheduler
 
         wait_for_jobs, schedule = JobScheduler.exit_gracefully, JobScheduler.schedule
 
-        def tell_stages(scheduler, *signal):
+        def tell_stages(scheduler, *received):
             # A cluster may tell only the first process of a job that its time is up: here it tells the others.
             if scheduler.workflow.local_exec:
-                for process in psutil.Process().children(recursive=True):
-                    process.terminate()
-            wait_for_jobs(scheduler, *signal)
+                stops.end_jobs(signal.SIGTERM)
+            wait_for_jobs(scheduler, *received)
 
         def schedule_together(scheduler):
             # Judgements that travel as one job of a cluster, each in its own Snakemake, share a preloaded process.

@@ -20,20 +20,26 @@ SHAPING = ("CUDA_", "MKL_", "OMP_", "PYTORCH_", "VLLM_")
 
 
 def start() -> None:
-    """Start the process and name its socket in the environment that local jobs inherit."""
+    """Start the process and name its socket in the environment that local jobs inherit; start it again if killed."""
+    if ADDRESS in os.environ or not hasattr(os, "pidfd_open"):
+        return
+    from ballast.running import watch
+
+    watch.watch(_start)
+
+
+def _start(folder: str):
+    """Start the process with its socket in this folder, and return it."""
     import subprocess
-    import tempfile
 
     from ballast.running.threads import THREADS
 
-    if ADDRESS in os.environ or not hasattr(os, "pidfd_open"):
-        return
-    os.environ[ADDRESS] = os.path.join(tempfile.mkdtemp(prefix="ballast-"), "socket")
+    os.environ[ADDRESS] = os.path.join(folder, "socket")
     # Every step frees and takes large tensors: keep their memory, so that the kernel need not clear it each time.
     keep = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**30)}
     alone = {"OMP_NUM_THREADS": THREADS, "MKL_NUM_THREADS": THREADS, "HF_HUB_OFFLINE": "1", "PYTHONHASHSEED": "0"}
     # Its standard input is a pipe from this process, which closes however this process ends.
-    subprocess.Popen(
+    return subprocess.Popen(
         [sys.executable, os.path.join(os.path.dirname(__file__), "preload_server.py")],
         stdin=subprocess.PIPE,
         env=os.environ | keep | alone,
@@ -58,7 +64,10 @@ def run(stage: str, arguments: list[str], judge: str | None = None) -> int | Non
         status = connection.makefile().readline()
     if status.strip() == OUTDATED:
         return None
-    return int(status) if status else 1
+    if not status:
+        print(f"{stage}: the preloaded process ended before this job did; the job starts again", file=sys.stderr)
+        return None
+    return int(status)
 
 
 def _connect(connection: socket.socket, address: str, patience: float) -> bool:

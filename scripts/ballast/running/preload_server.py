@@ -17,6 +17,7 @@ import marshal
 import os
 import pkgutil
 import selectors
+import shutil
 import signal
 import socket
 import sys
@@ -28,8 +29,10 @@ from pathlib import Path
 from typing import NoReturn
 
 SCRIPTS = Path(__file__).parents[2]
+PR_SET_PDEATHSIG = 1
 sys.path.insert(0, str(SCRIPTS))
 
+from ballast.running import endings  # noqa: E402
 from ballast.running.preload import ADDRESS, OUTDATED, PACKAGE, SIZE, send  # noqa: E402
 
 
@@ -44,6 +47,11 @@ def _receive(connection: socket.socket) -> tuple[dict, list[int]] | None:
         return marshal.loads(job), streams
     _close(streams)
     return None
+
+
+def _end_with_parent(number: int) -> None:
+    """Have the kernel send this process a signal (0: none) when the one that started it ends, however it ends."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
 
 
 def _close(streams: list[int]) -> None:
@@ -135,6 +143,9 @@ class Server:
         if not pid:
             try:
                 os.setsid()
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+                # The client sees the end of both: its job starts again once this child has saved and ended.
+                _end_with_parent(signal.SIGTERM)
                 self._leave(channel)
                 _work(job, streams, end)
             finally:
@@ -169,7 +180,7 @@ class Server:
         if child in self.children:
             self.children.remove(child)
             _, status = os.waitpid(child.pid, 0)
-            self._answer(child, os.waitstatus_to_exitcode(status))
+            self._answer(child, endings.status(os.waitstatus_to_exitcode(status)))
             self._forget(child.pidfd)
             os.close(child.pidfd)
             self._part(child)
@@ -186,7 +197,8 @@ class Server:
     def end(self) -> None:
         """End all children and this process: standard input closed, so Snakemake is gone."""
         for child in self.children:
-            child.signal(signal.SIGTERM if child.client else signal.SIGKILL)
+            child.signal(signal.SIGKILL if child.waits else signal.SIGTERM)
+            self._answer(child, endings.status(-signal.SIGTERM))
         sys.exit()
 
     def _answer(self, child: Child, status: int) -> None:
@@ -301,6 +313,9 @@ def written() -> dict[Path, int]:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # Standard input is read only after the imports.
+    _end_with_parent(signal.SIGTERM)
     try:
         code = written()
         _import_libraries()
@@ -308,7 +323,7 @@ if __name__ == "__main__":
         # Else a child's garbage collector writes to, and so copies, every page of these modules.
         gc.collect()
         gc.freeze()
+        _end_with_parent(0)
         Server(os.environ[ADDRESS], code).serve()
     finally:
-        Path(os.environ[ADDRESS]).unlink(missing_ok=True)
-        os.rmdir(os.path.dirname(os.environ[ADDRESS]))
+        shutil.rmtree(os.path.dirname(os.environ[ADDRESS]), ignore_errors=True)

@@ -1,0 +1,52 @@
+"""Stop a study at a closed terminal or a second Ctrl-C: end all its processes, and say so in one line."""
+
+import os
+import signal
+import sys
+import threading
+from contextlib import suppress
+
+# Set once the study stops: from then on nothing starts again.
+stopping = threading.Event()
+
+
+def handle() -> None:
+    """Handle SIGHUP and SIGINT in this process, except where its parent had them ignored (`nohup`)."""
+    for number in (signal.SIGHUP, signal.SIGINT) if threading.current_thread() is threading.main_thread() else ():
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _stop)
+
+
+def end_jobs(number: int) -> None:
+    """Send a signal to every process below this one."""
+    import psutil
+
+    stopping.set()
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
+
+
+def _stop(number: int, _frame) -> None:
+    """End the jobs; Snakemake then ends by itself, as after the first Ctrl-C."""
+    again = stopping.is_set()
+    stopping.set()
+    if number == signal.SIGHUP:
+        _say("the terminal closed (SIGHUP): running jobs save and stop; run again to continue")
+        end_jobs(signal.SIGTERM)
+    elif again:
+        _say("Ctrl-C again: running jobs are killed; run again to continue")
+        end_jobs(signal.SIGKILL)
+    # A second exception would leave Snakemake's own end halfway.
+    if not again:
+        raise KeyboardInterrupt
+
+
+def _say(line: str) -> None:
+    """Write a line to standard error; if its terminal is gone, discard all later output, which would fail."""
+    try:
+        os.write(2, f"ballast: {line}\n".encode())
+    except OSError:
+        null = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(null, stream.fileno())

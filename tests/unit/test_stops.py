@@ -1,0 +1,91 @@
+"""A study whose terminal closes, or that is told twice to stop: one line, and nothing of it stays."""
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from types import SimpleNamespace
+
+import psutil
+import pytest
+import snakemake.api  # noqa: F401  its parts import each other in this order only
+from helpers.preloaded import ALONE, wait_until
+
+from ballast.running import endings
+from ballast.running.inside_snakemake import InsideSnakemake
+
+# A shell without job control has what it starts in the background ignore Ctrl-C, and what that starts inherits it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+ROOT = Path(__file__).parents[2]
+SNAKEFILE = """
+from ballast.running.inside_snakemake import InsideSnakemake
+inside = InsideSnakemake(workflow)
+rule all:
+    input: "one", "two"
+rule slow:
+    output: "{name}"
+    shell: "trap : TERM HUP; echo $$ > began-{wildcards.name}; sleep 600; sleep 0; exit 1"
+onstart:
+    inside.start({})
+"""
+
+
+@pytest.mark.parametrize(
+    ("signals", "line"),
+    [
+        ([signal.SIGHUP], "ballast: the terminal closed (SIGHUP): running jobs save and stop; run again to continue"),
+        ([signal.SIGINT] * 2, "ballast: Ctrl-C again: running jobs are killed; run again to continue"),
+    ],
+    ids=["closed", "twice"],
+)
+def test_all_processes_end_with_one_line_and_no_lock(tmp_path, signals, line):
+    (tmp_path / "Snakefile").write_text(SNAKEFILE)
+    command = [sys.executable, "-m", "snakemake", "--cores", "2"]
+    env = ALONE | {"PYTHONPATH": str(ROOT / "scripts")}
+    with open(tmp_path / "said", "w") as said:
+        study = subprocess.Popen(command, cwd=tmp_path, env=env, stdout=said, stderr=said, start_new_session=True)
+    wait_until(lambda: len(list(tmp_path.glob("began-*"))) == 2, 60)
+    processes = psutil.Process(study.pid).children(recursive=True)
+    assert len(processes) == 4
+    for number in signals:
+        study.send_signal(number)
+        wait_until(lambda: "Terminating processes" in (tmp_path / "said").read_text(), 20)
+    assert study.wait(20) == 1
+    said = (tmp_path / "said").read_text()
+    assert [found for found in said.splitlines() if found.startswith("ballast:")] == [line]
+    assert "Traceback" not in said and not list(tmp_path.glob(".snakemake/locks/*"))
+    wait_until(lambda: not any(map(psutil.Process.is_running, processes)), 5)
+
+
+def test_a_terminal_that_closes_under_nohup_stops_nothing(tmp_path):
+    code = "import signal, sys; from ballast.running import stops; stops.handle(); signal.raise_signal(signal.SIGHUP)"
+    env = ALONE | {"PYTHONPATH": str(ROOT / "scripts")}
+    assert subprocess.run(["nohup", sys.executable, "-c", code], cwd=tmp_path, env=env).returncode == 0
+
+
+KILLED = {
+    None: "killed (SIGKILL), most often by the kernel when memory runs out; run fewer jobs",
+    0: "killed (SIGKILL): memory ran out, and the kernel has killed ",
+    "now": "killed (SIGKILL) by a person, a queue or a container, not by the kernel for memory; run again to continue",
+}
+
+
+@pytest.mark.parametrize("before", KILLED, ids=["unknown", "memory", "a-person"])
+def test_a_job_that_is_killed_ends_its_log_with_what_killed_it(tmp_path, monkeypatch, before):
+    known = endings.oom_kills()
+    if before is not None and not known:
+        pytest.skip("the kernel of this machine counts none, or has killed none")
+    monkeypatch.setattr(endings, "oom_kills", lambda: known if before == "now" else before)
+    settings = SimpleNamespace(deployment_method=set())
+    flow = SimpleNamespace(deployment_settings=settings, is_main_process=True, basedir=str(ROOT))
+    prefix = InsideSnakemake(flow).shell_prefix().replace("{{", "{").replace("}}", "}")
+    os.mkfifo(tmp_path / "never.json")
+    rule = "stage data --kind pool --format alpaca --source never.json --out out.parquet &> log"
+    job = subprocess.Popen(["bash", "-c", f"set -euo pipefail; {prefix} {rule}"], cwd=tmp_path, env=ALONE)
+    wait_until(lambda: psutil.Process(job.pid).children(), 20)
+    with suppress(psutil.NoSuchProcess):
+        psutil.Process(job.pid).children()[0].kill()
+    assert job.wait(20) == 137
+    assert (tmp_path / "log").read_text().splitlines()[-1].startswith(f"data: {KILLED[before]}")
