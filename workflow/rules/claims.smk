@@ -5,7 +5,7 @@ Outputs: claims.{csv,md}; comparison/table<1,2,4>.{csv,md}.
 Costs: CPU minutes. An experiment that the config leaves out has no comparison, and its claims are not decidable.
 """
 
-PUBLISHED = os.path.relpath(f"{workflow.basedir}/scripts/ballast/published/tables.csv")
+PUBLISHED = os.path.relpath(sources.HOME / "published/tables.csv")
 
 
 rule claims:

@@ -59,7 +59,7 @@ rule verify:
         folders=[RESULTS, *([WORLD] if plan.in_world else [])],
         command=inside.command(),
         # Stages are included in the order of the data flow.
-        rules=[rule.name for rule in workflow.rules],
+        rules=inside.rules(),
         code=code_identity("verify"),
     message:
         "Hash every artefact again"
