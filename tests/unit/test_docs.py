@@ -30,7 +30,7 @@ NAMES = [page.relative_to(ROOT).as_posix() for page in PAGES]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PROGRAM = re.compile(r"(?:\.venv/bin/)?(snakemake|make|python(?:3\.11)?|pip|ballast|pytest)(?= |$)")
 # Other people's programs: a line that begins with one is not looked into.
-ELSEWHERE = ("git", "docker", "apptainer", "export", ".", "cd", "cat", "grep", "sinfo")
+ELSEWHERE = ("git", "docker", "apptainer", "conda", "export", ".", "cd", "cat", "grep", "sinfo")
 WILDCARD = re.compile(r"\{\{?\w+\}?\}")
 
 

@@ -159,15 +159,24 @@ def test_a_package_that_is_not_here_stops_before_the_first_job(monkeypatch, tmp_
     [
         {"pending": ["sample"]},
         {"local": False},
-        {"deployment": ["conda"]},
+        {"deployment": ["apptainer"]},
         {"package": "yaml"},
     ],
-    ids=["not-asked", "cluster", "conda", "installed"],
+    ids=["not-asked", "cluster", "apptainer", "installed"],
 )
 def test_a_package_is_looked_for_only_where_a_pending_job_needs_it(monkeypatch, tmp_path, where):
     from snakemake.settings.types import DeploymentMethod
 
-    deployment = [DeploymentMethod.CONDA] if "deployment" in where else []
+    deployment = [DeploymentMethod.APPTAINER] if "deployment" in where else []
+    monkeypatch.setattr("ballast.running.inside_snakemake.IMAGE", str(tmp_path))
     if where.get("package"):
         monkeypatch.setattr("importlib.util.find_spec", lambda name: SimpleNamespace(origin="yaml.py"))
     started(monkeypatch, tmp_path, **where | {"deployment": deployment})
+
+
+def test_conda_changes_nothing_and_the_image_has_its_own_python(monkeypatch, tmp_path):
+    from snakemake.settings.types import DeploymentMethod
+
+    monkeypatch.setattr("ballast.running.inside_snakemake.IMAGE", str(tmp_path))
+    for method, python in ((DeploymentMethod.CONDA, sys.executable), (DeploymentMethod.APPTAINER, "python")):
+        assert f"stage() {{{{ {python} {HOME}/stage.py " in InsideSnakemake(workflow(deployment=[method])).shell_prefix()

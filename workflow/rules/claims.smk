@@ -18,8 +18,6 @@ rule claims:
         md=f"{RESULTS}/claims.md",
     log:
         f"{RESULTS}/logs/claims.log",
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=8000,
         runtime=30,
@@ -44,8 +42,6 @@ rule comparison:
         md=f"{RESULTS}/comparison/table{{number}}.md",
     log:
         f"{RESULTS}/logs/comparison{{number}}.log",
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=8000,
         runtime=30,

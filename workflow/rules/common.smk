@@ -50,8 +50,6 @@ code_identity = functools.cache(functools.partial(identity.code_identity, taxono
 
 RESULTS, WORLD = plan.results, plan.world
 RUN = f"{RESULTS}/runs/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}"
-# Stages that run models on text need vLLM's environment if a backend of the study is vLLM.
-MODEL_ENV = f"../../envs/{'vllm' if 'vllm' in plan.backends else 'ballast'}.yaml"
 
 shell = inside.shell(study.own_categories)
 

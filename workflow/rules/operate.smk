@@ -10,8 +10,6 @@ rule doctor:
     log:
         f"{RESULTS}/logs/doctor.log",
     localrule: True
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=2000,
         runtime=10,
@@ -32,8 +30,6 @@ rule bill:
     log:
         f"{RESULTS}/logs/bill.log",
     localrule: True
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=1000,
         runtime=5,
@@ -50,8 +46,6 @@ rule verify:
     log:
         f"{RESULTS}/logs/verify.log",
     localrule: True
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=1000,
         runtime=60,

@@ -39,9 +39,8 @@ class InsideSnakemake:
         self.workflow = workflow
         # While Snakemake reads a module, that module's. Only then does the workflow know it.
         self.modifier = workflow.modifier
-        isolating = {DeploymentMethod.CONDA, DeploymentMethod.APPTAINER}
-        self.deployed = isolating & set(workflow.deployment_settings.deployment_method)
-        if DeploymentMethod.APPTAINER in self.deployed and not os.path.exists(IMAGE):
+        self.deployed = DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method
+        if self.deployed and not os.path.exists(IMAGE):
             raise BallastError(f"{IMAGE}: no image here; docs/containers.md says how it is built")
         _decide_behind_ancient_files()
         if not workflow.is_main_process:  # Snakemake calls no `onstart` there
@@ -82,9 +81,8 @@ class InsideSnakemake:
     def shell_prefix(self, taxonomy: str | None = None) -> str:
         """Return the shell text before each command: `stage NAME ...` in a rule runs scripts/NAME.py.
 
-        No path of this machine enters a rule. With `--sdm conda` or `--sdm apptainer` the job's environment has the
-        interpreter. The shell waits for a stage that is told to stop, so that the stage can save. `taxonomy`: the file
-        of the study's own categories.
+        No path of this machine enters a rule. With `--sdm apptainer` the image has the interpreter. The shell waits for
+        a stage that is told to stop, so that the stage can save. `taxonomy`: the file of the study's own categories.
         """
         python = "python" if self.deployed else sys.executable
         stage = shlex.join([python, str(HOME.parent / "stage.py")])
