@@ -1,10 +1,12 @@
 """Ballast as a `module` of another workflow: one that changes a rule, adds one, and has its own shell prefix."""
 
+import os
 import re
+import subprocess
 
 import pytest
 import yaml
-from helpers import forked
+from helpers import edits, forked
 from helpers.edits import ROOT, SMALL
 
 from ballast.files import read_json
@@ -15,7 +17,7 @@ configfile: "mine.yaml"
 shell.prefix("SAID='my own prefix'; ")
 
 module ballast:
-    snakefile: "{root}/workflow/Snakefile"
+    snakefile: {place}
     config: config["ballast"]
     {prefix}
 
@@ -35,20 +37,41 @@ onerror: ballast.onerror()
 onsuccess: ballast.onsuccess()
 """
 SUBSET = "results/small/subsets/safety/random/n7/t0.csv"
+USUAL = {"place": f'"{ROOT}/workflow/Snakefile"', "prefix": 'prefix: "safety"', "subset": f"safety/{SUBSET}"}
+SMALLER = {"study": "small", "world": {"name": "small", "options": {"pool_rows": 600}}, "as_is": []}
+OWN = {"extends": str(ROOT / SMALL)}
 
 
 @pytest.fixture
 def outer(tmp_path):
     """Return a function that writes the outer workflow and runs it."""
 
-    def run(*arguments, prefix='prefix: "safety"', subset=f"safety/{SUBSET}", own={"extends": str(ROOT / SMALL)}):
+    def run(*arguments, own=OWN, more=(), **written):
         folder = tmp_path / "my study"
         folder.mkdir(exist_ok=True)
-        (folder / "Snakefile").write_text(OUTER.format(root=ROOT, prefix=prefix, subset=subset))
+        (folder / "Snakefile").write_text(OUTER.format(**USUAL | written))
         (folder / "mine.yaml").write_text(yaml.safe_dump({"ballast": own}))
-        return folder, forked.run(folder, *arguments, "--cores", "2")
+        return folder, forked.run(folder, *arguments, "--cores", "2", environment={**os.environ, **dict(more)})
 
     return run
+
+
+@pytest.fixture
+def hosted(tmp_path) -> dict[str, str]:
+    """Return an environment in which git takes somebody/ballast of GitHub from a repository on this machine."""
+    repository = edits.checkout(tmp_path / "hosted/somebody/ballast")
+    git = ["git", "-c", "user.name=x", "-c", "user.email=x@example.org", "-C", repository]
+    subprocess.run([*git, "init", "-q"], check=True)
+    for tag in ("v1", "v2"):
+        for command in (["add", "."], ["commit", "-qm", tag], ["tag", tag]):
+            subprocess.run([*git, *command], check=True)
+        (repository / "scripts/sample.py").open("a").write("CHANGED = True\n")
+    return {
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.file://{tmp_path}/hosted/.insteadOf",
+        "GIT_CONFIG_VALUE_0": "https://github.com/",
+    }
 
 
 def commands(done) -> list[str]:
@@ -100,3 +123,16 @@ def test_a_module_without_config_is_the_mini_study(outer):
     target = SUBSET.replace("small", "mini").replace("n7", "n14")
     folder, done = outer("--dry-run", "--printshellcmds", prefix="", subset=target, own={})
     assert [one.split()[1] for one in commands(done)] == ["$SAID,", "data", "sample", "world_data"]
+
+
+def test_a_module_of_a_repository_runs_the_files_of_its_tag(outer, hosted):
+    def tagged(tag, *arguments):
+        place = f'github("somebody/ballast", path="workflow/Snakefile", tag="{tag}")'
+        folder, done = outer(*arguments, place=place, more=hosted, own={"extends": "mini.yaml"} | SMALLER)
+        assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+        return folder, done.stdout
+
+    folder, _ = tagged("v1")
+    assert (folder / "counted.txt").read_text() == "my own prefix, 8 lines\n"
+    found = re.findall(r"^(\w+) +1$", tagged("v2", "--dry-run", "--quiet", "rules")[1], re.MULTILINE)
+    assert set(found) == {"ballast_sample", "count"}, "the only stage that changed"
