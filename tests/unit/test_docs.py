@@ -30,7 +30,7 @@ NAMES = [page.relative_to(ROOT).as_posix() for page in PAGES]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PROGRAM = re.compile(r"(?:\.venv/bin/)?(snakemake|make|python(?:3\.11)?|pip|ballast|pytest)(?= |$)")
 # Other people's programs: a line that begins with one is not looked into.
-ELSEWHERE = ("git", "docker", "apptainer", "export", ".", "cd", "cat", "grep", "sinfo")
+ELSEWHERE = ("git", "docker", "apptainer", "conda", "export", ".", "cd", "cat", "grep", "sinfo")
 WILDCARD = re.compile(r"\{\{?\w+\}?\}")
 
 
@@ -61,7 +61,7 @@ def test_commands_are_found_at_all():
 @cache
 def rules() -> dict[str, str]:
     """Each rule's name and its text."""
-    files = [ROOT / "Snakefile", *sorted((ROOT / "workflow/rules").glob("*.smk"))]
+    files = [ROOT / "workflow/Snakefile", *sorted((ROOT / "workflow/rules").glob("*.smk"))]
     parts = [part for file in files for part in re.split(r"(?m)^(?=rule |checkpoint |use rule )", file.read_text())[1:]]
     return {re.match(r"(?:use rule \w+ as|\w+) (\w+)", part)[1]: part for part in parts}
 

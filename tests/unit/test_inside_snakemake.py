@@ -11,6 +11,9 @@ from types import SimpleNamespace
 import pytest
 import snakemake
 from snakemake.api import Workflow
+from snakemake.common import Rules
+from snakemake.modules import WorkflowModifier
+from snakemake.path_modifier import PathModifier
 from snakemake.scheduling.job_scheduler import JobScheduler
 from snakemake.settings.types import ResourceSettings
 
@@ -23,7 +26,8 @@ HOME = str(ROOT / "scripts")
 
 def workflow(main=True, deployment=(), **more):
     settings = SimpleNamespace(deployment_method=set(deployment))
-    return SimpleNamespace(deployment_settings=settings, is_main_process=main, basedir="/checkout", **more)
+    modifier = SimpleNamespace(avail_rulename=lambda rule: rule)
+    return SimpleNamespace(deployment_settings=settings, is_main_process=main, modifier=modifier, **more)
 
 
 def test_another_version_of_snakemake_is_refused_in_one_line(monkeypatch):
@@ -57,6 +61,9 @@ def test_snakemake_has_what_ballast_reaches_for():
     ):
         assert hasattr(Workflow, name) or name in inspect.getsource(Workflow), name
     assert hasattr(ResourceSettings, "_parsed_overwrite_resources")
+    for name in ("avail_rulename", "is_main_snakefile", "self.path_modifier", "self.rule_proxies"):
+        assert name in inspect.getsource(WorkflowModifier), name
+    assert hasattr(PathModifier, "replace_prefix") and "_rules" in vars(Rules())
     for name in ("job_rate_limiter", "failed"):
         assert name in inspect.getsource(JobScheduler), name
 
@@ -122,10 +129,14 @@ def test_a_process_that_runs_one_job_tells_its_stages_and_the_main_one_does_not(
     before = JobScheduler.exit_gracefully, JobScheduler.schedule
     monkeypatch.setattr(JobScheduler, "exit_gracefully", before[0])
     monkeypatch.setattr(JobScheduler, "schedule", before[1])
+    monkeypatch.setattr(JobScheduler, "tells_stages", False, raising=False)
     InsideSnakemake(workflow())
     assert (JobScheduler.exit_gracefully, JobScheduler.schedule) == before
     InsideSnakemake(workflow(main=False))
-    assert JobScheduler.exit_gracefully is not before[0] and JobScheduler.schedule is not before[1]
+    hooked = JobScheduler.exit_gracefully, JobScheduler.schedule
+    assert hooked[0] is not before[0] and hooked[1] is not before[1]
+    InsideSnakemake(workflow(main=False))
+    assert (JobScheduler.exit_gracefully, JobScheduler.schedule) == hooked, "Snakemake reads a module more than once"
 
 
 def started(monkeypatch, tmp_path, package="vllm", pending=("sample", "generate"), deployment=(), local=True):
@@ -148,15 +159,24 @@ def test_a_package_that_is_not_here_stops_before_the_first_job(monkeypatch, tmp_
     [
         {"pending": ["sample"]},
         {"local": False},
-        {"deployment": ["conda"]},
+        {"deployment": ["apptainer"]},
         {"package": "yaml"},
     ],
-    ids=["not-asked", "cluster", "conda", "installed"],
+    ids=["not-asked", "cluster", "apptainer", "installed"],
 )
 def test_a_package_is_looked_for_only_where_a_pending_job_needs_it(monkeypatch, tmp_path, where):
     from snakemake.settings.types import DeploymentMethod
 
-    deployment = [DeploymentMethod.CONDA] if "deployment" in where else []
+    deployment = [DeploymentMethod.APPTAINER] if "deployment" in where else []
+    monkeypatch.setattr("ballast.running.inside_snakemake.IMAGE", str(tmp_path))
     if where.get("package"):
         monkeypatch.setattr("importlib.util.find_spec", lambda name: SimpleNamespace(origin="yaml.py"))
     started(monkeypatch, tmp_path, **where | {"deployment": deployment})
+
+
+def test_conda_changes_nothing_and_the_image_has_its_own_python(monkeypatch, tmp_path):
+    from snakemake.settings.types import DeploymentMethod
+
+    monkeypatch.setattr("ballast.running.inside_snakemake.IMAGE", str(tmp_path))
+    for method, python in ((DeploymentMethod.CONDA, sys.executable), (DeploymentMethod.APPTAINER, "python")):
+        assert f"stage() {{{{ {python} {HOME}/stage.py " in InsideSnakemake(workflow(deployment=[method])).shell_prefix()

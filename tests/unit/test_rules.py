@@ -46,7 +46,7 @@ def unquoted(text: str) -> set[str]:
 
 
 def test_every_path_in_a_shell_command_is_quoted():
-    files = [ROOT / "Snakefile", *sorted((ROOT / "workflow/rules").glob("*.smk"))]
+    files = [ROOT / "workflow/Snakefile", *sorted((ROOT / "workflow/rules").glob("*.smk"))]
     found = {word for file in files for word in unquoted(file.read_text())}
     kinds = {word.partition(".")[0] for word in found}
     assert kinds == {"params", "resources", "wildcards"}  # so no input, output or log
@@ -55,9 +55,9 @@ def test_every_path_in_a_shell_command_is_quoted():
 
 
 def test_every_name_in_the_rules_is_defined(tmp_path):
-    main = (ROOT / "Snakefile").read_text()
-    files = [ROOT / path for path in re.findall(r'^include: "(.+)"$', main, re.MULTILINE)]
+    main = (ROOT / "workflow/Snakefile").read_text()
+    files = [ROOT / "workflow" / path for path in re.findall(r'^include: "(.+)"$', main, re.MULTILINE)]
     assert sorted(files) == sorted((ROOT / "workflow/rules").glob("*.smk"))
-    text = "\n".join(map(compiled, [*files, ROOT / "Snakefile"]))
+    text = "\n".join(map(compiled, [*files, ROOT / "workflow/Snakefile", ROOT / "Snakefile"]))
     assert "All checks passed" in (said := undefined(text, tmp_path)), said
     assert "Undefined name `shlex`" in undefined(f"{text}\nf = lambda wildcards: shlex.join(wildcards)\n", tmp_path)

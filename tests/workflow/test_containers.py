@@ -79,8 +79,9 @@ def test_jobs_run_in_the_image_with_its_python_and_give_the_same_bytes(checkout,
 def test_without_it_no_image_is_needed_and_a_change_of_mind_makes_all_again_unless_told_not_to(checkout):
     assert checkout.snakemake().returncode == 0
     assert checkout.called("called") == checkout.called("python-called") == []
-    again = checkout.snakemake("--dry-run")
-    assert "Nothing to be done" in again.stdout + again.stderr
+    for arguments in ([], ["--sdm", "conda"]):
+        again = checkout.snakemake("--dry-run", *arguments)
+        assert "Nothing to be done" in again.stdout + again.stderr
     (checkout.folder / "envs/ballast.sif").touch()
     again = checkout.snakemake("--dry-run", "--sdm", "apptainer")
     assert "Software environment definition has changed" in again.stdout + again.stderr

@@ -272,7 +272,7 @@ def test_every_rule_says_what_it_costs_and_where_it_logs():
 
 
 def test_rule_files_hold_rules():
-    for file in (ROOT / "Snakefile", *(ROOT / "workflow/rules").glob("*.smk")):
+    for file in (ROOT / "workflow/Snakefile", *(ROOT / "workflow/rules").glob("*.smk")):
         held = re.findall(r"(?m)^\s*(?:def|class) \w+", file.read_text())
         assert not held, f"{file.name}: {held}: functions are Python, in scripts/ballast/study or running"
         # `benchmark:` would measure the client of the preloaded process; a job's log ends with the job's own cost.

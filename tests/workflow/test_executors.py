@@ -27,5 +27,5 @@ def test_another_executor_makes_the_same_files(finished, tmp_path):
 
 def test_no_rule_names_a_cluster():
     """Partitions, accounts and GPUs of one cluster belong into a profile."""
-    for path in (ROOT / "Snakefile", *(ROOT / "workflow/rules").glob("*.smk")):
+    for path in (ROOT / "workflow/Snakefile", *(ROOT / "workflow/rules").glob("*.smk")):
         assert not re.search(r"slurm|sbatch|srun|partition|qos", path.read_text(), re.IGNORECASE), path.name

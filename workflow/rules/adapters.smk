@@ -23,8 +23,6 @@ rule card:
     log:
         f"{RESULTS}/logs/card/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.log",
     localrule: True
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=500,
         runtime=5,
@@ -52,8 +50,6 @@ rule merge:
         card=f"{RUN}/merged/README.md",
     log:
         f"{RESULTS}/logs/merge/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.log",
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=2000,
         runtime=30,

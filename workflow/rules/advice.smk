@@ -27,8 +27,6 @@ rule advice:
         data=f"{RESULTS}/figures/advice.csv",
     log:
         f"{RESULTS}/logs/advice.log",
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=4000,
         runtime=30,
@@ -62,8 +60,6 @@ rule trouble:
         md=f"{RESULTS}/trouble.md",
     log:
         f"{RESULTS}/logs/trouble.log",
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=4000,
         runtime=30,

@@ -15,8 +15,6 @@ rule aligned_rows:
         rows=f"{RESULTS}/aligned/{{model}}/rows.parquet",
     log:
         f"{RESULTS}/logs/aligned_rows/{{model}}.log",
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=2000,
         runtime=10,
@@ -43,8 +41,6 @@ rule align:
         log=f"{RESULTS}/aligned/{{model}}/training.json",
     log:
         f"{RESULTS}/logs/align/{{model}}.log",
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=4000,
         runtime=240,
@@ -73,8 +69,6 @@ rule aligned_refusals:
     log:
         f"{RESULTS}/logs/aligned_refusals/{{model}}.log",
     localrule: True
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=500,
         runtime=5,

@@ -20,8 +20,6 @@ rule checks:
         md=f"{RESULTS}/checks.md",
     log:
         f"{RESULTS}/logs/checks.log",
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=4000,
         runtime=10,
@@ -49,8 +47,6 @@ rule spent:
     log:
         f"{RESULTS}/logs/spent.log",
     localrule: True
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=1000,
         runtime=5,
@@ -85,8 +81,6 @@ rule gradient_report:
         data=f"{RESULTS}/figures/gradients.csv",
     log:
         f"{RESULTS}/logs/gradient_report.log",
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=4000,
         runtime=30,

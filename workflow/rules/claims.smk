@@ -5,7 +5,7 @@ Outputs: claims.{csv,md}; comparison/table<1,2,4>.{csv,md}.
 Costs: CPU minutes. An experiment that the config leaves out has no comparison, and its claims are not decidable.
 """
 
-PUBLISHED = os.path.relpath(f"{workflow.basedir}/scripts/ballast/published/tables.csv")
+PUBLISHED = os.path.relpath(sources.HOME / "published/tables.csv")
 
 
 rule claims:
@@ -18,8 +18,6 @@ rule claims:
         md=f"{RESULTS}/claims.md",
     log:
         f"{RESULTS}/logs/claims.log",
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=8000,
         runtime=30,
@@ -44,8 +42,6 @@ rule comparison:
         md=f"{RESULTS}/comparison/table{{number}}.md",
     log:
         f"{RESULTS}/logs/comparison{{number}}.log",
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=8000,
         runtime=30,

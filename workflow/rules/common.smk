@@ -17,20 +17,25 @@ from ballast.study.card_options import CardOptions
 from ballast.study.document_options import DocumentOptions
 from ballast.study.job_inputs import JUDGE_FILES, MODEL_FILES, JobInputs
 from ballast.study.job_options import JobOptions
+from ballast.study.given import of_module
 from ballast.study.gradient_documents import GradientDocuments
 from ballast.study.people_options import PeopleOptions
 from ballast.study.plan import Plan
 
 try:
     contracts.check()
-    study = study_config.load(study_config.given(workflow.configfiles, workflow.config_settings.config))
+    if workflow.modifier.is_main_snakefile():
+        raw = study_config.given(workflow.configfiles, workflow.config_settings.config)
+    else:
+        raw = of_module(config)
+    study = study_config.load(raw)
     sources.check(study)
     artefacts.check(study)
     inside = InsideSnakemake(workflow)
+    plan = Plan(study, inside.results())
 except BallastError as error:
     sys.exit(f"ballast: {error}")
 
-plan = Plan(study)
 inputs = JobInputs(plan)
 options = JobOptions(inputs)
 documents = DocumentOptions(options)
@@ -45,10 +50,8 @@ code_identity = functools.cache(functools.partial(identity.code_identity, taxono
 
 RESULTS, WORLD = plan.results, plan.world
 RUN = f"{RESULTS}/runs/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}"
-# Stages that run models on text need vLLM's environment if a backend of the study is vLLM.
-MODEL_ENV = f"../../envs/{'vllm' if 'vllm' in plan.backends else 'ballast'}.yaml"
 
-shell.prefix(inside.shell_prefix(study.own_categories))
+shell = inside.shell(study.own_categories)
 
 
 wildcard_constraints:

@@ -19,8 +19,6 @@ rule data:
         counts=f"{RESULTS}/data/{{dataset}}.counts.json",
     log:
         f"{RESULTS}/logs/data/{{dataset}}.log",
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=2000,
         runtime=10,
@@ -50,8 +48,6 @@ rule inspection:
         findings=f"{RESULTS}/data/findings.json",
     log:
         f"{RESULTS}/logs/inspection.log",
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=4000,
         runtime=30,
@@ -75,8 +71,6 @@ rule accept:
     log:
         f"{RESULTS}/logs/accept.log",
     localrule: True
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=500,
         runtime=5,
@@ -97,8 +91,6 @@ rule inspect:
     log:
         f"{RESULTS}/logs/inspect.log",
     localrule: True
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=500,
         runtime=5,

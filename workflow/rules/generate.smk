@@ -23,8 +23,6 @@ rule generate:
         f"{RESULTS}/logs/generate/{{run}}.log",
     wildcard_constraints:
         run=f"(?!({ELSEWHERE})/)[^/]+/(as-is|[^/]+/[^/]+/n\\d+/t\\d+)",
-    conda:
-        MODEL_ENV
     resources:
         mem_mb=1500,
         runtime=120,
@@ -56,8 +54,6 @@ rule respond:
         f"{RESULTS}/logs/respond/{{run}}.log",
     wildcard_constraints:
         run=ELSEWHERE,
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=1500,
         runtime=120,

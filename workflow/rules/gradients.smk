@@ -20,8 +20,6 @@ rule warm_up:
         log=f"{RESULTS}/features/{{model}}/warm_up/training.json",
     log:
         f"{RESULTS}/logs/warm_up/{{model}}.log",
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=1500,
         runtime=60,
@@ -55,8 +53,6 @@ rule gradients:
         f"{RESULTS}/logs/gradients/{{model}}/{{rows}}.log",
     wildcard_constraints:
         rows="base|references|pools/[^/]+",
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=2000,
         runtime=120,
@@ -84,8 +80,6 @@ rule logprobs:
         f"{RESULTS}/logs/logprobs/{{model}}/{{rows}}.log",
     wildcard_constraints:
         rows="base|pools/[^/]+",
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=2000,
         runtime=60,

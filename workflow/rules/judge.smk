@@ -22,8 +22,6 @@ rule judge:
         scores=f"{RESULTS}/runs/{{run}}/scores/{{benchmark}}.{{judge}}.parquet",
     log:
         f"{RESULTS}/logs/judge/{{run}}/{{benchmark}}.{{judge}}.log",
-    conda:
-        MODEL_ENV
     resources:
         mem_mb=1500,
         runtime=60,
@@ -49,8 +47,6 @@ rule pairwise:
         scores=f"{RESULTS}/runs/{{run}}/scores/{{benchmark}}.{{pairwise}}.parquet",
     log:
         f"{RESULTS}/logs/pairwise/{{run}}/{{benchmark}}.{{pairwise}}.log",
-    conda:
-        MODEL_ENV
     resources:
         mem_mb=1500,
         runtime=60,

@@ -17,8 +17,6 @@ rule behaviour:
         labels=f"{RESULTS}/labels/{{pool}}/behaviour.parquet",
     log:
         f"{RESULTS}/logs/behaviour/{{pool}}.log",
-    conda:
-        MODEL_ENV
     resources:
         mem_mb=2000,
         runtime=60,
@@ -45,8 +43,6 @@ rule category:
         labels=f"{RESULTS}/labels/{{pool}}/category.parquet",
     log:
         f"{RESULTS}/logs/category/{{pool}}.log",
-    conda:
-        MODEL_ENV
     resources:
         mem_mb=2000,
         runtime=60,
@@ -72,8 +68,6 @@ rule embed:
         embedding=f"{RESULTS}/embeddings/{{dataset}}.arrow",
     log:
         f"{RESULTS}/logs/embed/{{dataset}}.log",
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=2000,
         runtime=30,
@@ -100,8 +94,6 @@ rule pool_sheet:
         guide=f"{RESULTS}/annotation/guide.txt",
     log:
         f"{RESULTS}/logs/pool_sheet.log",
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=2000,
         runtime=10,
@@ -125,8 +117,6 @@ rule label_agreement:
         md=f"{RESULTS}/agreement/{plan.pool}.md",
     log:
         f"{RESULTS}/logs/label_agreement/{plan.pool}.log",
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=2000,
         runtime=10,

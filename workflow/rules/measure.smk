@@ -23,8 +23,6 @@ rule measured:
     log:
         f"{RESULTS}/logs/measure.log",
     localrule: True
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=2000,
         runtime=10,

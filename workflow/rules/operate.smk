@@ -10,8 +10,6 @@ rule doctor:
     log:
         f"{RESULTS}/logs/doctor.log",
     localrule: True
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=2000,
         runtime=10,
@@ -32,8 +30,6 @@ rule bill:
     log:
         f"{RESULTS}/logs/bill.log",
     localrule: True
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=1000,
         runtime=5,
@@ -50,8 +46,6 @@ rule verify:
     log:
         f"{RESULTS}/logs/verify.log",
     localrule: True
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=1000,
         runtime=60,
@@ -59,7 +53,7 @@ rule verify:
         folders=[RESULTS, *([WORLD] if plan.in_world else [])],
         command=inside.command(),
         # Stages are included in the order of the data flow.
-        rules=[rule.name for rule in workflow.rules],
+        rules=inside.rules(),
         code=code_identity("verify"),
     message:
         "Hash every artefact again"

@@ -19,8 +19,6 @@ rule response_sheet:
         guide=f"{RESULTS}/annotation/responses_guide.txt",
     log:
         f"{RESULTS}/logs/response_sheet.log",
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=4000,
         runtime=10,
@@ -50,8 +48,6 @@ rule people:
         md=f"{RESULTS}/people.md",
     log:
         f"{RESULTS}/logs/people.log",
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=4000,
         runtime=10,

@@ -20,8 +20,6 @@ rule explore:
         html=f"{RESULTS}/explore.html",
     log:
         f"{RESULTS}/logs/explore.log",
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=4000,
         runtime=30,
@@ -65,8 +63,6 @@ rule about:
     log:
         f"{RESULTS}/logs/about.log",
     localrule: True
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=1000,
         runtime=5,
@@ -90,8 +86,6 @@ rule cost:
     log:
         f"{RESULTS}/logs/cost.log",
     localrule: True
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=1000,
         runtime=5,
@@ -122,8 +116,6 @@ rule pages:
     log:
         f"{RESULTS}/logs/pages.log",
     localrule: True
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=500,
         runtime=5,

@@ -21,8 +21,6 @@ rule scores:
         f"{RESULTS}/logs/{{gathered}}.log",
     wildcard_constraints:
         gathered="scores(/[^/]+/[^/]+)?",
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=4000,
         runtime=30,
@@ -47,8 +45,6 @@ rule table:
         tex=f"{RESULTS}/tables/{{name}}.tex",
     log:
         f"{RESULTS}/logs/tables/{{name}}.log",
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=4000,
         runtime=10,
@@ -79,8 +75,6 @@ rule figure:
         csv=f"{RESULTS}/figures/{{name}}.csv",
     log:
         f"{RESULTS}/logs/figures/{{name}}.log",
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=4000,
         runtime=10,
@@ -104,8 +98,6 @@ rule headline:
         text=f"{RESULTS}/headline.txt",
     log:
         f"{RESULTS}/logs/headline.log",
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=4000,
         runtime=10,

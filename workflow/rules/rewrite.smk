@@ -21,8 +21,6 @@ rule rewrite:
         f"{RESULTS}/logs/rewrite/{{pool}}.log",
     wildcard_constraints:
         pool="|".join(plan.rewritten) or "-",
-    conda:
-        MODEL_ENV
     resources:
         mem_mb=2000,
         runtime=600,

@@ -19,8 +19,6 @@ rule sample:
         subset=f"{RESULTS}/subsets/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.csv",
     log:
         f"{RESULTS}/logs/sample/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.log",
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=1000,
         runtime=5,
@@ -59,8 +57,6 @@ rule swap:
         f"{RESULTS}/logs/swap/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.log",
     wildcard_constraints:
         pool="|".join(plan.swapped) or "-",
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=1000,
         runtime=5,
@@ -92,8 +88,6 @@ rule plane:
         plane=f"{RESULTS}/embeddings/planes/{{pool}}.parquet",
     log:
         f"{RESULTS}/logs/plane/{{pool}}.log",
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=2000,
         runtime=10,
@@ -118,8 +112,6 @@ rule export:
         **cards.exported(f"{RESULTS}/subsets/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}"),
     log:
         f"{RESULTS}/logs/export/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.log",
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=2000,
         runtime=10,

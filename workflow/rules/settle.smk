@@ -19,8 +19,6 @@ checkpoint settle:
     log:
         f"{RESULTS}/logs/settle.log",
     localrule: True
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=100,
         runtime=1,

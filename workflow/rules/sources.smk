@@ -15,8 +15,6 @@ rule fetch:
     log:
         f"{RESULTS}/logs/fetch/{{source}}.log",
     localrule: True
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=4000,
         runtime=240,

@@ -27,8 +27,6 @@ rule filter:
         kept=f"{RESULTS}/kept/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.csv",
     log:
         f"{RESULTS}/logs/filter/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.log",
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=1500,
         runtime=240,
@@ -65,8 +63,6 @@ rule train:
         log=f"{RUN}/training.json",
     log:
         f"{RESULTS}/logs/train/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.log",
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=1500,
         runtime=240,
@@ -117,8 +113,6 @@ rule transform:
         f"{RESULTS}/logs/transform/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.log",
     wildcard_constraints:
         sampler="|".join(plan.transformed) or "-",
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=1500,
         runtime=60,
@@ -152,8 +146,6 @@ rule train_on:
         f"{RESULTS}/logs/train_on/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.log",
     wildcard_constraints:
         sampler="|".join(plan.trained_on) or "-",
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=1500,
         runtime=240,

@@ -14,8 +14,6 @@ rule world_data:
         files=expand("{folder}/data/{file}", folder=WORLD, file=sources.WORLD_DATA),
     log:
         f"{WORLD}/logs/data.log",
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=500,
         runtime=5,
@@ -35,8 +33,6 @@ rule world_checks:
         files=expand("{folder}/data/{file}", folder=WORLD, file=sources.WORLD_CHECKS),
     log:
         f"{WORLD}/logs/checks.log",
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=500,
         runtime=5,
@@ -58,8 +54,6 @@ rule world_tokenizer:
         expand("{folder}/tokenizer/{file}", folder=WORLD, file=("tokenizer.json", "tokenizer_config.json")),
     log:
         f"{WORLD}/logs/tokenizer.log",
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=1000,
         runtime=5,
@@ -87,8 +81,6 @@ rule world_model:
     wildcard_constraints:
         stage="pretrained|aligned",
     priority: 10
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=1500,
         runtime=10,
@@ -119,8 +111,6 @@ rule world_judge:
     wildcard_constraints:
         judge="|".join(sources.WORLD_JUDGES),
     priority: 10
-    conda:
-        "../../envs/ballast.yaml"
     resources:
         mem_mb=1500,
         runtime=10,

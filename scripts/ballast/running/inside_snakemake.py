@@ -12,13 +12,16 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from ballast.categories import OWN
 from ballast.files import BallastError
+from ballast.plugins import HOME
 from ballast.running import endings, failures, preload, stops
 
 FITS = "9.27"
 IMAGE = "envs/ballast.sif"
+RESULTS = "results"
 JUDGING = ("judge", "pairwise")
 
 
@@ -35,24 +38,57 @@ class InsideSnakemake:
                 f"Snakemake {snakemake.__version__}: Ballast fits {FITS}; pip install 'snakemake=={FITS}.*'"
             )
         self.workflow = workflow
-        isolating = {DeploymentMethod.CONDA, DeploymentMethod.APPTAINER}
         self.oom_kills = endings.oom_kills()
-        self.deployed = isolating & set(workflow.deployment_settings.deployment_method)
-        if DeploymentMethod.APPTAINER in self.deployed and not os.path.exists(IMAGE):
+        # While Snakemake reads a module, that module's. Only then does the workflow know it.
+        self.modifier = workflow.modifier
+        self.deployed = DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method
+        if self.deployed and not os.path.exists(IMAGE):
             raise BallastError(f"{IMAGE}: no image here; docs/containers.md says how it is built")
         _decide_behind_ancient_files()
         if not workflow.is_main_process:  # Snakemake calls no `onstart` there
             self._hook()
 
+    def results(self) -> str:
+        """Return the folder of all results: in a module with `prefix: "mine"` it is mine/results.
+
+        Snakemake would put the prefix before data, templates and code too, and not into params. So the folder's name
+        has it, and nothing else has. Call it before any rule is defined.
+        """
+        from snakemake.path_modifier import PathModifier
+
+        found = self.modifier.path_modifier.replace_prefix(f"{RESULTS}/").rstrip("/")
+        if Path(found).name != RESULTS or Path(found).parts.count(RESULTS) != 1:
+            raise BallastError(f"module: {found}: give a `prefix` without a folder {RESULTS}, and no `replace_prefix`")
+        self.modifier.path_modifier = PathModifier(None, None, self.workflow)
+        return found
+
+    def rules(self) -> list[str]:
+        """Return the rules so far, in order, by their names in Ballast."""
+        return list(self.modifier.rule_proxies._rules)
+
+    def called(self, rule: str) -> str | None:
+        """Return the name that a module gives a rule of Ballast; None if it does not use this rule."""
+        return self.modifier.avail_rulename(rule)
+
+    def shell(self, taxonomy: str | None = None) -> type:
+        """Return the `shell` of Ballast's rules, whose commands know `stage`; other rules keep their own."""
+        from snakemake.shell import shell
+
+        class Stages(shell):
+            pass
+
+        Stages.prefix(self.shell_prefix(taxonomy))
+        return Stages
+
     def shell_prefix(self, taxonomy: str | None = None) -> str:
         """Return the shell text before each command: `stage NAME ...` in a rule runs scripts/NAME.py.
 
-        No path of this machine enters a rule. With `--sdm conda` or `--sdm apptainer` the job's environment has the
-        interpreter. The shell waits for a stage that is told to stop, so that the stage can save, and has a second
-        one tell how a failed one ended. `taxonomy`: the file of the study's own categories.
+        No path of this machine enters a rule. With `--sdm apptainer` the image has the interpreter. The shell waits for
+        a stage that is told to stop, so that the stage can save, and has a second one tell how a failed one ended.
+        `taxonomy`: the file of the study's own categories.
         """
         python = "python" if self.deployed else sys.executable
-        stage = shlex.join([python, f"{self.workflow.basedir}/scripts/stage.py"])
+        stage = shlex.join([python, str(HOME.parent / "stage.py")])
         own = f"export {OWN}={shlex.quote(taxonomy)}; ".replace("{", "{{").replace("}", "}}") if taxonomy else ""
         told = f'{stage} --ended $? "$1" {self.oom_kills}'
         return f'{own}trap : TERM HUP; stage() {{{{ {stage} "$@" || {told}; }}}}; '
@@ -67,8 +103,13 @@ class InsideSnakemake:
         if not self.workflow.is_main_process:  # the main one has told this process
             return
         given = self.workflow.resource_settings._parsed_overwrite_resources
+        # Snakemake reads a module once per `use rule`.
+        told = vars(self.workflow).setdefault("told_gpus", set())
         for rule, number in wanted.items():
-            asked = given.get(rule, Resources())
+            if (name := self.called(rule)) in told:
+                continue
+            told.add(name)
+            asked = given.get(name, Resources())
             changed = [f"gpu={number}"] if "gpu" in asked else []
             if "gres" in asked:
                 changed = [f"gres={asked['gres'].raw.rpartition(':')[0] + ':'!r} + str({number})"]
@@ -101,9 +142,9 @@ class InsideSnakemake:
             return
         pending = [job.rule.name for job in self.workflow.dag.needrun_jobs()]
         if not self.deployed and not self.workflow.touch:
-            _stop_if_absent(pending, packages)
+            _stop_if_absent(pending, {self.called(rule): needed for rule, needed in packages.items()})
         # Few jobs import their libraries sooner than the preloaded process does. The barrier hides how many will come.
-        if not self.deployed and (len(pending) > 3 or "settle" in pending):
+        if not self.deployed and (len(pending) > 3 or self.called("settle") in pending):
             preload.start()
         # Snakemake 9.27 leaks one timer per finished job while it limits the rate of jobs. Only a queue needs a limit.
         self.workflow.scheduler.job_rate_limiter = None
@@ -136,8 +177,9 @@ class InsideSnakemake:
     def groups(self) -> dict[str, tuple[str, int]]:
         """Return each stage that the executor groups: its group, and how many of its parts make one cluster job."""
         settings = self.workflow.group_settings
-        size = settings.group_components
-        return {stage: (group, size.get(group, 1)) for stage, group in settings.overwrite_groups.items()}
+        size, groups = settings.group_components, settings.overwrite_groups
+        own = {rule: groups[name] for rule in self.rules() if (name := self.called(rule)) in groups}
+        return {stage: (group, size.get(group, 1)) for stage, group in own.items()}
 
     def _failed(self) -> Iterator[failures.Failure]:
         """Yield the jobs that failed; of a group, those that left no output."""
@@ -150,6 +192,8 @@ class InsideSnakemake:
         """Replace two methods of the scheduler of a process that runs a single job of a cluster."""
         from snakemake.scheduling.job_scheduler import JobScheduler
 
+        if getattr(JobScheduler, "tells_stages", False):
+            return
         wait_for_jobs, schedule = JobScheduler.exit_gracefully, JobScheduler.schedule
 
         def tell_stages(scheduler, *received):
@@ -160,12 +204,14 @@ class InsideSnakemake:
 
         def schedule_together(scheduler):
             # Judgements that travel as one job of a cluster, each in its own Snakemake, share a preloaded process.
-            judging = [job for job in scheduler.workflow.dag.needrun_jobs() if job.rule.name in JUDGING]
+            names = [self.called(rule) for rule in JUDGING]
+            judging = [job for job in scheduler.workflow.dag.needrun_jobs() if job.rule.name in names]
             if not self.deployed and len(judging) > 1:
                 preload.start()
             return schedule(scheduler)
 
         JobScheduler.exit_gracefully, JobScheduler.schedule = tell_stages, schedule_together
+        JobScheduler.tells_stages = True
 
 
 def _stop_if_absent(pending: list[str], packages: dict[str, set[str]]) -> None:

@@ -56,10 +56,14 @@ class Damage:
 
 
 def row_of(artefact: str | Path) -> Path:
-    """Return the path of an artefact's row. Artefacts lie below `results/<study>/` or `results/worlds/<world>/`."""
+    """Return the path of an artefact's row. Artefacts lie below `results/<study>/` or `results/worlds/<world>/`.
+
+    A module's prefix may stand before `results`.
+    """
     parts = Path(artefact).parts
-    depth = 3 if parts[1:2] == ("worlds",) else 2
-    if parts[0] != "results" or len(parts) <= depth:
+    first = parts.index("results") if "results" in parts else len(parts)
+    depth = first + (3 if parts[first + 1 : first + 2] == ("worlds",) else 2)
+    if len(parts) <= depth:
         raise BallastError(f"{artefact}: not below results/<study>/, so no manifest can have a row of it")
     return Path(*parts[:depth], FOLDER, *parts[depth:-1], f"{parts[-1]}.json")
 

@@ -33,10 +33,10 @@ class Wildcards(Protocol):
 class Plan:
     """All files and runs of a checked study, by name."""
 
-    def __init__(self, study: Study):
+    def __init__(self, study: Study, results: str = "results"):
         self.study = study
-        self.results = f"results/{study.study}"
-        self.world = f"results/worlds/{study.world.name}"
+        self.results = f"{results}/{study.study}"
+        self.world = f"{results}/worlds/{study.world.name}"
         self.runs = runs(study)
         self.trained = trained(study)
         self.measured = measured(study)  # run path -> metrics

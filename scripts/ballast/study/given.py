@@ -1,0 +1,25 @@
+"""Find the config that a study is given: files and keys of a command line, or `module ...: config:` of a workflow."""
+
+import copy
+from pathlib import Path
+
+from ballast.files import BallastError
+from ballast.plugins import HOME
+from ballast.study.config import given
+
+OWN = HOME.parents[1] / "config"
+
+
+def of_module(raw: dict) -> dict:
+    """Return the config of `module ...: config: raw`. Its `extends` may name a file of Ballast's own config/.
+
+    Without any key it is the mini study.
+    """
+    raw = copy.deepcopy(dict(raw))
+    parent = raw.pop("extends", None if raw else "mini.yaml")
+    if parent is None:
+        return given([], raw)
+    found = [path for path in (Path(str(parent)), OWN / str(parent)) if path.is_file()]
+    if not found:
+        raise BallastError(f"config of the module: extends: {parent}: no such file, here or in {OWN}")
+    return given(found[:1], raw)
