@@ -19,6 +19,8 @@ from ballast.running import failures, preload
 FITS = "9.27"
 IMAGE = "envs/ballast.sif"
 JUDGING = ("judge", "pairwise")
+# Linux takes 128 KiB in one argument, and 2 MiB in all. A character is up to four bytes.
+LONG = 30_000
 
 
 class InsideSnakemake:
@@ -51,8 +53,11 @@ class InsideSnakemake:
         """
         python = "python" if self.deployed else sys.executable
         stage = shlex.join([python, f"{self.workflow.basedir}/scripts/stage.py"])
-        own = f"export {OWN}={shlex.quote(taxonomy)}; ".replace("{", "{{").replace("}", "}}") if taxonomy else ""
-        return f'{own}trap : TERM; stage() {{{{ {stage} "$@"; }}}}; '
+        own = f"export {OWN}={shlex.quote(taxonomy)}; " if taxonomy else ""
+        # A job may name every run: more words than a command line holds go through a pipe.
+        long = f'if [ ${{#words}} -gt {LONG} ]; then {stage} @<(printf "%s\\0" "$@"); else {stage} "$@"; fi'
+        prefix = f'{own}trap : TERM; stage() {{ local words="$*"; {long}; }}; '
+        return prefix.replace("{", "{{").replace("}", "}}")  # Snakemake formats it
 
     def take_gpus(self, wanted: dict[str, str]) -> None:
         """Give the jobs of a rule as many GPUs of one node as the study wants, where the profile gives them one.
