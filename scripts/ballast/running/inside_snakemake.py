@@ -4,6 +4,8 @@ They fit Snakemake FITS alone; another version is refused in one line. Nothing e
 """
 
 import argparse
+import functools
+import gc
 import importlib.util
 import json
 import os
@@ -41,6 +43,7 @@ class InsideSnakemake:
         if DeploymentMethod.APPTAINER in self.deployed and not os.path.exists(IMAGE):
             raise BallastError(f"{IMAGE}: no image here; docs/containers.md says how it is built")
         _decide_behind_ancient_files()
+        _plan_sooner()
         if not workflow.is_main_process:  # Snakemake calls no `onstart` there
             self._hook()
 
@@ -211,6 +214,20 @@ def _decide_behind_ancient_files() -> None:
 
     bfs.decides = True
     DAG.bfs, DAG.update_needrun = bfs, update_needrun
+
+
+def _plan_sooner() -> None:
+    """Read the parameters of each input function once, not once a job, and look for garbage less often.
+
+    Together they take a quarter of the time of planning thousands of jobs.
+    """
+    from snakemake import common, jobs, rules
+
+    gc.set_threshold(100_000, 50, 50)
+    if not hasattr(common.get_function_params, "cache_info"):
+        cached = functools.cache(common.get_function_params)
+        for module in (common, jobs, rules):
+            module.get_function_params = cached
 
 
 def _ancient(files) -> bool:
