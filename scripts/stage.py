@@ -1,7 +1,8 @@
 """Run one stage: `python scripts/stage.py train --model ...` runs `scripts/train.py`.
 
 A fork of the preloaded process runs it if there is one, else this process. A rule names its job's code and files:
-`stage.py train --record CODE FILE... -- --model ...` (see `ballast/running/stage.py`).
+`stage.py train --record CODE FILE... -- --model ...` (see `ballast/running/stage.py`). `stage.py @FILE` reads all of
+this from a file or pipe, each word ended by a null character: Linux limits a command line, and a job may name all runs.
 """
 
 # A thousand jobs start here, so this file imports little.
@@ -37,6 +38,14 @@ def main(stage: str, *arguments: str) -> int:
     return run(stage, list(arguments))
 
 
+def words(arguments: list[str]) -> list[str]:
+    """Return the words of a command line, or those of the file that its only word names as `@FILE`."""
+    if len(arguments) != 1 or not arguments[0].startswith("@"):
+        return arguments
+    with open(arguments[0][1:], "rb") as file:
+        return [os.fsdecode(word) for word in file.read().split(b"\0")[:-1]]
+
+
 def _judge(arguments: tuple[str, ...]) -> str:
     """Return the options that a judge's loaded model depends on; empty if it has no model."""
     import json
@@ -60,6 +69,6 @@ if __name__ == "__main__":
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # a stage that saves does so on SIGTERM
         signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
     try:
-        sys.exit(ended(*sys.argv[2:]) if sys.argv[1] == "--ended" else main(*sys.argv[1:]))
+        sys.exit(ended(*sys.argv[2:]) if sys.argv[1] == "--ended" else main(*words(sys.argv[1:])))
     except KeyboardInterrupt:
         sys.exit(130)

@@ -2,11 +2,13 @@
 
 import argparse
 import json
+import os
 import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -36,11 +38,26 @@ def test_whatever_a_value_holds_it_is_one_word_of_the_shell(text):
     assert shlex.split(as_pairs({text: text})) == [f"{text}={text}"]
 
 
-def test_a_job_of_thousands_of_runs_starts(tmp_path):
-    runs = {f"llama-2-7b/safety/sss-b/n{n}/t{trial}": ["harm"] for n in range(400) for trial in range(10)}
-    options = json.dumps({"runs": runs, "metrics": {"harm": {"benchmark": "b", "judge": "j"}}})
-    assert len(options) > 128 * 1024
-    words = ["--results", str(tmp_path), "--options", packed(options), "--out", str(tmp_path / "scores.parquet")]
-    command = shlex.join([sys.executable, str(STAGE), "scores", *words])
-    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
-    assert done.returncode == 1 and "runs/llama-2-7b/safety/sss-b/n0/t0/responses.parquet" in done.stderr
+RULE = """
+from ballast.running.inside_snakemake import InsideSnakemake
+shell.prefix(InsideSnakemake(workflow).shell_prefix().replace(f"{workflow.basedir}/scripts", "%s"))
+rule scores:
+    params: options=open("options.json").read()
+    output: "scores.parquet"
+    shell: "stage scores --results . --options {params.options:q} --out {output:q} > said 2>&1"
+"""
+
+
+@pytest.mark.parametrize("trials", [10, 200])
+def test_a_job_starts_whose_options_are_longer_than_a_command_line(tmp_path, trials):
+    runs = {f"llama-2-7b/safety/sss-b/n{n}/t{trial}": ["harm"] for n in range(400) for trial in range(trials)}
+    options = json.dumps({"runs": runs, "metrics": {"harm": {"benchmark": "it's $b", "judge": "j"}}})
+    assert len(options) > (2**21 if trials > 100 else 2**17)
+    (tmp_path / "options.json").write_text(options)
+    (tmp_path / "Snakefile").write_text(RULE % STAGE.parent)
+    environment = os.environ | {"PYTHONPATH": str(STAGE.parent)}
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--cores", "1"], cwd=tmp_path, env=environment, capture_output=True
+    )
+    assert done.returncode == 1
+    assert "runs/llama-2-7b/safety/sss-b/n0/t0/responses.parquet" in (tmp_path / "said").read_text(), done.stderr

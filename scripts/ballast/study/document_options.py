@@ -200,7 +200,7 @@ class DocumentOptions:
 
     def trouble_runs(self) -> str:
         """Return each run's subset, by the run's path."""
-        return packed(as_json({run.path: subset(self.study, run) for run in self.plan.runs}))
+        return packed(as_json({run.path: subset(self.plan, run) for run in self.plan.runs}))
 
     @property
     def measured_rows(self) -> dict[str, str]:

@@ -99,7 +99,7 @@ class Plan:
 
     def subset(self, run: Run) -> str | None:
         """Return the file of a run's subset; None if its trainer picks from the whole pool."""
-        stem = subset(self.study, run)
+        stem = subset(self, run)
         return f"{self.results}/subsets/{stem}.csv" if stem else None
 
     @cached_property
@@ -197,14 +197,17 @@ class Plan:
         named = self.measured[run] if metrics is None else metrics
         return sorted({(self.metrics[name]["benchmark"], self.metrics[name]["judge"]) for name in named})
 
+    @cached_property
+    def _measured_runs(self) -> list[Run]:
+        return list(map(from_path, self.measured))
+
     def shown(self, grid: Experiment) -> list[str]:
         """Return the measured runs that an experiment's artefacts show, by path.
 
         They are those of its grid, its references (base data alone) and its models without fine-tuning. Base data
         alone is the same training for every pool, so it may stand under a pool that the grid lacks.
         """
-        samplers = {*grid.samplers, NONE}
-        every = [from_path(path) for path in self.measured]
+        samplers, every = {*grid.samplers, NONE}, self._measured_runs
         own = any(run.sampler == NONE and run.pool in grid.pools and run.model in grid.models for run in every)
         found = []
         for path, run in zip(self.measured, every, strict=True):

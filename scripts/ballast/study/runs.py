@@ -3,6 +3,8 @@
 import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from functools import cache
+from typing import Protocol
 
 from ballast.study.config import Study
 from ballast.study.methods import NONE, Method
@@ -28,6 +30,12 @@ class Run:
 AS_IS = "as-is"
 
 
+class Named(Protocol):
+    """A study, or a plan of one, which looks each method up once."""
+
+    def method(self, name: str) -> Method: ...
+
+
 def runs(study: Study) -> list[Run]:
     """Return every run that an experiment names, once, sorted."""
     return sorted(_metrics(study))
@@ -35,11 +43,11 @@ def runs(study: Study) -> list[Run]:
 
 def trained(study: Study) -> list[Run]:
     """Return the runs whose adapter is trained; a transformed adapter counts as the run that it transforms."""
-    found = set()
+    found, named = set(), cache(study.method)
     for run in runs(study):
-        while (method := study.method(run.sampler)).of:
+        while (method := named(run.sampler)).of:
             found |= {run} if method.patches else set()
-            run = source(run, method.of, study.method(method.of))
+            run = source(run, method.of, named(method.of))
         found.add(run)
     return sorted(found)
 
@@ -49,7 +57,7 @@ def source(run: Run, of: str, method: Method) -> Run:
     return replace(run, sampler=of, n=run.n if method.adds_rows else 0)
 
 
-def subset(study: Study, run: Run) -> str | None:
+def subset(study: Named, run: Run) -> str | None:
     """Return the subset's file stem below results/<study>/subsets/; None if the trainer picks from the whole pool.
 
     Models share a subset unless its sampler reads a feature that the model makes.
