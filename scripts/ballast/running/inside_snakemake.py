@@ -12,12 +12,14 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 
+from ballast import identity
 from ballast.categories import OWN
 from ballast.files import BallastError
 from ballast.running import failures, preload
 
 FITS = "9.27"
 IMAGE = "envs/ballast.sif"
+PLANNED = "BALLAST_PLANNED"  # environment: the identities of a plan, by stage and plug-ins
 JUDGING = ("judge", "pairwise")
 
 
@@ -53,6 +55,23 @@ class InsideSnakemake:
         stage = shlex.join([python, f"{self.workflow.basedir}/scripts/stage.py"])
         own = f"export {OWN}={shlex.quote(taxonomy)}; ".replace("{", "{{").replace("}", "}}") if taxonomy else ""
         return f'{own}trap : TERM; stage() {{{{ {stage} "$@"; }}}}; '
+
+    def code_identities(self, taxonomy) -> Callable[..., str]:
+        """Return `identity.code_identity` for rules; `taxonomy`: the study's own categories.
+
+        The code does not change between the jobs of a plan, whatever happens to its files: a job of a cluster takes
+        the identities of the process that planned it, and then finds that its files are others (`same_code.py`).
+        """
+        known = {} if self.workflow.is_main_process else json.loads(os.environ.get(PLANNED, "{}"))
+
+        def code_identity(stage: str, *plugins: str) -> str:
+            name = ":".join([stage, *plugins])
+            if name not in known:
+                known[name] = identity.code_identity(stage, *plugins, taxonomy=taxonomy)
+                os.environ[PLANNED] = json.dumps(known)
+            return known[name]
+
+        return code_identity
 
     def take_gpus(self, wanted: dict[str, str]) -> None:
         """Give the jobs of a rule as many GPUs of one node as the study wants, where the profile gives them one.
