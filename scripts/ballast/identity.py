@@ -19,6 +19,7 @@ from ballast.reach import Code
 
 SCRIPTS = HOME.parent
 READS = ("taxonomy", "clustered")  # functions of `categories` that give a study's own
+KNOWN: dict[tuple, tuple[dict[str, str], set[str]]] = {}  # what is reached, by the state of the files
 # Stages that know categories by their ids alone.
 COUNT = ("sample", "filter", "train", "warm_up", "gradients", "logprobs")
 
@@ -53,8 +54,11 @@ def code_parts(stage: str, *named: str, taxonomy=None) -> dict[str, str]:
 
 def reached(stage: str, *named: str) -> tuple[dict[str, str], set[str]]:
     """Return the digests of what a stage and some plug-ins reach, and the libraries that they import."""
-    whole = [HOME / f"{plugin.replace('-', '_')}.py" for plugin in (*named, "running/threads")]
-    return Code(SCRIPTS, HOME.name).reach(SCRIPTS / f"{stage}.py", whole)
+    whole = [f"{HOME.name}/{plugin.replace('-', '_')}.py" for plugin in (*named, "running/threads")]
+    code = Code(SCRIPTS, HOME.name)
+    if (key := (code.stamp, stage, named)) not in KNOWN:
+        KNOWN[key] = code.reach(f"{stage}.py", whole)
+    return KNOWN[key]
 
 
 def constant(plugin: str, name: str, *absent):

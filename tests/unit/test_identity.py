@@ -137,8 +137,10 @@ def test_an_edit_of_a_backend_trains_nothing_again(monkeypatch, trainer):
         return parsed(place, content + b"\nprint()\n" * (file in place), *others)
 
     monkeypatch.setattr(reach, "module", edited)
+    monkeypatch.setattr(identity, "KNOWN", {})
     file = "/backends/"
     assert identity.code_identity("train", f"trainers/{trainer}") == before
+    identity.KNOWN.clear()
     file = "/trainers/"
     assert identity.code_identity("train", f"trainers/{trainer}") != before
 

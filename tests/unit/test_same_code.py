@@ -16,7 +16,8 @@ from ballast.running.inside_snakemake import PLANNED, InsideSnakemake
 
 OUT = "results/s/data/benchmarks/i.parquet"
 READER = "scripts/ballast/readers/i_alpaca.py"
-CODE = "import sys; sys.path.insert(0, 'scripts'); from ballast.identity import code_identity as i; print(i(*sys.argv[1:]))"
+SAY = "print(identity.code_identity(*sys.argv[1:]))"
+CODE = f"import sys; sys.path.insert(0, 'scripts'); from ballast import identity; {SAY}"
 
 
 @pytest.fixture(scope="module")

@@ -41,11 +41,14 @@ inside.take_gpus(plan.gpus)
 code_identity = inside.code_identities(study.own_categories and categories.read(study.own_categories))
 
 RESULTS, WORLD = plan.results, plan.world
+FOLDERS = [RESULTS, *([WORLD] if plan.in_world else [])]
 RUN = f"{RESULTS}/runs/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}"
 # Stages that run models on text need vLLM's environment if a backend of the study is vLLM.
 MODEL_ENV = f"../../envs/{'vllm' if 'vllm' in plan.backends else 'ballast'}.yaml"
 
 shell.prefix(inside.shell_prefix(study.own_categories))
+
+inside.say_versions(FOLDERS)
 
 
 wildcard_constraints:

@@ -4,6 +4,7 @@ They fit Snakemake FITS alone; another version is refused in one line. Nothing e
 """
 
 import argparse
+import atexit
 import importlib.util
 import json
 import os
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterator
 from ballast import identity
 from ballast.categories import OWN
 from ballast.files import BallastError
-from ballast.running import failures, preload
+from ballast.running import failures, libraries, preload
 
 FITS = "9.27"
 IMAGE = "envs/ballast.sif"
@@ -72,6 +73,18 @@ class InsideSnakemake:
             return known[name]
 
         return code_identity
+
+    def say_versions(self, folders: list[str]) -> None:
+        """After a dry run, say which artefacts below the folders other versions of libraries made.
+
+        Snakemake calls nothing at the end of a dry run, and knows only after it has read all rules whether this is one.
+        """
+        atexit.register(self._say_versions, folders)
+
+    def _say_versions(self, folders: list[str]) -> None:
+        if self.workflow.is_main_process and self.workflow.dryrun:
+            for line in libraries.advice(folders):
+                print(line, file=sys.stderr)
 
     def take_gpus(self, wanted: dict[str, str]) -> None:
         """Give the jobs of a rule as many GPUs of one node as the study wants, where the profile gives them one.

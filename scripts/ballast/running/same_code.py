@@ -1,4 +1,4 @@
-"""Compare the code on disk with the code that a job records: a rule's identity, which Snakemake computed at its start."""
+"""Compare the code on disk with the code that a job records: the identity that Snakemake computed when it started."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ KEPT = "ballast.asking.store"
 
 
 class SameCode:
-    """The code of one job. Raises BallastError where the code on disk is not `code`, the identity that its rule gives."""
+    """The code of one job. Raises BallastError where the code on disk is not `code`, the identity of the plan."""
 
     def __init__(self, stage: str, code: str):
         self.stage, self.named = stage, code.split(":")[1:]

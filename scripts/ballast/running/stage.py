@@ -19,8 +19,9 @@ def run(stage: str, arguments: list[str], forked: bool = False, keeps_model: boo
     """Run a stage and return its exit status.
 
     `arguments` may open with `--record CODE FILE... --`: once the stage has succeeded, each FILE gets a row in the
-    manifest. The stage fails if the code on disk is not CODE, at its start or at its end. `forked`: this process has done other work, so the cost is what this stage adds. `keeps_model`: the
-    model that the stage loads stays for the next one.
+    manifest. The stage fails if the code on disk is not CODE, at its start or at its end. `forked`: this process has
+    done other work, so the cost is what this stage adds. `keeps_model`: the model that the stage loads stays for the
+    next one.
     """
     before, began = _used() if forked else (0, 0), time.monotonic()
     if keeps_model:
