@@ -7,6 +7,7 @@ import argparse
 import sys
 
 from ballast.files import BallastError
+from ballast.running import libraries
 from ballast.running.manifest import verify
 
 
@@ -14,6 +15,8 @@ def main(arguments: argparse.Namespace) -> None:
     findings, artefacts, size = verify(arguments.folders, arguments.command, arguments.rules)
     for finding in findings:
         print(f"{finding.artefact}: {finding.wrong}; made by rule {finding.rule}\n    repair: {finding.repair}")
+    for line in libraries.advice(arguments.folders):
+        print(line)
     sys.stdout.flush()
     if findings:
         raise BallastError(

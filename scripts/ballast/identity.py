@@ -7,6 +7,7 @@ docstrings and layout, so editing them reruns nothing.
 
 import ast
 import hashlib
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -14,65 +15,50 @@ from ballast import plugins
 from ballast.files import BallastError, digest
 from ballast.model_files import model_files
 from ballast.plugins import HOME
+from ballast.reach import Code
 
 SCRIPTS = HOME.parent
+READS = ("taxonomy", "clustered")  # functions of `categories` that give a study's own
+KNOWN: dict[tuple, tuple[dict[str, str], set[str]]] = {}  # what is reached, by the state of the files
 # Stages that know categories by their ids alone.
 COUNT = ("sample", "filter", "train", "warm_up", "gradients", "logprobs")
 
 
-def code_identity(stage: str, *plugins: str, taxonomy=None) -> str:
-    """Return a digest of `scripts/<stage>.py`, plug-ins such as `samplers/sss`, and all Ballast modules they import.
+def code_identity(stage: str, *named: str, taxonomy=None) -> str:
+    """Return a digest of all that `scripts/<stage>.py` and plug-ins such as `samplers/sss` can reach, and their names.
 
-    The threads of a job count for every stage, though `stage.py` sets them. `taxonomy`: the study's own categories
+    The names let a job compute it again: `0123456789abcdef:samplers/sss`. `taxonomy`: the study's own categories
     (`categories.Taxonomy`), which replace a constant of the code. Stages that only count categories do not depend on
     their words.
     """
-    named = [f"{plugin.replace('-', '_')}.py" for plugin in (*plugins, "running/threads")]
-    roots = [SCRIPTS / f"{stage}.py", *(HOME / name for name in named)]
-    files, waiting = set(), roots
-    while waiting:
-        file = waiting.pop()
-        if file not in files:
-            files.add(file)
-            waiting.extend(imports(file))
-    parts = sorted(f"{file.relative_to(SCRIPTS).as_posix()} {file_digest(file)}" for file in files)
+    return digest_of(code_parts(stage, *named, taxonomy=taxonomy), named)
+
+
+def digest_of(parts: dict[str, str], named: Sequence[str]) -> str:
+    """Return the identity of the parts of a stage's code and the plug-ins that it names."""
+    text = "\n".join(f"{name} {digest}" for name, digest in sorted(parts.items()))
+    return ":".join([hashlib.sha256(text.encode()).hexdigest()[:16], *named])
+
+
+def code_parts(stage: str, *named: str, taxonomy=None) -> dict[str, str]:
+    """Return the digest of each part of what a stage reaches, by file and name.
+
+    The threads of a job count for every stage, though `stage.py` sets them.
+    """
+    found = dict(reached(stage, *named)[0])
     # Studies with different categories share a made world, which knows the 14 alone.
-    if taxonomy and HOME / "categories.py" in files and not stage.startswith("world_"):
-        parts.append(str(len(taxonomy.names) if stage in COUNT else taxonomy))
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+    if taxonomy and not stage.startswith("world_") and any(f"ballast/categories.py: {name}" in found for name in READS):
+        found["taxonomy"] = str(len(taxonomy.names) if stage in COUNT else taxonomy)
+    return found
 
 
-def file_digest(file: Path) -> str:
-    """Return the digest of a file's syntax tree without docstrings; templates and other data are inputs of rules."""
-    return _parsed(file)[0]
-
-
-def imports(file: Path) -> list[Path]:
-    """Return the package's files that a file imports, at its top or inside a function."""
-    return _parsed(file)[1]
-
-
-@cache
-def _parsed(file: Path) -> tuple[str, list[Path]]:
-    tree, found = ast.parse(file.read_bytes()), set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found.update(_files([alias.name for alias in node.names]))
-        elif isinstance(node, ast.ImportFrom):
-            module = _imported_from(file, node)
-            found.update(_files([module, *(f"{module}.{alias.name}" for alias in node.names)]))
-        body = getattr(node, "body", None)
-        if isinstance(body, list) and body and isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
-            first = body[0]
-            if isinstance(first, ast.Expr) and isinstance(getattr(first.value, "value", None), str):
-                node.body = body[1:]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), sorted(found)
-
-
-def _imported_from(file: Path, node: ast.ImportFrom) -> str:
-    """Return the whole name of the module that `from .x import y` in a file means."""
-    parts = file.relative_to(SCRIPTS).with_suffix("").parts[: -node.level] if node.level else ()
-    return ".".join([*parts, *([node.module] if node.module else [])])
+def reached(stage: str, *named: str) -> tuple[dict[str, str], set[str]]:
+    """Return the digests of what a stage and some plug-ins reach, and the libraries that they import."""
+    whole = [f"{HOME.name}/{plugin.replace('-', '_')}.py" for plugin in (*named, "running/threads")]
+    code = Code(SCRIPTS, HOME.name)
+    if (key := (code.stamp, stage, named)) not in KNOWN:
+        KNOWN[key] = code.reach(f"{stage}.py", whole)
+    return KNOWN[key]
 
 
 def constant(plugin: str, name: str, *absent):
@@ -130,9 +116,3 @@ def model_identity(folder: str | Path) -> str:
     files = [manifest] if manifest.is_file() else model_files(folder)
     parts = [f"{file.relative_to(folder).as_posix()} {digest(file)}" for file in files]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
-def _files(modules: list[str]) -> list[Path]:
-    paths = [SCRIPTS / module.replace(".", "/") for module in modules if module.split(".")[0] == HOME.name]
-    files = [path.with_suffix(".py") for path in paths] + [path / "__init__.py" for path in paths]
-    return [file for file in files if file.is_file()]

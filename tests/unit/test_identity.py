@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from ballast import identity
+from ballast import identity, reach
 from ballast.model_files import model_files
 from ballast.running import preload
 from ballast.running.threads import THREADS
@@ -27,14 +27,13 @@ def tree(tmp_path, monkeypatch):
     (home / "lonely.py").write_text("VALUE = 1\n")
     (home / "samplers/one.py").write_text('NEEDS = ("behaviour",)\n\n\ndef select():\n    from ballast import shared\n')
     (home / "samplers/two.py").write_text("NEEDS = ()\n")
-    (tmp_path / "sample.py").write_text("import ballast.shared\n")
+    (tmp_path / "sample.py").write_text("import ballast.shared\n\nprint(ballast.shared.VALUE)\n")
     monkeypatch.setattr(identity, "SCRIPTS", tmp_path)
     monkeypatch.setattr(identity, "HOME", home)
     return tmp_path
 
 
 def digest(*plugins):
-    identity._parsed.cache_clear()
     return identity.code_identity("sample", *plugins)
 
 
@@ -47,7 +46,7 @@ def digest(*plugins):
         ("ballast/lonely.py", "VALUE = 2\n", False),
         ("ballast/samplers/two.py", "NEEDS = (1,)\n", False),
         ("ballast/samplers/one.py", "NEEDS = ()\n", True),
-        ("sample.py", "import ballast.shared\nprint()\n", True),
+        ("sample.py", "import ballast.shared\n\nprint()\n", True),
     ],
 )
 def test_an_edit_of_what_is_reached_changes_the_identity(tree, file, text, changes):
@@ -58,6 +57,7 @@ def test_an_edit_of_what_is_reached_changes_the_identity(tree, file, text, chang
 
 def test_a_module_that_only_a_plugin_imports_counts(tree):
     (tree / "sample.py").write_text("print()\n")
+    (tree / "ballast/samplers/one.py").write_text("def select():\n    from ballast.shared import VALUE as x\n    x\n")
     with_plugin, without = digest("samplers/one"), digest()
     (tree / "ballast/shared.py").write_text("VALUE = 2\n")
     assert digest("samplers/one") != with_plugin and digest() == without
@@ -65,11 +65,18 @@ def test_a_module_that_only_a_plugin_imports_counts(tree):
 
 @pytest.mark.parametrize(
     "line",
-    ["from ..shared import VALUE", "from .. import shared", "from .two import NEEDS as x", "from . import two"],
+    [
+        "from ..shared import VALUE as x",
+        "from .. import shared as x",
+        "from .two import NEEDS as x",
+        "from . import two as x",
+        "from ..shared import *; x",
+        "from importlib import import_module as x; x('ballast.shared')",
+    ],
 )
 def test_a_relative_import_of_a_plugin_counts(tree, line):
     (tree / "sample.py").write_text("")
-    (tree / "ballast/samplers/one.py").write_text(f"def select():\n    {line}\n")
+    (tree / "ballast/samplers/one.py").write_text(f"def select():\n    {line}\n    print(x)\n")
     before = digest("samplers/one")
     (tree / ("ballast/shared.py" if "shared" in line else "ballast/samplers/two.py")).write_text("VALUE = 3\n")
     assert digest("samplers/one") != before
@@ -124,9 +131,18 @@ def test_a_fetched_model_is_known_by_its_manifest_alone(tmp_path):
 @pytest.mark.parametrize("trainer", ["sft", "dualselect", "safegrad"])
 def test_an_edit_of_a_backend_trains_nothing_again(monkeypatch, trainer):
     before = identity.code_identity("train", f"trainers/{trainer}")
-    digest = identity.file_digest
-    monkeypatch.setattr(identity, "file_digest", lambda file: digest(file) + "!" * (file.parent.name == "backends"))
+    parsed = reach.module
+
+    def edited(place: str, content: bytes, *others):
+        return parsed(place, content + b"\nprint()\n" * (file in place), *others)
+
+    monkeypatch.setattr(reach, "module", edited)
+    monkeypatch.setattr(identity, "KNOWN", {})
+    file = "/backends/"
     assert identity.code_identity("train", f"trainers/{trainer}") == before
+    identity.KNOWN.clear()
+    file = "/trainers/"
+    assert identity.code_identity("train", f"trainers/{trainer}") != before
 
 
 def test_every_job_gets_the_threads_that_its_identity_covers(monkeypatch):

@@ -11,6 +11,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from ballast.files import BallastError, digest, read_json, write_csv, write_json, write_parquet
+from ballast.identity import code_identity
 from ballast.picks import vectors
 from ballast.running import manifest
 
@@ -169,7 +170,7 @@ def test_what_lies_outside_a_study_has_no_row(tmp_path, monkeypatch):
 def data(run_stage, source: str) -> subprocess.CompletedProcess:
     out = f"{STUDY}/data/benchmarks/i.parquet"
     read = ["--kind", "benchmark", "--format", "i-alpaca", "--source", source, "--out", out]
-    return run_stage("data", "--record", "c0de", out, "--", *read)
+    return run_stage("data", "--record", code_identity("data", "readers/i-alpaca"), out, "--", *read)
 
 
 def test_a_job_records_what_it_made_and_a_failed_one_nothing(tmp_path, monkeypatch, run_stage):
@@ -179,7 +180,8 @@ def test_a_job_records_what_it_made_and_a_failed_one_nothing(tmp_path, monkeypat
     Path("two.json").write_text('{"instructions": ["a", "b"]}')
     assert data(run_stage, "two.json").returncode == 0
     row = read_json(f"{STUDY}/manifest/data/benchmarks/i.parquet.json")
-    assert (row["rule"], row["code"], row["rows"], row["config"]["source"]) == ("data", "c0de", 2, "two.json")
+    code = code_identity("data", "readers/i-alpaca")
+    assert (row["rule"], row["code"], row["rows"], row["config"]["source"]) == ("data", code, 2, "two.json")
 
 
 def test_the_same_job_gives_the_same_row_in_any_process(tmp_path, monkeypatch):

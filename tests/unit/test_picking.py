@@ -220,10 +220,6 @@ def test_without_the_encoder_it_is_said_what_to_install(pool, monkeypatch):
 
 
 def test_what_picks_for_people_is_no_part_of_a_sampler_and_is_typed():
-    seen, waiting = set(), [plugins.HOME / "samplers/sss.py"]
-    while waiting:
-        file = waiting.pop()
-        seen.add(file.name)
-        waiting += [found for found in identity.imports(file) if found.name not in seen]
-    assert "selection.py" in seen and "api.py" not in seen
+    reached = identity.code_parts("ballast/samplers/sss")
+    assert "ballast/picks/selection.py: Selection" in reached and not any("api.py" in name for name in reached)
     assert typing.get_type_hints(select)["return"] is pd.DataFrame

@@ -15,6 +15,7 @@ from helpers.hub import COMMIT, TOKEN, Hub, ask_here, serve
 from ballast.data import fetching
 from ballast.data.records import records
 from ballast.files import BallastError, digest, read_json
+from ballast.identity import code_identity
 from ballast.running import manifest
 from ballast.study import config, sources
 from ballast.study.places import Source
@@ -157,7 +158,7 @@ def test_a_damaged_file_of_the_cache_is_found_and_comes_anew_once_it_is_removed(
     monkeypatch.chdir(tmp_path)
     folder, source = "results/s/sources/us", entry(kind="model", hub="us/model", files={"*": "unknown"})
     given = ["--name", "us", "--source", json.dumps(source), "--out", folder]
-    assert stage("fetch", "--record", "c0de", f"{folder}/source.json", "--", *given).returncode == 0
+    assert stage("fetch", "--record", code_identity("fetch"), f"{folder}/source.json", "--", *given).returncode == 0
     Path(folder, "model.safetensors").resolve().write_bytes(b"damaged")
     [found], _, _ = manifest.verify(["results/s"], "snakemake", ["fetch"])
     assert found.artefact == f"{folder}/model.safetensors" and found.repair.startswith("rm ")

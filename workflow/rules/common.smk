@@ -1,12 +1,11 @@
 """Load the checked study, and define its jobs' inputs and options and all that rules share."""
 
-import functools
 import json
 import os
 import re
 import sys
 
-from ballast import categories, identity
+from ballast import categories
 from ballast.files import BallastError, read_text
 from ballast.running.bill_options import BillOptions
 from ballast.running.inside_snakemake import IMAGE, InsideSnakemake
@@ -44,14 +43,15 @@ people = PeopleOptions(plan)
 gradient_documents = GradientDocuments(documents)
 bill = BillOptions(documents, inside.groups, inside.command())
 inside.take_gpus(plan.gpus)
-# Every job asks for it, and the code does not change between jobs.
-own_taxonomy = study.own_categories and categories.read(study.own_categories)
-code_identity = functools.cache(functools.partial(identity.code_identity, taxonomy=own_taxonomy))
+code_identity = inside.code_identities(study.own_categories and categories.read(study.own_categories))
 
 RESULTS, WORLD = plan.results, plan.world
+FOLDERS = [RESULTS, *([WORLD] if plan.in_world else [])]
 RUN = f"{RESULTS}/runs/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}"
 
 shell = inside.shell(study.own_categories)
+
+inside.say_versions(FOLDERS)
 
 
 wildcard_constraints:

@@ -50,7 +50,7 @@ rule verify:
         mem_mb=1000,
         runtime=60,
     params:
-        folders=[RESULTS, *([WORLD] if plan.in_world else [])],
+        folders=FOLDERS,
         command=inside.command(),
         # Stages are included in the order of the data flow.
         rules=inside.rules(),

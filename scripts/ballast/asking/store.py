@@ -17,6 +17,9 @@ from pathlib import Path
 
 from ballast.files import BallastError, writing
 
+# Files of answers that this process began, for a job that takes them back (`running/same_code.py`).
+begun: list[Path] = []
+
 
 class Store:
     """JSON values by text, for one question; without a folder, in memory only.
@@ -55,6 +58,7 @@ class Store:
             # The name begins with the time, so that the first written is the first read.
             name = f"{time.time_ns():020d}-{os.uname().nodename}-{os.getpid()}-{secrets.token_hex(4)}.jsonl"
             self._file = self._folder / name
+            begun.append(self._file)
         # After a failure the file may end in half a line, which would swallow the next one: start another file.
         path, self._file = self._file, None
         with writing(path):

@@ -4,6 +4,7 @@ They fit Snakemake FITS alone; another version is refused in one line. Nothing e
 """
 
 import argparse
+import atexit
 import functools
 import gc
 import importlib.util
@@ -16,14 +17,16 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from ballast import identity
 from ballast.categories import OWN
 from ballast.files import BallastError
 from ballast.plugins import HOME
-from ballast.running import endings, failures, preload, stops
+from ballast.running import endings, failures, libraries, preload, stops
 
 FITS = "9.27"
 IMAGE = "envs/ballast.sif"
 RESULTS = "results"
+PLANNED = "BALLAST_PLANNED"  # environment: the identities of a plan, by stage and plug-ins
 JUDGING = ("judge", "pairwise")
 # Linux takes 128 KiB in one argument, and 2 MiB in all. A character is up to four bytes.
 LONG = 30_000
@@ -100,6 +103,35 @@ class InsideSnakemake:
         told = f'{stage} --ended $? "$1" {self.oom_kills}'
         prefix = f'{own}trap : TERM HUP; stage() {{ local words="$*"; {long} || {told}; }}; '
         return prefix.replace("{", "{{").replace("}", "}}")  # Snakemake formats it
+
+    def code_identities(self, taxonomy) -> Callable[..., str]:
+        """Return `identity.code_identity` for rules; `taxonomy`: the study's own categories.
+
+        The code does not change between the jobs of a plan, whatever happens to its files: a job of a cluster takes
+        the identities of the process that planned it, and then finds that its files are others (`same_code.py`).
+        """
+        known = {} if self.workflow.is_main_process else json.loads(os.environ.get(PLANNED, "{}"))
+
+        def code_identity(stage: str, *plugins: str) -> str:
+            name = ":".join([stage, *plugins])
+            if name not in known:
+                known[name] = identity.code_identity(stage, *plugins, taxonomy=taxonomy)
+                os.environ[PLANNED] = json.dumps(known)
+            return known[name]
+
+        return code_identity
+
+    def say_versions(self, folders: list[str]) -> None:
+        """After a dry run, say which artefacts below the folders other versions of libraries made.
+
+        Snakemake calls nothing at the end of a dry run, and knows only after it has read all rules whether this is one.
+        """
+        atexit.register(self._say_versions, folders)
+
+    def _say_versions(self, folders: list[str]) -> None:
+        if self.workflow.is_main_process and self.workflow.dryrun:
+            for line in libraries.advice(folders):
+                print(line, file=sys.stderr)
 
     def take_gpus(self, wanted: dict[str, str]) -> None:
         """Give the jobs of a rule as many GPUs of one node as the study wants, where the profile gives them one.

@@ -6,18 +6,14 @@ artefact again. A fetched source's `source.json` lists its files, and `verify` c
 """
 
 import csv
-import importlib.metadata
 import io
 import json
 import os
-import platform
 import shlex
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -25,21 +21,11 @@ import pyarrow.parquet as pq
 from safetensors import safe_open
 
 from ballast.files import BallastError, digest, read_json, read_jsonl, read_text, write_json
+from ballast.running import libraries
 
 FOLDER = "manifest"
 # Files that jobs keep apart from artefacts; they may be deleted and have no row.
 OTHERS = ("logs", "benchmarks", "store", "partial", FOLDER, "settled.txt")
-LIBRARIES = (
-    "numpy",
-    "pandas",
-    "peft",
-    "pyarrow",
-    "sentence-transformers",
-    "tokenizers",
-    "torch",
-    "transformers",
-    "vllm",
-)
 SOURCE = "source.json"
 # The revision of a source with a local copy.
 LOCAL = "local"
@@ -73,13 +59,13 @@ def record(artefacts: list[str], rule: str, code: str, arguments: list[str]) -> 
 
     Raises BallastError if an artefact is missing.
     """
-    config = slice_of(arguments)
+    config, versions = slice_of(arguments), libraries.versions()
+    made = {"rule": rule, "code": code, "config": config, "versions": versions, "ballast": libraries.own()}
     for artefact in artefacts:
         if not os.path.isfile(artefact):
             raise BallastError(f"{artefact}: not written, though its stage ended well; mend scripts/{rule}.py")
         described = {"sha256": digest(artefact), "bytes": os.path.getsize(artefact), **describe(artefact)}
-        made = {"artefact": artefact, "rule": rule, "code": code, "config": config, "versions": versions()}
-        write_json(row_of(artefact), described | made)
+        write_json(row_of(artefact), described | made | {"artefact": artefact})
 
 
 def describe(path: str | Path) -> dict:
@@ -116,16 +102,6 @@ def slice_of(arguments: list[str]) -> dict:
         else:
             found[name].append(json.loads(argument) if argument.startswith("{") else argument)
     return {name: values[0] if len(values) == 1 else values or True for name, values in found.items()}
-
-
-@cache
-def versions() -> dict[str, str]:
-    """Return the versions of Python and of the installed libraries whose release can change bytes."""
-    found = {"python": platform.python_version()}
-    for library in LIBRARIES:
-        with suppress(importlib.metadata.PackageNotFoundError):
-            found[library] = importlib.metadata.version(library)
-    return found
 
 
 def verify(folders: list[str], command: str, rules: list[str]) -> tuple[list[Damage], int, int]:

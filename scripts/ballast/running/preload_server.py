@@ -300,11 +300,12 @@ def _import_ballast() -> None:
     for module in pkgutil.walk_packages(package.__path__, "ballast."):
         importlib.import_module(module.name)
     from ballast import identity
-    from ballast.running import manifest
+    from ballast.running import libraries
 
     # Cache what every job would compute again.
-    identity.code_identity("ballast/backends/transformers")
-    manifest.versions()
+    for stage, plugin in (("train", "trainers/sft"), ("generate", "backends/transformers")):
+        identity.code_identity(stage, plugin)
+    libraries.versions()
 
 
 def written() -> dict[Path, int]:

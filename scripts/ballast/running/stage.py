@@ -19,8 +19,9 @@ def run(stage: str, arguments: list[str], forked: bool = False, keeps_model: boo
     """Run a stage and return its exit status.
 
     `arguments` may open with `--record CODE FILE... --`: once the stage has succeeded, each FILE gets a row in the
-    manifest. `forked`: this process has done other work, so the cost is what this stage adds. `keeps_model`: the
-    model that the stage loads stays for the next one.
+    manifest. The stage fails if the code on disk is not CODE, at its start or at its end. `forked`: this process has
+    done other work, so the cost is what this stage adds. `keeps_model`: the model that the stage loads stays for the
+    next one.
     """
     before, began = _used() if forked else (0, 0), time.monotonic()
     if keeps_model:
@@ -39,10 +40,15 @@ def run(stage: str, arguments: list[str], forked: bool = False, keeps_model: boo
     # Python writes to a file by the kilobyte: too late for a person who watches the log.
     sys.stdout.reconfigure(line_buffering=True)
     try:
+        if recorded:
+            from ballast.running.same_code import SameCode
+
+            code = SameCode(stage, recorded[0])
         runpy.run_path(str(script), run_name="__main__")
         if recorded:
             from ballast.running import manifest
 
+            code.check(recorded[1:], arguments)
             manifest.record(recorded[1:], stage, recorded[0], arguments)
     except BallastError as error:
         print(f"{stage}: {error}", file=sys.stderr)
