@@ -126,7 +126,7 @@ def test_where_lower_is_better_the_rest_of_a_hundred_counts(tmp_path):
     ("change", "said"),
     [
         ({"method": "dualselekt"}, "'dualselekt' is not in experiments.transfer.samplers; did you mean 'dualselect'?"),
-        ({"safety_avg": {"words": ["helpfulness"]}}, "'helpfulness' is not in experiments.transfer.metrics"),
+        ({"safety_avg": {"words": ["asr"]}}, "'asr' is not in experiments.transfer.metrics"),
         ({"safety_avg": {"rm": ["harm"]}}, "safety_avg.rm: harm is in score; name metrics in %"),
     ],
 )

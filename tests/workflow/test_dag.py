@@ -91,12 +91,10 @@ def test_dualselect_is_shown_whole_with_its_baselines_claims_and_second_task(col
     study, found = config.load(config.read(ROOT / f"config/{name}.yaml")), cold(name)
     method = study.methods["dualselect"].options
     assert (method["selection"], method["references"], method["budget"]) == ("entropy", 0.1, 0.9)
-    assert found["train_selecting"] == 3 * models and found["train_on"] == 9
-    assert (
-        found["train"] + found["train_selecting"]
-        == len(trained(study))
-        == 3 * models * len(study.experiments.transfer.samplers)
-    )
+    transfer, beyond = study.experiments.transfer.samplers, study.experiments.beyond.samplers
+    more = set(beyond) - set(transfer)  # dualselect-b, of one model
+    assert found["train_selecting"] == 3 * (models + len(more)) and found["train_on"] == 9
+    assert found["train"] + found["train_selecting"] == len(trained(study)) == 3 * (models * len(transfer) + len(more))
     assert (found["claims"], found["spent"], found["checks"]) == (1, 1, 1)
     assert found.get("pairwise", 0) == sum(
         study.every_metric[metric].judge in study.pairwise for names in measured(study).values() for metric in names
