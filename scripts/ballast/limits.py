@@ -5,4 +5,6 @@ ROWS = 5_000_000  # rows of a data file
 UNPACKED = 2 * 2**30  # bytes of a data file once unpacked
 WHOLE = 2**28  # bytes, once unpacked, of a packed file that is read whole
 DEPTH = 50  # levels of a config
+ENTRIES = 1_000_000  # of a config, with each use of an anchor
+BITS = 64  # of a whole number in a config
 PATH = 100  # bytes of a socket's path; Linux allows 107, macOS 103
