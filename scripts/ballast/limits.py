@@ -7,4 +7,5 @@ WHOLE = 2**28  # bytes, once unpacked, of a packed file that is read whole
 DEPTH = 50  # levels of a config
 ENTRIES = 1_000_000  # of a config, with each use of an anchor
 BITS = 64  # of a whole number in a config
-PATH = 100  # bytes of a socket's path; Linux allows 107, macOS 103
+SOCKET = 107  # bytes of a socket's path, in Linux
+MESSAGE = 2**26  # bytes of a job for the preloaded process

@@ -24,11 +24,19 @@ def start() -> None:
     import subprocess
     import tempfile
 
+    from ballast import limits
     from ballast.running.threads import THREADS
 
     if ADDRESS in os.environ or not hasattr(os, "pidfd_open"):
         return
-    os.environ[ADDRESS] = os.path.join(tempfile.mkdtemp(prefix="ballast-"), "socket")
+    folder = tempfile.mkdtemp(prefix="ballast-")  # of mode 0700: no other user reaches the socket
+    address = os.path.join(folder, "socket")
+    if len(os.fsencode(address)) > limits.SOCKET:
+        os.rmdir(folder)
+        said = f"the path of the temporary directory is too long for a socket: {os.path.dirname(folder)}"
+        print(f"ballast: {said}; each job imports its libraries itself; set TMPDIR to a shorter path", file=sys.stderr)
+        return
+    os.environ[ADDRESS] = address
     # Every step frees and takes large tensors: keep their memory, so that the kernel need not clear it each time.
     keep = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**30)}
     alone = {"OMP_NUM_THREADS": THREADS, "MKL_NUM_THREADS": THREADS, "HF_HUB_OFFLINE": "1", "PYTHONHASHSEED": "0"}
@@ -50,6 +58,9 @@ def run(stage: str, arguments: list[str], judge: str | None = None) -> int | Non
     with socket.socket(socket.AF_UNIX) as connection:
         if not _connect(connection, os.environ.get(ADDRESS, ""), PATIENCE if judge else 0):
             return None
+        if peer(connection) != os.getuid():
+            print("the preloaded process belongs to another user, so this job runs without it", file=sys.stderr)
+            return None
         here = {"directory": os.getcwd(), "environment": dict(os.environ), "package": PACKAGE}
         shaping = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith(SHAPING)]
         keeps = judge and [os.getcwd(), judge, *shaping]
@@ -59,6 +70,11 @@ def run(stage: str, arguments: list[str], judge: str | None = None) -> int | Non
     if status.strip() == OUTDATED:
         return None
     return int(status) if status else 1
+
+
+def peer(connection: socket.socket) -> int:
+    """Return the id of the user at the other end of a connection."""
+    return int.from_bytes(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)[4:8], sys.byteorder)
 
 
 def _connect(connection: socket.socket, address: str, patience: float) -> bool:
