@@ -272,10 +272,12 @@ def test_a_page_of_the_report_runs_no_script_and_fetches_nothing(browser, tmp_pa
     made = tmp_path / "page.html"
     slipped = "<script>document.title = 'ran'</script><img src=x onerror=\"document.title='ran'\">"
     made.write_text(html.from_markdown(text, "made").replace("</html>", f"{slipped}</html>"))
-    page, asked = browser.new_page(), []
+    page, asked, blocked = browser.new_page(), [], {}
     page.on("request", lambda request: asked.append(request.url))
+    page.on("requestfailed", lambda request: blocked.update({request.url: request.failure}))
     page.goto(made.as_uri())
-    assert page.title() == "made" and asked == [made.as_uri()]
+    assert page.title() == "made" and len(asked) == 3 and set(asked) - set(blocked) == {made.as_uri()}
+    assert set(blocked.values()) == {"csp"}, "the policy stops them before anything is sent"
     assert page.locator("td").evaluate("cell => getComputedStyle(cell).textAlign") == "center", "styles still apply"
     page.close()
 

@@ -256,7 +256,7 @@ TWICE = "study: a\ntraining:\n  lora: {r: 8}\n  lora: {r: 16}\n"
         ({"a.yaml": "study: a\n---\nstudy: b\n"}, "a.yaml: line 2: not valid YAML"),
         ({"a.yaml": "study: !!python/none x\n"}, "a.yaml: line 1: not valid YAML"),
         ({"a.yaml": "study: caf\xe9\n"}, "a.yaml: line 1: not UTF-8 at byte 10; save the file as UTF-8"),
-        ({"a.yaml": f"seed: {'9' * 5000}\n"}, "a.yaml: not valid YAML (Exceeds the limit"),
+        ({"a.yaml": f"seed: {'9' * 5000}\n"}, "a.yaml: a whole number of too many digits; correct it"),
         ({"a.yaml": "judges: {x: null}\n"}, "a.yaml: judges.x: null removes nothing"),
     ],
 )

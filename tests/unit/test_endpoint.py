@@ -80,6 +80,7 @@ def test_a_rate_limit_is_waited_for_as_long_as_the_server_says():
         ((200, {}, b"<html>not JSON"), "unreadable reply", 1),
         ((200, {"Content-Type": "text/html"}, b"log in first"), "unreadable reply", 1),
         ((200, {}, {"choices": []}), "unreadable reply", 1),
+        ((200, {}, b"[" * 100_000), "unreadable reply", 1),
         (reply(["a", "list"]), "unreadable reply", 1),
         (reply(" \n"), "empty", 1),
         (reply(None), "empty", 1),

@@ -56,3 +56,6 @@ def test_measure_writes_no_config_with_a_password(tmp_path):
         with pytest.raises(BallastError, match="holds a password or a key") as refusal:
             measure_command.write("mine", before, ["file.jsonl"], folder=tmp_path)
         assert "hunter2" not in str(refusal.value) and not list(tmp_path.iterdir())
+    with pytest.raises(BallastError, match="holds a password or a key"):
+        measure_command.write("mine", "https://example.org/v1#m", ["file.jsonl"], key_env=KEY, folder=tmp_path)
+    assert not list(tmp_path.iterdir())

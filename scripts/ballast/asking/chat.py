@@ -8,7 +8,9 @@ import re
 from contextlib import suppress
 from datetime import datetime
 
+from ballast import limits
 from ballast.asking import thinking
+from ballast.asking.sandbox import bounded
 from ballast.files import BallastError
 from ballast.plugins import nearest
 
@@ -36,14 +38,27 @@ def render(tokenizer, messages: list[dict], arguments: dict | None = None, *, as
     """
     if not getattr(tokenizer, "chat_template", None):
         raise BallastError(f"{tokenizer.name_or_path}: the tokenizer has no chat template; use prompt: alpaca")
-    from jinja2.exceptions import TemplateError
-
+    name = tokenizer.name_or_path
+    if len(template_of(tokenizer)) > limits.TEMPLATE:
+        raise BallastError(f"{name}: its chat template has over {limits.TEMPLATE:,} characters; choose another model")
     given = {"strftime_now": DAY.strftime} | (arguments or {})
     try:
-        return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=asks, **given)
-    except (TemplateError, ValueError, TypeError, KeyError, AttributeError) as error:
-        said = " ".join(str(error).split())[:200]
-        raise BallastError(f"{tokenizer.name_or_path}: its chat template stops ({said})") from None
+        with bounded(name):
+            return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=asks, **given)
+    except BallastError:
+        raise
+    except Exception as error:  # the template is a program, and may raise anything
+        raise BallastError(f"{name}: its chat template stops ({_said(error, messages)})") from None
+
+
+def _said(error: Exception, messages: list[dict]) -> str:
+    """Return the first words of a template's error, without the texts of the messages."""
+    said = str(error)
+    for message in messages:
+        content = message["content"]
+        for text in [part["text"] for part in content] if isinstance(content, list) else [content]:
+            said = said.replace(text, "...") if text.strip() else said
+    return " ".join(said.split())[:200]
 
 
 def dialogue(tokenizer, turns: tuple[str, ...]) -> str:

@@ -217,7 +217,7 @@ def _read(body: bytes, retries: int) -> Answer:
             text = "".join(part["text"] for part in text if part["type"] == "text")
         if not isinstance(text, str | None) or choice.get("error"):
             raise TypeError
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError):
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
         return Answer(None, FILTERED if _is_filter(body) else UNREADABLE, retries=retries)
     tokens = [count if isinstance(count, int) else None for count in tokens]
     # JSON may hold half a surrogate pair, which cannot be written to a file.

@@ -9,6 +9,7 @@ from collections import Counter
 import pandas as pd
 
 from ballast.categories import category_id, taxonomy
+from ballast.data.named import named
 from ballast.data.records import records
 from ballast.data.rows import PAIR, leaving_out, require
 from ballast.files import BallastError
@@ -63,7 +64,7 @@ def _row(path: str, number: int, row: dict) -> dict:
         raise BallastError(f"{path}: row {number}: 'category' is missing or not an object of 14 booleans")
     unknown = [key for key in flags if key.replace(",_", ",") not in taxonomy().names]
     if unknown:
-        raise BallastError(f"{path}: row {number}: '{unknown[0]}' is no category of the study")
+        raise BallastError(f"{path}: row {number}: {named(unknown[0])} is no category of the study")
     if not isinstance(row.get("is_safe"), bool):
         raise BallastError(f"{path}: row {number}: 'is_safe' is missing or neither true nor false")
     true = tuple(sorted(category_id(key) for key, value in flags.items() if value))

@@ -93,7 +93,7 @@ def _model(given: str, key: str, sources: dict, key_env: str | None, over: str |
     label = {"label": given.rstrip("/").rpartition("/")[2] or given}
     if given.startswith(("http://", "https://")):
         url, _, model = given.partition("#")
-        secret.refuse(given, f"the model {key}")
+        secret.refuse([given, key_env], f"the model {key}")
         if not model:
             raise BallastError(f"{given}: add the model's name there, as in {url}#gpt-4o")
         own = {"key_env": key_env} if key_env else {}

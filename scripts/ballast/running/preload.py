@@ -56,6 +56,9 @@ def run(stage: str, arguments: list[str], judge: str | None = None) -> int | Non
     with socket.socket(socket.AF_UNIX) as connection:
         if not _connect(connection, os.environ.get(ADDRESS, ""), PATIENCE if judge else 0):
             return None
+        if peer(connection) != os.getuid():
+            print("the preloaded process belongs to another user, so this job runs without it", file=sys.stderr)
+            return None
         here = {"directory": os.getcwd(), "environment": dict(os.environ), "package": PACKAGE}
         shaping = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith(SHAPING)]
         keeps = judge and [os.getcwd(), judge, *shaping]
@@ -68,6 +71,11 @@ def run(stage: str, arguments: list[str], judge: str | None = None) -> int | Non
         print(f"{stage}: the preloaded process ended before this job did; the job starts again", file=sys.stderr)
         return None
     return int(status)
+
+
+def peer(connection: socket.socket) -> int:
+    """Return the id of the user at the other end of a connection."""
+    return int.from_bytes(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)[4:8], sys.byteorder)
 
 
 def _connect(connection: socket.socket, address: str, patience: float) -> bool:

@@ -30,21 +30,24 @@ from typing import NoReturn
 
 SCRIPTS = Path(__file__).parents[2]
 PR_SET_PDEATHSIG = 1
+PATIENCE = 10  # seconds in which a client must have sent its job
 sys.path.insert(0, str(SCRIPTS))
 
+from ballast import limits  # noqa: E402
 from ballast.running import endings  # noqa: E402
-from ballast.running.preload import ADDRESS, OUTDATED, PACKAGE, SIZE, send  # noqa: E402
+from ballast.running.preload import ADDRESS, OUTDATED, PACKAGE, SIZE, peer, send  # noqa: E402
 
 
 def _receive(connection: socket.socket) -> tuple[dict, list[int]] | None:
-    """Return a job and its standard streams; None if the other side hung up."""
+    """Return a job and its standard streams; None if the other side hung up, or sent something else."""
     word, ancillary, _, _ = connection.recvmsg(4, socket.CMSG_SPACE(12))
     streams = list(array.array("i", ancillary[0][2])) if ancillary else []
     with connection.makefile("rb") as said:
         size = int.from_bytes(said.read(SIZE) if word else b"", sys.byteorder)
-        job = said.read(size)
-    if size and len(job) == size:
-        return marshal.loads(job), streams
+        job = said.read(min(size, limits.MESSAGE))
+    with suppress(ValueError, EOFError, TypeError):
+        if 0 < size == len(job):
+            return marshal.loads(job), streams
     _close(streams)
     return None
 
@@ -52,6 +55,37 @@ def _receive(connection: socket.socket) -> tuple[dict, list[int]] | None:
 def _end_with_parent(number: int) -> None:
     """Have the kernel send this process a signal (0: none) when the one that started it ends, however it ends."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
+
+
+def _received(client: socket.socket) -> tuple[dict, list[int]] | None:
+    """Return the job and the streams of a new client; None, and a line, if it is no job of this user's checkout."""
+    if peer(client) != os.getuid():
+        print("ballast: the preloaded process refused a job of another user", file=sys.stderr)
+        return None
+    client.settimeout(PATIENCE)
+    received = None
+    with suppress(OSError):
+        received = _receive(client)
+    client.settimeout(None)
+    if received is None or _is_job(*received):
+        return received
+    _close(received[1])
+    print("ballast: the preloaded process refused a message that is no job of this checkout", file=sys.stderr)
+    return None
+
+
+def _is_job(job, streams: list[int]) -> bool:
+    """Return whether a message is a stage of this checkout with its arguments, environment and streams."""
+    kinds = {"stage": str, "arguments": list, "directory": str, "environment": dict, "package": str}
+    return (
+        isinstance(job, dict)
+        and job.keys() == {*kinds, "keeps"}
+        and all(isinstance(job[name], kind) for name, kind in kinds.items())
+        and all(isinstance(text, str) for text in (*job["arguments"], *job["environment"].values()))
+        and job["stage"].isidentifier()
+        and (SCRIPTS / f"{job['stage']}.py").is_file()
+        and len(streams) == 3
+    )
 
 
 def _close(streams: list[int]) -> None:
@@ -107,7 +141,7 @@ class Server:
 
     def accept(self) -> None:
         client, _ = self.listener.accept()
-        received = _receive(client)
+        received = _received(client)
         if received is None:
             client.close()
             return

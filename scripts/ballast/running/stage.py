@@ -33,7 +33,7 @@ def run(stage: str, arguments: list[str], forked: bool = False, keeps_model: boo
         end = arguments.index("--")
         recorded, arguments = arguments[1:end], arguments[end + 1 :]
     script = HOME.parent / f"{stage}.py"
-    if not script.is_file():
+    if not stage.isidentifier() or not script.is_file():
         print(f"{stage}: there is no scripts/{stage}.py; `stage NAME` in a rule runs scripts/NAME.py", file=sys.stderr)
         return 1
     sys.argv = [str(script), *arguments]

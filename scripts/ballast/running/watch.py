@@ -11,14 +11,13 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
+from ballast import limits
 from ballast.running import endings, stops
 
 # Folders of this prefix are locked by a living Snakemake, or nobody's.
 PREFIX = "ballast-run-"
 # A process that is killed this often will be killed again.
 STARTS = 3
-# The kernel takes no longer path of a socket.
-LONGEST = 107
 
 
 def watch(start: Callable[[str], subprocess.Popen]) -> None:
@@ -59,7 +58,7 @@ def _folder() -> str:
 def _place() -> str:
     """Return the temporary directory, or a shorter one where a socket in it would have too long a path."""
     place = tempfile.gettempdir()
-    return place if len(os.fsencode(f"{place}/{PREFIX}12345678/socket")) <= LONGEST else "/tmp"
+    return place if len(os.fsencode(f"{place}/{PREFIX}12345678/socket")) <= limits.SOCKET else "/tmp"
 
 
 def _sweep() -> None:

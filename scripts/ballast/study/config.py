@@ -37,7 +37,7 @@ from ballast.study.sections import (
     Sampling,
     Targets,
 )
-from ballast.study.yaml_file import parse
+from ballast.study.yaml_file import checked, parse
 
 # Keys that `compat` sets if the config leaves them out.
 COMPAT = {
@@ -57,6 +57,9 @@ COMPAT = {
         },
     },
 }
+
+
+LONGEST_PATH = 250  # characters; no file system takes a longer name
 
 
 class Study(Section):
@@ -175,7 +178,8 @@ def load(raw: dict) -> Study:
     secret.refuse(raw)
     preset = COMPAT.get(str(raw.get("compat")), {})
     raw = _without_removed(_overlay(preset, raw))
-    if set(raw.get("measure") or ()) == {"metrics"}:  # a suite's, in a study that compares no models
+    measured = raw.get("measure")
+    if isinstance(measured, dict) and set(measured) == {"metrics"}:  # a suite's, in a study that compares no models
         raw = raw | {"measure": None}
     try:
         return Study.model_validate(raw)
@@ -201,7 +205,7 @@ def given(files: list[str | Path], changes: dict) -> dict:
     merged = {}
     for file, parent in parents.values():
         merged = _parent_of(file, parent, [file])
-    for file, raw in [*raws, ("--config", changes)]:
+    for file, raw in [*raws, ("--config", checked(changes, "--config"))]:
         merged = _over(merged, raw, file)
     return merged
 
@@ -230,8 +234,10 @@ def _parent_of(path: Path, parent: Path, chain: list[Path]) -> dict:
 def _parent(raw: dict, path: str | Path) -> Path | None:
     """Remove `extends` from a file's keys, and return the file that it names."""
     name = raw.pop("extends", None)
-    if name is None or isinstance(name, str) and name.strip():
-        return name and Path(path).parent / name
+    if name is None:
+        return None
+    if isinstance(name, str) and name.strip() and name.isprintable() and len(name) <= LONGEST_PATH:
+        return Path(path).parent / name
     raise BallastError(f"{path}: extends: give the name of one file, not {name!r:.60}")
 
 
@@ -244,7 +250,7 @@ def suites() -> dict[str, Path]:
 def suite(name: str) -> dict:
     """Return the keys of a suite; raise BallastError if none has this name."""
     known = suites()
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         raise BallastError(f"suite: '{name}' is none of {', '.join(known)}{plugins.nearest(str(name), list(known))}")
     return parse(known[name])
 

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import yaml
 
+from ballast import limits
 from ballast.files import BallastError, read_text
 
 MERGE = "tag:yaml.org,2002:merge"
+DEEP = f"nested deeper than {limits.DEPTH} levels, or an anchor holds itself; write it flat"
+LONG = "a whole number of too many digits; correct it, or put quotes around it"
 DATE = "tag:yaml.org,2002:timestamp"
 
 
@@ -47,9 +50,31 @@ def parse(path: str | Path) -> dict:
         said = getattr(error, "problem", None) or str(error).splitlines()[0]
         where = f"line {mark.line + 1}: " if mark else ""
         raise BallastError(f"{path}: {where}not valid YAML ({said})") from None
-    except (RecursionError, ValueError, OverflowError) as error:
-        raise BallastError(f"{path}: not valid YAML ({error})") from None
-    if not isinstance(raw, dict):
+    except RecursionError:
+        raise BallastError(f"{path}: {DEEP}") from None
+    except (ValueError, OverflowError) as error:
+        said = LONG if "digits" in str(error) else f"not valid YAML ({error})"
+        raise BallastError(f"{path}: {said}") from None
+    if not isinstance(checked(raw, path), dict):
         given = "nothing" if raw is None else f"{raw!r:.40}"
         raise BallastError(f"{path}: a config is a mapping of keys to values; here is {given}")
+    return raw
+
+
+def checked(raw, path: str | Path):
+    """Return a parsed config; raise BallastError if it is circular, deep, or holds what no file can hold."""
+    waiting, seen = [(raw, 0)], 0
+    while waiting:
+        value, depth = waiting.pop()
+        seen += 1
+        if depth > limits.DEPTH:
+            raise BallastError(f"{path}: {DEEP}")
+        if seen > limits.ENTRIES:
+            raise BallastError(f"{path}: over {limits.ENTRIES:,} entries; a config lists sources, not rows")
+        if isinstance(value, int) and value.bit_length() > limits.BITS:
+            raise BallastError(f"{path}: {LONG}")
+        if isinstance(value, str) and any("\ud800" <= sign <= "\udfff" for sign in value):
+            raise BallastError(f"{path}: {value[:40]!a} holds half a character; mend it or remove it")
+        inner = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
+        waiting += [(one, depth + 1) for one in inner]
     return raw
