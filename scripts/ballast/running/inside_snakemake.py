@@ -34,6 +34,8 @@ class InsideSnakemake:
             raise BallastError(
                 f"Snakemake {snakemake.__version__}: Ballast fits {FITS}; pip install 'snakemake=={FITS}.*'"
             )
+        if set("{}") & set(str(workflow.basedir)):
+            raise BallastError(f"{workflow.basedir}: Snakemake reads {{ }} in a path as wildcards; rename this folder")
         self.workflow = workflow
         isolating = {DeploymentMethod.CONDA, DeploymentMethod.APPTAINER}
         self.oom_kills = endings.oom_kills()
@@ -53,9 +55,10 @@ class InsideSnakemake:
         """
         python = "python" if self.deployed else sys.executable
         stage = shlex.join([python, f"{self.workflow.basedir}/scripts/stage.py"])
-        own = f"export {OWN}={shlex.quote(taxonomy)}; ".replace("{", "{{").replace("}", "}}") if taxonomy else ""
+        own = f"export {OWN}={shlex.quote(taxonomy)}; " if taxonomy else ""
         told = f'{stage} --ended $? "$1" {self.oom_kills}'
-        return f'{own}trap : TERM HUP; stage() {{{{ {stage} "$@" || {told}; }}}}; '
+        text = f'{own}trap : TERM HUP; stage() {{ {stage} "$@" || {told}; }}; '
+        return text.replace("{", "{{").replace("}", "}}")
 
     def take_gpus(self, wanted: dict[str, str]) -> None:
         """Give the jobs of a rule as many GPUs of one node as the study wants, where the profile gives them one.
