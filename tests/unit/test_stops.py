@@ -21,7 +21,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 ROOT = Path(__file__).parents[2]
 SNAKEFILE = """
 from ballast.running.inside_snakemake import InsideSnakemake
+from ballast.running import stops
 inside = InsideSnakemake(workflow)
+stops.handle()
 rule all:
     input: "one", "two"
 rule slow:
@@ -59,10 +61,21 @@ def test_all_processes_end_with_one_line_and_no_lock(tmp_path, signals, line):
     wait_until(lambda: not any(map(psutil.Process.is_running, processes)), 5)
 
 
-def test_a_terminal_that_closes_under_nohup_stops_nothing(tmp_path):
-    code = "import signal, sys; from ballast.running import stops; stops.handle(); signal.raise_signal(signal.SIGHUP)"
+def told(*command: str) -> subprocess.CompletedProcess:
+    """A process that handles signals as Snakemake's does while it plans, and gets SIGINT or SIGHUP."""
     env = ALONE | {"PYTHONPATH": str(ROOT / "scripts")}
-    assert subprocess.run(["nohup", sys.executable, "-c", code], cwd=tmp_path, env=env).returncode == 0
+    return subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+
+
+def test_a_terminal_that_closes_under_nohup_stops_nothing():
+    code = "import signal; from ballast.running import stops; stops.handle(); signal.raise_signal(signal.SIGHUP)"
+    assert told("nohup", sys.executable, "-c", code).returncode == 0
+
+
+def test_ctrl_c_while_it_plans_is_one_line():
+    code = "import signal; from ballast.running import stops; stops.handle(); signal.raise_signal(signal.SIGINT)"
+    done = told(sys.executable, "-c", code)
+    assert (done.returncode, done.stderr) == (130, "ballast: stopped before the first job\n")
 
 
 KILLED = {

@@ -8,6 +8,7 @@ import sys
 
 from ballast import categories, identity
 from ballast.files import BallastError, read_text
+from ballast.running import stops
 from ballast.running.bill_options import BillOptions
 from ballast.running.inside_snakemake import IMAGE, InsideSnakemake
 from ballast.study import artefacts, contracts, sources
@@ -29,6 +30,9 @@ try:
     inside = InsideSnakemake(workflow)
 except BallastError as error:
     sys.exit(f"ballast: {error}")
+
+if workflow.is_main_process:
+    stops.handle()
 
 plan = Plan(study)
 inputs = JobInputs(plan)

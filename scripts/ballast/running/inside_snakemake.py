@@ -98,8 +98,7 @@ class InsideSnakemake:
 
         `packages`: those that jobs of a rule import, by rule.
         """
-        if self.workflow.is_main_process:
-            stops.handle()
+        stops.started.set()
         if not (self.workflow.is_main_process and self.workflow.local_exec):
             return
         pending = [job.rule.name for job in self.workflow.dag.needrun_jobs()]

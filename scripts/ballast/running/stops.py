@@ -6,8 +6,8 @@ import sys
 import threading
 from contextlib import suppress
 
-# Set once the study stops: from then on nothing starts again.
-stopping = threading.Event()
+# Set once jobs may run, and once the study stops: from then on nothing starts again.
+started, stopping = threading.Event(), threading.Event()
 
 
 def handle() -> None:
@@ -28,8 +28,13 @@ def end_jobs(number: int) -> None:
 
 
 def _stop(number: int, _frame) -> None:
-    """End the jobs; Snakemake then ends by itself, as after the first Ctrl-C."""
+    """End the jobs; Snakemake then ends by itself, as after the first Ctrl-C. While it plans, it has none."""
     again = stopping.is_set()
+    if not started.is_set():
+        if not again:
+            _say("stopped before the first job")
+        stopping.set()
+        raise SystemExit(130)
     stopping.set()
     if number == signal.SIGHUP:
         _say("the terminal closed (SIGHUP): running jobs save and stop; run again to continue")
