@@ -80,7 +80,7 @@ def test_ctrl_c_while_it_plans_is_one_line():
 
 KILLED = {
     None: "killed (SIGKILL), most often by the kernel when memory runs out; run fewer jobs",
-    0: "killed (SIGKILL): memory ran out, and the kernel has killed ",
+    0: "killed (SIGKILL): memory ran out (out-of-memory kills on this machine since the study began: ",
     "now": "killed (SIGKILL) by a person, a queue or a container, not by the kernel for memory; run again to continue",
 }
 
