@@ -2,16 +2,22 @@
 
 import os
 import re
+import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
 import pytest
 from helpers.preloaded import ALONE, SCRIPTS, STAGE, starting, wait_until
 from helpers.preloaded import preloaded as preloaded_process
+
+from ballast.running import preload
 
 
 def data_stage(tmp_path, rows, env, scripts=SCRIPTS):
@@ -139,6 +145,19 @@ def test_a_killed_server_starts_again_and_its_job_too_and_no_folder_stays(light,
             r"ballast: the preloaded process was killed \(SIGKILL\).*; it starts again\n", log.read_text()
         )
     wait_until(lambda: not list(temporary.glob("ballast-*")), 10)
+
+
+def test_a_server_that_is_killed_before_it_reads_a_job_leaves_the_job_to_its_client(tmp_path, monkeypatch, capfd):
+    with socket.socket(socket.AF_UNIX) as listener, ThreadPoolExecutor() as pool:
+        listener.bind(str(tmp_path / "socket"))
+        listener.listen()
+        monkeypatch.setenv(preload.ADDRESS, str(tmp_path / "socket"))
+        job = pool.submit(preload.run, "data", [])
+        select.select([listener], [], [], 10)
+        time.sleep(0.1)  # it has sent its job by now
+        listener.close()
+        assert job.result(10) is None
+    assert capfd.readouterr().err.endswith("the job starts again\n")
 
 
 def test_no_job_waits_for_a_server_that_was_killed_while_it_imports(light, tmp_path):

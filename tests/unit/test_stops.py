@@ -21,7 +21,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 ROOT = Path(__file__).parents[2]
 SNAKEFILE = """
 from ballast.running.inside_snakemake import InsideSnakemake
+from ballast.running import stops
 inside = InsideSnakemake(workflow)
+stops.handle()
 rule all:
     input: "one", "two"
 rule slow:
@@ -47,8 +49,8 @@ def test_all_processes_end_with_one_line_and_no_lock(tmp_path, signals, line):
     with open(tmp_path / "said", "w") as said:
         study = subprocess.Popen(command, cwd=tmp_path, env=env, stdout=said, stderr=said, start_new_session=True)
     wait_until(lambda: len(list(tmp_path.glob("began-*"))) == 2, 60)
+    wait_until(lambda: len(psutil.Process(study.pid).children(recursive=True)) == 4, 20)
     processes = psutil.Process(study.pid).children(recursive=True)
-    assert len(processes) == 4
     for number in signals:
         study.send_signal(number)
         wait_until(lambda: "Terminating processes" in (tmp_path / "said").read_text(), 20)
@@ -59,15 +61,34 @@ def test_all_processes_end_with_one_line_and_no_lock(tmp_path, signals, line):
     wait_until(lambda: not any(map(psutil.Process.is_running, processes)), 5)
 
 
-def test_a_terminal_that_closes_under_nohup_stops_nothing(tmp_path):
-    code = "import signal, sys; from ballast.running import stops; stops.handle(); signal.raise_signal(signal.SIGHUP)"
+def told(*command: str) -> subprocess.CompletedProcess:
+    """A process that handles signals as Snakemake's does while it plans, and gets SIGINT or SIGHUP."""
     env = ALONE | {"PYTHONPATH": str(ROOT / "scripts")}
-    assert subprocess.run(["nohup", sys.executable, "-c", code], cwd=tmp_path, env=env).returncode == 0
+    return subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+
+
+def test_a_terminal_that_closes_under_nohup_stops_nothing():
+    code = "import signal; from ballast.running import stops; stops.handle(); signal.raise_signal(signal.SIGHUP)"
+    assert told("nohup", sys.executable, "-c", code).returncode == 0
+
+
+def test_ctrl_c_while_it_plans_is_one_line():
+    code = "import signal; from ballast.running import stops; stops.handle(); signal.raise_signal(signal.SIGINT)"
+    done = told(sys.executable, "-c", code)
+    assert (done.returncode, done.stderr) == (130, "ballast: stopped before the first job\n")
+
+
+def test_no_signal_is_lost_that_another_thread_gets():
+    """So it is, on a busy machine, for one that comes as the main thread falls asleep."""
+    code = "import os, signal, threading; from ballast.running import stops; stops.handle();"
+    code += "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT]);"
+    code += "threading.Timer(0.1, os.kill, [os.getpid(), signal.SIGINT]).start(); threading.Semaphore(0).acquire()"
+    assert told("timeout", "-s", "KILL", "20", sys.executable, "-c", code).returncode == 130
 
 
 KILLED = {
     None: "killed (SIGKILL), most often by the kernel when memory runs out; run fewer jobs",
-    0: "killed (SIGKILL): memory ran out, and the kernel has killed ",
+    0: "killed (SIGKILL): memory ran out (out-of-memory kills on this machine since the study began: ",
     "now": "killed (SIGKILL) by a person, a queue or a container, not by the kernel for memory; run again to continue",
 }
 

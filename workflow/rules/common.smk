@@ -7,6 +7,7 @@ import sys
 
 from ballast import categories
 from ballast.files import BallastError, read_text
+from ballast.running import stops
 from ballast.running.bill_options import BillOptions
 from ballast.running.inside_snakemake import IMAGE, InsideSnakemake
 from ballast.study import artefacts, contracts, sources
@@ -34,6 +35,9 @@ try:
     plan = Plan(study, inside.results())
 except BallastError as error:
     sys.exit(f"ballast: {error}")
+
+if workflow.is_main_process:
+    stops.handle()
 
 inputs = JobInputs(plan)
 options = JobOptions(inputs)

@@ -36,7 +36,8 @@ def told(number: int, before: int | None) -> tuple[str, str]:
         return "killed (SIGKILL), most often by the kernel when memory runs out", LESS
     if now == before:
         return "killed (SIGKILL) by a person, a queue or a container, not by the kernel for memory", AGAIN
-    return f"killed (SIGKILL): memory ran out, and the kernel has killed {now - before} since this study began", LESS
+    kills = f"out-of-memory kills on this machine since the study began: {now - before}"
+    return f"killed (SIGKILL): memory ran out ({kills})", LESS
 
 
 def status(code: int) -> int:

@@ -44,6 +44,8 @@ class InsideSnakemake:
             raise BallastError(
                 f"Snakemake {snakemake.__version__}: Ballast fits {FITS}; pip install 'snakemake=={FITS}.*'"
             )
+        if set("{}") & set(str(workflow.basedir)):
+            raise BallastError(f"{workflow.basedir}: Snakemake reads {{ }} in a path as wildcards; rename this folder")
         self.workflow = workflow
         self.oom_kills = endings.oom_kills()
         # While Snakemake reads a module, that module's. Only then does the workflow know it.
@@ -176,8 +178,7 @@ class InsideSnakemake:
 
         `packages`: those that jobs of a rule import, by rule.
         """
-        if self.workflow.is_main_process:
-            stops.handle()
+        stops.started.set()
         if not (self.workflow.is_main_process and self.workflow.local_exec):
             return
         pending = [job.rule.name for job in self.workflow.dag.needrun_jobs()]

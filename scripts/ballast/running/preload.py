@@ -62,9 +62,12 @@ def run(stage: str, arguments: list[str], judge: str | None = None) -> int | Non
         here = {"directory": os.getcwd(), "environment": dict(os.environ), "package": PACKAGE}
         shaping = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith(SHAPING)]
         keeps = judge and [os.getcwd(), judge, *shaping]
-        send(connection, {"stage": stage, "arguments": arguments, "keeps": keeps} | here, [0, 1, 2])
         # If this process is killed, the connection closes, and the server ends the child.
-        status = connection.makefile().readline()
+        try:
+            send(connection, {"stage": stage, "arguments": arguments, "keeps": keeps} | here, [0, 1, 2])
+            status = connection.makefile().readline()
+        except ConnectionError:  # the server was killed with the job unread
+            status = ""
     if status.strip() == OUTDATED:
         return None
     if not status:

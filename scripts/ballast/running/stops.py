@@ -4,17 +4,33 @@ import os
 import signal
 import sys
 import threading
+import time
 from contextlib import suppress
 
-# Set once the study stops: from then on nothing starts again.
-stopping = threading.Event()
+# Set once jobs may run, and once the study stops: from then on nothing starts again.
+started, stopping = threading.Event(), threading.Event()
 
 
 def handle() -> None:
     """Handle SIGHUP and SIGINT in this process, except where its parent had them ignored (`nohup`)."""
-    for number in (signal.SIGHUP, signal.SIGINT) if threading.current_thread() is threading.main_thread() else ():
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for number in (signal.SIGHUP, signal.SIGINT):
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _stop)
+    signal.signal(signal.SIGURG, lambda *_: None)
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    threading.Thread(target=_wake, args=(read,), daemon=True).start()
+
+
+def _wake(signals: int) -> None:
+    """Wake the main thread after each signal: if one comes as it falls asleep, Python handles it only when it wakes."""
+    while number := os.read(signals, 1):
+        for _ in range(10 if number[0] != signal.SIGURG else 0):
+            time.sleep(0.1)
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGURG)
 
 
 def end_jobs(number: int) -> None:
@@ -28,8 +44,13 @@ def end_jobs(number: int) -> None:
 
 
 def _stop(number: int, _frame) -> None:
-    """End the jobs; Snakemake then ends by itself, as after the first Ctrl-C."""
+    """End the jobs; Snakemake then ends by itself, as after the first Ctrl-C. While it plans, it has none."""
     again = stopping.is_set()
+    if not started.is_set():
+        if not again:
+            _say("stopped before the first job")
+        stopping.set()
+        raise SystemExit(130)
     stopping.set()
     if number == signal.SIGHUP:
         _say("the terminal closed (SIGHUP): running jobs save and stop; run again to continue")
