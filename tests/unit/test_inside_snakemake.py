@@ -179,4 +179,6 @@ def test_conda_changes_nothing_and_the_image_has_its_own_python(monkeypatch, tmp
 
     monkeypatch.setattr("ballast.running.inside_snakemake.IMAGE", str(tmp_path))
     for method, python in ((DeploymentMethod.CONDA, sys.executable), (DeploymentMethod.APPTAINER, "python")):
-        assert f"stage() {{{{ {python} {HOME}/stage.py " in InsideSnakemake(workflow(deployment=[method])).shell_prefix()
+        assert (
+            f"stage() {{{{ {python} {HOME}/stage.py " in InsideSnakemake(workflow(deployment=[method])).shell_prefix()
+        )

@@ -11,15 +11,16 @@ OWN = HOME.parents[1] / "config"
 
 
 def of_module(raw: dict) -> dict:
-    """Return the config of `module ...: config: raw`. Its `extends` may name a file of Ballast's own config/.
+    """Return the config of `module ...: config: raw`; without any key it is the mini study.
 
-    Without any key it is the mini study.
+    Its `extends` names a file from the working folder, in config/ there (`configfile: "config/config.yaml"` does not say
+    where the keys stood), or in Ballast's own config/.
     """
     raw = copy.deepcopy(dict(raw))
     parent = raw.pop("extends", None if raw else "mini.yaml")
     if parent is None:
         return given([], raw)
-    found = [path for path in (Path(str(parent)), OWN / str(parent)) if path.is_file()]
+    found = [path for folder in (Path(), Path("config"), OWN) if (path := folder / str(parent)).is_file()]
     if not found:
-        raise BallastError(f"config of the module: extends: {parent}: no such file, here or in {OWN}")
+        raise BallastError(f"config of the module: extends: {parent}: no such file here, in config/ or in {OWN}")
     return given(found[:1], raw)
