@@ -1,7 +1,7 @@
 """Find Ballast's own files, whatever folder Snakemake runs in, and make its package importable.
 
 Inputs: the place of this file: a folder, or a repository that `module ...: snakefile: github(...)` names.
-Outputs: CHECKOUT. Of a repository it is .snakemake/ballast/ for every version, because jobs have files of it as inputs, and
+Outputs: CHECKOUT. Each version of a repository lies in .snakemake/ballast/, because jobs have files of it as inputs, and
 another path would re-run them.
 Costs: nothing; for a repository a second per version.
 """

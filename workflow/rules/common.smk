@@ -17,8 +17,8 @@ from ballast.study.card_options import CardOptions
 from ballast.study.document_options import DocumentOptions
 from ballast.study.job_inputs import JUDGE_FILES, MODEL_FILES, JobInputs
 from ballast.study.job_options import JobOptions
-from ballast.study.given import of_module
 from ballast.study.gradient_documents import GradientDocuments
+from ballast.study.module_config import of_module
 from ballast.study.people_options import PeopleOptions
 from ballast.study.plan import Plan
 

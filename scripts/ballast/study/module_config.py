@@ -1,4 +1,4 @@
-"""Find the config that a study is given: files and keys of a command line, or `module ...: config:` of a workflow."""
+"""Read the config that another workflow gives: `module ...: config:`."""
 
 import copy
 from pathlib import Path
@@ -13,8 +13,8 @@ OWN = HOME.parents[1] / "config"
 def of_module(raw: dict) -> dict:
     """Return the config of `module ...: config: raw`; without any key it is the mini study.
 
-    Its `extends` names a file from the working folder, in config/ there (`configfile: "config/config.yaml"` does not say
-    where the keys stood), or in Ballast's own config/.
+    Its `extends` names a file of the working folder, of config/ there (the keys may come from a file in it), or of
+    Ballast's own config/.
     """
     raw = copy.deepcopy(dict(raw))
     parent = raw.pop("extends", None if raw else "mini.yaml")
