@@ -38,6 +38,7 @@ onerror: ballast.onerror()
 onsuccess: ballast.onsuccess()
 """
 SUBSET = "results/small/subsets/safety/random/n7/t0.csv"
+SHEET = "safety/results/small/annotation/pool.csv"
 USUAL = {"place": f'"{ROOT}/workflow/Snakefile"', "prefix": 'prefix: "safety"', "subset": f"safety/{SUBSET}"}
 SMALLER = {"study": "small", "world": {"name": "small", "options": {"pool_rows": 600}}, "as_is": []}
 OWN = {"extends": str(ROOT / SMALL)}
@@ -135,10 +136,17 @@ def test_another_workflow_changes_a_rule_and_adds_one(outer):
             "ballast: module: safety: give a `prefix` without a folder results, and no `replace_prefix`",
         ),
         ({"own": {"extends": "absent.yaml"}}, "ballast: config of the module: extends: absent.yaml: no such file"),
+        (
+            {"own": OWN | {"labels": {"annotations": SHEET}}},
+            f"ballast: config: labels.annotations: {SHEET} is the empty sheet; give the path of a filled copy",
+        ),
         ({"own": {"sampelrs": 1}}, "ballast: config: 'sampelrs' is not a key; did you mean 'sampling'?"),
     ],
 )
-def test_a_module_that_cannot_work_stops_in_one_line(outer, given, line):
+def test_a_module_that_cannot_work_stops_in_one_line(outer, tmp_path, given, line):
+    sheet = tmp_path / "my study" / SHEET
+    sheet.parent.mkdir(parents=True)
+    sheet.touch()
     done = outer("--dry-run", **given)[1]
     assert done.returncode != 0 and "Traceback" not in done.stderr
     assert any(text.startswith(line) for text in done.stderr.splitlines()), done.stderr

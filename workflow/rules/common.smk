@@ -29,10 +29,10 @@ try:
     else:
         raw = of_module(config)
     study = study_config.load(raw)
-    sources.check(study)
-    artefacts.check(study)
     inside = InsideSnakemake(workflow)
     plan = Plan(study, inside.results())
+    sources.check(study, os.path.dirname(plan.results))
+    artefacts.check(study)
 except BallastError as error:
     sys.exit(f"ballast: {error}")
 
