@@ -160,8 +160,7 @@ module second:
 
 use rule * from second as second_*
 """
-    outer("--dry-run")
-    folder = tmp_path / "my study"
+    folder, _ = outer("--version")
     written = (folder / "Snakefile").read_text()
     other = edits.checkout(tmp_path / "other") / "workflow/Snakefile"
     target = "results/mine/subsets/safety/random/n14/t0.csv"
