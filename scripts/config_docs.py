@@ -18,12 +18,13 @@ HEAD = """# Every key of a config
 
 `python scripts/config_docs.py` generates this page from `scripts/ballast/study/config.py`; a test compares the two.
 
-A study is one YAML file in this folder. `mini.yaml` is the default; `snakemake --configfile config/<study>.yaml`
-chooses another. A file that begins with `extends: mini.yaml` holds only the differences; there `null` removes a named
-entry, as in `judges: {harm-rm: null}`. A key that stands twice is a mistake. Ballast fetches, inspects and checks only
-the datasets, models and judges that runs, labels and measured metrics use. Editors with support for
-`schema.json` complete the keys. A mistake stops before any job, in one line that names the key and the nearest valid
-word. The keys of a section are below its heading; `<name>` is a name of your choice.
+A study is one YAML file in this folder. `config.yaml` is the default, and extends `mini.yaml`; `snakemake
+--configfile config/<study>.yaml` chooses another. A file that begins with `extends: mini.yaml` holds only the
+differences; there `null` removes a named entry, as in `judges: {harm-rm: null}`. A key that stands twice is a
+mistake. Ballast fetches, inspects and checks only the datasets, models and judges that runs, labels and measured
+metrics use. Editors with support for `schema.json` complete the keys. A mistake stops before any job, in one line
+that names the key and the nearest valid word. The keys of a section are below its heading; `<name>` is a name of your
+choice.
 """
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 GLOBS = ("README.md", "CONTRIBUTING.md", "docs/*.md", "config/*.yaml", "profiles/*/*.yaml", "Makefile")
-CODE = ("Snakefile", "scripts/**/*.py", "benchmarks/*.py", "workflow/**/*.smk")
+CODE = ("Snakefile", "workflow/Snakefile", "scripts/**/*.py", "benchmarks/*.py", "workflow/**/*.smk")
 # Words -> what to write instead. Each has sent a reader back to the start of the sentence.
 PHRASES = {
     r"told (?:from|apart)": "differs significantly from, or distinguished by",

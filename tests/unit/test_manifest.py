@@ -165,6 +165,11 @@ def test_what_lies_outside_a_study_has_no_row(tmp_path, monkeypatch):
     for artefact in ("elsewhere/a.csv", "results/a.csv", "results/worlds/a.csv"):
         with pytest.raises(BallastError, match=f"{artefact}: not below results/<study>/"):
             manifest.row_of(artefact)
+    for artefact, row in (
+        ("a/b/results/s/x/y.csv", "a/b/results/s/manifest/x/y.csv.json"),
+        ("/a/results/worlds/w/y.csv", "/a/results/worlds/w/manifest/y.csv.json"),
+    ):
+        assert str(manifest.row_of(artefact)) == row, "a module's prefix stays before results/"
 
 
 def data(run_stage, source: str) -> subprocess.CompletedProcess:

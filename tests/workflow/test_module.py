@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -37,6 +38,7 @@ onerror: ballast.onerror()
 onsuccess: ballast.onsuccess()
 """
 SUBSET = "results/small/subsets/safety/random/n7/t0.csv"
+SHEET = "safety/results/small/annotation/pool.csv"
 USUAL = {"place": f'"{ROOT}/workflow/Snakefile"', "prefix": 'prefix: "safety"', "subset": f"safety/{SUBSET}"}
 SMALLER = {"study": "small", "world": {"name": "small", "options": {"pool_rows": 600}}, "as_is": []}
 OWN = {"extends": str(ROOT / SMALL)}
@@ -72,6 +74,30 @@ def hosted(tmp_path) -> dict[str, str]:
         "GIT_CONFIG_KEY_0": f"url.file://{tmp_path}/hosted/.insteadOf",
         "GIT_CONFIG_VALUE_0": "https://github.com/",
     }
+
+
+# What snakedeploy 0.17 writes into workflow/Snakefile.
+DEPLOYED = """
+from snakemake.utils import min_version
+
+
+min_version("6.10.0")
+
+
+configfile: "config/config.yaml"
+
+
+# declare https://github.com/somebody/ballast as a module
+module ballast:
+    snakefile:
+        github("somebody/ballast", path="workflow/Snakefile", tag="v1")
+    config:
+        config
+
+
+# use all rules from https://github.com/somebody/ballast
+use rule * from ballast
+"""
 
 
 def commands(done) -> list[str]:
@@ -110,13 +136,42 @@ def test_another_workflow_changes_a_rule_and_adds_one(outer):
             "ballast: module: safety: give a `prefix` without a folder results, and no `replace_prefix`",
         ),
         ({"own": {"extends": "absent.yaml"}}, "ballast: config of the module: extends: absent.yaml: no such file"),
+        (
+            {"own": OWN | {"labels": {"annotations": SHEET}}},
+            f"ballast: config: labels.annotations: {SHEET} is the empty sheet; give the path of a filled copy",
+        ),
         ({"own": {"sampelrs": 1}}, "ballast: config: 'sampelrs' is not a key; did you mean 'sampling'?"),
     ],
 )
-def test_a_module_that_cannot_work_stops_in_one_line(outer, given, line):
+def test_a_module_that_cannot_work_stops_in_one_line(outer, tmp_path, given, line):
+    sheet = tmp_path / "my study" / SHEET
+    sheet.parent.mkdir(parents=True)
+    sheet.touch()
     done = outer("--dry-run", **given)[1]
     assert done.returncode != 0 and "Traceback" not in done.stderr
     assert any(text.startswith(line) for text in done.stderr.splitlines()), done.stderr
+
+
+def test_two_modules_are_two_studies_of_one_ballast(outer, tmp_path):
+    second = """
+module second:
+    snakefile: {place}
+    config: {{"study": "mine", "extends": "mini.yaml"}}
+
+use rule * from second as second_*
+"""
+    folder, _ = outer("--version")
+    written = (folder / "Snakefile").read_text()
+    other = edits.checkout(tmp_path / "other") / "workflow/Snakefile"
+    target = "results/mine/subsets/safety/random/n14/t0.csv"
+    for place, said in (
+        (ROOT / "workflow/Snakefile", "second_sample"),
+        (other, f"this workflow has Ballast of {ROOT}/scripts already; use one version of it"),
+    ):
+        (folder / "Snakefile").write_text(written + second.format(place=repr(str(place))))
+        done = forked.run(folder, "--dry-run", "--cores", "2", "--", target)
+        assert said in done.stdout + done.stderr and "Traceback" not in done.stderr
+        assert (done.returncode == 0) == (said == "second_sample")
 
 
 def test_a_module_without_config_is_the_mini_study(outer):
@@ -136,3 +191,21 @@ def test_a_module_of_a_repository_runs_the_files_of_its_tag(outer, hosted):
     assert (folder / "counted.txt").read_text() == "my own prefix, 8 lines\n"
     found = re.findall(r"^(\w+) +1$", tagged("v2", "--dry-run", "--quiet", "rules")[1], re.MULTILINE)
     assert set(found) == {"ballast_sample", "count"}, "the only stage that changed"
+
+
+def test_a_deployment_by_snakedeploy_is_the_study_of_its_config(tmp_path, hosted):
+    for name in ("config", "profiles"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    (tmp_path / "workflow").mkdir()
+    (tmp_path / "workflow/Snakefile").write_text(DEPLOYED)
+    (tmp_path / "config/config.yaml").write_text("extends: mini.yaml\nstudy: mine\n")
+    done = forked.run(tmp_path, "subsets", "--dry-run", "--quiet", "rules", environment={**os.environ, **hosted})
+    assert done.returncode == 0 and re.search(r"^sample +162$", done.stdout, re.MULTILINE), done.stdout + done.stderr
+
+
+def test_the_catalogs_test_is_the_tiny_study(tmp_path):
+    shutil.copytree(ROOT / ".test", tmp_path / ".test")
+    (tmp_path / "tests").symlink_to(ROOT / "tests")
+    place = ["--snakefile", ROOT / "Snakefile", "--directory", tmp_path / ".test", "--cores", "2"]
+    done = forked.run(tmp_path, "--dry-run", *place)
+    assert done.returncode == 0 and "results/tiny/scores.parquet" in done.stdout, done.stderr

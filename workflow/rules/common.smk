@@ -17,8 +17,8 @@ from ballast.study.card_options import CardOptions
 from ballast.study.document_options import DocumentOptions
 from ballast.study.job_inputs import JUDGE_FILES, MODEL_FILES, JobInputs
 from ballast.study.job_options import JobOptions
-from ballast.study.given import of_module
 from ballast.study.gradient_documents import GradientDocuments
+from ballast.study.module_config import of_module
 from ballast.study.people_options import PeopleOptions
 from ballast.study.plan import Plan
 
@@ -29,10 +29,10 @@ try:
     else:
         raw = of_module(config)
     study = study_config.load(raw)
-    sources.check(study)
-    artefacts.check(study)
     inside = InsideSnakemake(workflow)
     plan = Plan(study, inside.results())
+    sources.check(study, os.path.dirname(plan.results))
+    artefacts.check(study)
 except BallastError as error:
     sys.exit(f"ballast: {error}")
 

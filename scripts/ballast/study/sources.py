@@ -76,8 +76,11 @@ def _own_templates() -> dict[str, Path]:
     return {file.stem: file for file in sorted(HOME.rglob("*.json"), reverse=True)}
 
 
-def check(study: Study) -> None:
-    """Raise BallastError if a place of the study is not on this machine, in `sources` or in the mini world."""
+def check(study: Study, results: str = "results") -> None:
+    """Raise BallastError if a place of the study is not on this machine, in `sources` or in the mini world.
+
+    `results`: the folder of all studies.
+    """
     for place, path in _paths(study):
         if said := unfit(path):
             raise BallastError(f"config: {place}: {said}")
@@ -126,7 +129,7 @@ def check(study: Study) -> None:
     for place, filled in _filled(study):
         if not Path(filled).is_file():
             raise BallastError(f"config: {place}: {filled}: no such file")
-        if Path(filled).resolve().parent == Path(f"results/{study.study}/annotation").resolve():
+        if Path(filled).resolve().parent == Path(f"{results}/{study.study}/annotation").resolve():
             # Snakemake deletes an output before it makes it again, and people's work with it.
             raise BallastError(f"config: {place}: {filled} is the empty sheet; give the path of a filled copy")
     for name in plan.sources:
