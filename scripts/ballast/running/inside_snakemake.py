@@ -19,6 +19,9 @@ from ballast.running import failures, preload
 FITS = "9.27"
 IMAGE = "envs/ballast.sif"
 JUDGING = ("judge", "pairwise")
+# Packages that a study's environment has and that of `make init` lacks.
+STUDYS_PACKAGES = ("torch", "sentence_transformers")
+STUDYS = "`pip install --requirement envs/run.lock` makes this environment one for studies"
 
 
 class InsideSnakemake:
@@ -171,9 +174,10 @@ def _stop_if_absent(pending: list[str], packages: dict[str, set[str]]) -> None:
         for package in sorted(packages.get(rule, ())):
             found = importlib.util.find_spec(package)
             if not (found and found.origin):  # a mere folder of that name has no origin
+                instead = "give another backend in the config, or run on a cluster that has it"
+                advice = STUDYS if package in STUDYS_PACKAGES else f"install it (envs/gpu.lock), {instead}"
                 sys.exit(
-                    f"ballast: {rule}: {package} is not installed in this environment, so no job is started; "
-                    f"install it (envs/vllm.yaml), give another backend in the config, or run on a cluster that has it"
+                    f"ballast: {rule}: {package} is not installed in this environment, so no job is started; {advice}"
                 )
 
 

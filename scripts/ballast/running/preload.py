@@ -21,12 +21,14 @@ SHAPING = ("CUDA_", "MKL_", "OMP_", "PYTORCH_", "VLLM_")
 
 def start() -> None:
     """Start the process and name its socket in the environment that local jobs inherit."""
+    import importlib.util
     import subprocess
     import tempfile
 
     from ballast.running.threads import THREADS
 
-    if ADDRESS in os.environ or not hasattr(os, "pidfd_open"):
+    # Without torch, as `make init` installs, jobs import little.
+    if ADDRESS in os.environ or not hasattr(os, "pidfd_open") or not importlib.util.find_spec("torch"):
         return
     os.environ[ADDRESS] = os.path.join(tempfile.mkdtemp(prefix="ballast-"), "socket")
     # Every step frees and takes large tensors: keep their memory, so that the kernel need not clear it each time.
