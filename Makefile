@@ -19,7 +19,7 @@ LENGTHS := $(if $(wildcard $(ALPACA)),--lengths $(ALPACA))
 SAFETY := $(BALLAST_DATA)/safety-tuned-llamas/safety_pool.vinid.json
 PAIRS := $(if $(wildcard $(SAFETY)),--pool $(SAFETY))
 
-.PHONY: study small init test test-slow test-workflow test-faults test-slurm test-browser test-small test-study rehearsal test-vllm lint bench bench-gpu dag clean-study clean
+.PHONY: study small init test test-slow test-workflow test-faults test-slurm test-browser test-small test-study rehearsal test-vllm test-pythons lint bench bench-gpu dag clean-study clean
 
 study: $(TO_RUN)
 	$(ENV)/bin/snakemake
@@ -79,6 +79,11 @@ rehearsal: $(READY)
 test-vllm: $(VLLM)/.ready
 	OMP_NUM_THREADS=1 $(VLLM)/bin/pytest -m vllm tests/vllm
 
+# The library on other Pythons that this machine has: make test-pythons PYTHONS="3.12 3.13"
+PYTHONS ?= 3.12 3.13
+test-pythons:
+	sh tests/pythons.sh $(PYTHONS)
+
 # Speed of this machine's CPU, one thread, on the lengths and prompts of the real data; takes 1 GB of disk.
 bench: export OMP_NUM_THREADS := 1
 bench: $(TO_RUN)
@@ -133,4 +138,4 @@ clean-study:
 	@sh scripts/clean_study.sh
 
 clean:
-	rm -rf $(ENV) $(VLLM) results .snakemake
+	rm -rf $(ENV) $(VLLM) .venv-pythons results .snakemake
