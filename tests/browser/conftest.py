@@ -8,7 +8,7 @@ from chromium import CHROMIUM, chromium
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator:
-    pytest.importorskip("playwright", reason="playwright is not installed; envs/requirements.lock pins it")
+    pytest.importorskip("playwright", reason="playwright is not installed; envs/dev.lock pins it")
     if not CHROMIUM:
         pytest.skip("chromium is not installed; as root `make test-browser` installs it")
     with chromium(viewport={"width": 1366, "height": 820}) as context:

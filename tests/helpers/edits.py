@@ -82,7 +82,7 @@ def with_world(folder: Path) -> Path:
 def _world_key() -> str:
     """Return a digest of what shapes the small world: its options, the code, the templates, the libraries."""
     options = config.read(ROOT / SMALL)["world"]
-    files = (ROOT / "envs/requirements.lock", *sorted(HOME.rglob("*.json")))
+    files = (ROOT / "envs/run.lock", *sorted(HOME.rglob("*.json")))
     parts = [options, *map(identity.code_identity, WORLD_RULES), *map(digest, files)]
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 

@@ -14,7 +14,7 @@ ABOUT = "Metadata-Version: 2.1\nName: tiny-chat\nVersion: 1.0\nRequires-Dist: no
 
 def gguf_file(path: Path, template: str | None = TEMPLATE, without: str = "", arch: str = "llama") -> bytes:
     """Write a Llama of one layer, whose tokens are bytes, and return its file."""
-    gguf = pytest.importorskip("gguf", reason="gguf is not installed; envs/requirements.lock pins it")
+    gguf = pytest.importorskip("gguf", reason="gguf is not installed; envs/run.lock pins it")
     import numpy as np
     from tokenizers.pre_tokenizers import ByteLevel
 

@@ -41,7 +41,7 @@ def test_another_version_of_snakemake_is_refused_in_one_line(monkeypatch):
 def test_this_version_is_the_one_that_fits_and_every_place_that_names_a_version_names_it():
     why = f"running/inside_snakemake.py fits Snakemake {FITS}: read its methods again, then change FITS and the pins"
     assert snakemake.__version__.startswith(f"{FITS}."), why
-    pinned = re.search(r"^snakemake==(\S+)$", (ROOT / "envs/requirements.lock").read_text(), re.MULTILINE)[1]
+    pinned = re.search(r"^snakemake==(\S+)$", (ROOT / "envs/run.lock").read_text(), re.MULTILINE)[1]
     assert pinned == snakemake.__version__
     major, minor = FITS.split(".")
     assert f'"snakemake>={FITS},<{major}.{int(minor) + 1}"' in (ROOT / "pyproject.toml").read_text()

@@ -250,13 +250,16 @@ def test_the_paper_uses_all_that_it_declares_of_models_and_judges():
     assert found.backends == {"vllm", "transformers"}
 
 
-def test_a_rule_names_the_packages_that_a_plain_environment_lacks(mini):
-    assert not any(mini.plan.packages.values())
+def test_a_rule_names_the_packages_that_a_smaller_environment_lacks(mini):
+    assert not {package for named in mini.plan.packages.values() for package in named} - {"torch"}
+    assert all(mini.plan.packages[rule] for rule in ("world_model", "train", "generate", "doctor"))
+    assert not any(mini.plan.packages.get(rule) for rule in ("fetch", "data", "embed", "sample", "export"))
     paper, fork = jobs("config/paper.yaml").plan.packages, jobs("config/paper-fork.yaml").plan.packages
-    vllm = {"vllm"}
+    vllm = {"torch", "vllm"}
     assert all(paper[rule] == vllm for rule in ("generate", "judge", "behaviour", "category", "rewrite"))
-    assert paper["train"] == set() and paper["pairwise"] == set()
-    assert fork["train"] == fork["generate"] == {"bitsandbytes"} and fork["judge"] == vllm
+    assert paper["train"] == {"torch"} and paper["pairwise"] == set()
+    assert paper["embed"] == {"sentence_transformers"}
+    assert fork["train"] == fork["generate"] == {"torch", "bitsandbytes"} and fork["judge"] == vllm
     labels = {"behaviour": "refusal-string", "category": "cossim"}
     judges = config.read(ROOT / "config/mini.yaml")["judges"]
     rule = jobs(labels=labels, judges=judges | {"refusal-string": {"backend": "vllm"}})

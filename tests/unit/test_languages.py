@@ -60,6 +60,7 @@ def test_a_few_rows_are_counted_and_many_stop(capsys, tmp_path):
 
 
 def test_the_embedding_stage_stops_before_it_loads_an_encoder(tmp_path):
+    pytest.importorskip("safetensors", reason="the library's own packages do not embed")
     schemas.write(tmp_path / "pool.parquet", pool(GERMAN), schemas.PAIRS)
     given = {"pairs": tmp_path / "pool.parquet", "out": tmp_path / "out.arrow", "model": "nowhere", "batch_size": 4}
     with pytest.raises(BallastError, match="that embedding.model does not read"):
@@ -89,6 +90,7 @@ def test_every_english_labeller_of_a_file_is_held_to_english():
 
 
 def test_an_inspection_stops_where_the_judge_will(tmp_path):
+    pytest.importorskip("sklearn", reason="the library's own packages do not inspect")
     file = tmp_path / "pool.jsonl"
     file.write_text("".join(json.dumps({"prompt": a, "response": b}) + "\n" for a, b in GERMAN))
     checks = {"unreadable": 0.01, "empty": 0.01, "leaks": "stop", "reasoning": "stop"}

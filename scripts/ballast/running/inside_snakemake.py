@@ -30,6 +30,9 @@ PLANNED = "BALLAST_PLANNED"  # environment: the identities of a plan, by stage a
 JUDGING = ("judge", "pairwise")
 # Linux takes 128 KiB in one argument, and 2 MiB in all. A character is up to four bytes.
 LONG = 30_000
+# Packages that a study's environment has and that of `make init` lacks.
+STUDYS_PACKAGES = ("torch", "sentence_transformers")
+STUDYS = "`pip install --requirement envs/run.lock` makes this environment one for studies"
 
 
 class InsideSnakemake:
@@ -261,9 +264,10 @@ def _stop_if_absent(pending: list[str], packages: dict[str, set[str]]) -> None:
         for package in sorted(packages.get(rule, ())):
             found = importlib.util.find_spec(package)
             if not (found and found.origin):  # a mere folder of that name has no origin
+                instead = "give another backend in the config, or run on a cluster that has it"
+                advice = STUDYS if package in STUDYS_PACKAGES else f"install it (envs/gpu.lock), {instead}"
                 sys.exit(
-                    f"ballast: {rule}: {package} is not installed in this environment, so no job is started; "
-                    f"install it (envs/vllm.yaml), give another backend in the config, or run on a cluster that has it"
+                    f"ballast: {rule}: {package} is not installed in this environment, so no job is started; {advice}"
                 )
 
 

@@ -21,7 +21,10 @@ SHAPING = ("CUDA_", "MKL_", "OMP_", "PYTORCH_", "VLLM_")
 
 def start() -> None:
     """Start the process and name its socket in the environment that local jobs inherit; start it again if killed."""
-    if ADDRESS in os.environ or not hasattr(os, "pidfd_open"):
+    import importlib.util
+
+    # Without torch, as `make init` installs, jobs import little.
+    if ADDRESS in os.environ or not hasattr(os, "pidfd_open") or not importlib.util.find_spec("torch"):
         return
     from ballast.running import watch
 

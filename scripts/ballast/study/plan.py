@@ -335,9 +335,9 @@ class Plan:
 
     @property
     def packages(self) -> dict[str, set[str]]:
-        """The packages that jobs of a rule import and that a plain environment lacks, by rule."""
+        """The packages that jobs of a rule import and that a smaller environment may lack, by rule."""
         study, judges = self.study, self.study.judges
-        train = {"bitsandbytes"} if study.training.quantize or "bnb" in study.training.optim else set()
+        train = {"torch"} | ({"bitsandbytes"} if study.training.quantize or "bnb" in study.training.optim else set())
         asking = {
             "generate": [study.generation],
             "judge": [judges[name] for name in self.judges_used],
@@ -348,10 +348,15 @@ class Plan:
         }
         loaded = {rule: [one for one in asked if _is_loaded(one)] for rule, asked in asking.items()}
         needed = {
-            rule: {constant(f"backends/{one.backend}", "PACKAGE", None) for one in loaded[rule]} for rule in loaded
+            rule: {
+                package for one in asked for package in ("torch", constant(f"backends/{one.backend}", "PACKAGE", None))
+            }
+            for rule, asked in loaded.items()
         }
         needed["generate"] |= {"bitsandbytes"} if study.generation.quantize else set()
-        return {rule: found - {None} for rule, found in needed.items()} | dict.fromkeys(TRAINING, train)
+        needed["embed"] = set() if study.embedding.model == "minilm" else {"sentence_transformers"}
+        plain = dict.fromkeys(("world_model", "world_judge", "transform", "merge", "doctor"), {"torch"})
+        return {rule: found - {None} for rule, found in needed.items()} | dict.fromkeys(TRAINING, train) | plain
 
     @property
     def gpus(self) -> dict[str, str]:
