@@ -48,6 +48,7 @@ include: "workflow/rules/operate.smk"
 rule all:
     default_target: True
     input:
+        lambda wildcards: inside.or_exit(documents.check),
         TABLES,
         FIGURES,
         HEADLINE,
@@ -71,11 +72,13 @@ rule subsets:
 
 rule tables:
     input:
+        lambda wildcards: inside.or_exit(documents.check),
         TABLES,
 
 
 rule figures:
     input:
+        lambda wildcards: inside.or_exit(documents.check),
         FIGURES,
 
 

@@ -27,13 +27,13 @@ try:
     sources.check(study)
     artefacts.check(study)
     inside = InsideSnakemake(workflow)
+    plan = Plan(study)
+    inputs = JobInputs(plan)
+    options = JobOptions(inputs)
+    documents = DocumentOptions(options)
 except BallastError as error:
     sys.exit(f"ballast: {error}")
 
-plan = Plan(study)
-inputs = JobInputs(plan)
-options = JobOptions(inputs)
-documents = DocumentOptions(options)
 cards = CardOptions(options)
 people = PeopleOptions(plan)
 gradient_documents = GradientDocuments(documents)

@@ -134,8 +134,9 @@ def inspect(datasets: Sequence[Dataset], benchmarks: dict[str, pd.DataFrame], op
         if not data.rows.empty:
             held = {name: leaks_of.find(data.rows, table["prompt"].tolist()) for name, table in benchmarks.items()}
             data.use(held.values(), checks["leaks"] == "drop")
+            requests = overlap.Hashed(data.rows.loc[data.rows["used"], "request"].tolist())
             for name, table in benchmarks.items():
-                leaks.append(_leaks(data, held[name], name, table, checks["leaks"] == "drop"))
+                leaks.append(_leaks(data, held[name], name, table, checks["leaks"] == "drop", requests))
                 findings += _leaked(data, name, leaks[-1], len(table), checks["leaks"])
     base = next(data for data in datasets if not data.is_pool)
     for data in datasets:
@@ -219,14 +220,17 @@ def languages(data: Dataset) -> dict[str, float]:
     return spoken_of.shares([f"{row.request}\n{row.response}" for row in data.rows.itertuples()])
 
 
-def _leaks(data: Dataset, held: pd.DataFrame, name: str, table: pd.DataFrame, dropped: bool) -> pd.DataFrame:
+def _leaks(
+    data: Dataset, held: pd.DataFrame, name: str, table: pd.DataFrame, dropped: bool, requests: overlap.Hashed
+) -> pd.DataFrame:
     """Return rows that hold a prompt of a benchmark; for a prompt that none holds, its nearest row if near enough.
 
-    Rows that the study does not use count only if they are left out for this reason (`dropped`).
+    Rows that the study does not use count only if they are left out for this reason (`dropped`). `requests`: those of
+    the used rows.
     """
     used = np.flatnonzero(data.rows["used"])
     held = held if dropped else held[held["row"].isin(used)]
-    nearest = overlap.near(table["prompt"].tolist(), data.rows["request"].iloc[used].tolist())
+    nearest = overlap.near(table["prompt"].tolist(), requests)
     prompts = np.flatnonzero((nearest.place >= 0) & ~np.isin(np.arange(len(table)), held["place"]))
     near = pd.DataFrame(
         {
