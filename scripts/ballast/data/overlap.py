@@ -5,8 +5,9 @@ too short for n-grams of a fixed length.
 """
 
 import re
+import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,17 +38,26 @@ def normalised(text: str) -> str:
 
 def exact(texts: Sequence[str], among: Sequence[str]) -> np.ndarray:
     """Return each text's first place in `among`, -1 if absent. A text without words equals none."""
-    places: dict[str, int] = {}
+    return places(map(normalised, texts), among)
+
+
+def places(texts: Iterable[str], among: Sequence[str]) -> np.ndarray:
+    """Return what `exact` does, of texts that are normalised."""
+    known: dict[str, int] = {}
     for place, text in enumerate(map(normalised, among)):
-        places.setdefault(text, place)
-    places.pop("", None)
-    return np.array([places.get(normalised(text), -1) for text in texts], np.int64)
+        known.setdefault(text, place)
+    known.pop("", None)
+    return np.array([known.get(text, -1) for text in texts], np.int64)
 
 
 class Hashed:
     """Texts as counts of hashed words and pairs of words, for several searches."""
 
-    def __init__(self, texts: Sequence[str]):
+    def __init__(self, counts):
+        self.counts, self.texts_with = counts, np.bincount(counts.indices, minlength=FEATURES)
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> "Hashed":
         import scipy.sparse
         from sklearn.feature_extraction.text import HashingVectorizer
 
@@ -55,8 +65,11 @@ class Hashed:
             ngram_range=(1, 2), n_features=FEATURES, alternate_sign=False, norm=None, dtype=np.float32
         )
         parts = [words.transform(texts[begin : begin + BLOCK]) for begin in range(0, len(texts), BLOCK)]
-        self.counts = scipy.sparse.vstack(parts or [scipy.sparse.csr_matrix((0, FEATURES), dtype=np.float32)], "csr")
-        self.texts_with = np.bincount(self.counts.indices, minlength=FEATURES)
+        return cls(scipy.sparse.vstack(parts or [scipy.sparse.csr_matrix((0, FEATURES), dtype=np.float32)], "csr"))
+
+    def only(self, rows: np.ndarray) -> "Hashed":
+        """Return the texts that a mask names."""
+        return self if rows.all() else Hashed(self.counts[np.flatnonzero(rows)])
 
 
 def near(texts: Sequence[str] | Hashed, among: Sequence[str] | Hashed | None = None) -> Nearest:
@@ -65,10 +78,10 @@ def near(texts: Sequence[str] | Hashed, among: Sequence[str] | Hashed | None = N
     The search is exact as long as all words propose pairs (PRODUCTS): of two texts with a cosine of NEAR, the words
     that propose give CANDIDATE at least, since a text's most frequent words, which do not, weigh less than the rest.
     """
-    left = texts if isinstance(texts, Hashed) else Hashed(texts)
+    left = texts if isinstance(texts, Hashed) else Hashed.of(texts)
     if among is None:
         return _twins(left)
-    right = among if isinstance(among, Hashed) else Hashed(among)
+    right = among if isinstance(among, Hashed) else Hashed.of(among)
     both, size = left.texts_with + right.texts_with, left.counts.shape[0] + right.counts.shape[0]
     return _nearest(left.counts, right.counts, _inverse_frequency(both, size))
 
@@ -160,6 +173,8 @@ def _proposing(left, there: np.ndarray, weight: np.ndarray):
     order = np.argsort(products, kind="stable")
     dropped = np.zeros(FEATURES, bool)
     dropped[order[np.cumsum(products[order]) > PRODUCTS]] = True
+    if dropped.any():
+        print(f"near texts: the {dropped.sum():,} words that most texts share propose no pair", file=sys.stderr)
     out, missing = dropped[found.indices], np.concatenate(squares or [np.zeros(0)])
     rows = np.repeat(np.arange(left.shape[0]), np.diff(found.indptr))
     missing += np.bincount(rows[out], found.data[out] ** 2, left.shape[0])
