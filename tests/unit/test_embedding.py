@@ -103,3 +103,14 @@ def test_an_encoders_own_prefix_and_pooling_are_used(prefixed):
     means = np.stack([one.mean(0).numpy() for one in said])
     by_hand = means / np.linalg.norm(means, axis=1, keepdims=True)
     assert np.abs(embed(str(prefixed), texts, 2) - by_hand).max() < 1e-5
+
+
+def test_a_long_text_is_cut_before_its_tokens_are_made_with_the_same_embedding(texts, monkeypatch, capsys):
+    plain = " ".join(texts)
+    # Blanks and one endless word give no tokens: such texts are read whole, or their meaning would be lost.
+    long = [(f"{number} " + plain) * 10 for number in range(3)] + [" " * 40_000 + plain, "x" * 40_000 + plain]
+    found = embed("minilm", [*texts[:20], *long], 8)
+    assert "3 of 25 texts are over 16,384 characters: each is cut there" in capsys.readouterr().err
+    monkeypatch.setattr("ballast.picks.embedding.CHARACTERS", 10**6)
+    assert (embed("minilm", [*texts[:20], *long], 8) == found).all()
+    assert "texts are over" not in capsys.readouterr().err

@@ -32,7 +32,7 @@ def test_blocks_change_nothing(monkeypatch):
     draw = np.random.default_rng(0)
     texts = [" ".join(draw.choice(words, 6)) for _ in range(200)]
     whole = overlap.near(texts, texts[50:] + texts[:50])
-    monkeypatch.setattr(overlap, "CELLS", 1)
+    monkeypatch.setattr(overlap, "CELLS", 50)
     parts = overlap.near(texts, texts[50:] + texts[:50])
     assert (whole.place == parts.place).all() and (whole.place >= 0).all()
 

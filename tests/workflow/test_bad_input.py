@@ -144,3 +144,10 @@ def test_a_key_that_stands_twice_in_the_config(bench):
 
 def test_words_of_the_command_lie_over_the_config(bench):
     assert bench.run("results/named/data/pools/own.parquet", "--config", "study=named").returncode == 0
+
+
+def test_a_second_model_where_tables_show_one_is_one_line_before_any_job(tmp_path):
+    bench = Bench(tmp_path)
+    bench.config["experiments"]["sampling"]["models"].append("qwen2")
+    bench.refuses("all", "ballast: config: experiments.sampling.models: ")
+    assert bench.run("results/bad/settled.txt", "--dry-run").returncode == 0, "its subsets can be picked"

@@ -33,15 +33,15 @@ try:
     plan = Plan(study, inside.results())
     sources.check(study, os.path.dirname(plan.results))
     artefacts.check(study)
+    inputs = JobInputs(plan)
+    options = JobOptions(inputs)
+    documents = DocumentOptions(options)
 except BallastError as error:
     sys.exit(f"ballast: {error}")
 
 if workflow.is_main_process:
     stops.handle()
 
-inputs = JobInputs(plan)
-options = JobOptions(inputs)
-documents = DocumentOptions(options)
 cards = CardOptions(options)
 people = PeopleOptions(plan)
 gradient_documents = GradientDocuments(documents)

@@ -129,19 +129,23 @@ def inspect(datasets: Sequence[Dataset], benchmarks: dict[str, pd.DataFrame], op
     `options`: `checks` (the config's section), `asked` (by pool, the number of rows wanted of each behaviour, or of
     `any`) and `labeller` (the judge that labels behaviour).
     """
-    checks, findings, leaks = options["checks"], [], []
+    checks, findings, leaks, hashed = options["checks"], [], [], {}
     for data in datasets:
         findings += _readable(data, checks) + _marked(data)
         if not data.rows.empty:
-            held = {name: leaks_of.find(data.rows, table["prompt"].tolist()) for name, table in benchmarks.items()}
+            asked = leaks_of.Asked(data.rows)
+            held = {name: asked.find(table["prompt"].tolist()) for name, table in benchmarks.items()}
+            hashed[data.name] = overlap.Hashed.of(data.rows["request"].tolist())
             data.use(held.values(), checks["leaks"] == "drop")
+            requests = hashed[data.name].only(data.rows["used"].to_numpy())
             for name, table in benchmarks.items():
-                leaks.append(_leaks(data, held[name], name, table, checks["leaks"] == "drop"))
+                leaks.append(_leaks(data, held[name], name, table, checks["leaks"] == "drop", requests))
                 findings += _leaked(data, name, leaks[-1], len(table), checks["leaks"])
     base = next(data for data in datasets if not data.is_pool)
     for data in datasets:
         if data.is_pool and not data.rows.empty:
-            findings += _pool(data, base, options["asked"].get(data.name.removeprefix("pools/"), {}), options)
+            asked = options["asked"].get(data.name.removeprefix("pools/"), {})
+            findings += _pool(data, base, asked, options, hashed[data.name])
     columns = ["dataset", "row", "benchmark", "id", "kind", "cosine"]
     found = pd.concat(leaks, ignore_index=True) if leaks else pd.DataFrame(columns=columns)
     sizes = {name: len(table) for name, table in benchmarks.items()}
@@ -218,14 +222,17 @@ def languages(data: Dataset) -> dict[str, float]:
     return spoken_of.shares([f"{row.request}\n{row.response}" for row in data.rows.itertuples()])
 
 
-def _leaks(data: Dataset, held: pd.DataFrame, name: str, table: pd.DataFrame, dropped: bool) -> pd.DataFrame:
+def _leaks(
+    data: Dataset, held: pd.DataFrame, name: str, table: pd.DataFrame, dropped: bool, requests: overlap.Hashed
+) -> pd.DataFrame:
     """Return rows that hold a prompt of a benchmark; for a prompt that none holds, its nearest row if near enough.
 
-    Rows that the study does not use count only if they are left out for this reason (`dropped`).
+    Rows that the study does not use count only if they are left out for this reason (`dropped`). `requests`: those of
+    the used rows.
     """
     used = np.flatnonzero(data.rows["used"])
     held = held if dropped else held[held["row"].isin(used)]
-    nearest = overlap.near(table["prompt"].tolist(), data.rows["request"].iloc[used].tolist())
+    nearest = overlap.near(table["prompt"].tolist(), requests)
     prompts = np.flatnonzero((nearest.place >= 0) & ~np.isin(np.arange(len(table)), held["place"]))
     near = pd.DataFrame(
         {
@@ -259,15 +266,16 @@ def _leaked(data: Dataset, name: str, leaks: pd.DataFrame, size: int, checks: st
     return found
 
 
-def _pool(data: Dataset, base: Dataset, asked: dict[str, int], options: dict) -> list[Notice]:
+def _pool(data: Dataset, base: Dataset, asked: dict[str, int], options: dict, requests: overlap.Hashed) -> list[Notice]:
     found = []
-    rows = data.rows[~data.rows["repeat"] & data.rows["response"].str.strip().ne("")]
+    own = ~data.rows["repeat"] & data.rows["response"].str.strip().ne("")
+    rows = data.rows[own]
     if data.rows["repeat"].any():
         count, told = data.rows["repeat"].sum(), data.told(data.rows["repeat"])
         found.append(
             Notice(False, f"{data.path}: {count} rows repeat another, such as {told}; the first of each is kept")
         )
-    twins = overlap.near(rows["request"].tolist()).place >= 0
+    twins = overlap.near(requests.only(own.to_numpy())).place >= 0
     if twins.any():
         said = f"{data.path}: {twins.sum()} rows have a near twin in the pool, so a subset may hold both"
         found.append(Notice(False, said))

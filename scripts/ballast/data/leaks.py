@@ -20,26 +20,45 @@ WORD = re.compile(f"[{UNSPACED}]|[^ {UNSPACED}]+")
 
 
 def find(table: pd.DataFrame, prompts: Sequence[str]) -> pd.DataFrame:
-    """Return row and place (positions in `table` and `prompts`) and kind of each row that a prompt stands in, once.
+    """Return what `Asked.find` does, for one list of prompts."""
+    return Asked(table).find(prompts)
 
-    exact: the prompt is the request, Alpaca's instruction or input, or one of the user's turns, apart from case and
-    punctuation. within: the prompt's words, at least WORDS of them with LETTERS letters, stand in this order inside
-    the request.
-    """
-    whole = pairs_to_judge(table)["prompt"]
-    parts = [whole, table["instruction"], table["input"]]
-    owners = [np.arange(len(table))] * len(parts)
-    if "turns" in table:
-        said = [(row, text) for row, turns in enumerate(table["turns"]) for text in users(turns)]
-        owners.append(np.array([row for row, _ in said], int))
-        parts.append(pd.Series([text for _, text in said], dtype=object))
-    texts, rows = pd.concat(parts, ignore_index=True), np.concatenate(owners)
-    places = overlap.exact(texts.tolist(), prompts)
-    exact = pd.DataFrame({"row": rows, "place": places, "kind": EXACT})[places >= 0]
-    inside = _within(whole.tolist(), prompts)
-    within = pd.DataFrame({"row": np.arange(len(table)), "place": inside, "kind": WITHIN})[inside >= 0]
-    both = pd.concat([exact, within], ignore_index=True).drop_duplicates("row")
-    return both.sort_values("row", ignore_index=True)
+
+class Asked:
+    """The requests of a table, normalised once for several lists of prompts."""
+
+    def __init__(self, table: pd.DataFrame):
+        self.whole = [overlap.normalised(text) for text in pairs_to_judge(table)["prompt"]]
+        plain = (table["input"] == "").to_numpy()
+        # Without an input, the instruction is the request.
+        parts = [self.whole]
+        parts.append(
+            [
+                text if same else overlap.normalised(own)
+                for text, same, own in zip(self.whole, plain, table["instruction"], strict=True)
+            ]
+        )
+        parts.append([overlap.normalised(text) if text else "" for text in table["input"]])
+        owners = [np.arange(len(table))] * len(parts)
+        if "turns" in table:
+            said = [(row, text) for row, turns in enumerate(table["turns"]) for text in users(turns)]
+            owners.append(np.array([row for row, _ in said], int))
+            parts.append([overlap.normalised(text) for _, text in said])
+        self.texts, self.rows = [text for part in parts for text in part], np.concatenate(owners)
+
+    def find(self, prompts: Sequence[str]) -> pd.DataFrame:
+        """Return row and place (positions in `table` and `prompts`) and kind of each row that a prompt stands in, once.
+
+        exact: the prompt is the request, Alpaca's instruction or input, or one of the user's turns, apart from case
+        and punctuation. within: the prompt's words, at least WORDS of them with LETTERS letters, stand in this order
+        inside the request.
+        """
+        places = overlap.places(self.texts, prompts)
+        exact = pd.DataFrame({"row": self.rows, "place": places, "kind": EXACT})[places >= 0]
+        inside = _within(self.whole, prompts)
+        within = pd.DataFrame({"row": np.arange(len(self.whole)), "place": inside, "kind": WITHIN})[inside >= 0]
+        both = pd.concat([exact, within], ignore_index=True).drop_duplicates("row")
+        return both.sort_values("row", ignore_index=True)
 
 
 def users(turns: str) -> list[str]:
@@ -48,15 +67,15 @@ def users(turns: str) -> list[str]:
 
 
 def _within(texts: Sequence[str], prompts: Sequence[str]) -> np.ndarray:
-    """Return each text's first place in `prompts` of one that it holds, -1 without one."""
+    """Return each normalised text's first place in `prompts` of one that it holds, -1 without one."""
     known = defaultdict(list)
     for place, prompt in enumerate(prompts):
-        words = _words(prompt)
+        words = WORD.findall(overlap.normalised(prompt))
         if len(words) >= WORDS and sum(map(len, words)) >= LETTERS:
             known[tuple(words[:WORDS])].append((place, words))
     found = np.full(len(texts), -1, np.int64)
     for number, text in enumerate(texts):
-        words = _words(text)
+        words = WORD.findall(text)
         held = (
             place
             for start, opening in enumerate(zip(*(words[shift:] for shift in range(WORDS)), strict=False))
@@ -65,7 +84,3 @@ def _within(texts: Sequence[str], prompts: Sequence[str]) -> np.ndarray:
         )
         found[number] = next(held, -1)
     return found
-
-
-def _words(text: str) -> list[str]:
-    return WORD.findall(overlap.normalised(text))

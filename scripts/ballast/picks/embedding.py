@@ -19,6 +19,7 @@ from ballast.files import BallastError
 
 MINILM = "minilm"
 PART = 4096  # texts whose tokens are in memory at a time
+CHARACTERS = 64  # of a text, for each token that the model reads; a token of real text has three to five
 
 
 def embed(model: str, texts: list[str], batch_size: int) -> np.ndarray:
@@ -44,14 +45,19 @@ def load(model: str):
 
 def encode(encoder, texts: list[str], batch_size: int) -> np.ndarray:
     """Embed texts like `embed`, with a loaded model."""
-    lengths = token_counts(encoder, texts)
+    short = [_short(encoder, text) for text in texts]
+    if cut := sum(len(now) < len(text) for now, text in zip(short, texts, strict=True)):
+        limit, most = encoder.max_seq_length, CHARACTERS * encoder.max_seq_length
+        said = f"{cut} of {len(texts)} texts are over {most:,} characters: each is cut there"
+        print(f"{said}, and the encoder reads the same first {limit} tokens", file=sys.stderr)
+    lengths = token_counts(encoder, short)
     order = sorted(range(len(texts)), key=lambda index: (lengths[index], texts[index]))
     vectors = np.empty((len(texts), encoder.get_embedding_dimension()), dtype=np.float32)
     for start in range(0, len(order), batch_size):
         batch = order[start : start + batch_size]
         with _enough(batch_size):
             vectors[batch] = encoder.encode(
-                [texts[index] for index in batch],
+                [short[index] for index in batch],
                 batch_size=batch_size,
                 normalize_embeddings=True,
                 show_progress_bar=False,
@@ -68,11 +74,23 @@ def _enough(batch_size: int) -> AbstractContextManager:
     return enough(lower("embedding.batch_size", batch_size))
 
 
+def _short(encoder, text: str) -> str:
+    """Return a long text's first characters, if the model reads the same tokens of them and of half as many."""
+    most = CHARACTERS * (encoder.max_seq_length or sys.maxsize)
+    if len(text) <= most:
+        return text
+    half, whole = (_tokens(encoder, [part])[0] for part in (text[: most // 2], text[:most]))
+    return text[:most] if half == whole and len(whole) == encoder.max_seq_length else text
+
+
 def token_counts(encoder, texts: list[str]) -> list[int]:
     """Return the number of tokens that the model reads of each text."""
     parts = [texts[begin : begin + PART] for begin in range(0, len(texts), PART)]
-    cut = {"truncation": True, "max_length": encoder.max_seq_length}
-    return [len(ids) for part in parts for ids in encoder.tokenizer(part, **cut)["input_ids"]]
+    return [len(ids) for part in parts for ids in _tokens(encoder, part)]
+
+
+def _tokens(encoder, texts: list[str]) -> list[list[int]]:
+    return encoder.tokenizer(texts, truncation=True, max_length=encoder.max_seq_length)["input_ids"]
 
 
 def _path(model: str) -> str | Path:

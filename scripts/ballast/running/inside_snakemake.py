@@ -176,6 +176,15 @@ class InsideSnakemake:
 
         return settled
 
+    @staticmethod
+    def or_exit(check: Callable[[], None]) -> list:
+        """Return no input file; exit with one line, and not Snakemake's traceback, if a check of the config fails."""
+        try:
+            check()
+        except BallastError as error:
+            sys.exit(f"ballast: {error}")
+        return []
+
     def start(self, packages: dict[str, set[str]]) -> None:
         """Prepare this machine for its jobs; stop if a pending one needs a package that is not here.
 

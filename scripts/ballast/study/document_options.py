@@ -48,6 +48,25 @@ class DocumentOptions:
         """Return the study's tables, figures, claims or comparisons, by name."""
         return [name for name in declared.names(kind) if self.available(name)]
 
+    def check(self) -> None:
+        """Raise BallastError where an experiment has several values on an axis of which its tables show one."""
+        kinds = [name for kind in ("tables", "figures", "comparison", "claims") for name in self.artefacts(kind)]
+        texts = [name for name in ("headline", "trouble", "spent") if self.available(name)] + ["advice"] * self.advises
+        crowded: dict[tuple[str, str], list[str]] = {}
+        for name in [*kinds, *texts]:
+            found = declared.artefact(name)
+            for axis in found.one if found.metrics else ():
+                if len(getattr(self._grid(name), axis)) > 1:
+                    crowded.setdefault((found.experiment, axis), []).append(name)
+        for (experiment, axis), names in crowded.items():
+            given = getattr(getattr(self.study.experiments, experiment), axis)
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            raise BallastError(
+                f"config: experiments.{experiment}.{axis}: {names[0]}{more} show one value, not "
+                f"{', '.join(map(str, given))}; keep one, and give each other value a study of its own, as "
+                f"docs/performance.md says"
+            )
+
     def files(self, folder: str, kinds: tuple[str, ...]) -> list[str]:
         """Return the files of the study's tables or figures."""
         return [f"{self.plan.results}/{name}.{kind}" for name in self.artefacts(folder) for kind in kinds]
