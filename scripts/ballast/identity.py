@@ -19,7 +19,8 @@ from ballast.reach import Code
 
 SCRIPTS = HOME.parent
 READS = ("taxonomy", "clustered")  # functions of `categories` that give a study's own
-KNOWN: dict[tuple, tuple[dict[str, str], set[str]]] = {}  # what is reached, by the state of the files
+CODES: dict[tuple, Code] = {}  # by the state of their files
+KNOWN: dict[tuple, tuple[dict[str, str], set[str]]] = {}  # what is reached, by that state
 # Stages that know categories by their ids alone.
 COUNT = ("sample", "filter", "train", "warm_up", "gradients", "logprobs")
 
@@ -56,6 +57,7 @@ def reached(stage: str, *named: str) -> tuple[dict[str, str], set[str]]:
     """Return the digests of what a stage and some plug-ins reach, and the libraries that they import."""
     whole = [f"{HOME.name}/{plugin.replace('-', '_')}.py" for plugin in (*named, "running/threads")]
     code = Code(SCRIPTS, HOME.name)
+    code = CODES.setdefault(code.stamp, code)
     if (key := (code.stamp, stage, named)) not in KNOWN:
         KNOWN[key] = code.reach(f"{stage}.py", whole)
     return KNOWN[key]

@@ -147,6 +147,10 @@ def module(place: str, content: bytes, package: str, program: bool) -> "Module":
     return Module(ast.parse(content, place), tuple(place.split("/")), package, program)
 
 
+def _assigned(nodes: list[ast.stmt]) -> bool:
+    return any(isinstance(node, ast.Assign | ast.AnnAssign) for node in nodes)
+
+
 class Module:
     """The parts of a module by name. `imported` holds the names that imports at its top give."""
 
@@ -170,12 +174,7 @@ class Module:
         self.everywhere = self.bound.pop(ALL, set())
         self.imported = self.bound.keys() - self.statements.keys()
         self.names = {*self.statements, *self.bound}
-        assigned = ast.Assign | ast.AnnAssign
-        self.constants = sorted(
-            name
-            for name, nodes in self.statements.items()
-            if any(isinstance(node, assigned) for node in nodes) and name
-        )
+        self.constants = [name for name, nodes in self.statements.items() if name and _assigned(nodes)]
         named = syntax.used(tree)
         self.unread = sorted(name for name in self.bound if name not in named)
         self.parts: dict[str, Part] = {}
