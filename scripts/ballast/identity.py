@@ -47,6 +47,8 @@ def code_parts(stage: str, *named: str, taxonomy=None) -> dict[str, str]:
     The threads of a job count for every stage, though `stage.py` sets them.
     """
     found = dict(reached(stage, *named)[0])
+    if stage in COUNT:
+        found.pop("ballast/categories.py: DEFINITIONS", None)
     # Studies with different categories share a made world, which knows the 14 alone.
     if taxonomy and not stage.startswith("world_") and any(f"ballast/categories.py: {name}" in found for name in READS):
         found["taxonomy"] = str(len(taxonomy.names) if stage in COUNT else taxonomy)
