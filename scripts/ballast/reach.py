@@ -102,7 +102,7 @@ class Code:
     @cached_property
     def named(self) -> set[str]:
         """Return the names that code may take from a module: as attributes, in imports or in quotes."""
-        texts = [self._bytes(file).decode() for file in self.code]
+        texts = [self._bytes(file).decode(errors="replace") for file in self.code]
         imported = " ".join(part for text in texts for parts in IMPORTED.findall(text) for part in parts)
         return {*WORD.findall(imported), *(word for text in texts for word in TAKEN.findall(text))}
 
@@ -140,7 +140,10 @@ def _dotted(file: str) -> tuple[str, ...]:
 
 def _stamp(file: str) -> tuple[int, ...]:
     """Return what changes whenever a file is written, also where its time stamp is set back."""
-    state = os.stat(file)
+    try:
+        state = os.stat(file)
+    except FileNotFoundError:  # an editor's own file, or one that is being replaced
+        return ()
     return state.st_mtime_ns, state.st_ctime_ns, state.st_size, state.st_ino
 
 
