@@ -192,6 +192,7 @@ class Module:
     def __getitem__(self, name: str) -> Part:
         if name not in self.parts:
             self.parts[name] = self._part(name)
+            self.statements.get(name, []).clear()  # syntax trees are large
         return self.parts[name]
 
     def _part(self, name: str) -> Part:
