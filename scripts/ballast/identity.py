@@ -19,7 +19,8 @@ from ballast.reach import Code
 
 SCRIPTS = HOME.parent
 READS = ("taxonomy", "clustered")  # functions of `categories` that give a study's own
-KNOWN: dict[tuple, tuple[dict[str, str], set[str]]] = {}  # what is reached, by the state of the files
+CODES: dict[tuple, Code] = {}  # by the state of their files
+KNOWN: dict[tuple, tuple[dict[str, str], set[str]]] = {}  # what is reached, by that state
 # Stages that know categories by their ids alone.
 COUNT = ("sample", "filter", "train", "warm_up", "gradients", "logprobs")
 
@@ -46,6 +47,8 @@ def code_parts(stage: str, *named: str, taxonomy=None) -> dict[str, str]:
     The threads of a job count for every stage, though `stage.py` sets them.
     """
     found = dict(reached(stage, *named)[0])
+    if stage in COUNT:
+        found.pop("ballast/categories.py: DEFINITIONS", None)
     # Studies with different categories share a made world, which knows the 14 alone.
     if taxonomy and not stage.startswith("world_") and any(f"ballast/categories.py: {name}" in found for name in READS):
         found["taxonomy"] = str(len(taxonomy.names) if stage in COUNT else taxonomy)
@@ -56,6 +59,7 @@ def reached(stage: str, *named: str) -> tuple[dict[str, str], set[str]]:
     """Return the digests of what a stage and some plug-ins reach, and the libraries that they import."""
     whole = [f"{HOME.name}/{plugin.replace('-', '_')}.py" for plugin in (*named, "running/threads")]
     code = Code(SCRIPTS, HOME.name)
+    code = CODES.setdefault(code.stamp, code)
     if (key := (code.stamp, stage, named)) not in KNOWN:
         KNOWN[key] = code.reach(f"{stage}.py", whole)
     return KNOWN[key]

@@ -11,7 +11,6 @@ import ast
 import hashlib
 import os
 import re
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
@@ -24,6 +23,8 @@ TOP = ""  # the part of a module that runs whenever it is imported
 OWN = "*own"  # all parts of a module, without those that it imports by name
 ALL = "*"
 WORD = re.compile(r"[^\W\d]\w*")
+TAKEN = re.compile(r"(?:\.|\"|')([^\W\d]\w*)")
+IMPORTED = re.compile(r"import (?:\(([^)]*)\)|(.*))")
 NOT_DATA = (".py", ".pyc", ".pyi")
 
 
@@ -83,7 +84,7 @@ class Code:
             if file not in modules:
                 modules[file] = module(file, self._bytes(file), self.package, file == program)
                 waiting += [(file, TOP), *((above, TOP) for above in self._above(file))]
-                waiting += [(file, each) for each in modules[file].constants if self.words[each] == 1]
+                waiting += [(file, each) for each in modules[file].constants if each not in self.named]
             parts = modules[file]
             if name not in parts:
                 waiting += [(file, each) for each in parts.names if name != OWN or each not in parts.imported]
@@ -99,9 +100,11 @@ class Code:
         return digests, libraries
 
     @cached_property
-    def words(self) -> Counter:
-        """Return how often each word is in the code: nothing names a constant whose name is there once."""
-        return Counter(word for file in self.code for word in WORD.findall(self._bytes(file).decode()))
+    def named(self) -> set[str]:
+        """Return the names that code may take from a module: as attributes, in imports or in quotes."""
+        texts = [self._bytes(file).decode(errors="replace") for file in self.code]
+        imported = " ".join(part for text in texts for parts in IMPORTED.findall(text) for part in parts)
+        return {*WORD.findall(imported), *(word for text in texts for word in TAKEN.findall(text))}
 
     def _bytes(self, file: str) -> bytes:
         with open(f"{self.folder}/{file}", "rb") as opened:
@@ -137,7 +140,10 @@ def _dotted(file: str) -> tuple[str, ...]:
 
 def _stamp(file: str) -> tuple[int, ...]:
     """Return what changes whenever a file is written, also where its time stamp is set back."""
-    state = os.stat(file)
+    try:
+        state = os.stat(file)
+    except FileNotFoundError:  # an editor's own file, or one that is being replaced
+        return ()
     return state.st_mtime_ns, state.st_ctime_ns, state.st_size, state.st_ino
 
 
@@ -145,6 +151,10 @@ def _stamp(file: str) -> tuple[int, ...]:
 def module(place: str, content: bytes, package: str, program: bool) -> "Module":
     """Return the parts of a module; `place` is its file, `program` says that it is run, not imported."""
     return Module(ast.parse(content, place), tuple(place.split("/")), package, program)
+
+
+def _assigned(nodes: list[ast.stmt]) -> bool:
+    return any(isinstance(node, ast.Assign | ast.AnnAssign) for node in nodes)
 
 
 class Module:
@@ -170,13 +180,9 @@ class Module:
         self.everywhere = self.bound.pop(ALL, set())
         self.imported = self.bound.keys() - self.statements.keys()
         self.names = {*self.statements, *self.bound}
-        assigned = ast.Assign | ast.AnnAssign
-        self.constants = sorted(
-            name
-            for name, nodes in self.statements.items()
-            if any(isinstance(node, assigned) for node in nodes) and name
-        )
-        named = syntax.used(tree)
+        read, named = syntax.read(tree), syntax.used(tree)
+        assigned = [name for name, nodes in self.statements.items() if name and _assigned(nodes)]
+        self.constants = [name for name in assigned if name not in read]  # that this module itself never reads
         self.unread = sorted(name for name in self.bound if name not in named)
         self.parts: dict[str, Part] = {}
 
@@ -186,6 +192,7 @@ class Module:
     def __getitem__(self, name: str) -> Part:
         if name not in self.parts:
             self.parts[name] = self._part(name)
+            self.statements.get(name, []).clear()  # syntax trees are large
         return self.parts[name]
 
     def _part(self, name: str) -> Part:

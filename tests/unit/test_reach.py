@@ -30,7 +30,7 @@ def used(n):
 
 
 def unused():
-    return helps(UNREAD)
+    return helps(UNREAD), TABLE
 
 
 @functools.cache

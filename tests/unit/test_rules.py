@@ -54,6 +54,14 @@ def test_every_path_in_a_shell_command_is_quoted():
     assert unquoted('    shell:\n        "stage x {input.a} {input.b:q} {log}"\n') == {"input.a", "log"}
 
 
+def test_a_rule_records_the_code_of_the_stage_that_it_runs():
+    """A job computes the identity of its stage again, and fails where its rule gives another one."""
+    for file in sorted((ROOT / "workflow/rules").glob("*.smk")):
+        for rule in re.split(r"^(?:rule|checkpoint) ", file.read_text(), flags=re.MULTILINE)[1:]:
+            stages = re.findall(r"stage (\w+) --record \{params.code\}", rule)
+            assert stages == re.findall(r"code_identity\(\s*\"(\w+)\"", rule)[: len(stages)], rule[:40]
+
+
 def test_every_name_in_the_rules_is_defined(tmp_path):
     main = (ROOT / "workflow/Snakefile").read_text()
     files = [ROOT / "workflow" / path for path in re.findall(r'^include: "(.+)"$', main, re.MULTILINE)]

@@ -60,7 +60,7 @@ def test_code_that_changed_after_the_plan_writes_nothing_and_code_that_changed_m
     (folder / OUT).unlink()
     row = folder / "results/s/manifest/data/benchmarks/i.parquet.json"
     row.unlink()
-    done = data(folder, code, meanwhile="SAME = 1\n\nprint()\n")
+    done = data(folder, code, meanwhile="\nprint()\n")
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert "data: scripts/data.py changed while this job ran, so its files are removed; end or undo" in done.stderr
     assert not (folder / OUT).exists() and not row.exists()

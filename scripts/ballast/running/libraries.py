@@ -34,6 +34,7 @@ COUNT = {
     "sentence_transformers": ("sentence-transformers", *MODELS),
     "sklearn": ("numpy", "scikit-learn", "scipy"),
     "statsmodels": ("numpy", "scipy", "statsmodels"),
+    "tokenizers": ("tokenizers",),
     "torch": ("numpy", "torch"),
     "transformers": MODELS,
     "vllm": ("vllm", *MODELS),

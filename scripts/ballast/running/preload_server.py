@@ -13,6 +13,7 @@ import array
 import ctypes
 import gc
 import importlib
+import json
 import marshal
 import os
 import pkgutil
@@ -335,10 +336,12 @@ def _import_ballast() -> None:
         importlib.import_module(module.name)
     from ballast import identity
     from ballast.running import libraries
+    from ballast.running.inside_snakemake import PLANNED
 
-    # Cache what every job would compute again.
-    for stage, plugin in (("train", "trainers/sft"), ("generate", "backends/transformers")):
-        identity.code_identity(stage, plugin)
+    # Cache what every job would compute again; it recognises code that is edited now.
+    with suppress(OSError, SyntaxError):
+        for name in json.loads(os.environ.get(PLANNED, "{}")):
+            identity.code_identity(*name.split(":"))
     libraries.versions()
 
 

@@ -42,7 +42,10 @@ class SameCode:
 
     def _parts(self) -> dict[str, str]:
         own = os.environ.get(categories.OWN)
-        return identity.code_parts(self.stage, *self.named, taxonomy=own and categories.read(own))
+        try:
+            return identity.code_parts(self.stage, *self.named, taxonomy=own and categories.read(own))
+        except (OSError, SyntaxError, ValueError):  # somebody is writing the files
+            return {"ballast: a file that cannot be read now": ""}
 
 
 def _kept() -> list[Path]:
