@@ -18,7 +18,7 @@ ALPACA := $(BALLAST_DATA)/alpaca/alpaca_random_9229.alpagasus.json
 LENGTHS := $(if $(wildcard $(ALPACA)),--lengths $(ALPACA))
 SAFETY := $(BALLAST_DATA)/safety-tuned-llamas/safety_pool.vinid.json
 PAIRS := $(if $(wildcard $(SAFETY)),--pool $(SAFETY))
-# What a slower suite took its time for.
+# pytest lists the tests that took longest.
 SLOWEST := --durations 12 --durations-min 20
 
 .PHONY: study small init test test-slow test-workflow test-faults test-slurm test-browser test-small test-study rehearsal test-vllm test-pythons lint bench bench-gpu dag clean-study clean
