@@ -49,7 +49,7 @@ class DocumentOptions:
         return [name for name in declared.names(kind) if self.available(name)]
 
     def check(self) -> None:
-        """Raise BallastError if an experiment has several values on an axis of which its tables and figures show one."""
+        """Raise BallastError if an experiment has several values where its tables and figures show one."""
         kinds = [name for kind in ("tables", "figures", "comparison", "claims") for name in self.artefacts(kind)]
         texts = [name for name in ("headline", "trouble", "spent") if self.available(name)] + ["advice"] * self.advises
         crowded: dict[tuple[str, str], list[str]] = {}
