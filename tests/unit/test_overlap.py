@@ -37,6 +37,18 @@ def test_blocks_change_nothing(monkeypatch):
     assert (whole.place == parts.place).all() and (whole.place >= 0).all()
 
 
+def test_where_words_propose_too_much_the_frequent_ones_propose_nothing_and_the_log_says_so(monkeypatch, capsys):
+    frequent = " ".join(f"word{number}" for number in range(60))
+    texts = [f"{frequent} row{number}" for number in range(40)]
+    texts += ["zebra xylophone", "zebra xylophone please", "a river", "a river"]
+    whole = overlap.near(texts)
+    assert (whole.place >= 0).all() and not capsys.readouterr().err
+    monkeypatch.setattr(overlap, "PRODUCTS", 20)
+    some = overlap.near(texts)
+    assert "words that most texts share propose no pair" in capsys.readouterr().err
+    assert (some.place[:40] == -1).all() and some.place[40:].tolist() == [41, 40, 43, 42]
+
+
 def test_what_the_real_files_share(data_dir):
     def prompts(reader, file):
         return plugins.load("readers", reader).read(str(data_dir / file))["prompt"].tolist()
