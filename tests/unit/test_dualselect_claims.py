@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from test_job_inputs import jobs
 
 from ballast import schemas
 from ballast.claims import page
@@ -27,6 +28,7 @@ SECTIONS = {
 CLAIMED = {
     "method": "dualselect",
     "safety_avg": {"one": ["hh-one", "hex-one"], "two": ["hh-two", "hex-two"]},
+    "judges": ["one", "two"],
     "utility": "sums",
     "metrics": SECTIONS,
 }
@@ -88,7 +90,7 @@ def test_one_judge_on_one_model_refutes_the_highest(tmp_path):
     outcomes = found(tmp_path, {("seal", "two", "large"): 20})
     assert outcomes["5-10"].verdict == HOLDS, "it is about the first judge"
     assert outcomes["highest"].verdict == FAILS and "seal (two, large)" in outcomes["highest"].said
-    one = options(safety_avg={"one": ["hh-one"]})
+    one = options(safety_avg={"one": ["hh-one"]}, judges=["one"])
     assert found(tmp_path, given=one)["highest"].said == "one judge only, one"
 
 
@@ -143,3 +145,9 @@ def test_no_other_study_has_an_option_of_it():
     assert config.load(raw).dualselect_claims is None
     part = options_for("claims-transfer", {key: value for key, value in options().items() if key != "dualselect"})
     assert "dualselect" not in part
+
+
+def test_the_first_judge_of_the_config_stays_the_first():
+    """JSON sorts the keys of `safety_avg`."""
+    told = json.loads(jobs("config/dualselect-mini.yaml").documents.artefact("claims-transfer"))
+    assert told["dualselect"]["judges"] == ["words", "harm-rm", "md-judge"]

@@ -39,7 +39,7 @@ class Averages:
 
     def __init__(self, grid: Measured):
         self.grid, self.claimed = grid, grid.options.dualselect
-        self.judges = list(self.claimed["safety_avg"])
+        self.judges = self.claimed["judges"]
 
     def cells(self, names: list[str]) -> dict[str, Cells]:
         """Return by model the cells (sampler, n) of the mean of some metrics; a cell that lacks one is left out."""

@@ -130,7 +130,9 @@ class DocumentOptions:
             everything["second"] = second
         if artefact == "claims-transfer" and (claims := study.dualselect_claims):
             sections = {name: self._metrics[name] for name in claims.metrics}
-            everything["dualselect"] = claims.model_dump() | {"metrics": sections}
+            # The order of judges counts, and JSON sorts the keys.
+            judges = {"judges": list(claims.safety_avg), "metrics": sections}
+            everything["dualselect"] = claims.model_dump() | judges
         if own or experiment:
             everything["experiment"] = experiment or own.model_dump()
         return as_json(declared.options_for(artefact, everything))
