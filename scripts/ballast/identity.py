@@ -1,8 +1,8 @@
 """Identify code by a digest of what a stage executes, so that Snakemake reruns jobs after edits of their code.
 
-Snakemake sees neither imported modules nor plug-ins. A rule passes this digest as a param: it covers the stage's
-script, every module of the package that it imports, and the plug-ins that its config names. It ignores comments,
-docstrings and layout, so editing them reruns nothing.
+Snakemake sees neither imported modules nor plug-ins. A rule passes this digest as a param: it covers what the stage's
+script can reach (`reach.py`) and the plug-ins that its config names. It ignores comments, docstrings, layout and the
+names of local variables, so editing them reruns nothing.
 """
 
 import ast
