@@ -149,5 +149,8 @@ def test_words_of_the_command_lie_over_the_config(bench):
 def test_a_second_model_where_tables_show_one_is_one_line_before_any_job(tmp_path):
     bench = Bench(tmp_path)
     bench.config["experiments"]["sampling"]["models"].append("qwen2")
-    bench.refuses("all", "ballast: config: experiments.sampling.models: ")
+    refused = bench.run("all", "--dry-run")
+    said = [line for line in refused.stderr.splitlines() if line.startswith("ballast: ")]
+    assert refused.returncode == 1 and len(said) == 1 and "Traceback" not in refused.stderr
+    assert "experiments.sampling.models: tables/" in said[0] and "show one value, not llama, qwen2; keep one" in said[0]
     assert bench.run("results/bad/settled.txt", "--dry-run").returncode == 0, "its subsets can be picked"
