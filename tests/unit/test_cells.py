@@ -31,7 +31,7 @@ def cells(sd=0.2, runs=3, keys=8, prompts=40, trial=0.0, seed=0, whole=None):
 def test_a_family_of_null_differences_is_rarely_wrong_and_power_stays():
     simulation = runpy.run_path(str(SIMULATION))
     made = simulation["normal"]
-    alone, together, single, coverage, power, _ = simulation["measured"](60, lambda draw: made(draw, 3, 0.3))
+    alone, together, single, coverage, power, _ = simulation["measured"](60, 5, lambda draw: made(draw, 3, 0.3))
     assert together <= 10 < alone, "5 % is promised; each difference by its own runs is wrong in 27 %"
     assert 3 <= single <= 8 and 90 <= coverage <= 98 and power > 30
 
@@ -39,9 +39,9 @@ def test_a_family_of_null_differences_is_rarely_wrong_and_power_stays():
 def test_cells_of_one_run_and_rates_are_rarely_wrong_too():
     simulation = runpy.run_path(str(SIMULATION))
     made = simulation["rates"]
-    _, together, _, coverage, *_ = simulation["measured"](40, lambda draw: made(draw, 3, 0.05, 0.02), 0.05)
+    _, together, _, coverage, *_ = simulation["measured"](40, 5, lambda draw: made(draw, 3, 0.05, 0.02), 0.05)
     assert together <= 10 and coverage >= 90
-    *_, coverage, _, _ = simulation["measured"](20, lambda draw: made(draw, 1, 0.02, 0.001), 0.02)
+    *_, coverage, _, _ = simulation["measured"](20, 5, lambda draw: made(draw, 1, 0.02, 0.001), 0.02)
     assert coverage >= 90
 
 
