@@ -47,8 +47,8 @@ class InsideSnakemake:
             raise BallastError(
                 f"Snakemake {snakemake.__version__}: Ballast fits {FITS}; pip install 'snakemake=={FITS}.*'"
             )
-        if set("{}") & set(str(workflow.basedir)):
-            raise BallastError(f"{workflow.basedir}: Snakemake reads {{ }} in a path as wildcards; rename this folder")
+        if set("{}") & set(str(HOME)):
+            raise BallastError(f"{HOME.parents[1]}: Snakemake reads {{ }} in a path as wildcards; rename this folder")
         self.workflow = workflow
         self.oom_kills = endings.oom_kills()
         # While Snakemake reads a module, that module's. Only then does the workflow know it.
