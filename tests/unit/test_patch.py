@@ -108,7 +108,7 @@ def test_a_patch_job_reads_its_subset_and_the_adapter_of_base_data_alone(peers):
 
 def test_a_patchs_cost_is_both_trainings_and_its_own_sample(peers):
     logs = [each for each in json.loads(peers.documents.spent_logs())["runs"] if each["sampler"] == "patch-b"]
-    assert len(logs) == 16
+    assert len(logs) == 10
     first = next(each for each in logs if each["n"] == 14)
     assert "patch-b/n14/t0" in first["transform"] and "none/n0/t0" in first["train"]
     assert "random-b/n14/t0" in first["sample"]
@@ -117,7 +117,7 @@ def test_a_patchs_cost_is_both_trainings_and_its_own_sample(peers):
 def test_the_bill_prices_a_patch_by_its_rows_not_by_the_base_data(peers):
     counted = BillOptions(peers.documents, dict, "snakemake").equal_runs()
     alone = [(run["n"], run["jobs"]) for run in counted if run.get("alone")]
-    assert sorted(alone) == [(1, 16), (14, 16)]
+    assert sorted(alone) == [(1, 10), (14, 10)]
     plain = {"model": "m", "n": 0, "wanted": [], "jobs": 1}
 
     def hours(*runs):

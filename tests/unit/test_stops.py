@@ -100,7 +100,7 @@ def test_a_job_that_is_killed_ends_its_log_with_what_killed_it(tmp_path, monkeyp
         pytest.skip("the kernel of this machine counts none, or has killed none")
     monkeypatch.setattr(endings, "oom_kills", lambda: known if before == "now" else before)
     settings = SimpleNamespace(deployment_method=set())
-    flow = SimpleNamespace(deployment_settings=settings, is_main_process=True, basedir=str(ROOT))
+    flow = SimpleNamespace(deployment_settings=settings, is_main_process=True, modifier=None)
     prefix = InsideSnakemake(flow).shell_prefix().replace("{{", "{").replace("}}", "}")
     os.mkfifo(tmp_path / "never.json")
     rule = "stage data --kind pool --format alpaca --source never.json --out out.parquet &> log"
