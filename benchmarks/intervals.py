@@ -11,7 +11,9 @@ Each row draws its own studies.
 """
 
 import argparse
+import functools
 import math
+import multiprocessing
 import sys
 from pathlib import Path
 
@@ -80,16 +82,14 @@ def measured(studies: int, seed: int, made, truth: float = 0.0) -> list[float]:
     return [round(100 * float(share), 1) for share in (*shares, *np.mean(power, axis=0))]
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--studies", type=int, default=1000)
-    studies = parser.parse_args().studies
-    cases = [
+def rows() -> list[tuple]:
+    """Return the rows of the table: a name, a function that makes a study's cells, and the true mean."""
+    found = [
         (f"{runs} | {of_runs}", lambda draw, runs=runs, of_runs=of_runs: normal(draw, runs, of_runs), 0.0)
         for runs in (3, 5, 10)
         for of_runs in (0.02, 0.1, 0.2, 0.3, 0.4)
     ]
-    cases += [
+    return found + [
         ("3 | 0.2, two samplers of one run", lambda draw: normal(draw, 3, 0.2, single=2), 0.0),
         ("3 | 0.1 to 0.4, by cell", lambda draw: normal(draw, 3, 0.2, factor=2.0), 0.0),
         ("10 | 0.1 to 0.4, by cell", lambda draw: normal(draw, 10, 0.2, factor=2.0), 0.0),
@@ -98,6 +98,17 @@ if __name__ == "__main__":
         ("3 | rate of 30 %, SD 10 %", lambda draw: rates(draw, 3, 0.3, 0.1), 0.3),
         ("1 | rate of 2 %", lambda draw: rates(draw, 1, 0.02, 0.001), 0.02),
     ]
-    print(f"| runs | SD of a run | {' | '.join(COLUMNS)} |\n|{'---|' * (2 + len(COLUMNS))}")
-    for seed, (name, made, truth) in enumerate(cases):
-        print(f"| {name} | {' | '.join(map(str, measured(studies, seed, made, truth)))} |", flush=True)
+
+
+def row(studies: int, seed: int) -> str:
+    name, made, truth = rows()[seed]
+    return f"| {name} | {' | '.join(map(str, measured(studies, seed, made, truth)))} |"
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--studies", type=int, default=1000)
+    print(f"| runs | SD of a run | {' | '.join(COLUMNS)} |\n|{'---|' * (2 + len(COLUMNS))}", flush=True)
+    with multiprocessing.Pool() as pool:
+        for line in pool.imap(functools.partial(row, parser.parse_args().studies), range(len(rows()))):
+            print(line, flush=True)
