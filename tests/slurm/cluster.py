@@ -180,7 +180,10 @@ class Cluster:
         """Slurm's own record of each job of a study's folder, oldest first; one that was requeued has several."""
         names = ("JobIDRaw", "WorkDir", "Comment", "State", "Partition", "ReqTRES", "Timelimit", "ReqCPUS")
         names += ("Account", "QOS", "Constraints")
-        said = self.said("sacct", "-X", "--duplicates", "--parsable2", "--noheader", f"--format={','.join(names)}")
+        since = "--starttime=now-1days"  # else sacct begins at midnight
+        said = self.said(
+            "sacct", "-X", "--duplicates", "--parsable2", "--noheader", since, f"--format={','.join(names)}"
+        )
         records = [dict(zip(names, line.split("|"), strict=True)) for line in said.splitlines()]
         return [record for record in records if record["WorkDir"] == str(folder)]
 
