@@ -11,4 +11,3 @@ DEPTH = 50  # levels of a config
 ENTRIES = 1_000_000  # of a config, with each use of an anchor
 BITS = 64  # of a whole number in a config
 SOCKET = 107  # bytes of a socket's path, in Linux
-MESSAGE = 2**26  # bytes of a job for the preloaded process

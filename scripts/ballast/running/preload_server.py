@@ -32,9 +32,9 @@ from typing import NoReturn
 SCRIPTS = Path(__file__).parents[2]
 PR_SET_PDEATHSIG = 1
 PATIENCE = 10  # seconds in which a client must have sent its job
+MESSAGE = 2**26  # bytes of a job
 sys.path.insert(0, str(SCRIPTS))
 
-from ballast import limits  # noqa: E402
 from ballast.running import endings  # noqa: E402
 from ballast.running.preload import ADDRESS, OUTDATED, PACKAGE, SIZE, peer, send  # noqa: E402
 
@@ -45,7 +45,7 @@ def _receive(connection: socket.socket) -> tuple[dict, list[int]] | None:
     streams = list(array.array("i", ancillary[0][2])) if ancillary else []
     with connection.makefile("rb") as said:
         size = int.from_bytes(said.read(SIZE) if word else b"", sys.byteorder)
-        job = said.read(min(size, limits.MESSAGE))
+        job = said.read(min(size, MESSAGE))
     with suppress(ValueError, EOFError, TypeError):
         if 0 < size == len(job):
             return marshal.loads(job), streams
