@@ -2,15 +2,13 @@
 
 Names decide. A function that is reached reaches each name of its own module, and of a module that it imports, that it
 contains. Where names do not decide, all of a module counts: a module that is passed on, `from x import *`, `globals()`,
-a name that no statement at the module's top gives. Each imported module's other statements at the top count too, and
-its constants that nothing names.
+a name that no statement at the module's top gives. Each imported module's other statements at the top count too.
 Docstrings, annotations of functions and the names of local variables do not count (`docs/reliability.md`).
 """
 
 import ast
 import hashlib
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
@@ -22,9 +20,6 @@ from ballast import syntax
 TOP = ""  # the part of a module that runs whenever it is imported
 OWN = "*own"  # all parts of a module, without those that it imports by name
 ALL = "*"
-WORD = re.compile(r"[^\W\d]\w*")
-TAKEN = re.compile(r"(?:\.|\"|')([^\W\d]\w*)")
-IMPORTED = re.compile(r"import (?:\(([^)]*)\)|(.*))")
 NOT_DATA = (".py", ".pyc", ".pyi")
 
 
@@ -58,7 +53,6 @@ class Code:
         own = [file for file in found if file.startswith(f"{package}/")]
         self.data = [file for file in own if not file.endswith(NOT_DATA)]
         self.modules = {_dotted(file): file for file in own if file.endswith(".py")}
-        self.code = [file for file in found if file.endswith(".py")]
         self.stamp = (self.folder, *((file, *_stamp(f"{self.folder}/{file}")) for file in found))
 
     def _found(self, folder: str) -> Iterator[str]:
@@ -84,7 +78,6 @@ class Code:
             if file not in modules:
                 modules[file] = module(file, self._bytes(file), self.package, file == program)
                 waiting += [(file, TOP), *((above, TOP) for above in self._above(file))]
-                waiting += [(file, each) for each in modules[file].constants if each not in self.named]
             parts = modules[file]
             if name not in parts:
                 waiting += [(file, each) for each in parts.names if name != OWN or each not in parts.imported]
@@ -98,13 +91,6 @@ class Code:
             for data in self._data(part.strings) if part.strings else ():
                 digests[data] = hashlib.sha256(self._bytes(data)).hexdigest()
         return digests, libraries
-
-    @cached_property
-    def named(self) -> set[str]:
-        """Return the names that code may take from a module: as attributes, in imports or in quotes."""
-        texts = [self._bytes(file).decode(errors="replace") for file in self.code]
-        imported = " ".join(part for text in texts for parts in IMPORTED.findall(text) for part in parts)
-        return {*WORD.findall(imported), *(word for text in texts for word in TAKEN.findall(text))}
 
     def _bytes(self, file: str) -> bytes:
         with open(f"{self.folder}/{file}", "rb") as opened:
@@ -153,10 +139,6 @@ def module(place: str, content: bytes, package: str, program: bool) -> "Module":
     return Module(ast.parse(content, place), tuple(place.split("/")), package, program)
 
 
-def _assigned(nodes: list[ast.stmt]) -> bool:
-    return any(isinstance(node, ast.Assign | ast.AnnAssign) for node in nodes)
-
-
 class Module:
     """The parts of a module by name. `imported` holds the names that imports at its top give."""
 
@@ -180,9 +162,7 @@ class Module:
         self.everywhere = self.bound.pop(ALL, set())
         self.imported = self.bound.keys() - self.statements.keys()
         self.names = {*self.statements, *self.bound}
-        read, named = syntax.read(tree), syntax.used(tree)
-        assigned = [name for name, nodes in self.statements.items() if name and _assigned(nodes)]
-        self.constants = [name for name in assigned if name not in read]  # that this module itself never reads
+        named = syntax.used(tree)
         self.unread = sorted(name for name in self.bound if name not in named)
         self.parts: dict[str, Part] = {}
 

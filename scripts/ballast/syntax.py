@@ -85,10 +85,6 @@ def used(node: ast.AST) -> set[str]:
     return {each.id for each in walk(node) if isinstance(each, ast.Name)}
 
 
-def read(node: ast.AST) -> set[str]:
-    return {each.id for each in walk(node) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Load)}
-
-
 def strings(node: ast.AST) -> set[str]:
     values = {each.value for each in walk(node) if isinstance(each, ast.Constant) and isinstance(each.value, str)}
     return set(filter(FILE.fullmatch, values))

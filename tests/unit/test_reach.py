@@ -87,7 +87,7 @@ USED = "from ballast.shared import used\n\nused(3)\n"
         ("def used(n)", "def used(m)", True),
         ("range(n)", "range(n + 1)", True),
         ("class Base:", "class Bass:\n    pass\n\n\nclass Base:", False),
-        ("UNREAD = 2", "UNREAD = 2\nNOBODY_NAMES_IT = 1", True),
+        ("UNREAD = 2", "UNREAD = 2\nNOBODY_NAMES_IT = 1", False),
         ("UNREAD = 2", "UNREAD = 2\nprint(1)", True),
         ("UNREAD = 2", "UNREAD = 2\nTABLE['b'] = 1", True),
         ("UNREAD = 2", "UNREAD = 2\n\n\n@print\ndef registered():\n    pass", True),

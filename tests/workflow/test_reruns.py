@@ -53,7 +53,7 @@ def test_what_changes_no_result_re_runs_nothing(copy):
     """Keys in another order, a sampler that no experiment names, remarks, resources, threads and time stamps."""
     for file in (copy / CONFIG, copy / "config/mini.yaml"):
         file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()), sort_keys=file.name == "mini.yaml"))
-    edit(copy, "scripts/ballast/samplers/pss.py", "\ndef select(", "\nSAME = 1\n\n\ndef select(")
+    edit(copy, "scripts/ballast/samplers/pss.py", "\ndef select(", "\nassert True\n\n\ndef select(")
     for file in (copy / "scripts").rglob("*.py"):
         file.write_text("# A remark.\n" + file.read_text() + "\n\n# Another.\n")
     edit(copy, "scripts/ballast/samplers/sss.py", '"""', '"""Said anew. ')
@@ -77,8 +77,8 @@ def test_results_move_to_another_clone_with_their_record(finished, tmp_path):
 
 def test_what_is_made_again_as_it_was_ends_at_the_barrier(copy):
     """A sampler and labels edited, and the same base data out of another file: no training."""
-    edit(copy, "scripts/ballast/samplers/sss.py", "\ndef select(", "\nSAME = 1\n\n\ndef select(")
-    edit(copy, "scripts/ballast/labels/behaviour.py", "\n\n\n", "\n\nSAME = 1\n\n\n")
+    edit(copy, "scripts/ballast/samplers/sss.py", "\ndef select(", "\nassert True\n\n\ndef select(")
+    edit(copy, "scripts/ballast/labels/behaviour.py", "\n\n\n", "\n\nassert True\n\n\n")
     rows = json.loads((copy / "results/worlds/small/data/base.json").read_text())
     (copy / "mine.json").write_text(json.dumps(rows, indent=1))
     edit(copy, CONFIG, "as_is: []", "as_is: []\nbase: {world: null, path: mine.json}")
@@ -125,7 +125,7 @@ def test_another_decoding_is_generation_onwards(copy):
 
 
 def test_another_plot_style_is_figures_and_the_page_with_their_colours_only(copy):
-    edit(copy, "scripts/ballast/results/style.py", "\n\n\n", "\n\nSAME = 1\n\n\n")
+    edit(copy, "scripts/ballast/results/style.py", "\n\n\n", "\n\nassert True\n\n\n")
     assert pending(copy) == {"figure": 7, "advice": 1, "explore": 1, "pages": 1}
 
 
@@ -148,14 +148,14 @@ def test_a_new_table_is_itself_the_pages_and_the_count_of_jobs(copy):
 
 
 def test_an_edited_table_or_figure_is_itself_and_the_pages_of_tables(copy):
-    edit(copy, "scripts/ballast/figures/figure3.py", "\n\n\n", "\n\nSAME = 1\n\n\n")
+    edit(copy, "scripts/ballast/figures/figure3.py", "\n\n\n", "\n\nassert True\n\n\n")
     assert pending(copy) == {"figure": 1}
-    edit(copy, "scripts/ballast/tables/table1.py", "\n\n\n", "\n\nSAME = 1\n\n\n")
+    edit(copy, "scripts/ballast/tables/table1.py", "\n\n\n", "\n\nassert True\n\n\n")
     assert pending(copy) == {"table": 1, "figure": 1, "pages": 1}
 
 
 def test_code_that_stages_share_is_those_stages(copy):
-    edit(copy, "scripts/ballast/markup.py", "\n\n\n", "\n\nSAME = 1\n\n\n")
+    edit(copy, "scripts/ballast/markup.py", "\n\n\n", "\n\nassert True\n\n\n")
     documents = {name: 1 for name in DOCUMENTS if name != "explore"}
     assert pending(copy) == {"table": 7, "comparison": 2} | documents
 

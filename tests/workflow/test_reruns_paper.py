@@ -50,7 +50,7 @@ def test_an_option_of_sampling_is_the_runs_of_samplers_that_declare_it(copy):
 
 
 def test_a_sampler_edited_one_size_and_one_trial_more_are_their_own_runs(copy):
-    edit(copy, "scripts/ballast/samplers/pss.py", "\ndef select(", "\nSAME = 1\n\n\ndef select(")
+    edit(copy, "scripts/ballast/samplers/pss.py", "\ndef select(", "\nassert True\n\n\ndef select(")
     sizes = [50, 100, 150, 250, 350, 500, 700, 1000]
     # Three samplers draw once a trial, four always pick the same. The edited one is two of the four, pss and pss-b.
     runs = 2 * 7 + (3 * 11 + 4) + 3 * 7
@@ -77,7 +77,7 @@ def test_a_judge_template_is_its_judge(copy):
 
 
 def test_decoding_is_generation_onwards_and_the_code_of_all_tables_each_of_them(copy):
-    edit(copy, "scripts/ballast/markup.py", "\n\n\n", "\n\nSAME = 1\n\n\n")
+    edit(copy, "scripts/ballast/markup.py", "\n\n\n", "\n\nassert True\n\n\n")
     # Table 3 shows no scores, so only the edit of markup re-runs it; no figure reads markup.
     wanted = {"generate": 582, "judge": 1110} | SHOWN | SAID | {"table": 10}
     assert pending(copy, generation={"max_new_tokens": 99}) == wanted
@@ -90,6 +90,6 @@ def test_the_name_of_a_published_model_is_what_shows_it(copy):
 
 def test_a_published_number_and_the_style_of_figures_are_what_shows_them(copy):
     edit(copy, "scripts/ballast/published/tables.csv", "2.16,0.06", "2.17,0.06")
-    edit(copy, "scripts/ballast/results/style.py", "\n\n\n", "\n\nSAME = 1\n\n\n")
+    edit(copy, "scripts/ballast/results/style.py", "\n\n\n", "\n\nassert True\n\n\n")
     compared, drawn = {"claims": 1, "comparison": 3}, {"figure": 9, "advice": 1, "explore": 1}
     assert pending(copy) == compared | drawn | {"pages": 1}

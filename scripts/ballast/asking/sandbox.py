@@ -12,6 +12,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from ballast import limits
 from ballast.files import BallastError
 
+ADVICE = "read the template, or choose another model"
+
 
 @contextmanager
 def bounded(name: str) -> Iterator[None]:
@@ -25,9 +27,6 @@ def bounded(name: str) -> Iterator[None]:
         except MemoryError:
             said = f"{name}: its chat template takes over {limits.TEMPLATE_MEMORY / 2**20:.0f} MiB"
             raise BallastError(f"{said}; {ADVICE}") from None
-
-
-ADVICE = "read the template, or choose another model"
 
 
 @contextmanager

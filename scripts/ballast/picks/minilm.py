@@ -1,8 +1,7 @@
 """Run the packaged MiniLM in numpy: the encoder of an environment without torch (`make init`).
 
-Its unit embeddings differ from those of sentence-transformers by less than 1e-6, as they differ between CPUs. It needs
-1.3 times the CPU time. The network is BERT of 6 layers (arXiv 1810.04805); an embedding is the mean over the last
-layer's tokens (arXiv 1908.10084).
+Its unit embeddings differ from those of sentence-transformers by less than 1e-6, at 1.3 times the CPU time. The network
+is BERT of 6 layers (arXiv 1810.04805); an embedding is the mean over the last layer's tokens (arXiv 1908.10084).
 """
 
 from pathlib import Path
