@@ -14,6 +14,7 @@ from ballast import plugins
 from ballast.files import BallastError
 from ballast.study import consistency, contracts, secret
 from ballast.study.claimed import DualSelectClaims
+from ballast.study.experiments import Experiments, Measure, Targets
 from ballast.study.fine_tuning import GradientOptions, MethodSection, Training
 from ballast.study.label_columns import BehaviourColumn, CategoryColumn
 from ballast.study.labels import Labels
@@ -23,10 +24,8 @@ from ballast.study.places import Data, Name, NaturalInt, Section, Source, World
 from ballast.study.sections import (
     Checks,
     Embedding,
-    Experiments,
     Generation,
     Judge,
-    Measure,
     Metric,
     Metrics,
     Model,
@@ -35,7 +34,6 @@ from ballast.study.sections import (
     Pool,
     Rewriting,
     Sampling,
-    Targets,
 )
 from ballast.study.yaml_file import checked, parse
 

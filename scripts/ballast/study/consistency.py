@@ -11,10 +11,11 @@ from pydantic import ValidationError
 
 from ballast import plugins, samplers
 from ballast.study import contracts
+from ballast.study.experiments import Experiment
 from ballast.study.fine_tuning import Aligned, MethodSection, Training, aligned_training
 from ballast.study.label_columns import BehaviourColumn
 from ballast.study.methods import BY_MODEL, check, plugin_constant
-from ballast.study.sections import Experiment, Metric, Metrics
+from ballast.study.sections import Metric, Metrics
 
 if TYPE_CHECKING:
     from ballast.study.config import Study

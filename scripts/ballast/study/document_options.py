@@ -13,10 +13,10 @@ from ballast.identity import constant
 from ballast.study import artefacts as declared
 from ballast.study import contracts, opinions, sources
 from ballast.study.arguments import as_json, packed
+from ballast.study.experiments import Experiment
 from ballast.study.job_options import JobOptions
 from ballast.study.plan import Wildcards
 from ballast.study.runs import Run, subset
-from ballast.study.sections import Experiment
 
 
 def _note(judge: str) -> str | None:

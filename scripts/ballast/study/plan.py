@@ -10,11 +10,12 @@ from typing import Protocol
 from ballast.files import BallastError
 from ballast.identity import constant
 from ballast.study.config import Study
+from ballast.study.experiments import Experiment
 from ballast.study.fine_tuning import AlignedRows, aligned_training
 from ballast.study.methods import NONE, Method, plugin_constant
 from ballast.study.places import Data, Place
 from ballast.study.runs import AS_IS, Run, as_is_path, from_path, measured, runs, source, subset, trained
-from ballast.study.sections import Experiment, Generation, Judge, LanguageModel, Model
+from ballast.study.sections import Generation, Judge, LanguageModel, Model
 
 # Default readers of datasets; a benchmark's default is its name.
 USUAL_FORMAT = {"pool": "alpaca", "base": "alpaca", "references": "beavertails"}

@@ -7,8 +7,8 @@ from functools import cache
 from typing import Protocol
 
 from ballast.study.config import Study
+from ballast.study.experiments import Experiment
 from ballast.study.methods import NONE, Method
-from ballast.study.sections import Experiment
 
 
 @dataclass(frozen=True, order=True)
