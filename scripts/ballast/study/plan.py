@@ -349,10 +349,9 @@ class Plan:
         }
         loaded = {rule: [one for one in asked if _is_loaded(one)] for rule, asked in asking.items()}
         needed = {
-            rule: {
-                package for one in asked for package in ("torch", constant(f"backends/{one.backend}", "PACKAGE", None))
-            }
+            rule: {constant(f"backends/{one.backend}", "PACKAGE", None) for one in asked} | {"torch"}
             for rule, asked in loaded.items()
+            if asked
         }
         needed["generate"] |= {"bitsandbytes"} if study.generation.quantize else set()
         needed["embed"] = set() if study.embedding.model == "minilm" else {"sentence_transformers"}
