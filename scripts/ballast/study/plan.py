@@ -349,9 +349,8 @@ class Plan:
         }
         loaded = {rule: [one for one in asked if _is_loaded(one)] for rule, asked in asking.items()}
         needed = {
-            rule: {constant(f"backends/{one.backend}", "PACKAGE", None) for one in asked} | {"torch"}
+            rule: {constant(f"backends/{one.backend}", "PACKAGE", None) for one in asked} | {*["torch"] * bool(asked)}
             for rule, asked in loaded.items()
-            if asked
         }
         needed["generate"] |= {"bitsandbytes"} if study.generation.quantize else set()
         needed["embed"] = set() if study.embedding.model == "minilm" else {"sentence_transformers"}
