@@ -1,4 +1,4 @@
-"""Check whether this machine can run the study; end with an error if something prevents it.
+"""Check whether this machine can run the study, and print what was found, problems first; end with an error if any.
 
 doctor.py --options JSON [--node-gpus N] [--gpu-gigabytes G]
 
@@ -8,16 +8,13 @@ N GPUs of G gigabytes are in a node of the cluster; 0 asks this machine.
 import argparse
 import json
 
-from tabulate import tabulate
-
 from ballast.files import BallastError
-from ballast.running.doctor import PROBLEM, examine
+from ballast.running.doctor import PROBLEM, examine, lines
 
 
 def main(arguments: argparse.Namespace) -> None:
     findings = examine(json.loads(arguments.options), arguments.node_gpus, arguments.gpu_gigabytes)
-    rows = [(finding.state, finding.about, finding.said) for finding in findings]
-    print(tabulate(rows, ["", "about", "what was found"], tablefmt="plain"))
+    print(*lines(findings), sep="\n")
     problems = sum(finding.state == PROBLEM for finding in findings)
     if problems:
         raise BallastError(

@@ -3,7 +3,8 @@
 Names decide. A function that is reached reaches each name of its own module, and of a module that it imports, that it
 contains. Where names do not decide, all of a module counts: a module that is passed on, `from x import *`, `globals()`,
 a name that no statement at the module's top gives. Each imported module's other statements at the top count too.
-Docstrings, annotations of functions and the names of local variables do not count (`docs/reliability.md`).
+Docstrings, annotations of functions and the names of local variables do not count (`docs/reliability.md`), nor does a
+module that only writes into logs.
 """
 
 import ast
@@ -21,6 +22,7 @@ TOP = ""  # the part of a module that runs whenever it is imported
 OWN = "*own"  # all parts of a module, without those that it imports by name
 ALL = "*"
 NOT_DATA = (".py", ".pyc", ".pyi")
+LOGS = "progress.py"  # no result depends on it
 
 
 @dataclass
@@ -72,7 +74,7 @@ class Code:
         seen, modules, digests, libraries = set(), {}, {}, set()
         while waiting:
             file, name = step = waiting.pop()
-            if step in seen:
+            if step in seen or file == f"{self.package}/{LOGS}":
                 continue
             seen.add(step)
             if file not in modules:

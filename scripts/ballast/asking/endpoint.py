@@ -16,6 +16,7 @@ from openai import APIConnectionError, APIStatusError, APITimeoutError, DefaultH
 from ballast.asking.answers import Answer, Answers
 from ballast.asking.store import Store
 from ballast.files import BallastError
+from ballast.progress import Progress
 
 LOCAL = ("localhost", "127.0.0.1", "::1")
 TOO_LONG, FILTERED, EMPTY, UNREADABLE = "too long", "refused by the server's filter", "empty", "unreadable reply"
@@ -74,9 +75,11 @@ def answer(
         with _client(options) as client, ThreadPoolExecutor(options["concurrency"]) as pool:
             asker = _Asker(client, options, request, known, answered=kept > 0)
             futures = {pool.submit(asker.ask, text): text for text in waiting}
+            shown = Progress(len(waiting), "texts")
             try:
                 for future in as_completed(futures):
                     found[futures[future]] = future.result()
+                    shown.add()
                 asker.end()
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)

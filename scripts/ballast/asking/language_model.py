@@ -16,6 +16,7 @@ from ballast.asking.decoding import rows_at_once
 from ballast.asking.prompts import chat_text
 from ballast.asking.store import Store
 from ballast.identity import backend_identity
+from ballast.progress import Progress
 
 TOO_LONG = "too long"
 
@@ -105,7 +106,13 @@ def _once(texts: list, store: Store, ask: Callable) -> tuple[dict, int]:
     waiting, kept = [text for text in distinct if text not in found], len(found)
     _say(len(texts), len(distinct), kept)
     if waiting:
-        asked = ask(waiting, lambda at, values: store.add(zip([waiting[index] for index in at], values, strict=True)))
+        shown = Progress(len(waiting), "texts")
+
+        def done(at: list[int], values: list) -> None:
+            store.add(zip([waiting[index] for index in at], values, strict=True))
+            shown.add(len(at))
+
+        asked = ask(waiting, done)
         found.update(zip(waiting, asked, strict=True))
     return found, kept
 

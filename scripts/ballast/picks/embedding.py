@@ -16,6 +16,7 @@ import numpy as np
 from ballast.asking import from_folder
 from ballast.asking.weights import model_folder
 from ballast.files import BallastError
+from ballast.progress import Progress
 
 MINILM = "minilm"
 PART = 4096  # texts whose tokens are in memory at a time
@@ -53,6 +54,7 @@ def encode(encoder, texts: list[str], batch_size: int) -> np.ndarray:
     lengths = token_counts(encoder, short)
     order = sorted(range(len(texts)), key=lambda index: (lengths[index], texts[index]))
     vectors = np.empty((len(texts), encoder.get_embedding_dimension()), dtype=np.float32)
+    shown = Progress(len(order), "texts")
     for start in range(0, len(order), batch_size):
         batch = order[start : start + batch_size]
         with _enough(batch_size):
@@ -62,6 +64,7 @@ def encode(encoder, texts: list[str], batch_size: int) -> np.ndarray:
                 normalize_embeddings=True,
                 show_progress_bar=False,
             )
+        shown.add(len(batch))
     return vectors
 
 

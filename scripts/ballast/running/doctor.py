@@ -15,6 +15,7 @@ from ballast.study.places import UNKNOWN
 from ballast.study.sources import page
 
 OK, NOTE, PROBLEM = "ok", "note", "problem"
+WORST_FIRST = (PROBLEM, NOTE, OK)
 # Adapter (17 MB in float32 at rank 8 on q and v of a 7B model), responses and scores of one run.
 GIGABYTES_PER_RUN = 0.03
 # A larger model is too slow on a CPU.
@@ -48,6 +49,15 @@ def examine(options: dict, node_gpus: int = 0, gpu_gigabytes: float = 0) -> list
         *_models(options.get("models", {})),
         *_gpus(options, *_node(node_gpus, gpu_gigabytes)),
     ]
+
+
+def lines(findings: list[Diagnosis]) -> Iterator[str]:
+    """Yield one line for all that the same was found of, the worst first."""
+    together: dict[tuple[str, str], list[str]] = {}
+    for finding in sorted(findings, key=lambda finding: WORST_FIRST.index(finding.state)):
+        together.setdefault((finding.state, finding.said), []).append(finding.about)
+    for (state, said), about in together.items():
+        yield f"{state:8} {', '.join(about)}: {said}"
 
 
 def _pins(away: dict[str, dict], allow_unpinned: bool) -> Iterator[Diagnosis]:
@@ -92,7 +102,8 @@ def _access(away: dict[str, dict]) -> Iterator[Diagnosis]:
             except RepositoryNotFoundError:
                 yield Diagnosis(PROBLEM, name, f"the hub shows nothing there to this token: {page(source)}")
             except Exception as error:
-                yield Diagnosis(PROBLEM, name, f"the hub cannot be reached ({type(error).__name__})")
+                said = f"the hub cannot be reached ({type(error).__name__}); check the network, or fill its cache"
+                yield Diagnosis(PROBLEM, name, said)
             else:
                 yield Diagnosis(OK, name, f"may be fetched ({where})")
 
@@ -128,8 +139,11 @@ def _disk(away: dict[str, dict], results: Path, made: float) -> Iterator[Diagnos
     ):
         there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
         free = shutil.disk_usage(there).free / 1e9
-        state = OK if free > gigabytes else PROBLEM
-        yield Diagnosis(state, about, f"{gigabytes:.0f} GB wanted, {free:.0f} GB free in {folder}")
+        said = f"{gigabytes:.0f} GB wanted, {free:.0f} GB free in {folder}"
+        if free > gigabytes:
+            yield Diagnosis(OK, about, said)
+        else:
+            yield Diagnosis(PROBLEM, about, f"{said}; make room, or set HF_HOME or the clone on a larger disk")
 
 
 def _machine(away: dict[str, dict], options: dict) -> Iterator[Diagnosis]:
@@ -188,11 +202,11 @@ def _gpus(options: dict, node: int, card: float) -> Iterator[Diagnosis]:
     for name, engine in options.get("engines", {}).items():
         if node and engine["gpus"] > node:
             said = f"{engine['gpus']} GPUs asked for, a node has {node}; lower training.gpus or tensor_parallel"
-            yield Diagnosis(PROBLEM, f"GPUs, {name}", said)
+            yield Diagnosis(PROBLEM, f"GPUs of {name}", said)
         large = (engine["gigabytes"] or 0) > CPU_GIGABYTES
         if large:
             parts = _parts(name, engine, options)
-            yield _fits(f"memory, {name}", parts, card, engine["gpus"])
+            yield _fits(f"memory of {name}", parts, card, engine["gpus"])
 
 
 def _parts(name: str, engine: dict, options: dict) -> dict[str, float]:

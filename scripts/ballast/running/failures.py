@@ -5,8 +5,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ballast.running import used
+
 # Most studies fail for one reason, so a few jobs and lines are enough.
 JOBS, LINES = 5, 5
+# The last line of the log of a job that failed and that Snakemake shall take for done.
+FAILED = "failed"
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,14 @@ def report(failures: Iterable[Failure], command: str) -> Iterator[str]:
         yield f"  alone: {shlex.join([program, failure.target, *arguments])}"
     if len(failures) > JOBS:
         yield f"ballast: {len(failures) - JOBS} more jobs failed"
+
+
+def told(log: Path) -> str | None:
+    """Return the error in a log that ends in FAILED; None if the job did not fail."""
+    *said, last = [line for line in log.read_text(errors="replace").splitlines() if line.strip()] or [""]
+    if last != FAILED:
+        return None
+    return next((line for line in reversed(said) if not used.LINE.match(line)), f"failed; see {log}")
 
 
 def _last_lines(log: Path) -> list[str]:

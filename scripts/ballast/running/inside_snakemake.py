@@ -14,14 +14,16 @@ import shlex
 import shutil
 import signal
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ballast import identity
+from ballast import identity, progress
 from ballast.categories import OWN
 from ballast.files import BallastError
 from ballast.plugins import HOME
-from ballast.running import endings, failures, libraries, preload, stops
+from ballast.running import endings, failures, libraries, overview, preload, stops
 
 FITS = "9.27"
 IMAGE = "envs/ballast.sif"
@@ -126,17 +128,49 @@ class InsideSnakemake:
 
         return code_identity
 
-    def say_versions(self, folders: list[str]) -> None:
-        """After a dry run, say which artefacts below the folders other versions of libraries made.
+    def close_dry_run(self, folders: list[str]) -> None:
+        """After a dry run, say how far the study is, and which artefacts other versions of libraries made.
 
-        Snakemake calls nothing at the end of a dry run, and knows only after it has read all rules whether this is one.
+        `folders` hold the artefacts. Snakemake calls nothing at the end of a dry run, and knows only after it has read
+        all rules whether this is one.
         """
-        atexit.register(self._say_versions, folders)
+        atexit.register(self._close_dry_run, folders)
 
-    def _say_versions(self, folders: list[str]) -> None:
+    def _close_dry_run(self, folders: list[str]) -> None:
         if self.workflow.is_main_process and self.workflow.dryrun:
+            self._say_how_far()
             for line in libraries.advice(folders):
                 print(line, file=sys.stderr)
+
+    def _say_how_far(self) -> None:
+        """Print done, running and left jobs of each stage, if a job was ever begun; Snakemake lists those left."""
+        if not (dag := getattr(self.workflow, "_dag", None)):
+            return
+        states = {job: self._state(job) for job in dag.jobs if job.output}
+        if set(states.values()) - {overview.LEFT}:
+            stages = [name for rule in self.rules() if (name := self.called(rule))]
+            print(overview.table(((job.rule.name, state) for job, state in states.items()), stages), file=sys.stderr)
+
+    def _state(self, job) -> str:
+        """Return a job's state: that of this process's jobs, and in a dry run of another's, which has the lock."""
+        dag, here = self.workflow.dag, self.workflow.scheduler
+        # A dry run finishes each job that it lists.
+        if not dag.needrun(job) or (dag.finished(job) and not self.workflow.dryrun):
+            return overview.DONE
+        if here and job in here.running:
+            return overview.RUNNING
+        known = self.workflow.persistence
+        begun = known._filter_incomplete_keys([known._get_key(file) for file in job.output])
+        elsewhere = self.workflow.dryrun and begun and any(known._read_locks())
+        return overview.RUNNING if elsewhere else overview.LEFT
+
+    def _show_progress(self) -> None:
+        """Show in a terminal, now and then, how far the running jobs are."""
+        while True:
+            time.sleep(progress.EVERY)
+            jobs = list(self.workflow.scheduler.running) if self.workflow.scheduler else []
+            single = [job for found in jobs for job in (found if found.is_group() else [found]) if job.log]
+            print(*overview.running((str([*job.output][0]), str([*job.log][0])) for job in single), sep="\n")
 
     def take_gpus(self, wanted: dict[str, str]) -> None:
         """Give the jobs of a rule as many GPUs of one node as the study wants, where the profile gives them one.
@@ -191,6 +225,8 @@ class InsideSnakemake:
         `packages`: those that jobs of a rule import, by rule.
         """
         stops.started.set()
+        if self.workflow.is_main_process and sys.stderr.isatty():
+            threading.Thread(target=self._show_progress, daemon=True).start()
         if not (self.workflow.is_main_process and self.workflow.local_exec):
             return
         pending = [job.rule.name for job in self.workflow.dag.needrun_jobs()]
@@ -206,12 +242,19 @@ class InsideSnakemake:
         """Print how each failed job ended and the command that runs it alone, and whether the disk is full."""
         if not self.workflow.is_main_process:
             return
+        self._say_how_far()
         print(*failures.report(self._failed(), self.command()), sep="\n", file=sys.stderr)
         # On a full disk a job cannot even write into its log what is wrong.
         if os.path.exists(results):
             free = shutil.disk_usage(results).free / 2**20
             if free < 1:
                 print(f"ballast: {results}: {free:.1f} MiB free on its disk; make room and run again", file=sys.stderr)
+
+    def exit_if_failed(self, rule: str, log: str) -> None:
+        """Exit with the error of a rule's job, if it ran and its log ends in FAILED."""
+        ran = self.called(rule) in [job.rule.name for job in self.workflow.dag.finished_jobs]
+        if ran and (error := failures.told(Path(log))):
+            sys.exit(f"ballast: {error}")
 
     def command(self) -> str:
         """Return how a person runs this study from this folder."""

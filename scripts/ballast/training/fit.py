@@ -19,6 +19,7 @@ from ballast.asking import from_folder, memory
 from ballast.asking.loading import load_model, load_tokenizer
 from ballast.asking.prompts import prompt_template, training_ids
 from ballast.files import BallastError, atomic, read_json, write_json, writing
+from ballast.progress import Progress
 from ballast.training import checkpoints, lora, merging, packing
 
 IGNORED = -100
@@ -261,7 +262,13 @@ class FailOnBadLoss(TrainerCallback):
 
 
 class ShowLosses(PrinterCallback):
-    """Show some losses; the log keeps that of every step."""
+    """Show some losses, and the time left; the log keeps the loss of every step."""
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        self.shown = Progress(state.max_steps - state.global_step, "steps")
+
+    def on_step_end(self, args, state, control, **kwargs):
+        self.shown.add()
 
     def on_log(self, args, state, control, logs=None, **kwargs):
         if "loss" not in (logs or {}) or state.global_step == 1 or state.global_step % SHOWN_STEPS == 0:

@@ -12,6 +12,7 @@ import torch
 
 from ballast.asking.prompts import prompt_template, training_ids
 from ballast.picks.selection import draw
+from ballast.progress import Progress
 from ballast.training import per_example
 from ballast.training.fit import IGNORED, Collator
 
@@ -32,6 +33,7 @@ def parts(tokenizer, rows: pd.DataFrame, options: dict) -> Iterator[list[dict]]:
     """
     template = prompt_template(tokenizer, options, trained=True)
     rows = rows.sort_values("id")
+    shown = Progress(len(rows), "rows")
     for begin in range(0, len(rows), PART):
         examples = []
         for row in rows.iloc[begin : begin + PART].itertuples():
@@ -39,6 +41,7 @@ def parts(tokenizer, rows: pd.DataFrame, options: dict) -> Iterator[list[dict]]:
             ids, masked = training_ids(tokenizer, prompt, row.output, options["max_length"], template.end)
             examples.append({"id": row.id, "input_ids": ids, "labels": [IGNORED] * masked + ids[masked:]})
         yield examples
+        shown.add(len(examples))
 
 
 def batches(network, tokenizer, examples: list[dict], size: int) -> Iterator[tuple[list[int], dict[str, torch.Tensor]]]:
