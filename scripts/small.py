@@ -3,7 +3,8 @@
 small.py [STUDY]
 
 `STUDY` is a config that extends `small`, such as small-mix. Real data is taken from `$BALLAST_DATA`, else from the hub,
-else the made language stands in for it. `make small` calls it.
+else the made language stands in for it. Without a GPU and arithmetic in bfloat16 it runs in float32. `make small` calls
+this program.
 """
 
 import os
@@ -13,6 +14,7 @@ from pathlib import Path
 from huggingface_hub import constants
 from huggingface_hub.utils import get_session
 
+from ballast.asking.loading import slow_here
 from ballast.data import packages
 from ballast.study import config
 
@@ -34,6 +36,8 @@ def main(study: str) -> None:
         return
     else:
         files, why = ("small-world",), "the made language, since neither BALLAST_DATA nor the hub has real data"
+    if slow_here("bfloat16"):
+        files, why = (*files, "float32"), f"{why}; in float32, since this CPU has no arithmetic in bfloat16"
     listed = " ".join(f"config/{name}.yaml" for name in files)
     print(f"{listed}: {why}", file=sys.stderr)
     print(listed)

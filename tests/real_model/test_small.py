@@ -13,11 +13,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from ballast.asking.loading import slow_here
 from ballast.data import packages
 from ballast.study import config
 
 pytestmark = pytest.mark.small
 ROOT = Path(__file__).parents[2]
+# Without arithmetic in bfloat16 a CPU trains many times slower.
+FLOAT32 = [ROOT / "config/float32.yaml"] if slow_here("bfloat16") else []
 RESULTS = ROOT / "results/small-cut"
 # A start of fewer rows, one n, one trial and few prompts; all else is the study's.
 CUT = """
@@ -46,7 +49,7 @@ def scores(tmp_path_factory) -> pd.DataFrame:
     real = (data / "MANIFEST.md").is_file()
     file = tmp_path_factory.mktemp("cut") / "cut.yaml"
     file.write_text(CUT.format(extends=ROOT / f"config/{'small' if real else 'small-world'}.yaml"))
-    files = [file, ROOT / "config/local.yaml"] if real else [file]
+    files = [file, *([ROOT / "config/local.yaml"] if real else []), *FLOAT32]
     asked = [Path(sys.executable).with_name("snakemake"), "--cores", "2", "--configfile", *files]
     done = subprocess.run(asked, cwd=ROOT, env=os.environ | {"BALLAST_DATA": str(data)}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -111,7 +114,8 @@ def test_measure_finds_the_erosion_in_an_adapter_of_trl(scores, data_dir, tmp_pa
     few.write_text("benchmarks: {malicious: {rows: 40, order: random}, xstest: {rows: 20}}\n")
     asked = [sys.executable, "-m", "ballast", "measure", "--before", str(start), "--after", adapter, "--suite", "rules"]
     asked += ["--folder", str(tmp_path), "--name", "from-trl", "--targets", "harm=20"]
-    asked += ["--configfile", "config/local.yaml", "--configfile", str(few)]
+    for over in ["config/local.yaml", few, *FLOAT32]:
+        asked += ["--configfile", str(over)]
     environment = os.environ | {"BALLAST_DATA": str(data_dir), "PYTHONPATH": str(ROOT / "scripts")}
     done = subprocess.run(asked, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 1, done.stderr[-3000:]

@@ -10,10 +10,11 @@ from ballast.data import packages
 def at_hand(monkeypatch, tmp_path):
     """Say which of package, real files and hub are there."""
 
-    def there(package: bool = True, data: bool = False, hub: bool = False) -> None:
+    def there(package: bool = True, data: bool = False, hub: bool = False, slow: bool = False) -> None:
         monkeypatch.setattr(packages, "kept", lambda source: tmp_path / "none.whl")
         monkeypatch.setattr(packages, "versions", lambda package_: ["0.1.2"] if package else [])
         monkeypatch.setattr(small, "hub_answers", lambda: hub)
+        monkeypatch.setattr(small, "slow_here", lambda dtype: "slow" if slow else None)
         if data:
             (tmp_path / "MANIFEST.md").touch()
         monkeypatch.setenv("BALLAST_DATA", str(tmp_path))
@@ -26,6 +27,7 @@ def at_hand(monkeypatch, tmp_path):
     [
         ({"data": True, "hub": True}, "small-mix", "config/small-mix.yaml config/local.yaml"),
         ({"hub": True}, "small", "config/small.yaml"),
+        ({"hub": True, "slow": True}, "small", "config/small.yaml config/float32.yaml"),
         ({}, "small", "config/small-world.yaml"),
         ({}, "small-mix", ""),
         ({"package": False, "data": True}, "small", ""),

@@ -156,6 +156,11 @@ def _machine(away: dict[str, dict], options: dict) -> Iterator[Diagnosis]:
         yield Diagnosis(OK, "GPU", f"{torch.cuda.get_device_name()}, {memory:.0f} GiB")
     elif large:
         yield Diagnosis(NOTE, "GPU", "none on this machine; jobs need one of 48 GB each, on a cluster or elsewhere")
+    from ballast.asking.loading import slow_here
+
+    used = {options.get(section, {}).get("dtype") for section in ("training", "generation")} if not large else set()
+    for line in filter(None, map(slow_here, sorted(used - {None}))):
+        yield Diagnosis(PROBLEM, "CPU", line)
     for package, needed, file in (
         ("vllm", "vllm" in options["backends"], "gpu.lock"),
         ("bitsandbytes", options.get("bitsandbytes"), "gpu.lock"),
