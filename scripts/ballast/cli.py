@@ -68,12 +68,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     publish = commands.add_parser("push", help="upload an adapter, a subset or a study's results to the hub, private")
     publish.add_argument("path", metavar="PATH", help="folder of a run or an exported subset, or results/NAME")
     publish.add_argument(
-        "--to", required=True, metavar="OWNER/NAME", help="repository of the hub; made if there is none"
+        "--to", required=True, metavar="OWNER/NAME", help="repository of the hub; push makes a new one"
     )
     publish.add_argument("--public", action="store_true", help="all may read a new repository (default: private)")
     publish.add_argument("--ids-only", action="store_true", help="a subset's ids, labels and picture without its rows")
     publish.add_argument(
-        "--licence-checked", action="store_true", help="you have read a licence that Ballast cannot judge"
+        "--licence-checked", action="store_true", help="you have read the licence that Ballast does not know"
     )
     publish.add_argument("--texts-checked", action="store_true", help="push rows that may answer a harmful request too")
     publish.add_argument("--dry-run", action="store_true", help="show the files; upload nothing")

@@ -34,6 +34,7 @@ class PushHub:
     commits: list[list[dict]] = field(default_factory=list)
     refuse: dict[str, int] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
+    always_public: bool = False
     url: str = ""
 
 
@@ -88,7 +89,8 @@ class Handler(BaseHTTPRequestHandler):
         kind, repo = asked.get("type", "model"), f"{asked['organization']}/{asked['name']}"
         if (kind, repo) in self.hub.repositories:
             return 409, {"error": "You already created this repo"}
-        self.hub.repositories[kind, repo] = Repository(asked["visibility"] == "private", {".gitattributes": b""})
+        private = asked["visibility"] == "private" and not self.hub.always_public
+        self.hub.repositories[kind, repo] = Repository(private, {".gitattributes": b""})
         return {"url": f"{self.hub.url}/{repo}"}
 
     def _validate(self, content):

@@ -12,11 +12,12 @@ from helpers import pushed
 from helpers.hub import ask_here
 from helpers.push_hub import TOKEN, PushHub, Repository, serve
 from helpers.pushed import RUN, STUDY, SUBSET
-from huggingface_hub import ModelCard, close_session, constants
+from huggingface_hub import HfApi, ModelCard, close_session, constants
 from huggingface_hub.repocard import DatasetCard, RepoCard
 from safetensors.numpy import load
 
 from ballast import cli
+from ballast.push.hub import LOGIN
 
 ROOT = Path(__file__).parents[2]
 
@@ -100,7 +101,6 @@ def test_a_subset_arrives_with_rows_where_nothing_forbids_them(hub, capsys):
     pushed.subset(redact=False)
     assert push(SUBSET) == 0
     there = hub.repositories["dataset", "me/made"].files
-    assert {name for name in there if there[name] == (SUBSET / name).read_bytes()} if False else True
     for name in ("subset.jsonl", "ids.csv", "pool.png", "pool.svg", "dataset_info.json"):
         assert there[name] == (SUBSET / name).read_bytes()
     card = DatasetCard(there["README.md"].decode())
@@ -114,9 +114,9 @@ def test_a_subset_arrives_with_rows_where_nothing_forbids_them(hub, capsys):
     ("told", "flags", "said"),
     [
         (
-            {"redact": False, "licence": "CC BY-NC-ND 4.0"},
+            {"redact": False, "licence": "CC BY-ND 4.0"},
             ("--licence-checked",),
-            "licence 'CC BY-NC-ND 4.0' forbids it",
+            "licence 'CC BY-ND 4.0' forbids it",
         ),
         ({"redact": False, "licence": "none"}, ("--licence-checked",), "licence 'none' forbids it"),
         ({"redact": False, "gated": True}, ("--licence-checked",), "only to people who accept terms (gated"),
@@ -130,7 +130,7 @@ def test_a_subset_arrives_with_rows_where_nothing_forbids_them(hub, capsys):
 def test_rows_that_must_stay_are_one_line_and_their_ids_can_go(hub, capsys, told, flags, said):
     pushed.subset(**told)
     line = refusal(capsys, SUBSET, *flags)
-    assert said in line and line.endswith("--ids-only pushes ids without texts") and not hub.steps
+    assert said in line and line.endswith("; or --ids-only pushes no text") and not hub.steps
     assert push(SUBSET, "--ids-only") == 0
     there = hub.repositories["dataset", "me/made"].files
     assert set(there) == {"README.md", "ids.csv", "pool.png", "pool.svg", ".gitattributes"}
@@ -227,7 +227,7 @@ def torn(name: str) -> None:
     [
         (damaged, "changed: other bytes than were written; `snakemake verify` names the repair"),
         (cut, "torn: it has"),
-        (linked, "a link; push uploads only files that stand in the study's folder themselves"),
+        (linked, "a link; push uploads only the files of the study's folder itself"),
         (renamed, "missing; `snakemake verify`"),
         (torn, "this manifest row is torn"),
     ],
@@ -279,9 +279,7 @@ def test_a_dry_run_asks_no_hub(hub, capsys, monkeypatch):
     assert "to model me/made, private if it is new; licence cc-by-nc-4.0" in said and not hub.steps
     assert f"{(RUN / 'training.json').stat().st_size} bytes" in said and "dry run: nothing was uploaded" in said
     line = refusal(capsys, RUN)
-    assert (
-        line == "ballast: the hub needs a token that may write: set HF_TOKEN, or run `hf auth login`" and not hub.steps
-    )
+    assert line == f"ballast: the hub needs a token that may write: {LOGIN}" and not hub.steps
 
 
 def test_a_token_on_the_command_line_is_refused_and_not_repeated(hub, capsys):
@@ -330,13 +328,28 @@ def test_public_is_for_new_repositories_and_a_private_one_stays_so(hub, capsys):
     assert "me/made was private already and stays so" in said.err and said.out.endswith("(private)\n")
 
 
+def test_a_hub_that_makes_it_public_gets_no_file(hub, capsys):
+    pushed.adapter()
+    hub.always_public = True
+    assert "the hub made it public, though private was asked for; nothing was uploaded" in refusal(capsys, RUN)
+    assert not hub.commits and "preupload" not in hub.steps
+
+
+def test_a_file_that_changes_during_the_push_is_not_uploaded(hub, capsys, monkeypatch):
+    pushed.adapter()
+    check = HfApi.whoami
+    monkeypatch.setattr(HfApi, "whoami", lambda api: damaged("adapter_model.safetensors") or check(api))
+    assert "adapter_model.safetensors: changed while it was pushed; nothing was uploaded" in refusal(capsys, RUN)
+    assert not hub.created
+
+
 def test_a_file_that_the_repository_ignores_is_no_silent_loss(hub, capsys):
     pushed.adapter()
     hub.ignored = ("training.json",)
     assert "me/made: the hub left out training.json; look into the .gitignore" in refusal(capsys, RUN)
 
 
-def test_without_a_network_or_with_an_older_row_it_is_one_line(hub, capsys, monkeypatch):
+def test_without_a_network_it_is_one_line(hub, capsys, monkeypatch):
     pushed.adapter()
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     assert "me/made: the push failed (ConnectError" in refusal(capsys, RUN)

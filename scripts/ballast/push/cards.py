@@ -26,9 +26,7 @@ def adapter(text: str, options: dict, row: dict, files: Sequence["File"], repo: 
 
     text = _with(text, FOLDER, f'"{repo}"')
     if not base:  # the card names the model that the study started from
-        text = text.replace(
-            f'from_pretrained("{options["model"]["home"]}")', 'from_pretrained("<folder of the base model>")'
-        )
+        text = text.replace(f'"{options["model"]["home"]}"', '"<folder of the base model>"')
     card = ModelCard(text)
     hub = {"base_model": base["home"], "base_model_relation": "adapter"} if base else {}
     data = sorted({part["home"] for part in options["data"] if part["hub"]})
@@ -36,11 +34,7 @@ def adapter(text: str, options: dict, row: dict, files: Sequence["File"], repo: 
     told = hub | licences.metadata(parts) | {"library_name": "peft", "pipeline_tag": "text-generation"}
     told |= {"datasets": data} if data else {}
     card.data = ModelCardData(**told, tags=["lora", *TAGS])
-    note = (
-        ""
-        if base
-        else "The base model is not on the hub: the study made it, or its config gives a folder or package.\n"
-    )
+    note = "" if base else "The base model is not on the hub: the study made it, or took a folder or a package.\n"
     card.text = "\n".join([card.text.rstrip("\n") + "\n", _made(row), note, _files(files)])
     return str(card)
 
@@ -52,7 +46,7 @@ def subset(text: str, options: dict, row: dict, files: Sequence["File"], repo: s
     card = DatasetCard(_with(text, LOAD, f'load_dataset("{repo}", split="train")'))
     if not rows:
         before, _, after = _with(card.text, LOADING, LOADING).partition(LOADING)
-        said = "## Ids alone\n\nThe texts are not here. `row` is a row's number in the pool's file, which the table names.\n\n"
+        said = "## Ids alone\n\nThe texts are not here. The table names the pool's file, and `row` a row of it.\n\n"
         card.text = f"{before}{said}{IDS}{_with(after, IDS, IDS).partition(IDS)[2]}"
     file = "subset.jsonl" if rows else "ids.csv"
     told = licences.metadata([options["licence"]]) | {"pretty_name": f"{options['name']} (Ballast)"}
@@ -62,32 +56,27 @@ def subset(text: str, options: dict, row: dict, files: Sequence["File"], repo: s
     return str(card)
 
 
-def study(results: "Results", rows: dict[Path, dict], files: Sequence["File"], repo: str) -> str:
+def study(results: "Results", rows: dict[Path, dict], files: Sequence["File"]) -> str:
     """Return the card of a study's results: headline, advice, sources with their licences, and the files."""
     from huggingface_hub import DatasetCard, DatasetCardData
 
     there = {file.name: file for file in files}
     parts = [
         f"# Results of the Ballast study {results.study}\n",
-        "Tables, figures, scores and pages. No text of a prompt, a response or a row of data is here; a prompt is known "
-        "by the hash of its content.\n",
+        "Tables, figures, scores and pages, without any text of a prompt, a response or a row of data. The id of a "
+        "prompt is a hash of its content.\n",
     ]
     parts += [f"![{name}]({name})\n" for name in SHOWN if name in there][:1]
     for name in ("headline.txt", "advice.txt"):
         if name in there:
-            parts.append(
-                f"## {name.removesuffix('.txt').capitalize()}\n\n```text\n{read_text(there[name].content).strip()}\n```\n"
-            )
-    sources = [row["config"] for name, row in results.rows() if row["rule"] == "fetch"]
-    if sources:
-        lines = [
-            [one["name"], _home(one["source"]), one["source"]["revision"], one["source"]["licence"]] for one in sources
-        ]
+            title, body = Path(name).stem.capitalize(), read_text(there[name].content).strip()
+            parts.append(f"## {title}\n\n```text\n{body}\n```\n")
+    fetched = [row["config"] for _, row in results.rows() if row["rule"] == "fetch"]
+    if fetched:
+        lines = [_source(one["name"], one["source"]) for one in fetched]
         parts.append("## Sources\n\n" + pipe_table(["source", "from", "revision", "licence"], lines) + "\n")
     versions = sorted({row["ballast"] for row in rows.values()})
-    about = (
-        "; `about/config.md` has the config, `about/software.md` the libraries" if "about/config.md" in there else ""
-    )
+    about = "; `about/` has the config and the libraries" if "about/config.md" in there else ""
     parts.append(f"## Provenance\n\nMade by Ballast {', '.join(versions)}{about}.\n")
     parts.append(_files(files))
     first = [{"config_name": "scores", "data_files": "scores.parquet"}] if "scores.parquet" in there else None
@@ -107,15 +96,14 @@ def licence_of(text: str) -> str:
     return f"other ({name})" if name else data.get("license", "none stated")
 
 
-def _home(source: dict) -> str:
-    return source["hub"] or source["github"] or source["package"]
+def _source(name: str, source: dict) -> list[str]:
+    home = source["hub"] or source["github"] or source["package"]
+    return [name, home, source["revision"], source["licence"]]
 
 
 def _with(text: str, old: str, new: str) -> str:
     if old not in text:
-        raise BallastError(
-            f"the card has no '{old.strip()}' of this version of Ballast; delete the card and make it again"
-        )
+        raise BallastError(f"the card lacks '{old.strip()}', which Ballast writes; delete the card and make it again")
     return text.replace(old, new)
 
 

@@ -17,12 +17,8 @@ def run(given: str, repo: str, consent: parts.Consent, public: bool = False, dry
     done = hub.upload(push, repo, public)
     if public and done.private:
         print(f"{repo} was private already and stays so; its page can change that", file=sys.stderr)
-    before = (
-        f", {done.replaced} of them in place of older ones; {done.others} others stay"
-        if done.replaced or done.others
-        else ""
-    )
-    print(f"{len(push.files)} files uploaded in one commit{before}")
+    there = f", {done.replaced} of them in place of older ones; {done.others} others stay"
+    print(f"{len(push.files)} files uploaded in one commit{there if done.replaced or done.others else ''}")
     print(f"{done.url} ({'private' if done.private else 'public'})")
 
 
@@ -37,7 +33,5 @@ def listing(push: parts.Push, repo: str, public: bool) -> list[str]:
     lines.append(f"{len(push.files)} files, {push.size:,} bytes")
     left = push.left_out.total()
     reasons = ", ".join(f"{number} {reason}" for reason, number in sorted(push.left_out.items()))
-    lines.append(
-        f"the folder holds {push.found} files: {push.found - left} pushed, {left} left out{reasons and f' ({reasons})'}"
-    )
-    return lines
+    said = f"the folder holds {push.found} files: {push.found - left} pushed, {left} left out"
+    return [*lines, f"{said} ({reasons})" if left else said]

@@ -1,5 +1,6 @@
 """Upload a push to the Hugging Face hub in one commit; turn each refusal of the hub into one line."""
 
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ LOGIN = "set HF_TOKEN, or run `hf auth login`"
 
 @dataclass(frozen=True)
 class Uploaded:
-    """What the hub has after the commit: its address, visibility, and how many files were there before and stay."""
+    """The state after the commit: address, visibility, how many older files it replaced, and how many others stay."""
 
     url: str
     private: bool
@@ -42,7 +43,10 @@ def upload(push: Push, repo: str, public: bool) -> Uploaded:
     """
     from huggingface_hub import CommitOperationAdd, HfApi, get_token
     from huggingface_hub.errors import RepositoryNotFoundError
+    from huggingface_hub.utils import disable_progress_bars
 
+    if not sys.stderr.isatty():
+        disable_progress_bars()
     if not get_token():
         raise BallastError(f"the hub needs a token that may write: {LOGIN}")
     api, kind = HfApi(), push.kind
@@ -56,15 +60,19 @@ def upload(push: Push, repo: str, public: bool) -> Uploaded:
         raise BallastError(
             f"{repo} is a public {kind} already: add --public if all may read these files, or name another --to"
         )
-    operations = [CommitOperationAdd(file.name, file.content) for file in push.files]
-    for file, operation in zip(push.files, operations, strict=True):
-        # The library sends these digests, so that the hub refuses other bytes.
-        if operation.upload_info.sha256.hex() != file.sha256:
-            raise BallastError(f"{file.content}: changed while it was pushed; nothing was uploaded, run again")
     with _asking(repo), warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        operations = [CommitOperationAdd(file.name, file.content) for file in push.files]
+        for file, operation in zip(push.files, operations, strict=True):
+            # The library sends these digests, so that the hub refuses other bytes.
+            if operation.upload_info.sha256.hex() != file.sha256:
+                raise BallastError(f"{file.content}: changed while it was pushed; nothing was uploaded, run again")
         if not found:
             api.create_repo(repo, repo_type=kind, private=not public)
+            if not public and not api.repo_info(repo, repo_type=kind).private:
+                raise BallastError(
+                    f"{repo}: the hub made it public, though private was asked for; nothing was uploaded"
+                )
         commit = api.create_commit(repo, operations, commit_message=f"Push {push.what} by Ballast", repo_type=kind)
         now = api.repo_info(repo, repo_type=kind, revision=commit.oid)
     before = {sibling.rfilename for sibling in found.siblings or ()} if found else set()
@@ -84,6 +92,8 @@ def _asking(repo: str) -> Iterator[None]:
 
     try:
         yield
+    except BallastError:
+        raise
     except OfflineModeIsEnabled:
         raise BallastError("HF_HUB_OFFLINE is set, so that nothing can be pushed; unset it") from None
     except HfHubHTTPError as error:
@@ -93,9 +103,8 @@ def _asking(repo: str) -> Iterator[None]:
         if isinstance(cause, HfHubHTTPError):
             raise BallastError(_refusal(repo, cause)) from None
         said = f"{type(cause).__name__}: {_line(str(cause))}"
-        raise BallastError(
-            f"{repo}: the push failed ({said:.300}); run again: a push is one commit, whole or absent"
-        ) from None
+        advice = "run again: a push is one commit, whole or absent"
+        raise BallastError(f"{repo}: the push failed ({said:.300}); {advice}") from None
 
 
 def _refusal(repo: str, error) -> str:
@@ -105,9 +114,8 @@ def _refusal(repo: str, error) -> str:
     if status == 403:
         return f"{repo}: the token may not write there (403); take one with write access, or name another --to"
     said = _line(error.server_message or "")
-    return (
-        f"{repo}: the hub answers {status}{f' ({said:.300})' if said else ''}; no file of the push is in the repository"
-    )
+    why = f" ({said:.300})" if said else ""
+    return f"{repo}: the hub answers {status}{why}; no file of the push is in the repository"
 
 
 def _line(text: str) -> str:

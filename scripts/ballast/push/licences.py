@@ -25,7 +25,7 @@ NAMES = {
     "mit-license": "mit",
 }
 FORBIDS = re.compile(
-    r"\bnd\b|no[- ]?deriv|all rights reserved|proprietary|confidential|^none$|no licen[cs]e|not (?:be )?(?:re)?distribut",
+    r"\bnd\b|no[- ]?deriv|all rights reserved|proprietary|confidential|^none$|no licen[cs]e|not (?:be )?(?:re)?distr",
     re.IGNORECASE,
 )
 # A card's `license_name` where its parts have several licences.

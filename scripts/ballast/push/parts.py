@@ -18,7 +18,7 @@ ROWS = ("subset.jsonl", "dataset_info.json")
 # Stages whose files are a study's results.
 REPORT = (
     *("about", "advice", "bill", "checks", "claims", "comparison", "explore", "figure", "gradient_report", "headline"),
-    *("label_agreement", "measure", "pages", "people", "scores", "spent", "swap", "table", "trouble"),
+    *("label_agreement", "measure", "pages", "people", "scores", "spent", "table", "trouble"),
 )
 # Stages whose files hold texts unless their options say `redact`.
 REDACTS = ("explore", "table")
@@ -27,7 +27,7 @@ PAGES = "pages"
 
 @dataclass(frozen=True)
 class Consent:
-    """What the person has asked for or checked: the flags of `ballast push`."""
+    """The flags of `ballast push` by which a person asks for less, or states that they have checked something."""
 
     ids_only: bool = False
     licence_checked: bool = False
@@ -58,8 +58,8 @@ def plan(given: str, repo: str, consent: Consent) -> Push:
     results = Results(given)
     inside = results.inside
     if inside == Path("."):
-        return study(results, repo)
-    for kind, top, mark, parts in (("run", "runs", ADAPTER[0], adapter), ("subset", "subsets", IDS[0], subset)):
+        return study(results)
+    for top, mark, parts in (("runs", ADAPTER[0], adapter), ("subsets", IDS[0], subset)):
         if inside.parts[0] == top and (results.folder / inside).is_dir() and results.has(inside / mark):
             return parts(results, inside, repo, consent)
     if inside.parts[0] == "subsets" and inside.suffix == ".csv":
@@ -80,15 +80,14 @@ def adapter(results: Results, inside: Path, repo: str, consent: Consent) -> Push
     """Return a run's adapter with its card; its config then names the base model of the hub, with its revision."""
     make = f"snakemake {results.folder / inside / 'README.md'}"
     weights, config, log = (results.file(inside / name, make) for name in ADAPTER)
-    card, options = results.file(inside / "README.md", make), results.row(inside / "README.md")["config"]["options"]
+    card, options = results.file(inside / "README.md", make), results.options(inside / "README.md")
     text = read_text(card.content)
     if weights.sha256 not in text:
         raise BallastError(f"{card.content}: this card describes other weights; run `{make}`")
     for part in (options["model"], *options["data"]):
         if said := licences.refusal(part["licence"], consent.licence_checked):
-            raise BallastError(
-                f"{results.folder / inside}: an adapter carries the licences of its sources, and {part['name']}: {said}"
-            )
+            why = f"an adapter carries the licences of its sources, and {part['name']}"
+            raise BallastError(f"{results.folder / inside}: {why}: {said}")
     row = results.row(inside / ADAPTER[0])
     model, base = options["model"], None
     # A start that the study aligned or merged is no model of the hub.
@@ -99,10 +98,8 @@ def adapter(results: Results, inside: Path, repo: str, consent: Consent) -> Push
     text = cards.adapter(text, options, row, files, repo, base)
     files = [made("README.md", text.encode(), "the card, for the hub"), *files]
     found, left = results.left_out(inside, {inside / file.name for file in files}, "an adapter")
-    licence = cards.licence_of(text)
-    return Push(
-        f"adapter of run {inside.relative_to('runs')} of study {results.study}", "model", licence, files, found, left
-    )
+    what = f"adapter of run {inside.relative_to('runs')} of study {results.study}"
+    return Push(what, "model", cards.licence_of(text), files, found, left)
 
 
 def _with_base(config: File, model: dict) -> File:
@@ -110,9 +107,8 @@ def _with_base(config: File, model: dict) -> File:
     told = json.loads(read_text(config.content))
     told |= {"base_model_name_or_path": model["home"], "revision": model["revision"]}
     text = json.dumps(told, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-    return made(
-        config.name, text.encode(), f"names {model['home']} at its revision; else the study's, SHA-256 {config.sha256}"
-    )
+    remark = f"names {model['home']} at its revision; else the study's file, SHA-256 {config.sha256}"
+    return made(config.name, text.encode(), remark)
 
 
 def subset(results: Results, inside: Path, repo: str, consent: Consent) -> Push:
@@ -121,26 +117,17 @@ def subset(results: Results, inside: Path, repo: str, consent: Consent) -> Push:
     taken = IDS if consent.ids_only else (*IDS, *ROWS)
     files = [results.file(inside / name, make) for name in taken]
     card, row = results.file(inside / "README.md", make), results.row(inside / "README.md")
-    options, text = row["config"]["options"], read_text(card.content)
+    options, text = results.options(inside / "README.md"), read_text(card.content)
     picked = results.file(f"{inside}.csv", make)
     if picked.sha256 not in text:
         raise BallastError(f"{card.content}: this subset was exported from other picks; run `{make}`")
     if not consent.ids_only and (said := _no_rows(files[0], options, consent)):
-        raise BallastError(
-            f"{results.folder / inside}: its rows stay here: {said}; --ids-only pushes ids without texts"
-        )
+        raise BallastError(f"{results.folder / inside}: its rows stay here: {said}; or --ids-only pushes no text")
     text = cards.subset(text, options, row, files, repo, not consent.ids_only)
     files = [made("README.md", text.encode(), "the card, for the hub"), *files]
     found, left = results.left_out(inside, {inside / file.name for file in files}, "ids alone")
-    what = "ids of subset" if consent.ids_only else "subset"
-    return Push(
-        f"{what} {inside.relative_to('subsets')} of study {results.study}",
-        "dataset",
-        cards.licence_of(text),
-        files,
-        found,
-        left,
-    )
+    what = f"{'ids of ' if consent.ids_only else ''}subset {inside.relative_to('subsets')} of study {results.study}"
+    return Push(what, "dataset", cards.licence_of(text), files, found, left)
 
 
 def _no_rows(ids: File, options: dict, consent: Consent) -> str | None:
@@ -157,7 +144,7 @@ def _no_rows(ids: File, options: dict, consent: Consent) -> str | None:
     return None
 
 
-def study(results: Results, repo: str) -> Push:
+def study(results: Results) -> Push:
     """Return a study's tables, figures, scores and pages, with a card. No file with a text is among them."""
     rows = {name: row for name, row in results.rows() if row["rule"] in REPORT}
     hidden = {name for name, row in rows.items() if row["rule"] in REDACTS and _shows_texts(row)}
@@ -168,7 +155,7 @@ def study(results: Results, repo: str) -> Push:
         raise BallastError(f"{results.folder}: no tables, figures or scores here yet; run `snakemake` first")
     files = [_below(results.file(name, f"snakemake {results.folder / name}"), name) for name in taken]
     rows = {name: rows[name] for name in taken}
-    text = cards.study(results, rows, files, repo)
+    text = cards.study(results, rows, files)
     found, left = results.left_out(Path("."), set(taken), "a study's results")
     card = made("README.md", text.encode(), "the card, written for the hub")
     return Push(f"results of study {results.study}", "dataset", cards.licence_of(text), [card, *files], found, left)
@@ -181,7 +168,5 @@ def _shows_texts(row: dict) -> bool:
 
 def _below(file: File, name: Path) -> File:
     """Return a file under its path in the study; the config's page states what it tells about this machine."""
-    config = name.name in ("config.md", "config.md.html")
-    return File(
-        name.as_posix(), file.content, file.size, file.sha256, "shows the config's paths and servers" if config else ""
-    )
+    remark = "shows the config's paths and servers" if name.name in ("config.md", "config.md.html") else ""
+    return File(name.as_posix(), file.content, file.size, file.sha256, remark)

@@ -16,7 +16,7 @@ TEXTS = (
     *("aligned_rows", "data", "explore", "export", "generate", "judge", "pairwise", "pool_sheet", "respond"),
     *("response_sheet", "rewrite", "table"),
 )
-# What push reads of a row.
+# Push reads these keys of a row.
 ROW = {"sha256": str, "bytes": int, "rule": str, "code": str, "ballast": str, "config": dict, "versions": dict}
 
 
@@ -42,9 +42,7 @@ class Results:
         homes = (folder for folder in (there, *there.parents) if folder.parent.name == "results")
         home = next((folder for folder in homes if (folder / FOLDER).is_dir()), None)
         if home is None:
-            raise BallastError(
-                f"{given}: no results of a study; give a path below results/<study>/, which has a manifest"
-            )
+            raise BallastError(f"{given}: no results of a study; give a path in results/<study>/, which has a manifest")
         self.inside = there.relative_to(home)
         near = os.path.relpath(home)
         self.folder = home if near.startswith("..") else Path(near)
@@ -63,6 +61,15 @@ class Results:
                 return row
         raise BallastError(f"{path}: this manifest row is torn; `snakemake verify` names the repair")
 
+    def options(self, name: Path | str) -> dict:
+        """Return the options of the stage that wrote a file."""
+        options = self.row(name)["config"].get("options")
+        if not isinstance(options, dict):
+            raise BallastError(
+                f"{self._row(name)}: this manifest row has no options; `snakemake verify` names the repair"
+            )
+        return options
+
     def file(self, name: Path | str, make: str) -> File:
         """Return a file that has the bytes of its row; `make` is the command that makes it.
 
@@ -71,9 +78,7 @@ class Results:
         path = self.folder / name
         for part in (path, *path.parents[: len(Path(name).parts) - 1]):
             if part.is_symlink():
-                raise BallastError(
-                    f"{part}: a link; push uploads only files that stand in the study's folder themselves"
-                )
+                raise BallastError(f"{part}: a link; push uploads only the files of the study's folder itself")
         if not self.has(name):
             why = "the manifest has no row of it" if path.exists() else "it is not made yet"
             raise BallastError(f"{path}: {why}; run `{make}`")
