@@ -97,7 +97,10 @@ class _NoToken(argparse.Action):
 
 
 def _push(given: argparse.Namespace) -> None:
-    from ballast.push import command, parts
+    try:
+        from ballast.push import command, parts
+    except ModuleNotFoundError as error:
+        raise BallastError(f"push needs the package {error.name}; install ballast-safety[study]") from None
 
     consent = parts.Consent(given.ids_only, given.licence_checked, given.texts_checked)
     command.run(given.path, given.to, consent, given.public, given.dry_run)

@@ -17,6 +17,7 @@ STUDY = Path("results/made")
 RUN = STUDY / "runs/llama/safety/sss-b/n2/t0"
 SUBSET = STUDY / "subsets/safety/sss-b/n2/t0"
 REVISION = "1" * 40
+POOL = "/home/me/my_pool.jsonl"
 PLACE = {"home": "pool.json", "revision": "-", "licence": "CC BY-NC 4.0", "hub": False}
 MODEL = {"name": "Llama 2", "home": "meta/Llama-2", "revision": REVISION, "hub": True}
 BASE = {"name": "base data", "home": "us/base", "revision": REVISION, "licence": "CC BY-NC 4.0", "hub": True}
@@ -65,13 +66,17 @@ def subset(licence: str = "CC BY-NC 4.0", behaviours=("T1", "T3"), **told) -> No
     write_json(SUBSET / "dataset_info.json", {"made": {"file_name": "subset.jsonl"}})
     for kind in ("png", "svg"):
         write_text(SUBSET / f"pool.{kind}", "a picture")
-    about = [["licence of the pool", licence], ["subset's SHA-256", digest(SUBSET.with_suffix(".csv"))]]
+    about = [
+        ["pool", f"safety: {POOL}"],
+        ["licence of the pool", licence],
+        ["subset's SHA-256", digest(SUBSET.with_suffix(".csv"))],
+    ]
     card = data_card.DataCard("sss-b", "safety", "A rule.", licence, about, [], export.ALPACA, records[0])
     table = rows.assign(quota=pd.NA)
     write_text(SUBSET / "README.md", data_card.text(card, table, table))
     options = {"study": "made", "pool": "safety", "name": "made-sss-b-2-0", "licence": licence, **told}
     for name in ("README.md", "subset.jsonl", "ids.csv", "dataset_info.json", "pool.png", "pool.svg"):
-        record(SUBSET / name, "export", options=options)
+        record(SUBSET / name, "export", options=options, source=POOL)
 
 
 def study(redact: bool = True) -> None:

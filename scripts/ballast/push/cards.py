@@ -1,11 +1,12 @@
 """Turn Ballast's cards into cards of the hub: metadata that it reads, the push's files, and what made them."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ballast.files import BallastError, read_text
-from ballast.markup import pipe_table
+from ballast.markup import markdown, pipe_table
 from ballast.push import licences
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ def subset(text: str, options: dict, row: dict, files: Sequence["File"], repo: s
     """Return the card of a pushed subset, with its rows or without."""
     from huggingface_hub import DatasetCard, DatasetCardData
 
+    if os.path.isabs(file := str(row["config"].get("source", ""))):  # a path of this machine is nobody's business
+        text = text.replace(markdown(file), markdown(os.path.basename(file)))
     card = DatasetCard(_with(text, LOAD, f'load_dataset("{repo}", split="train")'))
     if not rows:
         before, _, after = _with(card.text, LOADING, LOADING).partition(LOADING)
