@@ -2,6 +2,7 @@
 
 python -m ballast init NAME [--base FILE|owner/name] [--pool FILE|owner/name] [--model DIR|owner/name] [--n 50,100]
                             [--cpu] [--folder config]
+python -m ballast push results/my-study/runs/... --to owner/name
 """
 
 import argparse
@@ -64,12 +65,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
     compare.add_argument("--folder", default="config", help="where the config goes (default: config)")
     compare.add_argument("snakemake", nargs="*", metavar="-- ARGUMENTS", help="for Snakemake, such as --profile slurm")
     compare.set_defaults(run=_measure)
-    given = parser.parse_args(arguments)
+    publish = commands.add_parser("push", help="upload an adapter, a subset or a study's results to the hub, private")
+    publish.add_argument("path", metavar="PATH", help="folder of a run or an exported subset, or results/NAME")
+    publish.add_argument(
+        "--to", required=True, metavar="OWNER/NAME", help="repository of the hub; push makes a new one"
+    )
+    publish.add_argument("--public", action="store_true", help="all may read a new repository (default: private)")
+    publish.add_argument("--ids-only", action="store_true", help="a subset's ids, labels and picture without its rows")
+    publish.add_argument(
+        "--licence-checked", action="store_true", help="you have read the licence that Ballast does not know"
+    )
+    publish.add_argument("--texts-checked", action="store_true", help="push rows that may answer a harmful request too")
+    publish.add_argument("--dry-run", action="store_true", help="show the files; upload nothing")
+    publish.add_argument("--token", action=_NoToken, help=argparse.SUPPRESS)
+    publish.set_defaults(run=_push)
+    run = None
     try:
-        return given.run(given) or 0
+        given = parser.parse_args(arguments)
+        run = given.run
+        return run(given) or 0
     except BallastError as error:
         print(f"ballast: {error}", file=sys.stderr)
-        return FAILED if given.run is _measure else 1
+        return FAILED if run is _measure else 1
+
+
+class _NoToken(argparse.Action):
+    """Refuse a token among the arguments, where every process of the machine can read it, and do not repeat it."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        raise BallastError("a token has no place on a command line; set HF_TOKEN, or run `hf auth login`")
+
+
+def _push(given: argparse.Namespace) -> None:
+    try:
+        from ballast.push import command, parts
+    except ModuleNotFoundError as error:
+        raise BallastError(f"push needs the package {error.name}; install ballast-safety[study]") from None
+
+    consent = parts.Consent(given.ids_only, given.licence_checked, given.texts_checked)
+    command.run(given.path, given.to, consent, given.public, given.dry_run)
 
 
 def _init(given: argparse.Namespace) -> None:

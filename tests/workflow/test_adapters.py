@@ -9,6 +9,8 @@ from helpers import edits
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
+from ballast import cli
+
 pytestmark = pytest.mark.workflow
 RUN = "results/small/runs/llama/safety/sss/n7/t0"
 MERGED = f"{RUN}/merged/model.safetensors"
@@ -36,6 +38,13 @@ def test_the_adapter_with_its_card_loads_on_its_model_and_the_merged_model_alone
     base = AutoModelForCausalLM.from_pretrained(exported / "results/worlds/small/models/llama-aligned")
     PeftModel.from_pretrained(base, str(exported / RUN))
     AutoModelForCausalLM.from_pretrained(exported / RUN / "merged")
+
+
+def test_push_takes_the_adapter_and_the_whole_study(exported, monkeypatch, capsys):
+    monkeypatch.chdir(exported)
+    for path in (RUN, "results/small"):
+        assert cli.main(["push", path, "--to", "me/made", "--dry-run"]) == 0, capsys.readouterr().err
+    assert "adapter of run llama/safety/sss/n7/t0" in capsys.readouterr().out
 
 
 def test_made_again_it_has_the_same_bytes(exported):

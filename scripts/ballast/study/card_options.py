@@ -11,6 +11,8 @@ from ballast.study.plan import Wildcards
 from ballast.study.runs import seed
 from ballast.study.sections import Model
 
+# The licence of the mini world's data and models.
+MADE = "Apache-2.0, as Ballast"
 EXPORTED = ("subset.jsonl", "ids.csv", "README.md", "dataset_info.json", "pool.png", "pool.svg")
 
 
@@ -60,7 +62,7 @@ class CardOptions:
         about = [
             ("study", study.study),
             ("pool", f"{wildcards.pool}: {home}" + (", its responses rewritten" if data.rewrite else "")),
-            ("licence of the pool", source.licence if source else data.licence or "not stated"),
+            ("licence of the pool", self._licence(data) or "not stated"),
             ("rule", rule),
             ("seed", str(seed(study.seed, "sampling", wildcards.trial))),
             ("options", self.options.sampler(wildcards)),
@@ -68,6 +70,9 @@ class CardOptions:
             ("category by", str(study.labels.category) if "category" in labels else "not labelled"),
             ("embedded by", study.embedding.model),
         ]
+        # At their defaults these say nothing to `ballast push`, and re-run no export.
+        told = {} if study.redact else {"redact": False}
+        told |= {"gated": True} if source and source.gated else {}
         model = wildcards.get("model", "")
         own = inputs.pool_source(wildcards.pool)
         return as_json(
@@ -84,6 +89,7 @@ class CardOptions:
                 "format": own and self.plan.dataset_format(f"pools/{wildcards.pool}"),
                 "columns": own.columns if own else {},
                 "where": own.where if own else {},
+                **told,
             }
         )
 
@@ -130,11 +136,16 @@ class CardOptions:
             home = source.hub or sources.page(source.model_dump())
             said = {"home": home, "revision": source.revision, "licence": source.licence, "hub": bool(source.hub)}
         elif place.world:
-            said = {"home": "the mini world", "revision": "-", "licence": "Apache-2.0, as Ballast", "hub": False}
+            said = {"home": "the mini world", "revision": "-", "licence": MADE, "hub": False}
         else:
             licence = getattr(place, "licence", None) or UNKNOWN
             said = {"home": os.path.basename(place.path), "revision": "-", "licence": licence, "hub": False}
         return {"name": name} | said
+
+    def _licence(self, data: Data) -> str | None:
+        """Return the licence that a dataset's place states; None if it states none."""
+        source = self.study.sources.get(data.source)
+        return source.licence if source else MADE if data.world else data.licence
 
     def _parts(self, name: str) -> dict:
         """Return a method's plug-ins and their options, after those of the method whose adapter it takes."""

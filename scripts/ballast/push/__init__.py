@@ -1,0 +1,1 @@
+"""Publish adapters, subsets and studies on the Hugging Face hub: `ballast push`."""
