@@ -1,4 +1,4 @@
-"""Show how far a study is: one line a stage, and one for each job that runs and tells its progress."""
+"""Show how far a study is: one line per stage, and one for each job that runs and tells its progress."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
