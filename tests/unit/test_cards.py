@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,9 +14,17 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from ballast.asking.loading import load_model
 from ballast.asking.weights import ADAPTER
 from ballast.files import BallastError
+from ballast.study import config
+from ballast.study.card_options import CardOptions
+from ballast.study.job_inputs import JobInputs
+from ballast.study.job_options import JobOptions
+from ballast.study.plan import Plan
+from ballast.study.runs import Run
 from ballast.trainers import sft
 from ballast.training import cards, merging
 from ballast.training.cards import ModelCard
+
+ROOT = Path(__file__).parents[2]
 
 DIGESTS = {name: f"{number}" * 64 for number, name in enumerate(cards.DIGESTS) if name != "kept"}
 
@@ -163,3 +172,17 @@ def test_the_card_of_a_merged_model_says_so(of, adapter):
     assert "merged into its weights" in text and "PeftModel" not in text and "## Licences" in text
     with pytest.raises(BallastError, match="the adapter's card is not as it was written"):
         cards.merged("# Something else\n")
+
+
+@pytest.mark.parametrize("aligned", [True, False])
+def test_the_card_of_an_adapter_on_an_aligned_start_names_no_model_of_the_hub(aligned):
+    raw = config.read(ROOT / "config/small.yaml")
+    raw["sources"] = raw.get("sources", {}) | {
+        "smollm2": {"kind": "model", "hub": "us/chat", "revision": "0" * 40, "licence": "MIT", "used_for": "a test"}
+        | {"files": {"model.safetensors": "unknown"}}
+    }
+    if not aligned:
+        del raw["models"]["smollm2"]["aligned"]
+    options = CardOptions(JobOptions(JobInputs(Plan(config.load(raw)))))
+    model = json.loads(options.card(Run("smollm2", "safety", "random", 14, 0)))["model"]
+    assert model["hub"] != aligned and model["home"] == "us/chat" + ", aligned first by this study" * aligned

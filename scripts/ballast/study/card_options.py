@@ -140,6 +140,8 @@ class CardOptions:
         else:
             licence = getattr(place, "licence", None) or UNKNOWN
             said = {"home": os.path.basename(place.path), "revision": "-", "licence": licence, "hub": False}
+        if getattr(place, "aligned", None):  # the adapter fits the aligned model, which no hub has
+            said |= {"home": f"{said['home']}, aligned first by this study", "hub": False}
         return {"name": name} | said
 
     def _licence(self, data: Data) -> str | None:
