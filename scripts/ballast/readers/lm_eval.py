@@ -16,7 +16,7 @@ OWN = {"doc", "resps"}  # columns of no other form
 
 def is_samples(path: str) -> bool:
     """Return whether a file's first record is one of the harness."""
-    return OWN <= next(records(path), {}).keys()
+    return next(records(path), {}).keys() >= OWN
 
 
 def read(path: str) -> pd.DataFrame:

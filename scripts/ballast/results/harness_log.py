@@ -27,7 +27,7 @@ def write(samples: str | Path, results: str | Path, log: RunLog) -> None:
 
 def _sample(log: RunLog, number: int) -> dict:
     row = log.rows[number]
-    doc = {"id": row["id"], "prompt": row["prompt"], "category": row["category"], **row["tags"]}
+    doc = {"id": row["id"], "prompt": row["prompt"], "category": row["category"], "tags": row["tags"]}
     values = {each.metric.name: each.values[number] for each in log.verdicts}
     return {
         "doc_id": row["place"],
@@ -76,7 +76,7 @@ def _results(log: RunLog) -> dict:
         "n-shot": {task: 0},
         "higher_is_better": {task: better},
         "n-samples": {task: {"original": log.asked, "effective": len(log.rows)}},
-        "config": {"model": "ballast", "model_args": f"pretrained={log.run}", **log.facts},
+        "config": {"model": "ballast", "model_args": f"pretrained={log.run}", "metadata": log.facts},
         "model_source": "ballast",
         "model_name": log.run,
         "model_name_sanitized": re.sub(r'["<>:/|\\?*\[\]]+', "__", log.run),

@@ -71,13 +71,13 @@ def _header(log: RunLog) -> dict:
 
 def _score(verdicts: Verdicts) -> dict:
     metric, read = verdicts.metric, len(verdicts.read)
-    found = {"mean": verdicts.mean, "stderr": verdicts.stderr}
+    found = {"mean": verdicts.mean} | ({"stderr": verdicts.stderr} if read > 1 else {})
     return {
         "name": metric.name,
         "scorer": verdicts.judge,
         "scored_samples": read,
         "unscored_samples": len(verdicts.values) - read,
-        "metrics": {name: {"name": name, "value": value} for name, value in found.items() if name == "mean" or read > 1},
+        "metrics": {name: {"name": name, "value": value} for name, value in found.items()},
         "metadata": {"label": metric.label, "unit": metric.unit, "better": metric.direction}
         | {"unscored": verdicts.missing, "judge": verdicts.about},
     }
@@ -106,7 +106,7 @@ def _sample(log: RunLog, number: int) -> dict:
         "scores": {each.metric.name: _verdict(each, number) for each in log.verdicts},
         "metadata": {"benchmark": log.benchmark, "category": row["category"], "run": log.run}
         | {"adapter_sha256": log.facts["generation"].get("adapter_sha256"), "prompt_cut": row["prompt_cut"]}
-        | row["tags"],
+        | ({"tags": row["tags"]} if row["tags"] else {}),
         "model_usage": {log.model: usage} if usage else {},
         "store": {},
         "events": [],

@@ -4,7 +4,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import pandas as pd
 
@@ -13,8 +13,8 @@ from ballast.asking.judging import PARSED
 from ballast.categories import title
 from ballast.files import BallastError, digest, read_json
 from ballast.results import metrics
+from ballast.study.runs import from_path
 from ballast.tables.table3 import redacted
-
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,8 @@ def gather(options: dict, rows: str, responses: str, record: str, scores: Mappin
     answered = schemas.read(responses, schemas.RESPONSES)
     answered = answered[answered["benchmark"] == benchmark].set_index("id")
     _check(answered.index, asked["id"], responses, rows, benchmark)
-    asked = asked[asked["id"].isin(answered.index)]
-    answered = answered.loc[asked["id"]]
+    there = asked[asked["id"].isin(answered.index)]
+    answered = answered.loc[there["id"]]
     made = read_json(record)
     whole = [
         {
@@ -96,7 +96,7 @@ def gather(options: dict, rows: str, responses: str, record: str, scores: Mappin
             "response_tokens": int(said.response_tokens),
             "prompt_cut": bool(said.prompt_cut),
         }
-        for (place, row), said in zip(asked.to_dict("index").items(), answered.itertuples(), strict=True)
+        for (place, row), said in zip(there.to_dict("index").items(), answered.itertuples(), strict=True)
     ]
     return RunLog(
         study=options["study"],
@@ -105,7 +105,7 @@ def gather(options: dict, rows: str, responses: str, record: str, scores: Mappin
         model=options["model"],
         system=options["system"] and _shown(options["system"], hide),
         facts=_facts(options, made, digest(responses)),
-        asked=int(len(schemas.read(rows, schemas.BENCHMARK))),
+        asked=len(asked),
         rows=whole,
         verdicts=[_verdicts(name, options, scores[name], answered.index) for name in options["metrics"]],
     )
@@ -154,12 +154,10 @@ def _verdicts(name: str, options: dict, path: str, ids: pd.Index) -> Verdicts:
 
 def _facts(options: dict, made: dict, responses: str) -> dict:
     """Return what made the responses: the run's key, its model, digests and decoding."""
-    model, *key = options["run"].split("/")
-    names = ("model", "pool", "sampler", "n", "trial") if len(key) > 1 else ("model", "sampler")
     # Its file is a path of this machine; the system message is in each sample.
     made = {name: value for name, value in made.items() if name not in ("system", "origin")}
     facts = {"study": options["study"], "synthetic": options["synthetic"], "redacted": options["redact"]}
-    facts |= {"run": options["run"], **dict(zip(names, [model, *key], strict=True))}
+    facts |= {"run": options["run"], **asdict(from_path(options["run"]))}
     return facts | {"model_origin": options["about"], "responses_sha256": responses, "generation": made}
 
 

@@ -22,9 +22,7 @@ class LogOptions:
     @property
     def files(self) -> list[str]:
         """The log of inspect_ai of every run and benchmark; the other files are made beside it."""
-        pairs = {
-            (run, benchmark): None for run in self.plan.measured for benchmark, _ in self.plan.judgements(run)
-        }
+        pairs = {(run, benchmark): None for run in self.plan.measured for benchmark, _ in self.plan.judgements(run)}
         return [f"{self.plan.results}/eval_logs/{run}/{name}/{name}.eval" for run, name in pairs]
 
     def check(self, wildcards: Wildcards) -> None:
@@ -32,7 +30,9 @@ class LogOptions:
         run, benchmark = wildcards.run, wildcards.benchmark
         if run not in self.plan.measured:
             known = nearest(run, list(self.plan.measured))
-            raise BallastError(f"eval_logs/{run}: the study measures no such run{known}; `snakemake eval_logs` logs all")
+            raise BallastError(
+                f"eval_logs/{run}: the study measures no such run{known}; `snakemake eval_logs` logs all"
+            )
         asked = sorted({name for name, _ in self.plan.judgements(run)})
         if benchmark not in asked:
             raise BallastError(f"eval_logs/{run}/{benchmark}: the study asks this run {', '.join(asked)} alone")
