@@ -10,7 +10,7 @@ from ballast.data.records import records
 from ballast.files import BallastError
 
 GIVES = "pairs"
-PROMPTS = ("prompt", "question", "instruction", "request", "goal")
+USUAL = ("prompt", "question", "instruction", "request", "goal")
 OWN = {"doc", "resps"}  # columns of no other form
 
 
@@ -24,7 +24,7 @@ def read(path: str) -> pd.DataFrame:
     rows = [(_request(row), "", _response(row)) for row in records(path)]
     for number, (request, _, response) in enumerate(rows):
         if not isinstance(request, str):
-            known = ", ".join(PROMPTS)
+            known = ", ".join(USUAL)
             raise BallastError(f"{path}: row {number}: no prompt in 'doc' ({known}), and no text in 'arguments'")
         if not isinstance(response, str):
             raise BallastError(
@@ -36,7 +36,7 @@ def read(path: str) -> pd.DataFrame:
 
 def _request(row: dict):
     doc = row.get("doc")
-    own = [doc[name] for name in PROMPTS if isinstance(doc.get(name), str)] if isinstance(doc, dict) else []
+    own = [doc[name] for name in USUAL if isinstance(doc.get(name), str)] if isinstance(doc, dict) else []
     return own[0] if own else _first(_first(row.get("arguments")))
 
 
