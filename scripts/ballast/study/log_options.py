@@ -30,9 +30,7 @@ class LogOptions:
         run, benchmark = wildcards.run, wildcards.benchmark
         if run not in self.plan.measured:
             known = nearest(run, list(self.plan.measured))
-            raise BallastError(
-                f"eval_logs/{run}: the study measures no such run{known}; `snakemake eval_logs` logs all"
-            )
+            raise BallastError(f"eval_logs/{run}: the study measures no such run{known}")
         asked = sorted({name for name, _ in self.plan.judgements(run)})
         if benchmark not in asked:
             raise BallastError(f"eval_logs/{run}/{benchmark}: the study asks this run {', '.join(asked)} alone")
