@@ -11,7 +11,9 @@ from helpers.tiny_runs import ALPACA_SHAPED, OPTIONS
 from test_job_inputs import jobs, wildcards
 
 from ballast import schemas
+from ballast.files import BallastError
 from ballast.running import inside_snakemake
+from ballast.study import config
 from ballast.study.arguments import as_json
 from ballast.training import tracking
 
@@ -140,3 +142,11 @@ def test_no_option_of_a_job_or_document_knows_the_tracker():
     assert on.cards.card(wildcards(run)) == off.cards.card(wildcards(run))
     assert as_json(on.plan.study) == as_json(off.plan.study) and "wandb" not in as_json(on.plan.study)
     assert on.plan.study.training.tracking == "wandb" and jobs().plan.study.training.tracking is None
+
+
+def test_an_aligned_start_takes_no_tracker():
+    raw = config.read(ROOT / "tests/workflow/aligned.yaml")
+    start = next(model for model in raw["models"].values() if model.get("aligned"))
+    start["aligned"]["training"] = start["aligned"].get("training", {}) | {"tracking": "wandb"}
+    with pytest.raises(BallastError, match="aligned.training.tracking: only the runs are tracked; leave it out"):
+        config.load(raw)
