@@ -2,7 +2,7 @@
 
 train.py --model DIR --base ROWS.parquet [--adapter DIR] [--pool ROWS.parquet] [--subset SUBSET.csv] [--kept KEPT.csv]
     --seed S --options JSON [a feature's file by its name...] --code IDENTITY --partial DIR --checkpoint-minutes M
-    --out DIR
+    [--tracking TRACKER] --out DIR
 
 Without `--subset` the trainer gets the whole pool and picks `n` rows itself; without `--pool` there is only base data.
 `--adapter` continues that adapter instead of a new one. `--kept` lists the base rows that a filter kept. After SIGTERM
@@ -19,11 +19,11 @@ from ballast import plugins, schemas
 from ballast.data import rows
 from ballast.files import digest, write_json, write_parquet
 from ballast.picks import features
-from ballast.training import checkpoints
+from ballast.training import checkpoints, tracking
 
 
 def main(arguments: argparse.Namespace) -> None:
-    options = json.loads(arguments.options)
+    options, tracked = json.loads(arguments.options), tracking.arguments(arguments.tracking, arguments.out)
     trainer = plugins.load("trainers", options["trainer"])
     table = training_rows(arguments.base, arguments.pool, arguments.subset, arguments.kept)
     known = {"features": features.from_arguments(arguments)} if getattr(trainer, "NEEDS", ()) else {}
@@ -33,7 +33,7 @@ def main(arguments: argparse.Namespace) -> None:
         read["adapter"] = digest(f"{arguments.adapter}/adapter_model.safetensors")
     key = checkpoints.key(arguments.model, table, options | read, arguments.seed, arguments.code)
     with checkpoints.unfinished(arguments.partial, key, arguments.checkpoint_minutes) as partial:
-        options["adapter"] = arguments.adapter
+        options |= {"adapter": arguments.adapter, "tracking": tracked}
         log = trainer.train(arguments.model, table, options, arguments.seed, arguments.out, partial, **known)
         selection = log.pop("selection", None)
         if selection is not None:
@@ -67,6 +67,7 @@ if __name__ == "__main__":
     parser.add_argument("--code", required=True)
     parser.add_argument("--partial", required=True)
     parser.add_argument("--checkpoint-minutes", type=float, required=True)
+    parser.add_argument("--tracking", choices=[tracking.OFF, *tracking.TRACKERS], default=tracking.OFF)
     parser.add_argument("--out", required=True)
     features.add_arguments(parser)
     main(parser.parse_args())

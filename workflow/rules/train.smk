@@ -66,8 +66,9 @@ rule train:
     resources:
         mem_mb=1500,
         runtime=240,
-        # A resource, not a param, since the number of minutes does not change the adapter.
+        # Resources, not params, since neither the number of minutes nor a tracker changes the adapter.
         checkpoint_minutes=10,
+        tracking=study.training.tracking or "off",
     params:
         model=options.model,
         seed=lambda wildcards: options.seed("training", wildcards.trial),
@@ -85,7 +86,8 @@ rule train:
         "stage train --record {params.code} {output:q} --"
         " --model {params.model:q} --base {input.base:q} --pool {input.pool:q} {params.files} {params.features}"
         " --seed {params.seed} --options {params.options:q} --code {params.code} --out {params.out:q}"
-        " --partial {params.partial:q} --checkpoint-minutes {resources.checkpoint_minutes} &> {log:q}"
+        " --partial {params.partial:q} --checkpoint-minutes {resources.checkpoint_minutes}"
+        " --tracking {resources.tracking} &> {log:q}"
 
 
 use rule train as train_selecting with:
@@ -150,6 +152,7 @@ rule train_on:
         mem_mb=1500,
         runtime=240,
         checkpoint_minutes=10,
+        tracking=study.training.tracking or "off",
     params:
         model=options.model,
         seed=lambda wildcards: options.seed("training on", wildcards.trial),
@@ -164,7 +167,8 @@ rule train_on:
         "stage train --record {params.code} {output:q} --"
         " --model {params.model:q} --base {input.base:q} --adapter {params.source:q}"
         " --seed {params.seed} --options {params.options:q} --code {params.code} --out {params.out:q}"
-        " --partial {params.partial:q} --checkpoint-minutes {resources.checkpoint_minutes} &> {log:q}"
+        " --partial {params.partial:q} --checkpoint-minutes {resources.checkpoint_minutes}"
+        " --tracking {resources.tracking} &> {log:q}"
 
 
 ruleorder: train_on > transform > train_selecting > train

@@ -24,6 +24,7 @@ from ballast.categories import OWN
 from ballast.files import BallastError
 from ballast.plugins import HOME
 from ballast.running import endings, failures, libraries, overview, preload, stops
+from ballast.training.tracking import TRACKERS
 
 FITS = "9.27"
 IMAGE = "envs/ballast.sif"
@@ -318,6 +319,8 @@ def _stop_if_absent(pending: list[str], packages: dict[str, set[str]]) -> None:
             if not (found and found.origin):  # a mere folder of that name has no origin
                 instead = "give another backend in the config, or run on a cluster that has it"
                 advice = STUDYS if package in STUDYS_PACKAGES else f"install it (envs/gpu.lock), {instead}"
+                if package in TRACKERS:
+                    advice = f"pip install {package}, or leave training.tracking out of the config"
                 sys.exit(
                     f"ballast: {rule}: {package} is not installed in this environment, so no job is started; {advice}"
                 )
