@@ -25,7 +25,7 @@ rule doctor:
     shell:
         # Snakemake prints the command of a failed job, here 18 kB of options: `onsuccess` exits with its error instead.
         "stage doctor --options {params.options:q} --node-gpus {resources.node_gpus}"
-        " --gpu-gigabytes {resources.gpu_gigabytes} 2> {log:q} || echo {params.failed} >> {log:q}"
+        " --gpu-gigabytes {resources.gpu_gigabytes} 2> {log:q} || echo {params.failed:q} >> {log:q}"
 
 
 rule bill:
