@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-# What jobs keep in a study beside their outputs; a job that is made again starts without it.
+# Jobs keep these in a study beside their outputs; a job that is made again starts without them.
 KEPT = ("partial", "store", "benchmarks")
 
 
@@ -46,7 +46,6 @@ def make_again(script: str, files: list[str], folders: list[str], place: Path) -
         done = subprocess.run(
             ["bash", place.absolute() / ".script.sh"],
             cwd=there,
-            env=os.environ | {"BALLAST_PRELOAD": ""},
             stdin=subprocess.DEVNULL,
             stdout=said,
             stderr=said,

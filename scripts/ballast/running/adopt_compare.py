@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from safetensors import safe_open
 
-# What may differ after a computation on a GPU, whose sums have no fixed order. docs/reliability.md has the table.
+# A GPU adds in no fixed order, so its results may differ this much. docs/reliability.md has the table.
 TOLERANCE = {
     "tensors": 0.01,  # norm of the difference, as a part of the tensor's norm
     "cells": 0.05,  # part of a column's cells, such as responses, that differ; also of those that only one file has

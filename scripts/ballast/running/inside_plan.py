@@ -1,4 +1,4 @@
-"""How Ballast changes Snakemake's planning, and what it reads of a plan; a part of `inside_snakemake.py`."""
+"""Change how Snakemake plans, and list the jobs of a plan; a part of `inside_snakemake.py`."""
 
 import functools
 import gc

@@ -199,8 +199,9 @@ class InsideSnakemake:
         pending = [job.rule.name for job in self.workflow.dag.needrun_jobs()]
         if not self.deployed and not self.workflow.touch:
             _stop_if_absent(pending, {self.called(rule): needed for rule, needed in packages.items()})
-        # Few jobs import their libraries sooner than the preloaded process does. The barrier hides how many will come.
-        if not self.deployed and (len(pending) > 3 or self.called("settle") in pending):
+        # Few jobs import their libraries sooner than the preloaded process does. These two hide how many will come.
+        many = len(pending) > 3 or not {self.called("settle"), self.called(ADOPT)}.isdisjoint(pending)
+        if not self.deployed and many:
             preload.start()
         # Snakemake 9.27 leaks one timer per finished job while it limits the rate of jobs. Only a queue needs a limit.
         self.workflow.scheduler.job_rate_limiter = None
