@@ -229,7 +229,7 @@ def test_a_kill_at_any_moment_leaves_a_job_pending_or_adopted_and_never_without_
     assert [read_json(record)["params"] for record in finished.records] == [[repr(NEW)]] * 2
 
 
-def test_a_check_says_which_file_differs_where_and_removes_its_folder_if_none_does(finished):
+def test_a_check_says_which_file_differs_where_and_removes_its_folder_if_none_does(finished, monkeypatch):
     finished.command, finished.log = f"echo x | tee {' '.join(finished.outputs)}", f"{STUDY}/logs/a.log"
     assert adopt.check(finished, "", [STUDY], Path("place")) == "" and not Path("place").exists()
     finished.command = f"echo x > {finished.outputs[0]}; echo z > {finished.outputs[1]}"
@@ -237,6 +237,9 @@ def test_a_check_says_which_file_differs_where_and_removes_its_folder_if_none_do
     there = f"place/{finished.outputs[1]}"
     assert adopt.check(finished, "", [STUDY], Path("place")) == f"{STUDY}/a.md: line 1; made again: {there}"
     assert Path(there).read_text() == "z\n" and digest(finished.outputs[1]) == finished.rows()[1]["sha256"]
+    assert not finished.tolerated
+    monkeypatch.setattr(adopt, "difference", lambda *_: "")
+    assert adopt.check(finished, "", [STUDY], Path("within")) == "" and finished.tolerated == [f"{STUDY}/a.md"]
     finished.command = "false"
     assert "a.csv: it cannot be made again: gone/results/s/logs/a.log" in adopt.check(
         finished, "", [STUDY], Path("gone")

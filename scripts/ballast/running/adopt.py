@@ -47,6 +47,7 @@ class Job:
     gpu: bool = False
     records: list[str] = field(default_factory=list)
     recorded: dict = field(default_factory=dict)
+    tolerated: list[str] = field(default_factory=list)  # outputs that differ within the tolerance of a GPU
 
     @property
     def stage(self) -> tuple[str, str, str]:
@@ -80,7 +81,13 @@ class Checked:
         equal, adopted = len(self.checked) - bool(self.wrong), 0 if self.wrong else len(self.jobs)
         counts = (len(self.jobs), len(self.checked), equal, adopted)
         row = " ".join([*(f"{number:>7}" for number in counts), "", rule, *now.split(":")[1:]])
-        return f"{row}: refused\n    {self.wrong}" if self.wrong else row
+        if self.wrong:
+            return f"{row}: refused\n    {self.wrong}"
+        return f"{row}: {number} files differ within the tolerance" if (number := len(self.tolerated)) else row
+
+    @property
+    def tolerated(self) -> list[str]:
+        return [file for job in self.checked for file in job.tolerated]
 
 
 HEAD = "pending checked   equal adopted  stage"
@@ -156,9 +163,10 @@ def adopt(jobs: list[Job], prefix: str, count: int, seed: int, folders: list[str
             for job in jobs:
                 job.state = REFUSED if job.state == CODE and job.stage == stage.stage else job.state
         else:
-            how = {"from": stage.stage[1], "checked": [job.outputs[0] for job in draw], "of": len(some)}
+            how = {"from": stage.stage[1], "checked": [job.outputs[0] for job in draw], "tolerated": stage.tolerated}
+            how |= {"of": len(some), "seed": seed, "version": libraries.own()}
             for job in some:
-                take(job, how | {"seed": seed, "version": libraries.own()})
+                take(job, how)
                 job.state = ""
         yield stage
 
@@ -176,6 +184,7 @@ def check(job: Job, prefix: str, folders: list[str], place: Path) -> str:
             return f"{output}: the finished file has other bytes than were written; `snakemake verify` has the repair"
         if wrong := difference(output, there / output, _on_gpu([row, read_json(there / row_of(output))])):
             return f"{output}: {wrong}; made again: {there / output}"
+        job.tolerated.append(output)
     shutil.rmtree(place)
     return ""
 

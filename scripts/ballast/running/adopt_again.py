@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 # Jobs keep these in a study beside their outputs; a job that is made again starts without them.
-KEPT = ("partial", "store", "benchmarks")
+KEPT = ("partial", "store")
 
 
 def mirror(real: Path, place: Path, made: Iterable[Path]) -> None:
@@ -36,7 +36,7 @@ def make_again(script: str, files: list[str], folders: list[str], place: Path) -
     above = max((way.count("..") for way in re.findall(r"(?:\.\./)+", script)), default=0)
     top = [here, *here.parents][min(above, len(here.parents))]
     kept = [f"{folder}/{name}" for folder in folders for name in KEPT]
-    made = [here.relative_to(top) / path for path in (*files, *kept)]
+    made = [here.relative_to(top) / path for path in filter(None, (*files, *kept))]
     mirror(top, place, made)
     there = place / here.relative_to(top)
     for file in filter(None, files):
