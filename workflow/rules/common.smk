@@ -11,7 +11,7 @@ from ballast.files import STAMP, BallastError, read_text
 from ballast.running import stops
 from ballast.running.bill_options import BillOptions
 from ballast.running.failures import FAILED
-from ballast.running.inside_snakemake import IMAGE, InsideSnakemake
+from ballast.running.inside_snakemake import IMAGE, InsideSnakemake, changes
 from ballast.study import artefacts, contracts, sources
 from ballast.study import config as study_config
 from ballast.study.arguments import as_arguments, as_json, as_pairs, packed
@@ -28,7 +28,7 @@ from ballast.study.plan import Plan
 try:
     contracts.check()
     if workflow.modifier.is_main_snakefile():
-        raw = study_config.given(workflow.configfiles, workflow.config_settings.config)
+        raw = study_config.given(workflow.configfiles, changes(workflow))
     else:
         raw = of_module(config)
     study = study_config.load(raw)
