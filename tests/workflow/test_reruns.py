@@ -115,10 +115,10 @@ def test_training_reads_the_rows_that_are_picked_and_no_others_of_the_pool(copy)
     edited.loc[unpicked, "output"] += " And more."
     edited.loc["one more"] = edited.loc[unpicked] + " Again."
     write(edited[::-1])
-    read = {"data": 1, "behaviour": 1, "category": 1, "sample": RUNS}
     made = ran(copy)
     assert subsets(copy) == before, "the edit is of other rows than those that are picked"
-    assert read.items() <= made.items() and not {"train", "generate", "judge"} & set(made), made
+    read = {"data": 1, "behaviour": 1, "category": 1, "sample": RUNS}
+    assert made == read | {"table": 1, "figure": 1, "trouble": 1, "pages": 1} | SAID
     assert pending(copy) == {}
     edited.loc[picked, "output"] += " And more."
     write(edited[::-1])
