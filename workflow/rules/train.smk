@@ -1,7 +1,7 @@
 """Train LoRA adapters on base data + subset, one job per run; filter base data before, transform adapters after.
 
-Inputs: the model, data/base.parquet, the pool, the subset; the base rows that the method's filter kept, and the
-features that its trainer reads. A trainer that picks rows itself gets the whole pool and no subset. A transform reads
+Inputs: the model, data/base.parquet, the subset's rows; the base rows that the method's filter kept, and the features
+that its trainer reads. A trainer that picks rows itself gets the whole pool and no subset. A transform reads
 the adapter of another run. So does a second training, which fine-tunes that adapter on data/tasks/<task>.parquet, and
 the trainer `patch`, which fine-tunes it on the subset alone.
 Outputs: runs/<model>/<pool>/<sampler>/n<n>/t<trial>/adapter_{model.safetensors,config.json}, training.json; of a
@@ -20,7 +20,6 @@ rule filter:
     input:
         model=inputs.model,
         base=f"{RESULTS}/data/base.parquet",
-        pool=f"{RESULTS}/data/pools/{{pool}}.parquet",
         subset=inputs.filter_subset,
         features=lambda wildcards: list(inputs.plugin_features("filter", wildcards).values()),
     output:
@@ -42,9 +41,8 @@ rule filter:
         "Filter base data for {wildcards.model} by {wildcards.sampler}"
     shell:
         "stage filter --record {params.code} {output:q} --"
-        " --filter {params.filter} --model {params.model:q} --base {input.base:q} --pool {input.pool:q}"
-        " {params.subset} {params.features} --seed {params.seed} --options {params.options:q}"
-        " --out {output.kept:q} &> {log:q}"
+        " --filter {params.filter} --model {params.model:q} --base {input.base:q} {params.subset}"
+        " {params.features} --seed {params.seed} --options {params.options:q} --out {output.kept:q} &> {log:q}"
 
 
 rule train:
@@ -53,8 +51,8 @@ rule train:
         refusing=inputs.refusing,
         model=inputs.model,
         base=f"{RESULTS}/data/base.parquet",
-        pool=f"{RESULTS}/data/pools/{{pool}}.parquet",
-        subset=inputs.subset,
+        subset=inputs.subset_rows,
+        pool=inputs.whole_pool,
         kept=inputs.kept,
         adapter=inputs.patched_files,
         features=lambda wildcards: list(inputs.plugin_features("trainer", wildcards).values()),
@@ -74,7 +72,12 @@ rule train:
         seed=lambda wildcards: options.seed("training", wildcards.trial),
         options=options.training,
         files=lambda wildcards, input: as_arguments(
-            {"subset": input.subset, "kept": input.kept, "adapter": inputs.patched_adapter(wildcards)}
+            {
+                "subset": input.subset,
+                "pool": input.pool,
+                "kept": input.kept,
+                "adapter": inputs.patched_adapter(wildcards),
+            }
         ),
         features=lambda wildcards: options.plugin_features("trainer", wildcards),
         out=subpath(output.log, parent=True),
@@ -84,7 +87,7 @@ rule train:
         "Train {wildcards.model} with {wildcards.n} of {wildcards.pool} by {wildcards.sampler}, trial {wildcards.trial}"
     shell:
         "stage train --record {params.code} {output:q} --"
-        " --model {params.model:q} --base {input.base:q} --pool {input.pool:q} {params.files} {params.features}"
+        " --model {params.model:q} --base {input.base:q} {params.files} {params.features}"
         " --seed {params.seed} --options {params.options:q} --code {params.code} --out {params.out:q}"
         " --partial {params.partial:q} --checkpoint-minutes {resources.checkpoint_minutes}"
         " --tracking {resources.tracking} &> {log:q}"
