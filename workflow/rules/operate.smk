@@ -45,6 +45,8 @@ rule bill:
 
 
 rule verify:
+    input:
+        lambda wildcards: inside.or_exit(inside.has_results),
     log:
         f"{RESULTS}/logs/verify.log",
     localrule: True

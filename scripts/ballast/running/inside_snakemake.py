@@ -1,6 +1,7 @@
 """All that Ballast does inside Snakemake beyond its rules: it uses parts that Snakemake does not promise to keep.
 
-They fit Snakemake FITS alone; another version is refused in one line. Nothing else of the package imports Snakemake.
+They fit Snakemake FITS alone; another version is refused in one line. Nothing else of the package imports Snakemake,
+but for `inside_storage.py`, which this file imports if results lie on a storage.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from ballast.categories import OWN
 from ballast.files import BallastError
 from ballast.plugins import HOME
 from ballast.running import endings, failures, libraries, overview, preload, stops
+from ballast.running.copies import COPIES
 
 FITS = "9.27"
 IMAGE = "envs/ballast.sif"
@@ -58,6 +60,7 @@ class InsideSnakemake:
         self.deployed = DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method
         if self.deployed and not os.path.exists(IMAGE):
             raise BallastError(f"{IMAGE}: no image here; docs/containers.md says how it is built")
+        self.copies = None
         _decide_behind_ancient_files()
         _plan_sooner()
         if not workflow.is_main_process:  # Snakemake calls no `onstart` there
@@ -67,15 +70,26 @@ class InsideSnakemake:
         """Return the folder of all results: in a module with `prefix: "mine"` it is mine/results.
 
         Snakemake would put the prefix before data, templates and code too, and not into params. So the folder's name
-        has it, and nothing else has. Call it before any rule is defined.
+        has it, and nothing else has. On a storage it is the folder of the local copies. Call it before any rule is defined.
         """
         from snakemake.path_modifier import PathModifier
 
         found = self.modifier.path_modifier.replace_prefix(f"{RESULTS}/").rstrip("/")
         if Path(found).name != RESULTS or Path(found).parts.count(RESULTS) != 1:
             raise BallastError(f"module: {found}: give a `prefix` without a folder {RESULTS}, and no `replace_prefix`")
-        self.modifier.path_modifier = PathModifier(None, None, self.workflow)
-        return found
+        if not self.workflow.storage_settings.default_storage_provider:
+            self.modifier.path_modifier = PathModifier(None, None, self.workflow)
+            return found
+        from ballast.running.inside_storage import StoredResults
+
+        self.modifier.path_modifier = StoredResults(self.workflow, found)
+        self.copies = self.modifier.path_modifier.copies
+        return f"{self.copies}/{found}"
+
+    def has_results(self) -> None:
+        """Raise BallastError if the results lie on a storage, so that their bytes are not here."""
+        if self.copies:
+            raise BallastError("verify: the results lie on a storage; copy it here and verify the copy: docs/storage.md")
 
     def rules(self) -> list[str]:
         """Return the rules so far, in order, by their names in Ballast."""
@@ -104,7 +118,8 @@ class InsideSnakemake:
         """
         python = "python" if self.deployed else sys.executable
         stage = shlex.join([python, str(HOME.parent / "stage.py")])
-        own = f"export {OWN}={shlex.quote(taxonomy)}; " if taxonomy else ""
+        named = {OWN: taxonomy, COPIES: self.copies}
+        own = "".join(f"export {name}={shlex.quote(value)}; " for name, value in named.items() if value)
         # A job may name every run: more words than a command line holds go through a pipe.
         long = f'if [ ${{#words}} -gt {LONG} ]; then {stage} @<(printf "%s\\0" "$@"); else {stage} "$@"; fi'
         told = f'{stage} --ended $? "$1" {self.oom_kills}'
@@ -227,6 +242,8 @@ class InsideSnakemake:
         stops.started.set()
         if self.workflow.is_main_process and sys.stderr.isatty():
             threading.Thread(target=self._show_progress, daemon=True).start()
+        if self.copies and self.workflow.is_main_process and not self.workflow.local_exec:
+            self.modifier.path_modifier.stop_if_apart()
         if not (self.workflow.is_main_process and self.workflow.local_exec):
             return
         pending = [job.rule.name for job in self.workflow.dag.needrun_jobs()]
@@ -266,9 +283,16 @@ class InsideSnakemake:
             "--profile": profile.parse_known_args()[0].profile,
             "--snakefile": [elsewhere] if os.path.dirname(elsewhere) else [],
             "--configfile": [os.path.relpath(file) for file in self.workflow.overwrite_configfiles],
+            **{flag: [value] for flag, value in self._storage().items() if value},
             "--config": [f"{key}={json.dumps(value)}" for key, value in self.workflow.config_settings.config.items()],
         }
         return shlex.join(["snakemake", *(word for flag, words in given.items() if words for word in (flag, *words))])
+
+    def _storage(self) -> dict[str, str | None]:
+        """Return the flags that name the storage of the results."""
+        settings = self.workflow.storage_settings
+        provider, prefix = settings.default_storage_provider, settings.default_storage_prefix
+        return {"--default-storage-provider": provider, "--default-storage-prefix": provider and prefix}
 
     def groups(self) -> dict[str, tuple[str, int]]:
         """Return each stage that the executor groups: its group, and how many of its parts make one cluster job."""
