@@ -24,10 +24,11 @@ ROW = "results/small/manifest/subsets/safety/random/n7/t0.csv.json"
 ELSEWHERE = ("--shared-fs-usage", "persistence", "software-deployment", "sources", "source-cache")
 BUCKET = "bucket"
 KEYS = {f"SNAKEMAKE_STORAGE_S3_{name}": "testing" for name in ("ACCESS_KEY", "SECRET_KEY")}
-# Each job starts in a folder with the code alone, as in a container's image, and without what the submitter exports.
+CODE = ("Snakefile", "workflow", "scripts", "config", SMALL)
+LAST = "pyproject.toml"
+# Each job starts in an empty folder, as in a container, and without what the submitter exports.
 SUBMIT = """#!/bin/sh
 place=$(mktemp -d {nodes}/XXXXXX)
-cp -r {image}/. "$place"
 cp "$1" "$place/job.sh"
 cd "$place" && env -i HOME="$place" PATH={bin}:/usr/bin:/bin OMP_NUM_THREADS=1 setsid sh -c \\
   'sh job.sh > job.log 2>&1; echo $? > status' > /dev/null 2>&1 &
@@ -96,7 +97,11 @@ def test_a_subset_in_a_folder_elsewhere_has_the_same_bytes_and_its_rows_name_no_
 @pytest.mark.parametrize(
     ("target", "prefix", "line"),
     [
-        ("verify", "elsewhere", "verify: the results lie on a storage; copy it here and verify the copy: docs/storage.md"),
+        (
+            "verify",
+            "elsewhere",
+            "verify: results lie on a storage; copy them here and verify the copy (docs/storage.md)",
+        ),
         (SUBSET, "my/results", "--default-storage-prefix my/results: local copies lie in "),
     ],
 )
@@ -135,10 +140,10 @@ def _s3(environment: dict[str, str]):
     return boto3.client("s3", endpoint_url=environment["SNAKEMAKE_STORAGE_S3_ENDPOINT_URL"], **given)
 
 
-def _apart(checkout: Path, folder: Path) -> list[str]:
+def _apart(folder: Path) -> list[str]:
     """Return the options of an executor whose jobs see no file of the submitter and none of each other."""
     (folder / "nodes").mkdir()
-    places = {"nodes": folder / "nodes", "image": checkout, "bin": Path(sys.executable).parent}
+    places = {"nodes": folder / "nodes", "bin": Path(sys.executable).parent}
     for name, text in (("submit", SUBMIT.format(**places)), ("status", STATUS)):
         (folder / name).write_text(text)
         (folder / name).chmod(0o755)
@@ -146,16 +151,27 @@ def _apart(checkout: Path, folder: Path) -> list[str]:
     executor = ["--executor", "cluster-generic", *scripts, str(folder / "status"), "--jobs", "2"]
     waits = ["--seconds-between-status-checks", "1"]
     storage = ["--default-storage-provider", "s3", "--default-storage-prefix", f"s3://{BUCKET}"]
-    return [*executor, *waits, *storage, "--shared-fs-usage", "none"]
+    return [*executor, *waits, *storage, "--shared-fs-usage", "none", "--job-deploy-sources"]
 
 
 @pytest.mark.skipif(bool(S3), reason=S3)
 def test_jobs_that_share_no_disk_pass_their_files_through_s3(plain, checkout, bucket, tmp_path):
     folder = shutil.copytree(checkout, tmp_path / "study", symlinks=True)
-    done = forked.run(folder, SUBSET, "--configfile", SMALL, *_apart(checkout, tmp_path), environment=bucket)
+    options = ["--configfile", SMALL, *_apart(tmp_path)]
+    for command in (["init", "--quiet"], ["add", "--", *CODE]):  # Snakemake sends what git knows
+        subprocess.run(["git", *command], cwd=folder, check=True)
+    done = forked.run(folder, SUBSET, *options, environment=bucket)
+    said = "ballast: world_data failed; .snakemake/storage/s3/bucket/results/worlds/small/logs/data.log ends:"
+    assert done.returncode != 0 and said in done.stderr, done.stderr[-3000:]
+    assert LAST in done.stderr.partition(said)[2], "the log of the other machine"
+    subprocess.run(["git", "add", LAST], cwd=folder, check=True)
+    shutil.rmtree(tmp_path / "nodes")
+    (tmp_path / "nodes").mkdir()
+    done = forked.run(folder, SUBSET, *options, environment=bucket)
     logs = [path.read_text() for path in (tmp_path / "nodes").glob("*/job.log")]
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:] + "\n".join(logs)[-3000:]
     assert len(logs) == 3 and not (folder / "results").exists()
+    assert not _files(folder / ".snakemake/storage/s3"), "no job ran beside the submitter"
     client, stored = _s3(bucket), tmp_path / "stored"
     for found in client.list_objects_v2(Bucket=BUCKET)["Contents"]:
         (stored / found["Key"]).parent.mkdir(parents=True, exist_ok=True)
@@ -187,7 +203,9 @@ def test_a_fetched_source_that_jobs_elsewhere_read_is_refused_in_one_line(checko
     folder = shutil.copytree(checkout, tmp_path / "study", symlinks=True)
     (folder / "rows.json").write_text("[]")
     (folder / "tests/workflow/sourced.yaml").write_text(SOURCED)
-    options = ["--configfile", "tests/workflow/sourced.yaml", *_apart(checkout, tmp_path)]
+    options = ["--configfile", "tests/workflow/sourced.yaml", *_apart(tmp_path)]
     done = forked.run(folder, SUBSET, *options, environment=bucket)
-    said = "ballast: data: the files of results/small/sources/mine/source.json lie on this machine's disk alone; share it"
+    said = (
+        "ballast: data: the files of results/small/sources/mine/source.json are only on this machine's disk; share it"
+    )
     assert done.returncode != 0 and said in done.stderr and "Traceback" not in done.stderr, done.stderr[-3000:]

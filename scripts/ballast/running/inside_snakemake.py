@@ -70,7 +70,7 @@ class InsideSnakemake:
         """Return the folder of all results: in a module with `prefix: "mine"` it is mine/results.
 
         Snakemake would put the prefix before data, templates and code too, and not into params. So the folder's name
-        has it, and nothing else has. On a storage it is the folder of the local copies. Call it before any rule is defined.
+        has it, and nothing else has. On a storage it is the folder of local copies. Call it before any rule is defined.
         """
         from snakemake.path_modifier import PathModifier
 
@@ -89,7 +89,7 @@ class InsideSnakemake:
     def has_results(self) -> None:
         """Raise BallastError if the results lie on a storage, so that their bytes are not here."""
         if self.copies:
-            raise BallastError("verify: the results lie on a storage; copy it here and verify the copy: docs/storage.md")
+            raise BallastError("verify: results lie on a storage; copy them here and verify the copy (docs/storage.md)")
 
     def rules(self) -> list[str]:
         """Return the rules so far, in order, by their names in Ballast."""
@@ -306,7 +306,10 @@ class InsideSnakemake:
         for failed in self.workflow.scheduler.failed:
             for job in failed if failed.is_group() else [failed]:
                 if not (failed.is_group() and any(map(os.path.exists, job.output))):
-                    yield failures.Failure(job.rule.name, str([*job.output, job.rule.name][0]), str([*job.log][0]))
+                    target = str([*job.output, job.rule.name][0]).removeprefix(f"{self.copies}/")
+                    if self.copies:
+                        self.modifier.path_modifier.fetch(job.log[0])
+                    yield failures.Failure(job.rule.name, target, str([*job.log][0]))
 
     def _hook(self) -> None:
         """Replace two methods of the scheduler of a process that runs a single job of a cluster."""

@@ -1,4 +1,4 @@
-"""Keep results on a storage of Snakemake, such as an object store: `inside_snakemake.py` imports it for such a run alone.
+"""Keep results on a storage of Snakemake, such as an object store; `inside_snakemake.py` imports it for such a run.
 
 Rules and params name the local copies of results, and Snakemake keeps each file under its own name on the storage:
 results/<study>/... below the prefix. Everything else is local: code, templates, and the files that a config names.
@@ -9,6 +9,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from snakemake.exceptions import WorkflowError
 from snakemake.io import _IOFile, flag, get_flag_value
 from snakemake.path_modifier import PATH_MODIFIER_FLAG, PathModifier
 from snakemake_interface_executor_plugins.settings import SharedFSUsage
@@ -53,17 +54,21 @@ class StoredResults(PathModifier):
         return super().apply_default_storage(name) if name.startswith(f"{self.results}/") else path
 
     def stop_if_apart(self) -> None:
-        """Exit with one line if a pending job reads a fetched source, whose files lie on another machine's disk."""
+        """Exit with one line if a job on another machine reads a fetched source, whose files lie on this one's disk."""
         if SharedFSUsage.STORAGE_LOCAL_COPIES in self.settings.shared_fs_usage:
             return
-        for job in self.workflow.dag.needrun_jobs():
-            for file in map(str, job.input):
-                if not job.is_local and os.path.basename(file) == manifest.SOURCE and file.startswith(self.copies):
-                    sys.exit(
-                        f"ballast: {job.rule.name}: the files of {file.removeprefix(f'{self.copies}/')} lie on this "
-                        f"machine's disk alone; share it (--shared-fs-usage with storage-local-copies), or give their "
-                        f"`path` ({HOW})"
-                    )
+        sent = [job for job in self.workflow.dag.needrun_jobs() if not job.is_local]
+        for rule, file in ((job.rule.name, str(file)) for job in sent for file in job.input):
+            if file.startswith(f"{self.copies}/") and os.path.basename(file) == manifest.SOURCE:
+                sys.exit(
+                    f"ballast: {rule}: the files of {file.removeprefix(f'{self.copies}/')} are only on this machine's "
+                    f"disk; share it (--shared-fs-usage with storage-local-copies), or give their `path` ({HOW})"
+                )
+
+    def fetch(self, log) -> None:
+        """Fetch the log of a job that ran elsewhere; one that was killed stored none."""
+        with suppress(WorkflowError):
+            self.workflow.async_run(log.retrieve_from_storage())
 
     def _store_rows(self) -> None:
         """Let Snakemake store the manifest row of each artefact after the artefact."""
