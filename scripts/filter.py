@@ -1,6 +1,6 @@
 """Score each row of the base data with one filter, and keep the best share.
 
-filter.py --filter NAME --model DIR --base ROWS.parquet --pool ROWS.parquet [--subset SUBSET.csv] --seed S
+filter.py --filter NAME --model DIR --base ROWS.parquet [--subset ROWS.parquet] --seed S
           --options JSON [a feature's file by its name...] --out KEPT.csv
 
 The file has one row per row of the base data (id, score, kept), by id; ties in score go by id too.
@@ -14,7 +14,6 @@ import sys
 import pandas as pd
 
 from ballast import plugins, schemas
-from ballast.data import rows
 from ballast.files import BallastError, write_csv
 from ballast.picks import features
 
@@ -22,7 +21,7 @@ from ballast.picks import features
 def main(arguments: argparse.Namespace) -> None:
     options = json.loads(arguments.options)
     base = schemas.read(arguments.base, schemas.PAIRS)
-    safety = rows.picked(arguments.pool, arguments.subset) if arguments.subset else None
+    safety = schemas.read(arguments.subset, schemas.PAIRS) if arguments.subset else None
     known = features.from_arguments(arguments)
     scorer = plugins.load("filters", arguments.filter)
     scores = scorer.score(arguments.model, base, safety, known, options, arguments.seed)
@@ -45,7 +44,7 @@ def kept(scores: pd.Series, ids: pd.Series, share: float) -> pd.DataFrame:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("filter", "model", "base", "pool", "options", "out"):
+    for name in ("filter", "model", "base", "options", "out"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--subset")
     parser.add_argument("--seed", type=int, required=True)

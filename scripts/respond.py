@@ -18,6 +18,7 @@ from ballast.asking import endpoint, thinking
 from ballast.data import overlap, reading
 from ballast.data.rows import pairs_to_judge
 from ballast.files import BallastError, digest, write_json
+from ballast.readers import lm_eval
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -40,7 +41,8 @@ def main(arguments: argparse.Namespace) -> None:
 
 def from_file(prompts: pd.DataFrame, arguments: argparse.Namespace) -> tuple[pd.DataFrame, dict]:
     """Return response, finish_reason and token counts of each prompt; the last two are not known, so 0."""
-    given = reading.read(arguments.file, "auto", columns=json.loads(arguments.columns), unreadable=1.0)
+    form = "lm-eval" if lm_eval.is_samples(arguments.file) else "auto"
+    given = reading.read(arguments.file, form, columns=json.loads(arguments.columns), unreadable=1.0)
     asked = pairs_to_judge(given)["prompt"].tolist()
     places = overlap.exact(prompts["prompt"].tolist(), asked)
     # The first response of a prompt counts; another one of the same prompt must not contradict it in silence.

@@ -12,7 +12,7 @@ import sys
 
 SCRIPTS = os.path.dirname(os.path.realpath(__file__))
 # These stages may ask a hub. Every other stage is offline: no model is ever looked up by name.
-ONLINE = ("fetch", "doctor")
+ONLINE = ("fetch", "doctor", "adopt")
 # These stages keep their model for the next job.
 JUDGING = ("judge", "pairwise")
 

@@ -8,7 +8,7 @@ import sys
 
 from ballast.files import BallastError
 from ballast.running import libraries
-from ballast.running.manifest import verify
+from ballast.running.manifest import adopted, verify
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -26,6 +26,8 @@ def main(arguments: argparse.Namespace) -> None:
     if not artefacts:
         raise BallastError(f"{', '.join(arguments.folders)}: no artefact to verify; say `{arguments.command}` first")
     print(f"{artefacts} artefacts, {size / 1e6:,.0f} MB: each is what its manifest row says")
+    if number := adopted(arguments.folders):
+        print(f"{number} of them were made by earlier code, and adopted after a check of their stage")
 
 
 if __name__ == "__main__":

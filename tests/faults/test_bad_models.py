@@ -40,8 +40,7 @@ class Study:
         shutil.copytree(model, folder / "model")
         pairs = rows[["id", *PAIR]]
         schemas.write(folder / "base.parquet", pairs[:10], schemas.PAIRS)
-        schemas.write(folder / "pool.parquet", pairs[10:], schemas.PAIRS)
-        (folder / "subset.csv").write_text("rank,id,category\n1,k,\n2,l,\n")
+        schemas.write(folder / "subset.parquet", pairs[10:], schemas.PAIRS)
         asked = pd.DataFrame({"id": ["p0", "p1"], "prompt": ["Say a.", "Say b."]})
         asked = asked.assign(category=pd.array([None] * 2, dtype="Int8"))
         schemas.write(folder / "b.parquet", asked, schemas.BENCHMARK)
@@ -63,8 +62,8 @@ class Study:
         return [ending.value.code, *(line for line in lines if line.startswith(f"{name}: ") and "CPU" not in line)]
 
     def train(self, minutes=0, **changes) -> list[str]:
-        options, data = json.dumps(TRAINING | changes), {"base": "base.parquet", "pool": "pool.parquet"}
-        run = {"subset": "subset.csv", "seed": 0, "code": "c", "partial": "partial", "checkpoint_minutes": minutes}
+        options, data = json.dumps(TRAINING | changes), {"base": "base.parquet", "subset": "subset.parquet"}
+        run = {"seed": 0, "code": "c", "partial": "partial", "checkpoint_minutes": minutes}
         return self.stage("train", model="model", options=options, out="run", **data, **run)
 
     def generate(self, **changes) -> list[str]:
@@ -80,7 +79,7 @@ class Study:
 
     def made(self) -> set[str]:
         """Files that were not there at the start; `partial` and `store` may stay as folders without one."""
-        given = {"base.parquet", "pool.parquet", "subset.csv", "b.parquet", "responses.parquet"}
+        given = {"base.parquet", "subset.parquet", "b.parquet", "responses.parquet"}
         found = {path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if path.is_file()}
         return {name for name in found - given if not name.startswith(("model/", "adapter/"))}
 

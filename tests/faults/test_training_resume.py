@@ -53,10 +53,9 @@ def study(model, tmp_path_factory) -> Path:
     words = [letter * (1 + number % 9) for number, letter in enumerate("abcdefghijklmnopqrstuvwxyzABCDEF")]
     rows = [{"instruction": f"Say {word}.", "input": "", "output": word} for word in words]
     pairs = pd.DataFrame(rows).assign(id=words)[["id", *PAIR]]
-    for name, part in (("base", slice(0, 26)), ("pool", slice(26, None))):
+    for name, part in (("base", slice(0, 26)), ("subset", slice(31, 25, -1))):
         schemas.write(folder / f"{name}.parquet", pairs[part], schemas.PAIRS)
         (folder / f"{name}.json").write_text(json.dumps(rows[part]))
-    (folder / "subset.csv").write_text("".join(["rank,id,category\n", *(f"{n},{words[-n]},\n" for n in range(1, 7))]))
     (folder / "model").symlink_to(model)
     return folder
 
@@ -70,7 +69,7 @@ class Run:
     def start(self, env: dict, minutes: float = NEVER, **changes) -> subprocess.Popen:
         """In a process group of its own."""
         options = json.dumps(OPTIONS | changes, sort_keys=True)
-        data = ["--model", "model", "--base", "base.parquet", "--pool", "pool.parquet", "--subset", "subset.csv"]
+        data = ["--model", "model", "--base", "base.parquet", "--subset", "subset.parquet"]
         run = ["--seed", "7", "--options", options, "--code", "c", "--out", str(self.folder / "run")]
         partial = ["--partial", str(self.partial), "--checkpoint-minutes", str(minutes)]
         command = [sys.executable, str(ROOT / "scripts/stage.py"), "train", *data, *run, *partial]
@@ -211,7 +210,7 @@ def test_another_learning_rate_starts_clean(run, whole, preloaded):
 
 def test_a_killed_workflow_continues_its_training(study, tmp_path):
     places = {"models": {"tiny": {"path": str(study / "model")}}, "base": {"path": str(study / "base.json")}}
-    places |= {"pools": {"safety": {"path": str(study / "pool.json")}}, "as_is": []}
+    places |= {"pools": {"safety": {"path": str(study / "subset.json")}}, "as_is": []}
     experiment = {"models": ["tiny"], "pools": ["safety"], "samplers": ["random"], "n": [6], "trials": 1}
     raw = config.read(ROOT / "config/mini.yaml") | places
     raw |= {"study": "faults", "training": TRAINING, "experiments": {"sampling": experiment}}

@@ -12,9 +12,12 @@ import pytest
 import snakemake
 from snakemake.api import Workflow
 from snakemake.common import Rules
+from snakemake.dag import DAG
 from snakemake.io import _IOFile
 from snakemake.modules import WorkflowModifier
 from snakemake.path_modifier import PathModifier
+from snakemake.persistence import MetadataRecord, ParamsChange
+from snakemake.persistence.file import FilePersistence
 from snakemake.scheduling.job_scheduler import JobScheduler
 from snakemake.settings.types import ResourceSettings
 
@@ -70,6 +73,14 @@ def test_snakemake_has_what_ballast_reaches_for():
     assert hasattr(_IOFile, "store_in_storage") and hasattr(_IOFile, "retrieve_from_storage")
     for name in ("job_rate_limiter", "failed"):
         assert name in inspect.getsource(JobScheduler), name
+    for name in ("_record_path", "_get_key", "_params", "_code", "params_changed", "code_changed", "input_changed"):
+        assert hasattr(FilePersistence, name), name
+    for name in ("software_stack_changed", "has_metadata", "has_outdated_metadata", "input_checksums", "incomplete"):
+        assert hasattr(FilePersistence, name), name
+    assert "self._metadata_path" in inspect.getsource(FilePersistence)
+    assert "self.max_checksum_file_size" in inspect.getsource(DAG)
+    assert {"only_old", "only_new"} <= ParamsChange.__dataclass_fields__.keys()
+    assert {"params", "code"} <= MetadataRecord().keys()
 
 
 ANCIENT = """

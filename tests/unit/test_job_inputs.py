@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -89,9 +90,24 @@ def test_what_is_made_before_training_holds_all_that_a_run_reads(methods):
     settled = set(methods.inputs.before_training())
     for run in methods.plan.trained:
         asked = wildcards(run)
-        files = [methods.inputs.subset(asked), methods.inputs.kept(asked), methods.inputs.rows(f"pools/{run.pool}")]
+        files = [read(asked) for read in (methods.inputs.subset, methods.inputs.subset_rows, methods.inputs.kept)]
+        files.append(methods.inputs.whole_pool(asked))
         files += methods.inputs.plugin_features("trainer", asked).values()
         assert set(filter(None, files)) <= settled, run
+
+
+def test_training_reads_its_subsets_rows_and_the_pool_only_if_its_trainer_picks(methods):
+    found = {}
+    for run in methods.plan.trained:
+        asked = wildcards(run)
+        rows, found[run.sampler] = methods.inputs.subset_rows(asked), methods.inputs.whole_pool(asked)
+        if not found[run.sampler]:
+            assert Path(rows) == Path(methods.inputs.subset(asked)).with_suffix(".parquet")
+        if run.sampler in methods.plan.filtering:
+            assert methods.inputs.filter_subset(asked) in ([], rows)
+    pool = "results/methods/data/pools/safety.parquet"
+    assert {name: whole for name, whole in found.items() if whole} == {"dualselect": pool, "adaptive": pool}
+    assert len(found) > 2
 
 
 def test_a_transformed_run_reads_the_adapter_of_its_source(methods):

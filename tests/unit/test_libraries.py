@@ -65,7 +65,13 @@ def older(name: str, **versions: str) -> None:
 def test_a_row_has_the_version_of_ballast(made):
     version = re.search(r'^version = "(.+)"$', (identity.SCRIPTS.parent / "pyproject.toml").read_text(), re.MULTILINE)
     assert read_json(manifest.row_of(f"{STUDY}/a.json"))["ballast"] == version[1]
-    assert f"## {version[1]}" in (identity.SCRIPTS.parent / "CHANGELOG.md").read_text()
+
+
+def test_the_first_entry_of_the_changelog_is_this_version_and_each_says_what_changes_in_results():
+    entries = re.split(r"^## ", (identity.SCRIPTS.parent / "CHANGELOG.md").read_text(), flags=re.MULTILINE)[1:]
+    assert re.match(r"[\d.]+", entries[0])[0] == libraries.own()
+    for entry in entries:
+        assert "\n- **Results**: " in entry and "\n- **What re-runs**: " in entry, entry.splitlines()[0]
 
 
 def test_verification_says_what_other_versions_made_and_is_content(made, run_stage):

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -215,6 +216,23 @@ def test_the_same_job_gives_the_same_row_in_any_process(tmp_path, monkeypatch):
     row = Path(f"{STUDY}/manifest/data/benchmarks/i.parquet.json")
     rows = [data(start, "two.json") and row.read_bytes() for _ in "ab"]
     assert rows[0] == rows[1]
+
+
+@pytest.mark.parametrize(("initialised", "device"), [(True, "NVIDIA L40S"), (False, "cpu")])
+def test_a_row_names_the_gpu_that_the_job_used(study, monkeypatch, initialised, device):
+    cuda = SimpleNamespace(is_initialized=lambda: initialised, get_device_name=lambda: "NVIDIA L40S")
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
+    manifest.record([f"{STUDY}/tables/table1.csv"], "table", "c0de", [])
+    assert read_json(f"{STUDY}/manifest/tables/table1.csv.json")["device"] == device
+
+
+def test_verification_counts_what_was_adopted(study, run_stage):
+    asked = ["--folders", STUDY, "results/worlds/w", "--command", "snakemake", "--rules", "data"]
+    assert "adopted" not in run_stage("verify", *asked).stdout
+    row = manifest.row_of(f"{STUDY}/tables/table1.csv")
+    write_json(row, read_json(row) | {"adopted": [{"from": "c0de"}]})
+    done = run_stage("verify", *asked)
+    assert done.returncode == 0 and "1 of them were made by earlier code, and adopted" in done.stdout
 
 
 def test_verification_ends_with_what_to_do(study, run_stage):

@@ -99,7 +99,7 @@ def test_a_patch_job_reads_its_subset_and_the_adapter_of_base_data_alone(peers):
     folder = "results/peers/runs/llama/safety/none/n0/t2"
     assert peers.inputs.patched_adapter(job) == folder
     assert peers.inputs.patched_files(job) == [f"{folder}/adapter_model.safetensors", f"{folder}/adapter_config.json"]
-    assert peers.inputs.subset(job) == "results/peers/subsets/safety/random-b/n1/t2.csv"
+    assert peers.inputs.subset_rows(job) == "results/peers/subsets/safety/random-b/n1/t2.parquet"
     told = json.loads(peers.options.training(job))
     assert (told["trainer"], told["patch_epochs"], told["patch_learning_rate"]) == ("patch", 10, 0.001)
     plain = wildcards(Run("llama", "safety", "random-b", 1, 2))

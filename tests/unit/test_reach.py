@@ -185,7 +185,7 @@ def test_what_runs_is_among_what_is_reached(tmp_path, run_stage):
     picks = ["--sampler", "random", "--n", 3, "--seed", 1, "--options", "{}", "--pool", tmp_path / "rows.parquet"]
     for stage, named, arguments in (
         ("data", "readers/alpaca", [*read, "--out", tmp_path / "rows.parquet"]),
-        ("sample", "samplers/random", [*picks, "--out", tmp_path / "subset.csv"]),
+        ("sample", "samplers/random", [*picks, "--out", tmp_path / "s.csv", "--out-rows", tmp_path / "s.parquet"]),
     ):
         called.clear()
         sys.setprofile(note)

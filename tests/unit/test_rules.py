@@ -33,7 +33,7 @@ def undefined(text: str, folder: Path) -> str:
 
 # Placeholders of shell commands that need no quotes. Ballast quotes these parts for the shell itself (`as_arguments`).
 QUOTED = {"adapter", "among", "benchmarks", "canaries", "features", "files", "filled", "harness", "judge", "labels"}
-QUOTED |= {"limit", "place", "pretrained", "reads", "start", "subset", "swapping", "unpinned"}
+QUOTED |= {"limit", "place", "pretrained", "reads", "scores", "start", "subset", "swapping", "unpinned"}
 # The config's types allow only numbers, names and choices for these.
 PLAIN = {"batch_size", "benchmark", "code", "dtype", "filter", "format", "kind", "labeller", "least", "max_failed"}
 PLAIN |= {"max_new_tokens", "rows", "rules", "sampler", "seed", "transform"}

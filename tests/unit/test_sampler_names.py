@@ -84,9 +84,11 @@ def test_a_users_own_file_gives_every_form(own, tmp_path, name, ids):
         "pool": str(tmp_path / "pool.parquet"),
         "behaviour": str(tmp_path / "behaviour.parquet"),
         "out": str(tmp_path / "subset.csv"),
+        "out_rows": str(tmp_path / "subset.parquet"),
     }
     program["main"](type("Given", (), given))
     assert pd.read_csv(tmp_path / "subset.csv")["id"].tolist() == list(ids)
+    assert pd.read_parquet(tmp_path / "subset.parquet")["id"].tolist() == list(ids)
 
 
 def test_a_method_says_among_in_a_key_and_shares_the_subsets_of_the_name(own):

@@ -92,13 +92,17 @@ def test_the_stage_keeps_ranks_and_categories_and_names_the_pool_of_a_mistake(tm
     first, second = REFUSED["id"].iloc[[1, 3]]
     (tmp_path / "subset.csv").write_text(f"rank,id,category\n1,{first},4\n2,{second},\n")
     files = ["--subset", str(tmp_path / "subset.csv"), "--picked-from", str(tmp_path / "one.parquet")]
-    run("swap", *files, "--pool", str(tmp_path / "other.parquet"), "--out", str(tmp_path / "out.csv"))
+    out = ["--out", str(tmp_path / "out.csv"), "--out-rows", str(tmp_path / "out.parquet")]
+    run("swap", *files, "--pool", str(tmp_path / "other.parquet"), *out)
     wanted = ANSWERED["id"].iloc[[1, 3]]
     assert (tmp_path / "out.csv").read_text().split() == ["rank,id,category", f"1,{wanted[1]},4", f"2,{wanted[3]},"]
+    picked = schemas.read(str(tmp_path / "out.parquet"), schemas.PAIRS)
+    assert picked["output"].tolist() == ANSWERED["output"].iloc[[1, 3]].tolist()
     assert "2 requests, 0 with the same response" in capsys.readouterr().err
     with pytest.raises(BallastError, match="short.parquet: 0 of 2 picked requests"):
-        run("swap", *files, "--pool", str(tmp_path / "short.parquet"), "--out", str(tmp_path / "no.csv"))
-    assert not (tmp_path / "no.csv").exists()
+        out = ["--out", str(tmp_path / "no.csv"), "--out-rows", str(tmp_path / "no.parquet")]
+        run("swap", *files, "--pool", str(tmp_path / "short.parquet"), *out)
+    assert not list(tmp_path.glob("no.*"))
 
 
 def features(table: pd.DataFrame, along: list[float | None], losses: list[float], behaviour: list[str]) -> Features:

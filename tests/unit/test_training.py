@@ -2,6 +2,7 @@
 
 import json
 import socket
+import unicodedata
 
 import pandas as pd
 import pytest
@@ -14,6 +15,7 @@ from ballast import schemas
 from ballast.asking import decoding
 from ballast.asking.prompts import ChatPrompt, PromptTemplate, prompt_ids, prompt_template
 from ballast.backends import transformers as backend
+from ballast.data.rows import write_picked
 from ballast.files import BallastError, read_json
 from ballast.trainers import sft
 from ballast.training import fit
@@ -253,12 +255,46 @@ def test_pickled_weights_are_refused(tmp_path):
         backend.load_model(tmp_path)
 
 
-def test_a_subset_that_names_a_foreign_row_is_refused(tmp_path):
+POOL = pd.DataFrame({"id": list("abc"), "instruction": ["i", "caf\u00e9", "k"], "input": "", "output": "o"})
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Write the rows of a pool with some ids, as a job that picks them does; return the file's bytes."""
+
+    def written(pool: pd.DataFrame, *ids: str) -> bytes:
+        schemas.write(tmp_path / "pool.parquet", pool, schemas.PAIRS)
+        write_picked(str(tmp_path / "subset.parquet"), str(tmp_path / "pool.parquet"), [*ids])
+        return (tmp_path / "subset.parquet").read_bytes()
+
+    return written
+
+
+@pytest.mark.parametrize("ids", ["cb", ""])
+def test_what_training_reads_of_a_subset_depends_on_no_other_row_of_the_pool(written, tmp_path, ids):
     from train import training_rows
 
-    pairs = pd.DataFrame({"id": ["a"], "instruction": ["i"], "input": [""], "output": ["o"]})
-    for name in ("base", "pool"):
-        schemas.write(tmp_path / f"{name}.parquet", pairs, schemas.PAIRS)
-    (tmp_path / "subset.csv").write_text("rank,id,category\n1,a,\n2,b,\n")
-    with pytest.raises(BallastError, match=r"subset.csv: row 1: id b is not in"):
-        training_rows(*(str(tmp_path / name) for name in ("base.parquet", "pool.parquet", "subset.csv")))
+    before = written(POOL, *ids)
+    chat = {"id": "d", "instruction": "l", "input": "", "output": "o", "turns": '[["user", "k"], ["user", "l"]]'}
+    more = pd.concat([POOL.iloc[::-1], pd.DataFrame([chat])], ignore_index=True).fillna({"turns": ""})
+    # Training reads no label either.
+    more = more.assign(harmful_request=True)
+    assert written(more, *ids) == before
+    assert written(POOL.assign(output=["other", "o", "o"]), *ids) == before
+    schemas.write(tmp_path / "base.parquet", POOL.iloc[:1], schemas.PAIRS)
+    read = training_rows(str(tmp_path / "base.parquet"), str(tmp_path / "subset.parquet"), None, None)
+    assert read["id"].tolist() == ["a", *ids] and read["origin"].tolist() == ["base", *["subset"] * len(ids)]
+
+
+def test_what_training_reads_of_a_picked_row_counts(written):
+    before = written(POOL, "c", "b")
+    # The id of a row ignores the normal form of its text.
+    decomposed = POOL.assign(instruction=[unicodedata.normalize("NFD", text) for text in POOL["instruction"]])
+    assert len({before, written(decomposed, "c", "b"), written(POOL, "b", "c")}) == 3
+    assert written(POOL.assign(turns=["", "", '[["user", "k"]]']), "c", "b") != before
+
+
+def test_a_pick_that_is_not_in_the_pool_is_refused(written, tmp_path):
+    with pytest.raises(BallastError, match=r"pool.parquet: no row has the id y, which was picked"):
+        written(POOL, "a", "z", "y")
+    assert not (tmp_path / "subset.parquet").exists()

@@ -12,6 +12,7 @@ import subprocess
 from collections import Counter
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 from helpers import edits
@@ -90,6 +91,41 @@ def test_what_is_made_again_as_it_was_ends_at_the_barrier(copy):
     (copy / "mine.json").write_text(json.dumps(rows))
     trained = {"data": 1, "train": RUNS, "generate": RUNS, "judge": 4 * RUNS, "cost": 1}
     assert pending(copy) == trained | SHOWN, "another row is all that trains on it"
+
+
+def subsets(folder: Path) -> dict[str, str]:
+    """The text of each subset's ids, by its path."""
+    found = (folder / "results/small/subsets").rglob("*.csv")
+    return {path.relative_to(folder).as_posix(): path.read_text() for path in found}
+
+
+def test_training_reads_the_rows_that_are_picked_and_no_others_of_the_pool(copy):
+    pool = pd.read_parquet(copy / "results/small/data/pools/safety.parquet").set_index("id", drop=False)
+    before, own = subsets(copy), "results/small/subsets/safety/random/n14/t0.csv"
+    [unpicked, *_] = (row for row in pool["id"] if not any(row in text for text in before.values()))
+    # A sampler of the other size, or another sampler, does not pick it too.
+    [picked, *_] = (row for row in pool["id"] if [path for path, text in before.items() if row in text] == [own])
+    edit(copy, CONFIG, "as_is: []", "as_is: []\npools: {safety: {world: null, path: mine.json}}")
+
+    def write(texts: pd.DataFrame) -> None:
+        (copy / "mine.json").write_text(texts.drop(columns="id").to_json(orient="records"))
+
+    # Another order, one row more, and another text of a row that nothing picks.
+    edited = pool.copy()
+    edited.loc[unpicked, "output"] += " And more."
+    edited.loc["one more"] = edited.loc[unpicked] + " Again."
+    write(edited[::-1])
+    made = ran(copy)
+    assert subsets(copy) == before, "the edit is of other rows than those that are picked"
+    read = {"data": 1, "behaviour": 1, "category": 1, "sample": RUNS}
+    assert made == read | {"table": 1, "figure": 1, "trouble": 1, "pages": 1} | SAID
+    assert pending(copy) == {}
+    edited.loc[picked, "output"] += " And more."
+    write(edited[::-1])
+    made = ran(copy, "results/small/scores.parquet")
+    changed = {path for path, text in subsets(copy).items() if text != before[path]}
+    assert own in changed and len(changed) < RUNS
+    assert (made["train"], made["generate"], made["judge"]) == (len(changed), len(changed), 4 * len(changed))
 
 
 def test_a_sampler_that_picks_otherwise_and_one_trial_more_are_the_subsets_that_differ_and_its_runs(copy):

@@ -4,13 +4,14 @@ import json
 import os
 import re
 import sys
+from functools import partial
 
 from ballast import categories
-from ballast.files import BallastError, read_text
+from ballast.files import STAMP, BallastError, read_text
 from ballast.running import stops
 from ballast.running.bill_options import BillOptions
 from ballast.running.failures import FAILED
-from ballast.running.inside_snakemake import IMAGE, InsideSnakemake
+from ballast.running.inside_snakemake import IMAGE, InsideSnakemake, changes
 from ballast.study import artefacts, contracts, sources
 from ballast.study import config as study_config
 from ballast.study.arguments import as_arguments, as_json, as_pairs, packed
@@ -19,6 +20,7 @@ from ballast.study.document_options import DocumentOptions
 from ballast.study.job_inputs import JUDGE_FILES, MODEL_FILES, JobInputs
 from ballast.study.job_options import JobOptions
 from ballast.study.gradient_documents import GradientDocuments
+from ballast.study.log_options import LogOptions
 from ballast.study.module_config import of_module
 from ballast.study.people_options import PeopleOptions
 from ballast.study.plan import Plan
@@ -26,7 +28,7 @@ from ballast.study.plan import Plan
 try:
     contracts.check()
     if workflow.modifier.is_main_snakefile():
-        raw = study_config.given(workflow.configfiles, workflow.config_settings.config)
+        raw = study_config.given(workflow.configfiles, changes(workflow))
     else:
         raw = of_module(config)
     study = study_config.load(raw)
@@ -45,6 +47,7 @@ if workflow.is_main_process:
 
 cards = CardOptions(options)
 people = PeopleOptions(plan)
+logs = LogOptions(documents, cards)
 gradient_documents = GradientDocuments(documents)
 bill = BillOptions(documents, inside.groups, inside.command())
 inside.take_gpus(plan.gpus)

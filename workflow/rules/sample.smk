@@ -2,9 +2,9 @@
 
 Inputs: the pool and the features that the sampler NEEDS, nothing else. An export reads the pool's own file too. A pool
 with `requests_of` has the requests of that pool's subsets: `swap` reads both pools and one subset.
-Outputs: subsets/<pool>/<sampler>/n<n>/t<trial>.csv (rank, id, category). Models share a subset; it lies below
-subsets/<model>/ if the sampler reads a feature that the model makes. <sampler> is a method's name if the method gives
-its sampler other options. `snakemake subsets`:
+Outputs: subsets/<pool>/<sampler>/n<n>/t<trial>.csv (rank, id, category), and t<trial>.parquet, the picked rows: training
+reads them and not the pool. Models share a subset; it lies below subsets/<model>/ if the sampler reads a feature that
+the model makes. <sampler> is a method's name if the method gives its sampler other options. `snakemake subsets`:
 subsets/<pool>/<sampler>/n<n>/t<trial>/{subset.jsonl,ids.csv,README.md,dataset_info.json,pool.png,pool.svg}.
 Costs: a CPU second each. A sampler's code is a param, so an edit re-runs its own subsets.
 """
@@ -17,6 +17,7 @@ rule sample:
         accepted=ancient(ACCEPTED),
     output:
         subset=f"{RESULTS}/subsets/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.csv",
+        rows=f"{RESULTS}/subsets/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.parquet",
     log:
         f"{RESULTS}/logs/sample/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.log",
     resources:
@@ -34,12 +35,14 @@ rule sample:
     shell:
         "stage sample --record {params.code} {output:q} --"
         " --sampler {params.sampler} {params.among} --n {wildcards.n} --seed {params.seed}"
-        " --options {params.options:q} --pool {input.pool:q} {params.features} --out {output.subset:q} &> {log:q}"
+        " --options {params.options:q} --pool {input.pool:q} {params.features}"
+        " --out {output.subset:q} --out-rows {output.rows:q} &> {log:q}"
 
 
 use rule sample as sample_by_model with:
     output:
         subset=f"{RESULTS}/subsets/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.csv",
+        rows=f"{RESULTS}/subsets/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.parquet",
     log:
         f"{RESULTS}/logs/sample/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.log",
     message:
@@ -53,6 +56,7 @@ rule swap:
         pool=f"{RESULTS}/data/pools/{{pool}}.parquet",
     output:
         subset=f"{RESULTS}/subsets/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.csv",
+        rows=f"{RESULTS}/subsets/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.parquet",
     log:
         f"{RESULTS}/logs/swap/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.log",
     wildcard_constraints:
@@ -67,12 +71,13 @@ rule swap:
     shell:
         "stage swap --record {params.code} {output:q} --"
         " --subset {input.subset:q} --picked-from {input.picked_from:q} --pool {input.pool:q}"
-        " --out {output.subset:q} &> {log:q}"
+        " --out {output.subset:q} --out-rows {output.rows:q} &> {log:q}"
 
 
 use rule swap as swap_by_model with:
     output:
         subset=f"{RESULTS}/subsets/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.csv",
+        rows=f"{RESULTS}/subsets/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.parquet",
     log:
         f"{RESULTS}/logs/swap/{{model}}/{{pool}}/{{sampler}}/n{{n}}/t{{trial}}.log",
 

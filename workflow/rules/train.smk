@@ -1,7 +1,7 @@
 """Train LoRA adapters on base data + subset, one job per run; filter base data before, transform adapters after.
 
-Inputs: the model, data/base.parquet, the pool, the subset; the base rows that the method's filter kept, and the
-features that its trainer reads. A trainer that picks rows itself gets the whole pool and no subset. A transform reads
+Inputs: the model, data/base.parquet, the subset's rows; the base rows that the method's filter kept, and the features
+that its trainer reads. A trainer that picks rows itself gets the whole pool and no subset. A transform reads
 the adapter of another run. So does a second training, which fine-tunes that adapter on data/tasks/<task>.parquet, and
 the trainer `patch`, which fine-tunes it on the subset alone.
 Outputs: runs/<model>/<pool>/<sampler>/n<n>/t<trial>/adapter_{model.safetensors,config.json}, training.json; of a
@@ -20,7 +20,6 @@ rule filter:
     input:
         model=inputs.model,
         base=f"{RESULTS}/data/base.parquet",
-        pool=f"{RESULTS}/data/pools/{{pool}}.parquet",
         subset=inputs.filter_subset,
         features=lambda wildcards: list(inputs.plugin_features("filter", wildcards).values()),
     output:
@@ -42,9 +41,8 @@ rule filter:
         "Filter base data for {wildcards.model} by {wildcards.sampler}"
     shell:
         "stage filter --record {params.code} {output:q} --"
-        " --filter {params.filter} --model {params.model:q} --base {input.base:q} --pool {input.pool:q}"
-        " {params.subset} {params.features} --seed {params.seed} --options {params.options:q}"
-        " --out {output.kept:q} &> {log:q}"
+        " --filter {params.filter} --model {params.model:q} --base {input.base:q} {params.subset}"
+        " {params.features} --seed {params.seed} --options {params.options:q} --out {output.kept:q} &> {log:q}"
 
 
 rule train:
@@ -53,8 +51,8 @@ rule train:
         refusing=inputs.refusing,
         model=inputs.model,
         base=f"{RESULTS}/data/base.parquet",
-        pool=f"{RESULTS}/data/pools/{{pool}}.parquet",
-        subset=inputs.subset,
+        subset=inputs.subset_rows,
+        pool=inputs.whole_pool,
         kept=inputs.kept,
         adapter=inputs.patched_files,
         features=lambda wildcards: list(inputs.plugin_features("trainer", wildcards).values()),
@@ -66,14 +64,20 @@ rule train:
     resources:
         mem_mb=1500,
         runtime=240,
-        # A resource, not a param, since the number of minutes does not change the adapter.
+        # Resources, not params, since neither the number of minutes nor a tracker changes the adapter.
         checkpoint_minutes=10,
+        tracking=study.training.tracking or "off",
     params:
         model=options.model,
         seed=lambda wildcards: options.seed("training", wildcards.trial),
         options=options.training,
         files=lambda wildcards, input: as_arguments(
-            {"subset": input.subset, "kept": input.kept, "adapter": inputs.patched_adapter(wildcards)}
+            {
+                "subset": input.subset,
+                "pool": input.pool,
+                "kept": input.kept,
+                "adapter": inputs.patched_adapter(wildcards),
+            }
         ),
         features=lambda wildcards: options.plugin_features("trainer", wildcards),
         out=subpath(output.log, parent=True),
@@ -83,9 +87,10 @@ rule train:
         "Train {wildcards.model} with {wildcards.n} of {wildcards.pool} by {wildcards.sampler}, trial {wildcards.trial}"
     shell:
         "stage train --record {params.code} {output:q} --"
-        " --model {params.model:q} --base {input.base:q} --pool {input.pool:q} {params.files} {params.features}"
+        " --model {params.model:q} --base {input.base:q} {params.files} {params.features}"
         " --seed {params.seed} --options {params.options:q} --code {params.code} --out {params.out:q}"
-        " --partial {params.partial:q} --checkpoint-minutes {resources.checkpoint_minutes} &> {log:q}"
+        " --partial {params.partial:q} --checkpoint-minutes {resources.checkpoint_minutes}"
+        " --tracking {resources.tracking} &> {log:q}"
 
 
 use rule train as train_selecting with:
@@ -150,6 +155,7 @@ rule train_on:
         mem_mb=1500,
         runtime=240,
         checkpoint_minutes=10,
+        tracking=study.training.tracking or "off",
     params:
         model=options.model,
         seed=lambda wildcards: options.seed("training on", wildcards.trial),
@@ -164,7 +170,8 @@ rule train_on:
         "stage train --record {params.code} {output:q} --"
         " --model {params.model:q} --base {input.base:q} --adapter {params.source:q}"
         " --seed {params.seed} --options {params.options:q} --code {params.code} --out {params.out:q}"
-        " --partial {params.partial:q} --checkpoint-minutes {resources.checkpoint_minutes} &> {log:q}"
+        " --partial {params.partial:q} --checkpoint-minutes {resources.checkpoint_minutes}"
+        " --tracking {resources.tracking} &> {log:q}"
 
 
 ruleorder: train_on > transform > train_selecting > train

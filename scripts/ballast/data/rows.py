@@ -14,7 +14,7 @@ import pandas as pd
 
 from ballast import schemas
 from ballast.data.named import listed
-from ballast.files import BallastError
+from ballast.files import BallastError, read_arrow
 
 PAIR = ("instruction", "input", "output")
 
@@ -50,14 +50,20 @@ def with_ids(table: pd.DataFrame, columns: tuple[str, ...], path: str, repeats: 
     return table.assign(id=ids)[["id", *[column for column in table.columns if column != "id"]]]
 
 
-def picked(pool: str, subset: str) -> pd.DataFrame:
-    """Return the rows of the pool's file that a subset's file names, in rank order."""
-    table = schemas.read(pool, schemas.PAIRS).set_index("id", drop=False)
-    ids = pd.read_csv(subset, dtype={"id": str})["id"]
-    unknown = ids[~ids.isin(table.index)]
-    if len(unknown):
-        raise BallastError(f"{subset}: row {unknown.index[0]}: id {unknown.iloc[0]} is not in {pool}")
-    return table.loc[ids].reset_index(drop=True)
+def write_picked(path: str, pool: str, ids: list[str]) -> None:
+    """Write the rows of the pool's file with these ids, in their order, as training reads them.
+
+    They depend on no other row of the pool, so training runs again only if they change: the column `turns` is there if
+    a picked row has several, and labels are left out.
+    """
+    table = read_arrow(pool, ["id", *PAIR, "turns"], ["turns"], ids).to_pandas()
+    unknown = set(ids) - set(table["id"])
+    if unknown:
+        raise BallastError(f"{pool}: no row has the id {min(unknown)}, which was picked")
+    rows = table.set_index("id", drop=False).loc[ids]
+    if "turns" in rows and not rows["turns"].any():
+        rows = rows.drop(columns="turns")
+    schemas.write(path, rows, schemas.PAIRS)
 
 
 def pair_text(row) -> str:

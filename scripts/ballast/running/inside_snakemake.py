@@ -1,13 +1,11 @@
 """All that Ballast does inside Snakemake beyond its rules: it uses parts that Snakemake does not promise to keep.
 
-They fit Snakemake FITS alone; another version is refused in one line. Nothing else of the package imports Snakemake,
-but for `inside_storage.py`, which this file imports if results lie on a storage.
+They fit Snakemake FITS alone; another version is refused in one line. Nothing of the package imports Snakemake but this
+file, `inside_plan.py`, which has how it plans, and `inside_storage.py`, for results on a storage.
 """
 
 import argparse
 import atexit
-import functools
-import gc
 import importlib.util
 import json
 import os
@@ -24,13 +22,15 @@ from ballast import identity, progress
 from ballast.categories import OWN
 from ballast.files import BallastError
 from ballast.plugins import HOME
-from ballast.running import endings, failures, libraries, overview, preload, stops
+from ballast.running import endings, failures, inside_plan, libraries, overview, preload, stops
 from ballast.running.copies import COPIES
+from ballast.training.tracking import TRACKERS
 
 FITS = "9.27"
 IMAGE = "envs/ballast.sif"
 RESULTS = "results"
 PLANNED = "BALLAST_PLANNED"  # environment: the identities of a plan, by stage and plug-ins
+ADOPT = "adopt"
 JUDGING = ("judge", "pairwise")
 # Linux takes 128 KiB in one argument, and 2 MiB in all. A character is up to four bytes.
 LONG = 30_000
@@ -61,8 +61,8 @@ class InsideSnakemake:
         if self.deployed and not os.path.exists(IMAGE):
             raise BallastError(f"{IMAGE}: no image here; docs/containers.md says how it is built")
         self.copies = None
-        _decide_behind_ancient_files()
-        _plan_sooner()
+        inside_plan.decide_behind_ancient_files()
+        inside_plan.plan_sooner()
         if not workflow.is_main_process:  # Snakemake calls no `onstart` there
             self._hook()
 
@@ -86,10 +86,10 @@ class InsideSnakemake:
         self.copies = self.modifier.path_modifier.copies
         return f"{self.copies}/{found}"
 
-    def has_results(self) -> None:
-        """Raise BallastError if the results lie on a storage, so that their bytes are not here."""
+    def has_results(self, stage: str) -> None:
+        """Raise BallastError if the results lie on a storage, so that a stage would not find them here."""
         if self.copies:
-            raise BallastError("verify: results lie on a storage; copy them here and verify the copy (docs/storage.md)")
+            raise BallastError(f"{stage}: results lie on a storage; copy them here for it (docs/storage.md)")
 
     def rules(self) -> list[str]:
         """Return the rules so far, in order, by their names in Ballast."""
@@ -106,7 +106,10 @@ class InsideSnakemake:
         class Stages(shell):
             pass
 
-        Stages.prefix(self.shell_prefix(taxonomy))
+        prefix = self.shell_prefix(taxonomy)
+        Stages.prefix(prefix)
+        if self.workflow.is_main_process and inside_plan.LISTED in os.environ:
+            inside_plan.list_jobs(os.environ[inside_plan.LISTED], prefix.replace("{{", "{").replace("}}", "}"))
         return Stages
 
     def shell_prefix(self, taxonomy: str | None = None) -> str:
@@ -249,8 +252,9 @@ class InsideSnakemake:
         pending = [job.rule.name for job in self.workflow.dag.needrun_jobs()]
         if not self.deployed and not self.workflow.touch:
             _stop_if_absent(pending, {self.called(rule): needed for rule, needed in packages.items()})
-        # Few jobs import their libraries sooner than the preloaded process does. The barrier hides how many will come.
-        if not self.deployed and (len(pending) > 3 or self.called("settle") in pending):
+        # Few jobs import their libraries sooner than the preloaded process does. These two hide how many will come.
+        many = len(pending) > 3 or not {self.called("settle"), self.called(ADOPT)}.isdisjoint(pending)
+        if not self.deployed and many:
             preload.start()
         # Snakemake 9.27 leaks one timer per finished job while it limits the rate of jobs. Only a queue needs a limit.
         self.workflow.scheduler.job_rate_limiter = None
@@ -284,9 +288,30 @@ class InsideSnakemake:
             "--snakefile": [elsewhere] if os.path.dirname(elsewhere) else [],
             "--configfile": [os.path.relpath(file) for file in self.workflow.overwrite_configfiles],
             **{flag: [value] for flag, value in self._storage().items() if value},
-            "--config": [f"{key}={json.dumps(value)}" for key, value in self.workflow.config_settings.config.items()],
+            "--config": [f"{key}={json.dumps(value)}" for key, value in changes(self.workflow).items()],
         }
         return shlex.join(["snakemake", *(word for flag, words in given.items() if words for word in (flag, *words))])
+
+    def adoptable(self) -> None:
+        """Raise BallastError where `snakemake adopt` cannot work, by its number of jobs or by how Snakemake runs."""
+        from snakemake.persistence.file import FilePersistence
+
+        if type(self.adopted()) is not int or self.adopted() < 1:
+            raise BallastError(f"--config adopt={self.adopted()}: give the number of jobs to make again, 1 or more")
+        if self.deployed:
+            raise BallastError("adopt: leave out --sdm apptainer: jobs are made again in this environment")
+        if not isinstance(self.workflow.persistence, FilePersistence):
+            raise BallastError("adopt: it changes Snakemake's records in files; leave out --persistence-backend")
+        self.has_results("adopt")
+
+    def adopted(self) -> int:
+        """Return how many jobs of each stage `snakemake adopt` makes again, the most."""
+        return self.workflow.config_settings.config.get(ADOPT, 3)
+
+    def targets(self, on_request: dict[str, list]) -> list[str]:
+        """Return the default target, and those on request of which a file is there; `on_request`: their files."""
+        asked = (name for name, files in on_request.items() if any(map(os.path.exists, files)))
+        return [self.called(name) for name in ("all", *asked)]
 
     def _storage(self) -> dict[str, str | None]:
         """Return the flags that name the storage of the results."""
@@ -345,55 +370,16 @@ def _stop_if_absent(pending: list[str], packages: dict[str, set[str]]) -> None:
             if not (found and found.origin):  # a mere folder of that name has no origin
                 instead = "give another backend in the config, or run on a cluster that has it"
                 advice = STUDYS if package in STUDYS_PACKAGES else f"install it (envs/gpu.lock), {instead}"
+                if package in TRACKERS:
+                    advice = f"pip install {package}, or leave training.tracking out of the config"
                 sys.exit(
                     f"ballast: {rule}: {package} is not installed in this environment, so no job is started; {advice}"
                 )
 
 
-def _decide_behind_ancient_files() -> None:
-    """Let Snakemake decide each job behind an `ancient` file of a pending job.
-
-    Snakemake 9.27 takes all jobs behind a pending one as pending and looks at no reason of their own; then it leaves
-    out those that only an ancient file joins. A missing file or changed param behind such a file would do nothing.
-    """
-    from snakemake.dag import DAG
-
-    if getattr(DAG.bfs, "decides", False):
-        return
-    walk, decide = DAG.bfs, DAG.update_needrun
-
-    def bfs(self, direction, *jobs, stop=lambda job: False):
-        if direction is not self.depending or not getattr(self, "deciding", False):
-            return walk(self, direction, *jobs, stop=stop)
-        joined = {}
-        for job in walk(self, direction, *jobs, stop=stop):
-            joined[job] = {other: files for other, files in direction[job].items() if not _ancient(files)}
-        return walk(self, joined, *jobs, stop=stop)
-
-    async def update_needrun(self, *given, **named):
-        self.deciding = True
-        try:
-            return await decide(self, *given, **named)
-        finally:
-            self.deciding = False
-
-    bfs.decides = True
-    DAG.bfs, DAG.update_needrun = bfs, update_needrun
-
-
-def _plan_sooner() -> None:
-    """Read the parameters of each input function once, not once a job, and look for garbage less often.
-
-    Together they take a quarter of the time of planning thousands of jobs.
-    """
-    from snakemake import common, jobs, rules
-
-    gc.set_threshold(100_000, 50, 50)
-    if not hasattr(common.get_function_params, "cache_info"):
-        cached = functools.cache(common.get_function_params)
-        for module in (common, jobs, rules):
-            module.get_function_params = cached
-
-
-def _ancient(files) -> bool:
-    return all(file.is_ancient for file in files)
+def changes(workflow) -> dict:
+    """Return the keys of the study that `--config` gives; `adopt` is none where that is a target."""
+    given = dict(workflow.config_settings.config)
+    if ADOPT in sys.argv:  # Snakemake reads the rules before it tells the targets
+        given.pop(ADOPT, None)
+    return given

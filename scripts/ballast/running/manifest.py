@@ -10,9 +10,11 @@ import io
 import json
 import os
 import shlex
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,11 +64,18 @@ def record(artefacts: list[str], rule: str, code: str, arguments: list[str]) -> 
     """
     config, versions = slice_of([named(argument) for argument in arguments]), libraries.versions()
     made = {"rule": rule, "code": code, "config": config, "versions": versions, "ballast": libraries.own()}
+    made["device"] = _device()
     for artefact in artefacts:
         if not os.path.isfile(artefact):
             raise BallastError(f"{artefact}: not written, though its stage ended well; mend scripts/{rule}.py")
         described = {"sha256": digest(artefact), "bytes": os.path.getsize(artefact), **describe(artefact)}
         write_json(row_of(artefact), described | made | {"artefact": named(artefact)})
+
+
+def _device() -> str:
+    """Return the GPU that this process has computed on; `cpu` if it has not used one."""
+    cuda = getattr(sys.modules.get("torch"), "cuda", None)
+    return cuda.get_device_name() if cuda and cuda.is_initialized() else "cpu"
 
 
 def describe(path: str | Path) -> dict:
@@ -119,6 +128,16 @@ def verify(folders: list[str], command: str, rules: list[str]) -> tuple[list[Dam
     place = {rule: number for number, rule in enumerate(rules)}
     found = sorted([*filter(None, damaged), *strays], key=lambda one: (place.get(one.rule, len(place)), one.artefact))
     return found, len(checks), size
+
+
+def adopted(folders: list[str]) -> int:
+    """Return how many artefacts were made by earlier code and adopted under the code of their rows (`adopt.py`)."""
+    found = 0
+    for path in (path for folder in folders for path in Path(folder, FOLDER).rglob("*.json")):
+        with suppress(BallastError):  # a torn row: `verify` names it
+            row = read_json(path)
+            found += isinstance(row, dict) and "adopted" in row
+    return found
 
 
 @dataclass(frozen=True)

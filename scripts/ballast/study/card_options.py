@@ -112,11 +112,11 @@ class CardOptions:
             "method": run.sampler,
             "n": run.n,
             "trial": run.trial,
-            "model": self._described(model.label or run.model, model),
+            "model": self.described(model.label or run.model, model),
             "data": [
-                self._described("base data", study.base),
-                self._described(run.pool, study.pools[run.pool]),
-                *([self._described(then, study.tasks[then])] if then else []),
+                self.described("base data", study.base),
+                self.described(run.pool, study.pools[run.pool]),
+                *([self.described(then, study.tasks[then])] if then else []),
             ],
             "parts": self._parts(run.sampler),
             **patched,
@@ -129,7 +129,7 @@ class CardOptions:
         }
         return as_json(said)
 
-    def _described(self, name: str, place: Model | Data) -> dict:
+    def described(self, name: str, place: Model | Data) -> dict:
         """Return a card's facts about a model or dataset; `hub`: whether its home is an id of the Hugging Face hub."""
         source = self.study.sources.get(place.source)
         if source:

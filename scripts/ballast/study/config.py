@@ -118,7 +118,7 @@ class Study(Section):
         None, description="Metrics of the claims of DualSelect's abstract; without it, they are not decidable."
     )
     targets: Targets = Field(default_factory=Targets, description="Limits for the advice.")
-    redact: bool = Field(True, description="Hide texts in Table 3 and explore.html.")
+    redact: bool = Field(True, description="Hide texts in Table 3, explore.html and eval_logs/.")
 
     @model_validator(mode="after")
     def _consistent(self):

@@ -232,6 +232,8 @@ def _check_aligned(study: "Study", name: str, aligned: Aligned) -> None:
         raise ValueError(f"{place}.rows: 'base' is the base data; give pools.base another name")
     for key in aligned.training:
         _known(f"{place}.training", key, Training.model_fields)
+    if "tracking" in aligned.training:
+        raise ValueError(f"{place}.training.tracking: only the runs are tracked; leave it out")
     if aligned.training.get("full"):
         raise ValueError(f"{place}.training.full: a start is an adapter, merged into the model; leave it out")
     try:

@@ -122,14 +122,14 @@ class DocumentOptions:
             "targets": study.targets.model_dump(),
             "model_labels": self._model_labels,
             "others": self.plan.other_metrics,
-            "measured": {name: self._metrics[name] for name in self.plan.named if name in self._metrics},
+            "measured": {name: self.metrics[name] for name in self.plan.named if name in self.metrics},
             "stand_ins": self._stand_ins(study.judges),
             "published": {name: model.published for name, model in study.models.items() if model.published},
         }
         if second := self._second(artefact):
             everything["second"] = second
         if artefact == "claims-transfer" and (claims := study.dualselect_claims):
-            sections = {name: self._metrics[name] for name in claims.metrics}
+            sections = {name: self.metrics[name] for name in claims.metrics}
             # The order of judges counts, and JSON sorts the keys.
             judges = {"judges": list(claims.safety_avg), "metrics": sections}
             everything["dualselect"] = claims.model_dump() | judges
@@ -155,7 +155,7 @@ class DocumentOptions:
         return found
 
     @property
-    def _metrics(self) -> dict[str, dict]:
+    def metrics(self) -> dict[str, dict]:
         """The four metrics with their judges' declarations, and the measured others."""
         study = self.study
         four = {
@@ -194,7 +194,7 @@ class DocumentOptions:
 
     def explore(self) -> str:
         """Return the part of the config that explore.html shows."""
-        metrics = self._metrics
+        metrics = self.metrics
         judges = sorted({metric["judge"] for metric in metrics.values()} & set(self.study.judges))
         shown = {
             "study": self.study.study,
@@ -231,7 +231,7 @@ class DocumentOptions:
 
     def measure(self) -> str:
         """Return what the page of models before and after a fine-tuning shows."""
-        study, metrics = self.study, self._metrics
+        study, metrics = self.study, self.metrics
         limits = study.targets.model_dump()
         return as_json(
             {
@@ -313,7 +313,7 @@ class DocumentOptions:
                 "model": experiment.models[0],
                 "pool": experiment.pools[0],
                 "n": sorted(experiment.n),
-                "metrics": self._metrics,
+                "metrics": self.metrics,
                 "labellers": self._relabelled,
                 "subsets": self.relabelled_subsets,
                 "then": {

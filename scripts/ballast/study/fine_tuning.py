@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from ballast import plugins
 from ballast.names import BEHAVIOURS
 from ballast.study.places import Dtype, Gpus, Name, NaturalInt, PositiveInt, Quantize, Section
+from ballast.training.tracking import TRACKERS
 
 ALL = "all-linear"
 WORD_OR_LIST = BeforeValidator(
@@ -78,6 +79,12 @@ class Training(Section):
     validation_rows: NaturalInt = Field(
         0,
         description="Rows held out of base data + subset, to keep the epoch of lowest loss on them. 0 keeps the last.",
+    )
+    # No job's options hold it: like a log, it changes nothing that is made.
+    tracking: Literal[*TRACKERS] | None = Field(
+        None,
+        exclude=True,
+        description="Experiment tracker of each run: the Trainer's own `report_to`. Its package must be installed.",
     )
 
     @model_validator(mode="after")

@@ -303,6 +303,14 @@ class JobInputs:
         """Return the run's subset; none if its trainer picks from the whole pool."""
         return self.plan.subset(self.plan.run(wildcards)) or []
 
+    def subset_rows(self, wildcards: Wildcards) -> str | list:
+        """Return the rows of the run's subset; none if its trainer picks from the whole pool."""
+        return picked_rows(subset) if (subset := self.subset(wildcards)) else []
+
+    def whole_pool(self, wildcards: Wildcards) -> str | list:
+        """Return the pool if the run's trainer picks from the whole of it; training reads a subset's rows otherwise."""
+        return [] if self.subset(wildcards) else self.rows(f"pools/{wildcards.pool}")
+
     def swapped_subset(self, wildcards: Wildcards) -> str:
         """Return the subset of another pool whose requests a subset has."""
         folder = [wildcards.get("model"), self.study.pools[wildcards.pool].requests_of, wildcards.sampler]
@@ -318,9 +326,9 @@ class JobInputs:
         return sorted({kept for run in self.plan.trained if (kept := self.plan.kept(run))})
 
     def filter_subset(self, wildcards: Wildcards) -> str | list:
-        """Return the subset that the run's filter reads, if it reads one."""
+        """Return the rows of the subset that the run's filter reads, if it reads one."""
         method = self.plan.method(wildcards.sampler)
-        return self.subset(wildcards) if plugin_constant("filter", method.filter, "SAFETY", False) else []
+        return self.subset_rows(wildcards) if plugin_constant("filter", method.filter, "SAFETY", False) else []
 
     def source_adapter(self, wildcards: Wildcards) -> str:
         """Return the folder of the adapter that the run transforms or trains on."""
@@ -428,8 +436,14 @@ class JobInputs:
         places = (*self.plan.models_used, *judges, *self.plan.comparing)
         models = [file for place in places if place.world or self._aligned(place) for file in self.model_files(place)]
         fetched = [self.source_manifest(name) for name in self.plan.sources]
-        made = (*self.needed_data, *self.plan.subsets, *self.every_kept, *self.training_features)
+        picked = [file for subset in self.plan.subsets for file in (subset, picked_rows(subset))]
+        made = (*self.needed_data, *picked, *self.every_kept, *self.training_features)
         return sorted({*models, *fetched, *made})
+
+
+def picked_rows(subset: str) -> str:
+    """Return the file of a subset's rows, which the same job writes."""
+    return subset.removesuffix(".csv") + ".parquet"
 
 
 def pairwise_template(pairwise) -> str:

@@ -20,7 +20,8 @@ from ballast.study.sections import Generation, Judge, LanguageModel, Model
 # Default readers of datasets; a benchmark's default is its name.
 USUAL_FORMAT = {"pool": "alpaca", "base": "alpaca", "references": "beavertails"}
 # Rules whose jobs load a model as training loads it.
-TRAINING = ("align", "train", "train_selecting", "train_on", "warm_up", "gradients", "logprobs", "filter")
+TRACKED = ("train", "train_selecting", "train_on")
+TRAINING = (*TRACKED, "align", "warm_up", "gradients", "logprobs", "filter")
 
 
 class Wildcards(Protocol):
@@ -355,7 +356,9 @@ class Plan:
         needed["generate"] |= {"bitsandbytes"} if study.generation.quantize else set()
         needed["embed"] = set() if study.embedding.model == "minilm" else {"sentence_transformers"}
         plain = dict.fromkeys(("world_model", "world_judge", "transform", "merge", "doctor"), {"torch"})
-        return {rule: found - {None} for rule, found in needed.items()} | dict.fromkeys(TRAINING, train) | plain
+        tracked = dict.fromkeys(TRACKED, train | ({study.training.tracking} - {None}))
+        found = {rule: packages - {None} for rule, packages in needed.items()}
+        return found | dict.fromkeys(TRAINING, train) | tracked | plain
 
     @property
     def gpus(self) -> dict[str, str]:

@@ -309,7 +309,7 @@ def arguments(options: dict, seed: int, folder: Path) -> TrainingArguments:
         metric_for_best_model="eval_loss",
         per_device_eval_batch_size=micro,
         optim=options["optim"],
-        report_to=[],
+        **options.get("tracking", {"report_to": []}),
         disable_tqdm=True,
         remove_unused_columns=False,
         use_cpu=not torch.cuda.is_available(),
