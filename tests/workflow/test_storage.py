@@ -100,7 +100,7 @@ def test_a_subset_in_a_folder_elsewhere_has_the_same_bytes_and_its_rows_name_no_
         (
             "verify",
             "elsewhere",
-            "verify: results lie on a storage; copy them here and verify the copy (docs/storage.md)",
+            "verify: results lie on a storage; copy them here for it (docs/storage.md)",
         ),
         (SUBSET, "my/results", "--default-storage-prefix my/results: local copies lie in "),
     ],
