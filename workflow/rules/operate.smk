@@ -46,6 +46,8 @@ rule bill:
 
 
 rule verify:
+    input:
+        lambda wildcards: inside.or_exit(lambda: inside.has_results("verify")),
     log:
         f"{RESULTS}/logs/verify.log",
     localrule: True

@@ -5,7 +5,8 @@ Outputs: settled.txt. No job reads it; every rule with `settled` among its input
 Costs: nothing. Without it Snakemake would retrain after any job upstream, even one that made the same bytes.
 """
 
-BARRIER = f"{RESULTS}/settled.txt"
+# It says what Snakemake decided here, so it is on no storage.
+BARRIER = local(f"{RESULTS}/settled.txt")
 # On a first run the barrier is not enforced, only made for the next run.
 UNSETTLED = [] if os.path.exists(BARRIER) else BARRIER
 settled = inside.settled(checkpoints, BARRIER)

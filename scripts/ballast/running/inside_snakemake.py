@@ -1,7 +1,7 @@
 """All that Ballast does inside Snakemake beyond its rules: it uses parts that Snakemake does not promise to keep.
 
 They fit Snakemake FITS alone; another version is refused in one line. Nothing of the package imports Snakemake but this
-file and `inside_plan.py`, which has how it plans.
+file, `inside_plan.py`, which has how it plans, and `inside_storage.py`, for results on a storage.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from ballast.categories import OWN
 from ballast.files import BallastError
 from ballast.plugins import HOME
 from ballast.running import endings, failures, inside_plan, libraries, overview, preload, stops
+from ballast.running.copies import COPIES
 from ballast.training.tracking import TRACKERS
 
 FITS = "9.27"
@@ -59,6 +60,7 @@ class InsideSnakemake:
         self.deployed = DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method
         if self.deployed and not os.path.exists(IMAGE):
             raise BallastError(f"{IMAGE}: no image here; docs/containers.md says how it is built")
+        self.copies = None
         inside_plan.decide_behind_ancient_files()
         inside_plan.plan_sooner()
         if not workflow.is_main_process:  # Snakemake calls no `onstart` there
@@ -68,15 +70,26 @@ class InsideSnakemake:
         """Return the folder of all results: in a module with `prefix: "mine"` it is mine/results.
 
         Snakemake would put the prefix before data, templates and code too, and not into params. So the folder's name
-        has it, and nothing else has. Call it before any rule is defined.
+        has it, and nothing else has. On a storage it is the folder of local copies. Call it before any rule is defined.
         """
         from snakemake.path_modifier import PathModifier
 
         found = self.modifier.path_modifier.replace_prefix(f"{RESULTS}/").rstrip("/")
         if Path(found).name != RESULTS or Path(found).parts.count(RESULTS) != 1:
             raise BallastError(f"module: {found}: give a `prefix` without a folder {RESULTS}, and no `replace_prefix`")
-        self.modifier.path_modifier = PathModifier(None, None, self.workflow)
-        return found
+        if not self.workflow.storage_settings.default_storage_provider:
+            self.modifier.path_modifier = PathModifier(None, None, self.workflow)
+            return found
+        from ballast.running.inside_storage import StoredResults
+
+        self.modifier.path_modifier = StoredResults(self.workflow, found)
+        self.copies = self.modifier.path_modifier.copies
+        return f"{self.copies}/{found}"
+
+    def has_results(self, stage: str) -> None:
+        """Raise BallastError if the results lie on a storage, so that a stage would not find them here."""
+        if self.copies:
+            raise BallastError(f"{stage}: results lie on a storage; copy them here for it (docs/storage.md)")
 
     def rules(self) -> list[str]:
         """Return the rules so far, in order, by their names in Ballast."""
@@ -108,7 +121,8 @@ class InsideSnakemake:
         """
         python = "python" if self.deployed else sys.executable
         stage = shlex.join([python, str(HOME.parent / "stage.py")])
-        own = f"export {OWN}={shlex.quote(taxonomy)}; " if taxonomy else ""
+        named = {OWN: taxonomy, COPIES: self.copies}
+        own = "".join(f"export {name}={shlex.quote(value)}; " for name, value in named.items() if value)
         # A job may name every run: more words than a command line holds go through a pipe.
         long = f'if [ ${{#words}} -gt {LONG} ]; then {stage} @<(printf "%s\\0" "$@"); else {stage} "$@"; fi'
         told = f'{stage} --ended $? "$1" {self.oom_kills}'
@@ -231,6 +245,8 @@ class InsideSnakemake:
         stops.started.set()
         if self.workflow.is_main_process and sys.stderr.isatty():
             threading.Thread(target=self._show_progress, daemon=True).start()
+        if self.copies and self.workflow.is_main_process and not self.workflow.local_exec:
+            self.modifier.path_modifier.stop_if_apart()
         if not (self.workflow.is_main_process and self.workflow.local_exec):
             return
         pending = [job.rule.name for job in self.workflow.dag.needrun_jobs()]
@@ -271,6 +287,7 @@ class InsideSnakemake:
             "--profile": profile.parse_known_args()[0].profile,
             "--snakefile": [elsewhere] if os.path.dirname(elsewhere) else [],
             "--configfile": [os.path.relpath(file) for file in self.workflow.overwrite_configfiles],
+            **{flag: [value] for flag, value in self._storage().items() if value},
             "--config": [f"{key}={json.dumps(value)}" for key, value in changes(self.workflow).items()],
         }
         return shlex.join(["snakemake", *(word for flag, words in given.items() if words for word in (flag, *words))])
@@ -285,6 +302,7 @@ class InsideSnakemake:
             raise BallastError("adopt: leave out --sdm apptainer: jobs are made again in this environment")
         if not isinstance(self.workflow.persistence, FilePersistence):
             raise BallastError("adopt: it changes Snakemake's records in files; leave out --persistence-backend")
+        self.has_results("adopt")
 
     def adopted(self) -> int:
         """Return how many jobs of each stage `snakemake adopt` makes again, the most."""
@@ -294,6 +312,12 @@ class InsideSnakemake:
         """Return the default target, and those on request of which a file is there; `on_request`: their files."""
         asked = (name for name, files in on_request.items() if any(map(os.path.exists, files)))
         return [self.called(name) for name in ("all", *asked)]
+
+    def _storage(self) -> dict[str, str | None]:
+        """Return the flags that name the storage of the results."""
+        settings = self.workflow.storage_settings
+        provider, prefix = settings.default_storage_provider, settings.default_storage_prefix
+        return {"--default-storage-provider": provider, "--default-storage-prefix": provider and prefix}
 
     def groups(self) -> dict[str, tuple[str, int]]:
         """Return each stage that the executor groups: its group, and how many of its parts make one cluster job."""
@@ -307,7 +331,10 @@ class InsideSnakemake:
         for failed in self.workflow.scheduler.failed:
             for job in failed if failed.is_group() else [failed]:
                 if not (failed.is_group() and any(map(os.path.exists, job.output))):
-                    yield failures.Failure(job.rule.name, str([*job.output, job.rule.name][0]), str([*job.log][0]))
+                    target = str([*job.output, job.rule.name][0]).removeprefix(f"{self.copies}/")
+                    if self.copies:
+                        self.modifier.path_modifier.fetch(job.log[0])
+                    yield failures.Failure(job.rule.name, target, str([*job.log][0]))
 
     def _hook(self) -> None:
         """Replace two methods of the scheduler of a process that runs a single job of a cluster."""

@@ -24,6 +24,7 @@ from safetensors import safe_open
 
 from ballast.files import BallastError, digest, read_json, read_jsonl, read_text, write_json
 from ballast.running import libraries
+from ballast.running.copies import named
 
 FOLDER = "manifest"
 # Files that jobs keep apart from artefacts; they may be deleted and have no row.
@@ -61,14 +62,14 @@ def record(artefacts: list[str], rule: str, code: str, arguments: list[str]) -> 
 
     Raises BallastError if an artefact is missing.
     """
-    config, versions = slice_of(arguments), libraries.versions()
+    config, versions = slice_of([named(argument) for argument in arguments]), libraries.versions()
     made = {"rule": rule, "code": code, "config": config, "versions": versions, "ballast": libraries.own()}
     made["device"] = _device()
     for artefact in artefacts:
         if not os.path.isfile(artefact):
             raise BallastError(f"{artefact}: not written, though its stage ended well; mend scripts/{rule}.py")
         described = {"sha256": digest(artefact), "bytes": os.path.getsize(artefact), **describe(artefact)}
-        write_json(row_of(artefact), described | made | {"artefact": artefact})
+        write_json(row_of(artefact), described | made | {"artefact": named(artefact)})
 
 
 def _device() -> str:
