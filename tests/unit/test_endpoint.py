@@ -297,6 +297,9 @@ def test_a_failed_job_goes_on_and_asks_only_the_rest(tmp_path):
         for changed in ({"max_new_tokens": 9}, {"schema": {"type": "string"}}, {"options": options(server, model="n")}):
             answer(TEXTS[:1], **({"options": options(server), "max_new_tokens": 8, "store": store} | changed))
         assert len(server.requests) == 24, "another length, schema or model is another question"
+    with ChatServer(echo) as other:
+        said = answer(TEXTS[:1], options(other), 8, store=store)
+    assert said.kept == 0 and len(other.requests) == 1, "the same name at another address may be another model"
 
 
 def test_a_process_that_is_killed_has_kept_what_was_answered(tmp_path):
