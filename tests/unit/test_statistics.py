@@ -65,6 +65,24 @@ def test_noise_of_single_scores_counts_once():
     assert estimate(scores).se == pytest.approx(1 / math.sqrt(800), rel=0.35)
 
 
+def test_an_interval_is_never_narrower_than_one_over_runs_or_prompts_alone():
+    """Two runs that disagree on each prompt, and agree on the whole."""
+    draw = np.random.default_rng(0)
+    moved = draw.normal(0, 1, 40)
+    scores = draw.normal(0, 0.5, 40) + np.outer([1, -1], moved - moved.mean())
+    alone = estimate(scores.mean(axis=0, keepdims=True)).se
+    assert estimate(scores).se == pytest.approx(alone) and alone > 0.05
+    assert estimate(scores.T).se == pytest.approx(alone, rel=0.05)
+
+
+def test_the_order_of_runs_and_prompts_says_nothing():
+    """As many runs as prompts, and each run at odds on a prompt of its own: their draws are independent."""
+    draw, own = np.random.default_rng(0), 7 * (np.eye(12) - 1 / 12)
+    scores = draw.normal(0, 1, (12, 1)) + draw.normal(0, 1, (1, 12)) + own
+    found = [estimate(each).se for each in (scores, scores[::-1], np.roll(scores, 3, axis=0), scores.T)]
+    assert max(found) < 1.03 * min(found)
+
+
 def test_interval_of_equal_prompts_is_students_over_runs():
     runs = np.array([1.0, 2.0, 4.0, 4.5])
     whole = estimate(np.repeat(runs[:, None], 6, axis=1), resamples=40000)
