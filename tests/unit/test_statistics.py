@@ -65,16 +65,6 @@ def test_noise_of_single_scores_counts_once():
     assert estimate(scores).se == pytest.approx(1 / math.sqrt(800), rel=0.35)
 
 
-def test_an_interval_is_never_narrower_than_one_over_runs_or_prompts_alone():
-    """Two runs that disagree on each prompt, and agree on the whole."""
-    draw = np.random.default_rng(0)
-    moved = draw.normal(0, 1, 40)
-    scores = draw.normal(0, 0.5, 40) + np.outer([1, -1], moved - moved.mean())
-    alone = estimate(scores.mean(axis=0, keepdims=True)).se
-    assert estimate(scores).se == pytest.approx(alone) and alone > 0.05
-    assert estimate(scores.T).se == pytest.approx(alone, rel=0.05)
-
-
 def test_the_order_of_runs_and_prompts_says_nothing():
     """As many runs as prompts, and each run at odds on a prompt of its own: their draws are independent."""
     draw, own = np.random.default_rng(0), 7 * (np.eye(12) - 1 / 12)
