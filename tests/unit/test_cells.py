@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binomtest
+from scipy.stats import binomtest, t
 
 import ballast
 from ballast.results.cells import Cells, centre_of
@@ -131,6 +131,15 @@ def test_none_of_many_in_three_runs_is_no_certainty():
     assert 0 < mixed.estimate(0).high < 8
     between = mixed.difference(0, 3)
     assert -100 <= between.low < between.high <= 100 and between.high < 0
+
+
+def test_none_or_all_is_no_more_certain_than_the_prompts_allow():
+    """Wilson's end at 0 of 50 is t^2 / (50 + t^2), however little other cells differ from run to run."""
+    square = t.isf(0.025, 9) ** 2
+    end = pytest.approx(100 * square / (50 + square))
+    for se in (1e-6, 1e-2):
+        assert proportion(0.0, se, 9.0, 50, 100.0) == (0.0, end)
+        assert 100 - proportion(100.0, se, 9.0, 50, 100.0)[0] == end
 
 
 def test_a_difference_of_rates_ends_at_100_points():

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 from helpers.tiny_runs import ALPACA_SHAPED, OPTIONS
 
 from ballast.files import BallastError
@@ -208,7 +209,7 @@ def test_a_checkpoint_of_another_configuration_is_refused(model, rows, start, tm
     assert contents(tmp_path / "run") == contents(tmp_path / "whole")
 
 
-def test_a_key_names_each_thing_that_a_result_depends_on(model, rows, tmp_path):
+def test_a_key_names_each_thing_that_a_result_depends_on(model, rows, tmp_path, monkeypatch):
     copy = tmp_path / "model"
     shutil.copytree(model, copy)
     template = tmp_path / "template.json"
@@ -236,7 +237,11 @@ def test_a_key_names_each_thing_that_a_result_depends_on(model, rows, tmp_path):
     (copy / "config.json").write_text("{ }")
     assert checkpoints.key(str(copy), rows, options, 0, "code")["model"] == fetched != first["model"]
     assert not any(text in part for part in first.values() for text in ("Say", "brief")), "digests, not texts"
-    assert {"torch", "transformers", "peft"} <= set(first)
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.cuda, "is_available", lambda: first["device"] == "cpu")
+        assert differs(model, rows, options, 0, "code") == {"device"}
+    monkeypatch.setattr(checkpoints.importlib.metadata, "version", lambda name: "another")
+    assert differs(model, rows, options, 0, "code") == {"torch", "transformers", "peft", "accelerate"}
 
 
 def test_a_bad_loss_leaves_no_checkpoint_to_continue_from(start, tmp_path, monkeypatch):

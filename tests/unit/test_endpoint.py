@@ -55,6 +55,13 @@ def test_answers_come_in_the_order_of_the_texts_and_tokens_add_up():
     assert request["response_format"]["json_schema"]["schema"] == {"type": "object"}
 
 
+def test_a_chat_is_sent_as_turns_of_user_and_assistant():
+    with ChatServer(echo) as server:
+        answer([("One?", "1.", "Two?"), "Alone?"], options(server, concurrency=1), 8)
+    sent = [[(turn["role"], turn["content"]) for turn in request["messages"]] for request in server.requests]
+    assert sent == [[("user", "One?"), ("assistant", "1."), ("user", "Two?")], [("user", "Alone?")]]
+
+
 def test_errors_that_pass_are_retried_with_growing_waits():
     with ChatServer(lambda text, times: (500, {}, {}) if times < 3 else echo(text, times)) as server:
         said = answer(TEXTS[:1], options(server, max_retries=3), 8)
@@ -146,6 +153,15 @@ def test_a_filter_s_refusal_of_one_text_is_a_missing_answer(tmp_path, service):
         assert len(server.requests) == 2, "it is final, and a later job does not ask it again"
 
 
+@pytest.mark.parametrize("status", [408, 409, 429])
+def test_a_failure_that_passes_is_no_filter_s_refusal_whatever_its_words(tmp_path, status):
+    busy = refused(status, code="rate_limit", message="the content_filter is busy")
+    with ChatServer(lambda text, times: busy if times == 0 else echo(text, times)) as server:
+        ask = (TEXTS[:1], options(server, max_retries=0), 8, None, tmp_path / "store")
+        first, second = answer(*ask), answer(*ask)
+    assert first.missing == {f"HTTP {status}": 1} and second.answers == ["answer to text 0"]
+
+
 def test_every_text_may_be_refused_by_a_filter():
     with ChatServer(lambda text, times: FILTERS["DashScope"]) as server:
         said = answer(TEXTS, options(server, concurrency=1), 8)
@@ -196,6 +212,8 @@ def test_cut_answers_are_counted_and_unknown_tokens_are_not_guessed():
     with ChatServer(lambda text, times: reply("Half an", finish_reason="length", usage=None)) as server:
         said = answer(TEXTS[:2], options(server), 8)
     assert said.cut == 2 and said.input_tokens is None and said.output_tokens is None
+    with ChatServer(lambda text, times: reply("Whole.", finish_reason=None if text == TEXTS[0] else "eos")) as server:
+        assert answer(TEXTS[:2], options(server), 8).cut == 0, "services name a whole answer's end in their own ways"
 
 
 @pytest.mark.parametrize(
@@ -297,6 +315,9 @@ def test_a_failed_job_goes_on_and_asks_only_the_rest(tmp_path):
         for changed in ({"max_new_tokens": 9}, {"schema": {"type": "string"}}, {"options": options(server, model="n")}):
             answer(TEXTS[:1], **({"options": options(server), "max_new_tokens": 8, "store": store} | changed))
         assert len(server.requests) == 24, "another length, schema or model is another question"
+    with ChatServer(echo) as other:
+        said = answer(TEXTS[:1], options(other), 8, store=store)
+    assert said.kept == 0 and len(other.requests) == 1, "the same name at another address may be another model"
 
 
 def test_a_process_that_is_killed_has_kept_what_was_answered(tmp_path):

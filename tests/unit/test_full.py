@@ -41,11 +41,19 @@ def test_all_weights_are_trained_and_the_folder_is_a_model(model, rows, tmp_path
     assert len(answers[1]) == 1 and list(answers[0]) == list(answers[1])
 
 
-def test_weights_are_trained_in_float32_and_written_in_the_dtype(model, rows, tmp_path, monkeypatch):
-    loaded = []
-    monkeypatch.setattr(fit, "load_model", lambda *given, **more: loaded.append(given[1]) or load_model(*given))
+def test_weights_are_trained_in_float32_and_computed_and_written_in_the_dtype(model, rows, tmp_path, monkeypatch):
+    loaded, computed = [], set()
+
+    def load(*given, **more):
+        loaded.append(given[1])
+        network = load_model(*given)
+        network.model.layers[0].mlp.register_forward_hook(lambda layer, given, found: computed.add(found.dtype))
+        return network
+
+    monkeypatch.setattr(fit, "load_model", load)
     sft.train(model, rows, FULL | {"dtype": "bfloat16"}, 0, tmp_path)
     assert loaded == ["float32"], "small steps are lost in bfloat16 weights"
+    assert computed == {torch.bfloat16}
     assert {weight.dtype for weight in load_file(tmp_path / "model.safetensors").values()} == {torch.bfloat16}
 
 

@@ -112,6 +112,23 @@ def test_an_edited_file_of_a_model_is_another_model_and_an_input_of_its_jobs(tmp
     assert set(sources.local_files(tmp_path)) == {"config.json", "model.safetensors", name}
 
 
+def test_a_file_of_a_model_under_another_name_makes_another_model(tmp_path):
+    (tmp_path / "chat_template.jinja").write_text("words")
+    before = identity.model_identity(tmp_path)
+    (tmp_path / "chat_template.jinja").rename(tmp_path / "other.jinja")
+    assert identity.model_identity(tmp_path) != before
+
+
+def test_answers_depend_on_the_model_s_files_and_the_backend_s_options(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    options = {"dtype": "float32", "batch_size": 4, "max_length": 64}
+    before = identity.backend_identity("transformers", str(tmp_path), options)
+    assert identity.backend_identity("transformers", str(tmp_path), options) == before
+    assert identity.backend_identity("transformers", str(tmp_path), options | {"dtype": "bfloat16"}) != before
+    (tmp_path / "config.json").write_text("{ }")
+    assert identity.backend_identity("transformers", str(tmp_path), options) != before
+
+
 def test_files_of_a_model_are_found_through_links_and_a_circle_ends(tmp_path):
     for folder in ("elsewhere", "model/.cache", "model/onnx", "model/checkpoint-9"):
         (tmp_path / folder).mkdir(parents=True)

@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import subprocess
+from contextlib import nullcontext
 from pathlib import Path
 
 import pandas as pd
@@ -171,6 +172,36 @@ def test_nothing_survives_the_end_of_snakemake(tmp_path, reward_model, busy):
         parent.send_signal(signal.SIGKILL)
         wait_until(lambda: not judging.keepers(), 10)
         assert not busy or job.wait(10) != 0
+
+
+def longer(file: Path) -> None:
+    """Change a file's size, and leave its time stamp."""
+    times = file.stat()
+    file.write_bytes(file.read_bytes() * 2)
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def replaced(file: Path) -> None:
+    """Put another file of the same size and time stamp in a file's place."""
+    other = shutil.copy2(file, file.with_name("other"))
+    os.replace(other, file)
+
+
+@pytest.mark.parametrize("change", [longer, replaced, lambda file: os.utime(file, ns=(0, 0))])
+def test_a_model_is_loaded_anew_if_a_file_that_it_links_to_differs(tmp_path, monkeypatch, change):
+    (tmp_path / "blob").write_bytes(b"weights")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/model.safetensors").symlink_to(tmp_path / "blob")
+    monkeypatch.setattr(keep_model, "_kept", keep_model.Kept())
+    loads = []
+
+    def use() -> int:
+        with keep_model.model(str(tmp_path / "model"), "float32", lambda: nullcontext(loads.append("load"))):
+            return len(loads)
+
+    assert [use(), use()] == [1, 1]
+    change(tmp_path / "blob")
+    assert [use(), use()] == [2, 2]
 
 
 def test_what_is_kept_is_freed_before_another_model_is_loaded_and_after_an_error(tmp_path, monkeypatch):

@@ -88,6 +88,13 @@ def test_a_row_of_each_kind_of_file(study):
     assert manifest.describe("figure.pdf") == {"rows": None, "schema": None}
 
 
+def test_a_row_holds_every_value_of_an_argument(study):
+    table = f"{STUDY}/tables/table1.csv"
+    manifest.record([table], "table", "c0de", ["--scores", "a.parquet", "b.parquet", "--options", '{"n": [7]}'])
+    config = read_json(f"{STUDY}/manifest/tables/table1.csv.json")["config"]
+    assert config == {"scores": ["a.parquet", "b.parquet"], "options": {"n": [7]}}
+
+
 def test_what_is_whole_is_not_found(study):
     found, artefacts, size = manifest.verify([STUDY, "results/worlds/w"], "snakemake", [])
     named = ("data/base.parquet", "tables/table1.csv", "../worlds/w/models/m.safetensors")
@@ -128,6 +135,7 @@ def test_a_torn_row_is_found_and_its_artefact_made_again(study, text):
 def test_files_that_no_row_knows_are_found_but_for_logs_and_what_jobs_keep(study):
     for name in (
         "data/mine.parquet",
+        "data/store/mine.parquet",
         "data/.base.parquet.x1y2",
         "logs/a.log",
         "store/a.jsonl",
@@ -147,7 +155,18 @@ def test_files_that_no_row_knows_are_found_but_for_logs_and_what_jobs_keep(study
             "unknown",
             f"snakemake --force {STUDY}/data/mine.parquet",
         ),
+        f"{STUDY}/data/store/mine.parquet": (
+            "in no manifest row",
+            "unknown",
+            f"snakemake --force {STUDY}/data/store/mine.parquet",
+        ),
     }
+
+
+def test_files_of_no_rule_are_found_after_those_of_the_data_flow(study):
+    Path(f"{STUDY}/a.csv").write_text("mine")
+    Path(f"{STUDY}/tables/table1.csv").unlink()
+    assert list(findings()) == [f"{STUDY}/tables/table1.csv", f"{STUDY}/a.csv"]
 
 
 @pytest.mark.parametrize(("revision", "removed"), [("0" * 40, True), ("local", False)])

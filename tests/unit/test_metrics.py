@@ -57,6 +57,18 @@ def test_a_pair_too_long_for_the_judge_is_told_from_an_unreadable_answer():
     assert "2 of 4 judge answers could not be parsed" in said and "1 more pairs were too long" in said
 
 
+def test_unfinished_reasoning_counts_with_the_pairs_that_were_not_asked():
+    scores = rows_of("random", 4, 0, [1, 3, NAN, NAN])
+    scores["answer_status"] = ["parsed", "parsed", "no answer", "too long"]
+    runs = metrics.run_values(scores, METRICS["harm"], "harm-rm")
+    assert (runs["judged"][0], runs["unparsable"][0], runs["too_long"][0]) == (2, 0, 2)
+
+
+def test_higher_is_better_for_helpfulness_alone():
+    assert [name for name, metric in METRICS.items() if metric.direction != "lower"] == ["helpfulness"]
+    assert METRICS["helpfulness"].direction == "higher"
+
+
 def test_run_without_any_parsed_score_has_no_value_and_no_vote():
     scores = pd.concat([rows_of("random", 4, 0, [2, 2]), rows_of("random", 4, 1, [NAN, NAN])])
     cell = metrics.cells(metrics.run_values(scores, METRICS["harm"], "harm-rm"), METRICS["harm"]).iloc[0]

@@ -86,8 +86,9 @@ def test_pickled_weights_of_an_encoders_module_are_never_loaded(tmp_path):
     assert embed(str(tmp_path), ["a"], 1).tobytes() == embed("minilm", ["a"], 1).tobytes()
 
 
-def test_an_adapter_that_names_a_module_is_refused(tmp_path):
-    named = {"base_model_class": "Us", "parent_library": "modeling_us"}
+@pytest.mark.parametrize("library", ["modeling_us", "transformers_modules.us.modeling_us", "peft_us"])
+def test_an_adapter_that_names_a_module_is_refused(tmp_path, library):
+    named = {"base_model_class": "Us", "parent_library": library}
     add(tmp_path, "adapter_config.json", {"auto_mapping": named})
     with pytest.raises(BallastError, match="names code"):
         from_folder.with_adapter(None, tmp_path)

@@ -64,6 +64,12 @@ def test_eos_is_added_only_where_it_fits():
     assert training_ids(Tokenizer(), "abcd", "c", 3) == ([1, 97, 98], 3)
 
 
+def test_an_answer_that_brings_its_end_gets_no_second_one():
+    assert training_ids(Tokenizer(), "ab", "c\x02", 9) == ([1, 97, 98, 99, 2], 3)
+    assert training_ids(Tokenizer(), "ab", "c\x02", 9, end=7) == ([1, 97, 98, 99, 7], 3), "a turn's end for EOS"
+    assert training_ids(Tokenizer(), "ab", "c\x07", 9, end=7) == ([1, 97, 98, 99, 7], 3)
+
+
 def test_braces_in_a_pair_stay_text():
     template = PairTemplate("a ", " b ", " c")
     assert template.render("{response}", "{prompt}") == "a {response} b {prompt} c"

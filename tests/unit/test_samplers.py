@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ballast import plugins, samplers
 from ballast.files import BallastError
 from ballast.picks.nearest import nearest_category
-from ballast.picks.selection import Selection
+from ballast.picks.selection import Selection, highest
 from ballast.picks.vectors import in_memory
 from ballast.samplers import cossim, dsir
 
@@ -212,6 +212,11 @@ def test_cossim_scores_are_means_of_pairwise_cosines(pool):
     assert np.abs(scores - naive).max() < 1e-6
     nearest = nearest_category(features.embedding, pool.ids, features.references)
     assert nearest.tolist() == [row.index(max(row)) for row in naive]
+
+
+def test_scores_that_agree_to_six_digits_rank_by_id():
+    """The last digits differ between machines."""
+    assert highest(["b", "a", "c"], np.array([0.5 + 1e-9, 0.5, 0.5 + 1e-5]), 2) == ["c", "a"]
 
 
 def test_sss_leads_with_another_category_under_another_seed():

@@ -7,6 +7,9 @@ import os
 import pickle
 import subprocess
 import sys
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -78,7 +81,7 @@ def refused(done: subprocess.CompletedProcess, folder: Path, *words: str) -> Non
     assert not (folder / "ours").exists(), "a failed fetch leaves nothing"
 
 
-def test_a_dataset_comes_with_a_manifest_of_its_bytes(fetch, tmp_path):
+def test_a_dataset_comes_with_a_manifest_of_its_bytes(hub, fetch, tmp_path):
     wanted = f"sha256:{hashlib.sha256(ROWS).hexdigest()}"
     done = fetch(source=entry(files={"data.json": wanted}))
     assert done.returncode == 0, done.stderr
@@ -86,6 +89,7 @@ def test_a_dataset_comes_with_a_manifest_of_its_bytes(fetch, tmp_path):
     assert (tmp_path / "ours/data.json").read_bytes() == ROWS
     assert manifest["revision"] == COMMIT and manifest["sha256"] == {"data.json": wanted.removeprefix("sha256:")}
     assert manifest["hub"] == "us/rows" and manifest["licence"] == "CC0"
+    assert all(COMMIT in asked for asked in hub.asked), "never the newest revision"
 
 
 def test_a_dataset_of_several_files_is_read_as_one(fetch, tmp_path):
@@ -105,9 +109,31 @@ def test_git_blob_ids_are_what_git_says(tmp_path):
     assert fetching.git_blob(tmp_path / "file") == said
 
 
-def test_a_wrong_digest_is_refused(fetch, tmp_path):
-    wrong = f"sha256:{'0' * 64}"
+@pytest.mark.parametrize("wrong", [f"sha256:{'0' * 64}", f"git-blob:{'0' * 40}"])
+def test_a_wrong_digest_is_refused(fetch, tmp_path, wrong):
     refused(fetch(source=entry(files={"data.json": wrong})), tmp_path, "data.json", "is not what was")
+
+
+def test_a_file_of_github_is_that_of_the_pinned_revision_and_comes_once(fetch, tmp_path):
+    revisions = {letter: letter * 40 for letter in "ab"}
+    for letter, revision in revisions.items():
+        (tmp_path / "github/us/rows" / revision).mkdir(parents=True)
+        (tmp_path / "github/us/rows" / revision / "data.json").write_text(f'[{{"instruction": "{letter}"}}]')
+    files = {"data.json": f"git-blob:{fetching.git_blob(tmp_path / 'github/us/rows' / revisions['b'] / 'data.json')}"}
+    handler = partial(SimpleHTTPRequestHandler, directory=tmp_path / "github")
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        host = f"http://127.0.0.1:{server.server_port}"
+        for letter, pins in (("a", {"data.json": "unknown"}), ("b", files)):
+            source = entry(hub=None, github="us/rows", revision=revisions[letter], files=pins)
+            done = fetch(source=source, BALLAST_GITHUB=host)
+            assert done.returncode == 0, done.stderr
+            assert [*records(tmp_path / "ours/data.json")] == [{"instruction": letter}]
+            assert read_json(tmp_path / "ours/source.json")["revision"] == revisions[letter]
+        server.shutdown()
+    assert fetch(source=source, BALLAST_GITHUB=host).returncode == 0, "the cache has it, and nobody is asked"
+    missing = entry(hub=None, github="us/rows", revision="c" * 40, files={"data.json": "unknown"})
+    refused(fetch(source=missing, offline=True), tmp_path, "us/rows", "c" * 40, "not in the cache")
 
 
 def test_an_unknown_revision_is_refused_unless_allowed_and_then_recorded(fetch, tmp_path):
@@ -167,12 +193,13 @@ def test_a_damaged_file_of_the_cache_is_found_and_comes_anew_once_it_is_removed(
     assert manifest.verify(["results/s"], "snakemake", ["fetch"])[0] == []
 
 
-def pickled(folder: Path, content) -> dict:
+def pickled(folder: Path, **contents) -> dict:
     import torch
 
     folder.mkdir()
     (folder / "config.json").write_text("{}")
-    torch.save(content, folder / "pytorch_model.bin")
+    for name, content in contents.items():
+        torch.save(content, folder / f"{name}.bin")
     return entry(kind="model", files={"*": "unknown"}, local=str(folder), convert_pickle=True)
 
 
@@ -180,10 +207,21 @@ def test_pickled_tensors_are_converted_where_asked(tmp_path):
     import torch
     from safetensors.torch import load_file
 
-    weights = {"layer": torch.arange(4.0)}
-    fetching.fetch("ours", pickled(tmp_path / "copy", weights), tmp_path / "ours")
+    source = pickled(tmp_path / "copy", pytorch_model={"layer": torch.arange(4.0)})
+    fetching.fetch("ours", source, tmp_path / "ours")
     assert load_file(tmp_path / "ours/model.safetensors")["layer"].tolist() == [0, 1, 2, 3]
     assert not (tmp_path / "ours/pytorch_model.bin").exists() and (tmp_path / "copy/pytorch_model.bin").exists()
+
+
+def test_pickled_weights_in_several_files_are_converted_whole(tmp_path):
+    import torch
+    from safetensors.torch import load_file
+
+    parts = {"pytorch_model-1": {"first": torch.arange(4.0)}, "pytorch_model-2": {"second": torch.ones(2)}}
+    said = fetching.fetch("ours", pickled(tmp_path / "copy", **parts), tmp_path / "ours")
+    found = load_file(tmp_path / "ours/model.safetensors")
+    assert {name: tensor.tolist() for name, tensor in found.items()} == {"first": [0, 1, 2, 3], "second": [1, 1]}
+    assert set(said["sha256"]) == {"config.json", "model.safetensors"}
 
 
 def test_a_tokenizer_of_sentencepiece_alone_keeps_its_leading_spaces(tmp_path):
@@ -221,7 +259,7 @@ class Bomb:
 
 
 def test_a_pickle_that_would_run_code_does_not(tmp_path):
-    source = pickled(tmp_path / "copy", {"layer": Bomb(tmp_path / "ran")})
+    source = pickled(tmp_path / "copy", pytorch_model={"layer": Bomb(tmp_path / "ran")})
     with pytest.raises(BallastError, match="holds more than tensors"):
         fetching.fetch("ours", source, tmp_path / "ours")
     assert not (tmp_path / "ran").exists() and not (tmp_path / "ours").exists()

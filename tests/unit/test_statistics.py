@@ -65,6 +65,14 @@ def test_noise_of_single_scores_counts_once():
     assert estimate(scores).se == pytest.approx(1 / math.sqrt(800), rel=0.35)
 
 
+def test_the_order_of_runs_and_prompts_says_nothing():
+    """As many runs as prompts, and each run at odds on a prompt of its own: their draws are independent."""
+    draw, own = np.random.default_rng(0), 7 * (np.eye(12) - 1 / 12)
+    scores = draw.normal(0, 1, (12, 1)) + draw.normal(0, 1, (1, 12)) + own
+    found = [estimate(each).se for each in (scores, scores[::-1], np.roll(scores, 3, axis=0), scores.T)]
+    assert max(found) < 1.03 * min(found)
+
+
 def test_interval_of_equal_prompts_is_students_over_runs():
     runs = np.array([1.0, 2.0, 4.0, 4.5])
     whole = estimate(np.repeat(runs[:, None], 6, axis=1), resamples=40000)

@@ -151,6 +151,13 @@ def test_table_2_is_a_percentage(tmp_path):
     assert "(%)" in table.caption and r"(\%)" in to_tex(table)
 
 
+def test_the_lowest_attack_success_of_a_column_is_bold(tmp_path):
+    values = {("m", "random", 50): [0.9, 0.8, 0.85], ("m", "sss", 50): [0.1, 0.12, 0.1]}
+    table = table2.table(options("tables/table2"), write_scores(tmp_path / "s", values, "asr"))
+    best = table.data[table.data["best"]]
+    assert list(zip(best["sampler"], best["n"], strict=True)) == [("sss", 50)] and "Lower is better." in table.caption
+
+
 def test_table_4_compares_samplers_within_a_model_and_n(tmp_path):
     values = {
         ("a", "random", 50): [2.0, 2.2],

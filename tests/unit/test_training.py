@@ -38,6 +38,48 @@ def test_two_runs_give_the_same_bytes_and_seeds_differ(model, rows, tmp_path):
     assert weights[0] == weights[1] != weights[2]
 
 
+@pytest.mark.parametrize("strategy", ["random", "group_by_length"])
+def test_a_seed_has_its_own_order_of_the_rows(model, rows, tmp_path, monkeypatch, strategy):
+    seen, compute, orders = [], fit.Trainer.compute_loss, []
+
+    def look(trainer, network, inputs, *given, **named):
+        seen.extend(map(tuple, inputs["input_ids"].tolist()))
+        return compute(trainer, network, inputs, *given, **named)
+
+    monkeypatch.setattr(fit.Trainer, "compute_loss", look)
+    for seed in (0, 0, 1):
+        seen.clear()
+        sft.train(model, rows, OPTIONS | {"train_sampling_strategy": strategy}, seed, tmp_path / str(seed))
+        orders.append([*seen])
+    assert orders[0] == orders[1] != orders[2] and sorted(orders[0]) == sorted(orders[2])
+
+
+def test_each_option_of_the_optimiser_changes_the_adapter(model, rows, tmp_path):
+    def weights(**changed) -> bytes:
+        out = tmp_path / "-".join(changed)
+        sft.train(model, rows, OPTIONS | {"num_train_epochs": 2, "warmup_steps": 1} | changed, 0, out)
+        return (out / "adapter_model.safetensors").read_bytes()
+
+    plain = weights()
+    others = {"weight_decay": 0.5, "max_grad_norm": 1e-3, "warmup_steps": 2, "adam_beta1": 0.5, "adam_beta2": 0.5}
+    for name, value in (others | {"lr_scheduler_type": "constant", "optim": "sgd"}).items():
+        assert weights(**{name: value}) != plain, name
+
+
+def test_the_log_has_the_mean_of_all_losses_and_of_the_last_ten(model, rows, tmp_path, monkeypatch):
+    losses, on_log = [], fit.FailOnBadLoss.on_log
+
+    def look(callback, args, state, control, logs=None, **more):
+        losses.extend([logs["loss"]] if "loss" in logs else [])
+        on_log(callback, args, state, control, logs=logs, **more)
+
+    monkeypatch.setattr(fit.FailOnBadLoss, "on_log", look)
+    log = sft.train(model, rows, OPTIONS | {"num_train_epochs": 6}, 0, tmp_path)
+    assert len(losses) == log["steps"] == 12 and log["first_loss"] == losses[0]
+    assert log["train_loss"] == pytest.approx(sum(losses) / 12)
+    assert log["last_loss"] == pytest.approx(sum(losses[2:]) / 10) != losses[-1]
+
+
 def test_an_adapter_is_trained_on_from_where_it_is(model, rows, tmp_path):
     first, again, other, still = (tmp_path / name for name in ("first", "again", "other", "still"))
     sft.train(model, rows, OPTIONS, 0, first)

@@ -197,22 +197,25 @@ def _join(folder: Path, files: dict[str, str]) -> None:
 
 
 def _convert(name: str, folder: Path, found: dict[str, Path]) -> None:
-    """Write pickled weights as safetensors, read with torch's loader that builds only tensors."""
+    """Write pickled weights as one safetensors file, read with torch's loader that builds only tensors."""
     import pickle
 
     import torch
     from safetensors.torch import save_file
 
-    for path in [path for path in found if path.endswith(PICKLED)]:
+    pickled, tensors = [path for path in found if path.endswith(PICKLED)], {}
+    for path in pickled:
         try:
             weights = torch.load(folder / path, map_location="cpu", weights_only=True)
         except (pickle.UnpicklingError, RuntimeError) as error:
             raise BallastError(
                 f"source {name}: {path}: holds more than tensors, so it is not read ({str(error).splitlines()[0]})"
             ) from None
-        tensors = {key: value.detach().clone().contiguous() for key, value in weights.items()}
+        tensors |= {key: value.detach().clone().contiguous() for key, value in weights.items()}
+    if pickled:
         with atomic(folder / "model.safetensors") as temporary:
             save_file(tensors, str(temporary), metadata={"format": "pt"})
+    for path in pickled:
         (folder / path).unlink()
 
 
