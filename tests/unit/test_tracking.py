@@ -54,13 +54,12 @@ def learn(model, rows, run_stage, tmp_path, monkeypatch):
     for name in filter(None, tracking.TRACKERS.values()):
         monkeypatch.delenv(name)  # after a value, so that pytest takes away what the stage sets
     monkeypatch.chdir(tmp_path)
-    for name, origin in (("base", "base"), ("pool", "subset")):
+    for name, origin in (("base", "base"), ("subset", "subset")):
         part = rows[rows["origin"] == origin][["id", "instruction", "input", "output"]]
         schemas.write(tmp_path / f"{name}.parquet", part, schemas.PAIRS)
-    (tmp_path / "subset.csv").write_text("rank,id,category\n1,k,\n2,l,\n")
 
     def learn(tracker: str):
-        files = ["--base", "base.parquet", "--pool", "pool.parquet", "--subset", "subset.csv", "--out", RUN]
+        files = ["--base", "base.parquet", "--subset", "subset.parquet", "--out", RUN]
         told = ["--seed", "0", "--code", "c", "--partial", "partial", "--checkpoint-minutes", "10"]
         return run_stage(
             "train", "--model", model, *files, *told, "--options", json.dumps(TRAINING), "--tracking", tracker
