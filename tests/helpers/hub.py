@@ -12,12 +12,20 @@ from pathlib import Path
 
 import pytest
 
+from ballast.study.places import Source
+
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 TOKEN = "hf_a_made_token"
 PATH = re.compile(
     r"/(?:api/)?(?:(?P<kind>models|datasets)/)?(?P<id>[^/]+/[^/]+)/"
     r"(?P<what>revision|tree|resolve|auth-check)(?:/(?P<revision>[^/?]+))?(?:/(?P<path>[^?]*))?"
 )
+
+
+def entry(**given) -> dict:
+    """Return a source of the hub, as the config holds it; `given` replaces its keys."""
+    known = {"kind": "dataset", "hub": "us/rows", "revision": COMMIT, "files": {"data.json": "unknown"}}
+    return Source.model_validate({**known, "licence": "CC0", "used_for": "a test", **given}).model_dump()
 
 
 @dataclass

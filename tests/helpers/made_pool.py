@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from ballast import plugins, samplers
@@ -16,6 +17,8 @@ from helpers.embeddings import reference_means
 
 WORDS = ["how", "to", "mend", "a", "bicycle", "chain", "please", "help", "sorry", "that", "cannot"]
 CATEGORIES = range(14)
+GREEDY = ["k-center", "k-center-b", "facility-location", "facility-location-b"]
+any_of = settings(max_examples=15, deadline=None, derandomize=True, database=None)
 
 
 @dataclass(frozen=True)

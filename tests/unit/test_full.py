@@ -15,8 +15,9 @@ from ballast.files import BallastError
 from ballast.running import gpu_memory
 from ballast.study import config
 from ballast.study.card_options import CardOptions
-from ballast.study.job_inputs import MODEL_FILES, JobInputs
+from ballast.study.job_inputs import JobInputs
 from ballast.study.job_options import JobOptions
+from ballast.study.place_inputs import MODEL_FILES
 from ballast.study.plan import Plan
 from ballast.study.runs import Run
 from ballast.trainers import sft

@@ -11,7 +11,7 @@ import pytest
 from ballast.files import BallastError
 from ballast.plugins import HOME
 from ballast.running.bill_options import BillOptions
-from ballast.study import config, sources
+from ballast.study import config, requirements, sources
 from ballast.study.arguments import as_arguments, as_json, as_pairs
 from ballast.study.card_options import CardOptions
 from ballast.study.document_options import DocumentOptions
@@ -267,10 +267,11 @@ def test_the_paper_uses_all_that_it_declares_of_models_and_judges():
 
 
 def test_a_rule_names_the_packages_that_a_smaller_environment_lacks(mini):
-    assert not {package for named in mini.plan.packages.values() for package in named} - {"torch"}
-    assert all(mini.plan.packages[rule] for rule in ("world_model", "train", "generate", "doctor"))
-    assert not any(mini.plan.packages.get(rule) for rule in ("fetch", "data", "embed", "sample", "export"))
-    paper, fork = jobs("config/paper.yaml").plan.packages, jobs("config/paper-fork.yaml").plan.packages
+    needed = requirements.packages(mini.plan)
+    assert not {package for named in needed.values() for package in named} - {"torch"}
+    assert all(needed[rule] for rule in ("world_model", "train", "generate", "doctor"))
+    assert not any(needed.get(rule) for rule in ("fetch", "data", "embed", "sample", "export"))
+    paper, fork = (requirements.packages(jobs(f"config/{name}.yaml").plan) for name in ("paper", "paper-fork"))
     vllm = {"torch", "vllm"}
     assert all(paper[rule] == vllm for rule in ("generate", "judge", "behaviour", "category", "rewrite"))
     assert paper["train"] == {"torch"} and paper["pairwise"] == set()
@@ -279,7 +280,7 @@ def test_a_rule_names_the_packages_that_a_smaller_environment_lacks(mini):
     labels = {"behaviour": "refusal-string", "category": "cossim"}
     judges = config.read(ROOT / "config/mini.yaml")["judges"]
     rule = jobs(labels=labels, judges=judges | {"refusal-string": {"backend": "vllm"}})
-    assert rule.plan.packages["behaviour"] == set(), "a rule loads no model"
+    assert requirements.packages(rule.plan)["behaviour"] == set(), "a rule loads no model"
 
 
 def test_a_benchmark_takes_its_sources_format_and_a_part_of_its_prompts():

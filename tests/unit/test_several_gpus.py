@@ -14,7 +14,7 @@ from ballast.asking import loading
 from ballast.backends import vllm
 from ballast.files import BallastError
 from ballast.running import doctor, gpu_memory
-from ballast.study import config
+from ballast.study import config, requirements
 from ballast.study.job_inputs import JobInputs
 from ballast.study.job_options import JobOptions
 from ballast.study.plan import Plan
@@ -196,9 +196,10 @@ def test_a_key_enters_the_options_of_a_job_only_where_it_is_not_the_default(mini
     assert {"quantize": "nf4", "gpus": 2}.items() <= json.loads(large.forced(wildcards)).items()
     assert json.loads(large.judge("wildguard"))["tensor_parallel"] == 2
     assert json.loads(large.generation(wildcards))["tensor_parallel"] == 4
-    assert large.plan.gpus["train"] == "2" and large.plan.gpus["generate"] == "4"
-    assert large.plan.gpus["judge"] == "{'wildguard': 2}.get(wildcards.judge, 1)" and plain.plan.gpus == {}
-    assert "bitsandbytes" in large.plan.packages["train"]
+    gpus = requirements.gpus(large.plan)
+    assert gpus["train"] == "2" and gpus["generate"] == "4" and requirements.gpus(plain.plan) == {}
+    assert gpus["judge"] == "{'wildguard': 2}.get(wildcards.judge, 1)"
+    assert "bitsandbytes" in requirements.packages(large.plan)["train"]
 
 
 @pytest.fixture

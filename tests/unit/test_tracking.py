@@ -13,7 +13,7 @@ from test_job_inputs import jobs, wildcards
 from ballast import schemas
 from ballast.files import BallastError
 from ballast.running import inside_snakemake
-from ballast.study import config
+from ballast.study import config, requirements
 from ballast.study.arguments import as_json
 from ballast.training import tracking
 
@@ -124,9 +124,9 @@ def tracked(tracker: str | None):
 
 
 def test_no_job_starts_where_the_tracker_is_absent(monkeypatch):
-    needed = tracked("mlflow").plan.packages
+    needed = requirements.packages(tracked("mlflow").plan)
     assert {rule for rule in needed if "mlflow" in needed[rule]} == {"train", "train_selecting", "train_on"}
-    assert not any(set(tracking.TRACKERS) & packages for packages in jobs().plan.packages.values())
+    assert not any(set(tracking.TRACKERS) & packages for packages in requirements.packages(jobs().plan).values())
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "mlflow" else find(name))
     with pytest.raises(SystemExit) as stopped:

@@ -12,17 +12,18 @@ from ballast.running import stops
 from ballast.running.bill_options import BillOptions
 from ballast.running.failures import FAILED
 from ballast.running.inside_snakemake import IMAGE, InsideSnakemake, changes
-from ballast.study import artefacts, contracts, sources
+from ballast.study import artefacts, contracts, requirements, sources
 from ballast.study import config as study_config
 from ballast.study.arguments import as_arguments, as_json, as_pairs, packed
 from ballast.study.card_options import CardOptions
 from ballast.study.document_options import DocumentOptions
-from ballast.study.job_inputs import JUDGE_FILES, MODEL_FILES, JobInputs
+from ballast.study.job_inputs import JobInputs
 from ballast.study.job_options import JobOptions
 from ballast.study.gradient_documents import GradientDocuments
 from ballast.study.log_options import LogOptions
 from ballast.study.module_config import of_module
 from ballast.study.people_options import PeopleOptions
+from ballast.study.place_inputs import JUDGE_FILES, MODEL_FILES
 from ballast.study.plan import Plan
 
 try:
@@ -50,7 +51,7 @@ people = PeopleOptions(plan)
 logs = LogOptions(documents, cards)
 gradient_documents = GradientDocuments(documents)
 bill = BillOptions(documents, inside.groups, inside.command())
-inside.take_gpus(plan.gpus)
+inside.take_gpus(requirements.gpus(plan))
 code_identity = inside.code_identities(study.own_categories and categories.read(study.own_categories))
 
 RESULTS, WORLD = plan.results, plan.world

@@ -6,7 +6,7 @@ A method takes the job's wildcards, or a name. It returns text for the stage's c
 import json
 import os
 
-from ballast.study import fine_tuning, sources
+from ballast.study import fine_tuning, requirements, sources
 from ballast.study.arguments import as_arguments, as_json, as_pairs, packed
 from ballast.study.config import Checks
 from ballast.study.job_inputs import JobInputs, pairwise_template
@@ -347,7 +347,7 @@ class JobOptions:
                 "sources": {name: study.sources[name].model_dump() for name in self.plan.sources},
                 "allow_unpinned": study.allow_unpinned,
                 "backends": sorted(self.plan.backends),
-                "bitsandbytes": any("bitsandbytes" in needed for needed in self.plan.packages.values()),
+                "bitsandbytes": any("bitsandbytes" in needed for needed in requirements.packages(self.plan).values()),
                 "keys": study.keys,
                 "results": self.plan.results,
                 "runs": len(self.plan.measured),

@@ -8,20 +8,16 @@ from functools import cached_property
 from typing import Protocol
 
 from ballast.files import BallastError
-from ballast.identity import constant
 from ballast.study.config import Study
 from ballast.study.experiments import Experiment
-from ballast.study.fine_tuning import AlignedRows, aligned_training
+from ballast.study.fine_tuning import AlignedRows
 from ballast.study.methods import NONE, Method, plugin_constant
 from ballast.study.places import Data, Place
 from ballast.study.runs import AS_IS, Run, as_is_path, from_path, measured, runs, source, subset, trained
-from ballast.study.sections import Generation, Judge, LanguageModel, Model
+from ballast.study.sections import Judge, LanguageModel, Model
 
 # Default readers of datasets; a benchmark's default is its name.
 USUAL_FORMAT = {"pool": "alpaca", "base": "alpaca", "references": "beavertails"}
-# Rules whose jobs load a model as training loads it.
-TRACKED = ("train", "train_selecting", "train_on")
-TRAINING = (*TRACKED, "align", "warm_up", "gradients", "logprobs", "filter")
 
 
 class Wildcards(Protocol):
@@ -336,51 +332,6 @@ class Plan:
         return {self.study.generation.backend, *(place.backend for place in self.places if hasattr(place, "backend"))}
 
     @property
-    def packages(self) -> dict[str, set[str]]:
-        """The packages that jobs of a rule import and that a smaller environment may lack, by rule."""
-        study, judges = self.study, self.study.judges
-        train = {"torch"} | ({"bitsandbytes"} if study.training.quantize or "bnb" in study.training.optim else set())
-        asking = {
-            "generate": [study.generation],
-            "judge": [judges[name] for name in self.judges_used],
-            "behaviour": [judges[name] for name in self.labelling_judges],
-            "category": [self.labelling],
-            "rewrite": [study.rewriting and study.rewriting.model],
-            "pairwise": self.comparing,
-        }
-        loaded = {rule: [one for one in asked if _is_loaded(one)] for rule, asked in asking.items()}
-        needed = {
-            rule: {constant(f"backends/{one.backend}", "PACKAGE", None) for one in asked} | {*["torch"] * bool(asked)}
-            for rule, asked in loaded.items()
-        }
-        needed["generate"] |= {"bitsandbytes"} if study.generation.quantize else set()
-        needed["embed"] = set() if study.embedding.model == "minilm" else {"sentence_transformers"}
-        plain = dict.fromkeys(("world_model", "world_judge", "transform", "merge", "doctor"), {"torch"})
-        tracked = dict.fromkeys(TRACKED, train | ({study.training.tracking} - {None}))
-        found = {rule: packages - {None} for rule, packages in needed.items()}
-        return found | dict.fromkeys(TRAINING, train) | tracked | plain
-
-    @property
-    def gpus(self) -> dict[str, str]:
-        """The number of GPUs of a rule's jobs, where it is not 1 for all: an expression of the job's wildcards."""
-        study = self.study
-        aligned = {name: aligned_training(study.training, model.aligned).gpus for name, model in self.aligned.items()}
-        judges = {name: study.judges[name].tensor_parallel for name in self.judges_used}
-        compared = {name: each.model.tensor_parallel for name, each in study.pairwise.items() if each.model}
-        labelled = {pool: judges.get(self.labeller(pool), 1) for pool in self.pools_used}
-        one = {rule: study.training.gpus for rule in TRAINING} | {"generate": study.generation.tensor_parallel}
-        one["category"] = self.labelling.tensor_parallel if self.labelling else 1
-        one["rewrite"] = study.rewriting.model.tensor_parallel if study.rewriting else 1
-        by = {"align": ("model", aligned), "judge": ("judge", judges), "pairwise": ("pairwise", compared)}
-        by["behaviour"] = ("pool", labelled)
-        found = {rule: str(number) for rule, number in one.items() if number > 1 and rule not in by}
-        for rule, (wildcard, numbers) in by.items():
-            several = {name: number for name, number in numbers.items() if number > 1}
-            if several:
-                found[rule] = f"{several}.get(wildcards.{wildcard}, 1)"
-        return found
-
-    @property
     def other_metrics(self) -> dict[str, dict]:
         """Sections of the measured metrics beyond the four."""
         others = self.study.other_metrics
@@ -395,8 +346,3 @@ class Plan:
     def log(self, stage: str, place: str) -> str:
         """Return the path of a job's log."""
         return f"{self.results}/logs/{stage}/{place}.log"
-
-
-def _is_loaded(one: Generation | Judge | LanguageModel | None) -> bool:
-    """Return whether a section names a model to load; a rule and an endpoint do not."""
-    return isinstance(one, Generation) or bool(one and (one.world or one.path or one.source))
