@@ -196,3 +196,29 @@ def test_conda_changes_nothing_and_the_image_has_its_own_python(monkeypatch, tmp
     for method, python in ((DeploymentMethod.CONDA, sys.executable), (DeploymentMethod.APPTAINER, "python")):
         prefix = InsideSnakemake(workflow(deployment=[method])).shell_prefix()
         assert f"else {python} {HOME}/stage.py " in prefix
+
+
+class Running(SimpleNamespace):
+    """A job that runs, as the scheduler holds it; `of`: the jobs of a group."""
+
+    def is_group(self) -> bool:
+        return hasattr(self, "of")
+
+    def __iter__(self):
+        return iter(self.of)
+
+
+def test_running_jobs_tell_their_progress_alone_and_in_groups(tmp_path):
+    logs = [tmp_path / f"{name}.log" for name in "abc"]
+    for log, said in zip(
+        logs, ("progress: 1 of 2 steps, 0:20 left", "progress: 3 of 4 rows, 0:10 left", ""), strict=True
+    ):
+        log.write_text(f"begun\n{said}\n")
+    one, two, silent = (Running(output=[log.stem], log=[str(log)], rule=SimpleNamespace(name="r")) for log in logs)
+    inside = InsideSnakemake.__new__(InsideSnakemake)
+    inside.workflow = SimpleNamespace(scheduler=SimpleNamespace(running={one.output[0]: one}.values()))
+    assert list(inside._progress()) == ["a: 1 of 2 steps, 0:20 left"]
+    inside.workflow.scheduler.running = [one, Running(of=[two, silent]), Running(output=[], log=[], rule=one.rule)]
+    assert list(inside._progress()) == ["a: 1 of 2 steps, 0:20 left", "b: 3 of 4 rows, 0:10 left"]
+    inside.workflow.scheduler = None
+    assert list(inside._progress()) == []

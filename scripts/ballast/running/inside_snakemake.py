@@ -186,9 +186,14 @@ class InsideSnakemake:
         """Show in a terminal, now and then, how far the running jobs are."""
         while True:
             time.sleep(progress.EVERY)
-            jobs = list(self.workflow.scheduler.running) if self.workflow.scheduler else []
-            single = [job for found in jobs for job in (found if found.is_group() else [found]) if job.log]
-            print(*overview.running((str([*job.output][0]), str([*job.log][0])) for job in single), sep="\n")
+            for line in self._progress():
+                print(line, file=sys.stderr)
+
+    def _progress(self) -> Iterator[str]:
+        """Return a line for each running job whose log tells how far it is."""
+        jobs = list(self.workflow.scheduler.running) if self.workflow.scheduler else []
+        single = [job for found in jobs for job in (found if found.is_group() else [found]) if job.log]
+        return overview.running((str([*job.output, job.rule.name][0]), str([*job.log][0])) for job in single)
 
     def take_gpus(self, wanted: dict[str, str]) -> None:
         """Give the jobs of a rule as many GPUs of one node as the study wants, where the profile gives them one.
