@@ -216,7 +216,7 @@ def test_running_jobs_tell_their_progress_alone_and_in_groups(tmp_path):
         log.write_text(f"begun\n{said}\n")
     one, two, silent = (Running(output=[log.stem], log=[str(log)], rule=SimpleNamespace(name="r")) for log in logs)
     inside = InsideSnakemake.__new__(InsideSnakemake)
-    inside.workflow = SimpleNamespace(scheduler=SimpleNamespace(running={one.output[0]: one}.values()))
+    inside.workflow = SimpleNamespace(scheduler=SimpleNamespace(running=[one]))
     assert list(inside._progress()) == ["a: 1 of 2 steps, 0:20 left"]
     inside.workflow.scheduler.running = [one, Running(of=[two, silent]), Running(output=[], log=[], rule=one.rule)]
     assert list(inside._progress()) == ["a: 1 of 2 steps, 0:20 left", "b: 3 of 4 rows, 0:10 left"]
