@@ -4,7 +4,7 @@ Names decide. A function that is reached reaches each name of its own module, an
 contains. Where names do not decide, all of a module counts: a module that is passed on, `from x import *`, `globals()`,
 a name that no statement at the module's top gives. Each imported module's other statements at the top count too.
 Docstrings, annotations of functions and the names of local variables do not count (`docs/reliability.md`), nor does a
-module that only writes into logs.
+module that only writes into logs or a cache.
 """
 
 import ast
@@ -13,34 +13,38 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 
-from ballast import syntax
+from ballast import kept, syntax
 
 TOP = ""  # the part of a module that runs whenever it is imported
 OWN = "*own"  # all parts of a module, without those that it imports by name
 ALL = "*"
 NOT_DATA = (".py", ".pyc", ".pyi")
-LOGS = "progress.py"  # no result depends on it
+NO_RESULT = ("progress.py", "kept.py")  # no result depends on them
 
 
 @dataclass
 class Part:
-    """A function, a class or a constant: its text and what it uses: names of this module, or `package.module.name`.
+    """A function, a class or a constant: its text's digest and what it uses: names of its module, or dotted ones.
 
     `imports` are what its own statements import, `loads` what the module does, `strings` may be names of files.
     """
 
-    text: str = ""
+    digest: str = ""
     uses: set[str] = field(default_factory=set)
     imports: set[str] = field(default_factory=set)
     loads: set[str] = field(default_factory=set)
     strings: set[str] = field(default_factory=set)
 
-    @cached_property
-    def digest(self) -> str:
-        return hashlib.sha256(self.text.encode()).hexdigest()
+
+@dataclass
+class Module:
+    """The parts of a module by name. `imported` holds the names that imports at its top give."""
+
+    parts: dict[str, Part]
+    imported: set[str]
 
 
 class Code:
@@ -74,15 +78,15 @@ class Code:
         seen, modules, digests, libraries = set(), {}, {}, set()
         while waiting:
             file, name = step = waiting.pop()
-            if step in seen or file == f"{self.package}/{LOGS}":
+            if step in seen or file.removeprefix(f"{self.package}/") in NO_RESULT:
                 continue
             seen.add(step)
             if file not in modules:
                 modules[file] = module(file, self._bytes(file), self.package, file == program)
                 waiting += [(file, TOP), *((above, TOP) for above in self._above(file))]
-            parts = modules[file]
+            parts = modules[file].parts
             if name not in parts:
-                waiting += [(file, each) for each in parts.names if name != OWN or each not in parts.imported]
+                waiting += [(file, each) for each in parts if name != OWN or each not in modules[file].imported]
                 continue
             part = parts[name]
             digests[f"{file}: {name}"] = part.digest
@@ -136,13 +140,21 @@ def _stamp(file: str) -> tuple[int, ...]:
 
 
 @cache
-def module(place: str, content: bytes, package: str, program: bool) -> "Module":
-    """Return the parts of a module; `place` is its file, `program` says that it is run, not imported."""
-    return Module(ast.parse(content, place), tuple(place.split("/")), package, program)
+def module(place: str, content: bytes, package: str, program: bool) -> Module:
+    """Return the parts of a module; `place` is its file, `program` says that it is run, not imported.
+
+    They are kept between processes: to read all modules takes longer than most plans.
+    """
+    key = kept.key(place, content, package, program)
+    if (found := kept.read(key)) is None:
+        found = _Reader(ast.parse(content, place), tuple(place.split("/")), package, program).found()
+        kept.write(key, found)
+    parts = {name: Part(each[0], *map(set, each[1:])) for name, each in found["parts"].items()}
+    return Module(parts, set(found["imported"]))
 
 
-class Module:
-    """The parts of a module by name. `imported` holds the names that imports at its top give."""
+class _Reader:
+    """Reads the syntax tree of a module once."""
 
     def __init__(self, tree: ast.Module, place: tuple[str, ...], package: str, program: bool):
         self.place, self.package = place, package
@@ -162,43 +174,38 @@ class Module:
                 self.statements.setdefault(name, [])
             self._bind(node, self.bound)
         self.everywhere = self.bound.pop(ALL, set())
-        self.imported = self.bound.keys() - self.statements.keys()
         self.names = {*self.statements, *self.bound}
         named = syntax.used(tree)
         self.unread = sorted(name for name in self.bound if name not in named)
-        self.parts: dict[str, Part] = {}
 
-    def __contains__(self, name: str) -> bool:
-        return name in self.names
+    def found(self) -> dict:
+        """Return `Module` as JSON holds it; a part is a list of its fields."""
+        parts = {name: self._part(name) for name in sorted(self.names)}
+        return {"parts": parts, "imported": sorted(self.bound.keys() - self.statements.keys())}
 
-    def __getitem__(self, name: str) -> Part:
-        if name not in self.parts:
-            self.parts[name] = self._part(name)
-            self.statements.get(name, []).clear()  # syntax trees are large
-        return self.parts[name]
-
-    def _part(self, name: str) -> Part:
-        nodes, part = self.statements.get(name, []), Part()
+    def _part(self, name: str) -> list:
+        nodes = self.statements.get(name, [])
         local: dict[str, set[str]] = {}
+        strings: set[str] = set()
         for node in nodes:
             self._bind(node, local)
-            part.strings |= syntax.strings(node)
-        part.uses |= local.pop(ALL, set()) | {text for text in part.strings if text.startswith(f"{self.package}.")}
+            strings |= syntax.strings(node)
+        uses = local.pop(ALL, set()) | {text for text in strings if text.startswith(f"{self.package}.")}
         for node in nodes:
             for chain in syntax.chains(node):
-                part.uses |= self._meant(chain, local)
+                uses |= self._meant(chain, local)
         numbers = [(node, syntax.numbers(node, self.names)) for node in nodes]
-        part.text = "\n".join(syntax.text(node, known) for node, known in numbers)
-        part.imports = {meant for meanings in local.values() for meant in meanings}
+        text = "\n".join(syntax.text(node, known) for node, known in numbers)
+        imports, loads = {meant for meanings in local.values() for meant in meanings}, set()
         if meant := self.bound.get(name):
-            part.text += f"\n{sorted(meant)}"
-            part.uses |= meant
-            part.imports |= meant
+            text += f"\n{sorted(meant)}"
+            uses |= meant
+            imports |= meant
         if name == TOP:  # an import of this module imports all these, and libraries that it never names
-            part.text += "\n".join(str(sorted(self.bound[each])) for each in self.unread if not self._own(each))
-            part.uses |= self.everywhere
-            part.loads = {meant for meanings in self.bound.values() for meant in meanings}
-        return part
+            text += "\n".join(str(sorted(self.bound[each])) for each in self.unread if not self._own(each))
+            uses |= self.everywhere
+            loads = {meant for meanings in self.bound.values() for meant in meanings}
+        return [hashlib.sha256(text.encode()).hexdigest(), *map(sorted, (uses, imports, loads, strings))]
 
     def _meant(self, chain: str, local: dict[str, set[str]]) -> set[str]:
         """Return what a name with its attributes means: a name of this module, or dotted ones of others."""

@@ -18,12 +18,10 @@ from ballast.data.rows import content_id
 from ballast.files import BallastError, read_text, write_csv, write_text
 from ballast.labels import annotation
 from ballast.labels.annotation import plain, unguarded
-from ballast.names import NONE
+from ballast.names import NONE, QUESTIONS
 from ballast.picks.selection import random_order
 from ballast.results.metrics import RUN, metric_of
 
-# The question that people answer for each metric, in place of the judge.
-QUESTIONS = {"harm": "harmful", "asr": "harmful", "over_refusal": "refusal"}
 COLUMNS = ("id", "question", "prompt", "response", "answer", "notes")
 ANSWERS = {"yes": "yes", "no": "no", "unclear": "unclear", "": None}
 UNIT = ["metric", *RUN, "prompt_id"]

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from ballast.labels import responses
-from ballast.labels.responses import METHOD, QUESTIONS
+from ballast.labels.responses import METHOD
 from ballast.markup import MISSING, markdown, pipe_table
-from ballast.names import AS_IS, short_label
+from ballast.names import AS_IS, QUESTIONS, short_label
 from ballast.results import people
 from ballast.results.metrics import METRICS
 from ballast.results.people import ALL, FEWEST, HALF, Estimate, Labelled

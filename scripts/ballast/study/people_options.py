@@ -2,7 +2,7 @@
 
 from functools import cached_property
 
-from ballast.labels.responses import QUESTIONS
+from ballast.names import QUESTIONS
 from ballast.study import contracts, opinions, sources
 from ballast.study.arguments import as_json, as_pairs
 from ballast.study.plan import Plan, Wildcards
