@@ -22,7 +22,7 @@ PAIRS := $(if $(wildcard $(SAFETY)),--pool $(SAFETY))
 # pytest lists the tests that took longest.
 SLOWEST := --durations 12 --durations-min 20
 
-.PHONY: study small init test test-slow test-workflow test-faults test-slurm test-browser test-small test-study rehearsal test-vllm test-logs test-pythons lint bench bench-gpu dag clean-study clean
+.PHONY: study small init test test-slow test-workflow test-faults test-slurm test-browser test-small test-study test-cut rehearsal test-vllm test-logs test-pythons lint bench bench-gpu dag clean-study clean
 
 study: $(TO_RUN)
 	$(ENV)/bin/snakemake
@@ -66,7 +66,11 @@ test-small: $(READY)
 	$(ENV)/bin/pytest -m small -rP tests/real_model
 
 test-study: $(READY)
-	$(ENV)/bin/pytest -m study -rP
+	$(ENV)/bin/pytest -m study -rP tests/study
+
+# The same on a cut of mini: fewer trials.
+test-cut: $(READY)
+	$(ENV)/bin/pytest -m cut -rP tests/study
 
 # The paper study on real files and tiny models, then checks of its results.
 rehearsal: $(READY)

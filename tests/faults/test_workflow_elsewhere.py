@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from helpers.edits import DOCUMENTS, ROOT, SECRETS, SNAKEMAKE, checkout, pending
+from helpers.edits import DOCUMENTS, ROOT, SECRETS, SNAKEMAKE, checkout, pending, with_world
 from helpers.hub import COMMIT, Hub, serve
 from helpers.tiny_study import CONFIG, digests
 
@@ -31,12 +31,11 @@ def offline() -> bool:
 def elsewhere(tmp_path_factory, offline) -> Path:
     """Results of another clone in another working folder: one job at a time, other locale, time zone and hash seed.
 
-    Without a network where that can be had, and with nothing in any cache.
+    Without a network where that can be had, and with nothing in any cache. The world's models are those of all suites.
     """
     home = tmp_path_factory.mktemp("elsewhere")
     clone = checkout(home / "another clone")
-    folder = home / "ein Ördner, with spaces"
-    folder.mkdir()
+    folder = with_world(home / "ein Ördner, with spaces")
     command = [SNAKEMAKE, "--snakefile", clone / "Snakefile", "--directory", folder, "--cores", "1"]
     command += ["--workflow-profile", clone / "profiles/default", "--configfile", clone / CONFIG]
     odd = {"PYTHONHASHSEED": "7", "TZ": "Asia/Kathmandu", "LC_ALL": "C", "HF_HOME": str(home / "empty")}

@@ -1,6 +1,6 @@
 """What the mini study must show, as loose bounds on its own scores. Each test names its seeds and prints the interval.
 
-`make test-study` runs the study first (minutes), or finds it done.
+`make test-study` runs the study first (minutes), or finds it done; `make test-cut` does so with a cut of it.
 """
 
 import re
@@ -16,9 +16,10 @@ from ballast.files import read_parquet
 from ballast.study import config
 from ballast.study.runs import runs, subset
 
-pytestmark = pytest.mark.study
 ROOT = Path(__file__).parents[2]
 FEW, MANY = 14, 84
+CONFIGS = {"mini": "config/mini.yaml", "mini-cut": "tests/study/cut.yaml"}
+STUDIES = [pytest.param("mini", marks=pytest.mark.study), pytest.param("mini-cut", marks=pytest.mark.cut)]
 
 
 def snakemake(*arguments) -> str:
@@ -34,11 +35,17 @@ def run_means(study: str) -> pd.DataFrame:
     return scores.pivot_table("score", keys, "benchmark").reset_index()
 
 
+@pytest.fixture(scope="module", params=STUDIES)
+def study(request) -> str:
+    """The name of a study that has run."""
+    snakemake("--configfile", CONFIGS[request.param])
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def mini() -> pd.DataFrame:
+def mini(study) -> pd.DataFrame:
     """Up to eight seeds a cell; one sampling and one training seed for each trial, shared by all samplers."""
-    snakemake()
-    return run_means("mini")
+    return run_means(study)
 
 
 def cell(table, sampler, n, benchmark="beavertails-eval", model="llama", pool="safety") -> pd.Series:
@@ -55,12 +62,12 @@ def report(name: str, difference: pd.Series) -> float:
     return mean
 
 
-def test_a_second_run_has_nothing_to_do(mini):
-    assert "Nothing to be done" in snakemake()
+def test_a_second_run_has_nothing_to_do(study):
+    assert "Nothing to be done" in snakemake("--configfile", CONFIGS[study])
 
 
-def test_every_table_and_figure_is_there(mini):
-    folder = ROOT / "results/mini"
+def test_every_table_and_figure_is_there(study):
+    folder = ROOT / f"results/{study}"
     for number in (1, 2, 3, 4):
         for kind in ("csv", "md", "tex"):
             assert (folder / f"tables/table{number}.{kind}").stat().st_size
@@ -69,15 +76,13 @@ def test_every_table_and_figure_is_there(mini):
             assert (folder / f"figures/figure{number}.{kind}").stat().st_size
 
 
-def test_every_cell_has_three_seeds_and_few_unread_answers(mini):
-    study = config.load(config.read(ROOT / "config/mini.yaml"))
-    scores = read_parquet(ROOT / "results/mini/scores.parquet")
-    assert min(experiment.trials for _, experiment in study.experiments if experiment) >= 3
-    assert (scores["answer_status"] == "unparsable").mean() < 0.01
-    labels = read_parquet(ROOT / "results/mini/labels/safety/behaviour.parquet")
+def test_labels_are_the_truth_and_few_answers_are_unread(study):
+    folder = ROOT / f"results/{study}"
+    assert (read_parquet(folder / "scores.parquet")["answer_status"] == "unparsable").mean() < 0.01
+    labels = read_parquet(folder / "labels/safety/behaviour.parquet")
     truth = pd.read_csv(ROOT / "results/worlds/mini/data/safety_truth.csv")
     assert (labels["behaviour"] == truth["behaviour"]).mean() >= 0.95
-    categories = read_parquet(ROOT / "results/mini/labels/safety/category.parquet")["categories"]
+    categories = read_parquet(folder / "labels/safety/category.parquet")["categories"]
     assert (categories.map(lambda ids: ids[0] if len(ids) else -1) == truth["category"]).mean() >= 0.95
 
 
@@ -120,22 +125,25 @@ def test_no_model_of_table_4_stays_at_an_end_of_the_scale(mini):
         assert 0.2 < harm < 3.0
 
 
-def test_most_claims_that_mini_can_show_are_decided(mini):
+@pytest.mark.study
+def test_most_claims_that_mini_can_show_are_decided():
+    snakemake()
     claims = pd.read_csv(ROOT / "results/mini/claims.csv").set_index("id")
     decided = claims[claims["study_verdict"].isin(["holds", "does not hold"])]
     print(f"{len(decided)} claims decided: {', '.join(decided.index)}")
     assert len(decided) >= 12 and claims.loc["t1-best-behaviour", "study_verdict"] == "holds"
 
 
-@pytest.mark.parametrize("study", ["diversity", "rare"])
-def test_balance_over_categories_makes_no_large_difference_among_refusals(study):
+@pytest.mark.study
+@pytest.mark.parametrize("name", ["diversity", "rare"])
+def test_balance_over_categories_makes_no_large_difference_among_refusals(name):
     """The paper's gain of sss-b over random-b does not show in the made language, as the README says.
 
     Ten seeds; a difference beyond the bound, either way, would make that sentence wrong. `rare` is where theory says
     that balance must pay: each category has its own phrases, the pool is skewed, n is the number of categories.
     """
-    snakemake(f"results/{study}/scores.parquet", "--configfile", f"tests/study/{study}.yaml")
-    table = run_means(study)
+    snakemake(f"results/{name}/scores.parquet", "--configfile", f"tests/study/{name}.yaml")
+    table = run_means(name)
     sizes = sorted(table["n"].unique())
     differences = [cell(table, "sss-b", n) - cell(table, "random-b", n) for n in sizes]
     for n, difference in zip(sizes, differences, strict=True):
@@ -144,21 +152,21 @@ def test_balance_over_categories_makes_no_large_difference_among_refusals(study)
 
 
 @pytest.fixture
-def copy(mini, tmp_path) -> Path:
+def copy(study, tmp_path) -> Path:
     """A copy of the checkout with the finished study and what Snakemake knows of it."""
-    for name in ("Snakefile", "workflow", "scripts", "config", "profiles", "envs"):
+    for name in ("Snakefile", "workflow", "scripts", "config", "profiles", "envs", "tests/study"):
         source = ROOT / name
         target = tmp_path / name
         shutil.copytree(source, target) if source.is_dir() else shutil.copy2(source, target)
-    shutil.copytree(ROOT / "results/mini", tmp_path / "results/mini")
+    shutil.copytree(ROOT / f"results/{study}", tmp_path / f"results/{study}")
     shutil.copytree(ROOT / "results/worlds", tmp_path / "results/worlds")
     shutil.copytree(ROOT / ".snakemake/metadata", tmp_path / ".snakemake/metadata")
     return tmp_path
 
 
-def pending(folder: Path) -> dict[str, int]:
+def pending(folder: Path, study: str) -> dict[str, int]:
     """Jobs by rule of a dry run in `folder`."""
-    done = forked.run(folder, "--dry-run", "--quiet", "rules")
+    done = forked.run(folder, "--dry-run", "--quiet", "rules", "--configfile", CONFIGS[study])
     assert done.returncode == 0, done.stderr[-3000:]
     return {name: int(number) for name, number in re.findall(r"^(\w+) +(\d+)$", done.stdout, re.MULTILINE)}
 
@@ -169,16 +177,16 @@ def edit(path: Path, before: str, after: str) -> None:
     path.write_text(text.replace(before, after))
 
 
-def test_a_clone_with_copied_results_and_a_remark_in_the_code_run_nothing(copy):
+def test_a_clone_with_copied_results_and_a_remark_in_the_code_run_nothing(copy, study):
     edit(copy / "scripts/ballast/samplers/sss.py", '"""sss: ', '# a remark\n"""SSS: ')
-    assert pending(copy) == {}
+    assert pending(copy, study) == {}
 
 
-def test_a_changed_sampler_reruns_its_own_runs_and_the_tables(copy):
+def test_a_changed_sampler_reruns_its_own_runs_and_the_tables(copy, study):
     edit(copy / "scripts/ballast/samplers/pss.py", "centroids, n, members", "-centroids, n, members")
-    study = config.load(config.read(ROOT / "config/mini.yaml"))
-    changed = [run for run in runs(study) if run.sampler in ("pss", "pss-b")]
-    found = pending(copy)
-    assert found["sample"] == len({subset(study, run) for run in changed})
+    planned = config.load(config.read(ROOT / CONFIGS[study]))
+    changed = [run for run in runs(planned) if run.sampler in ("pss", "pss-b")]
+    found = pending(copy, study)
+    assert found["sample"] == len({subset(planned, run) for run in changed})
     assert found["train"] == found["generate"] == len(changed) and found["judge"] == 3 * len(changed)
     assert not {"world_data", "data", "embed", "behaviour", "category"} & set(found)
