@@ -333,7 +333,7 @@ def main(data: Path, out: Path) -> None:
             make_causal(name, family, labels * 3 + chat * 3, tokenizer, out, 400)
         else:
             rows = chat if "chat" in name or "instruct" in name else plain
-            make_causal(name, family, rows, tokenizer, out, 300, 5e-3)
+            make_causal(name, family, rows, tokenizer, out, 160, 5e-3)
 
 
 if __name__ == "__main__":

@@ -40,6 +40,7 @@ ROWS = {
     "benchmarks/i-alpaca": 50,
 }
 STAND_IN = "refusal-string"
+BASE_ROWS = 1500  # that runs train on
 
 
 def snakemake(folder: Path, config: Path, *targets: str) -> subprocess.CompletedProcess:
@@ -224,20 +225,20 @@ def test_a_behaviour_that_is_too_rare_stops_its_own_subset_in_one_line(sampled, 
 
 
 @pytest.fixture(scope="module")
-def measured(sampled, folder, raw) -> Path:
-    """The results folder once two runs are trained, answered and judged: without safety data and with."""
+def measured(folder, raw) -> Path:
+    """The results folder of a second study, with two runs trained, answered and judged: without safety data and with."""
     experiment = {"models": ["tiny"], "pools": ["safety"], "samplers": ["none", "random"], "n": [50], "trials": 1}
     path = folder / "runs.yaml"
-    path.write_text(yaml.safe_dump(raw | {"experiments": {"sampling": experiment}}))
-    done = snakemake(
-        folder, path, *(f"{RESULTS}/tables/table{number}.csv" for number in (1, 2)), f"{RESULTS}/scores.parquet"
-    )
+    few = raw["base"] | {"rows": BASE_ROWS}
+    path.write_text(yaml.safe_dump(raw | {"study": "real-runs", "base": few, "experiments": {"sampling": experiment}}))
+    wanted = ("tables/table1.csv", "tables/table2.csv", "scores.parquet")
+    done = snakemake(folder, path, *(f"results/real-runs/{name}" for name in wanted))
     assert done.returncode == 0, done.stderr[-2000:]
-    return sampled
+    return folder / "results/real-runs"
 
 
 def test_the_runs_learn_from_every_row(measured):
-    for run, rows in (("none/n0", {"base": 9229}), ("random/n50", {"base": 9229, "subset": 50})):
+    for run, rows in (("none/n0", {"base": BASE_ROWS}), ("random/n50", {"base": BASE_ROWS, "subset": 50})):
         log = json.loads((measured / f"runs/tiny/safety/{run}/t0/training.json").read_text())
         assert log["rows_by_origin"] == rows
         assert 0 < log["last_loss"] < log["first_loss"]
