@@ -3,8 +3,8 @@
 Names decide. A function that is reached reaches each name of its own module, and of a module that it imports, that it
 contains. Where names do not decide, all of a module counts: a module that is passed on, `from x import *`, `globals()`,
 a name that no statement at the module's top gives. Each imported module's other statements at the top count too.
-Docstrings, annotations of functions and the names of local variables do not count (`docs/reliability.md`), nor does a
-module that only writes into logs or a cache.
+Docstrings, annotations of functions and the names of local variables do not count (`docs/reliability.md`), nor do
+modules that only write into logs or a cache, and those that read the code.
 """
 
 import ast
@@ -22,7 +22,8 @@ TOP = ""  # the part of a module that runs whenever it is imported
 OWN = "*own"  # all parts of a module, without those that it imports by name
 ALL = "*"
 NOT_DATA = (".py", ".pyc", ".pyi")
-NO_RESULT = ("progress.py", "kept.py")  # no result depends on them
+# No result depends on logs and caches; whatever these files change in an identity shows in that identity.
+NO_RESULT = ("progress.py", "kept.py", "reach.py", "syntax.py")
 
 
 @dataclass

@@ -60,6 +60,7 @@ EDITS = {
     "the table": ("ballast/tables/table1.py", "table"),
     "`explore.css`, a data file": ("ballast/explore/page/explore.css", "font-size: 11px", "font-size: 12px"),
     "how a log shows progress": ("ballast/progress.py", "clock"),
+    "how code is read for identities": ("ballast/syntax.py", "given"),
     "the number of threads": ("ballast/running/threads.py", '"1"', '"2"'),
 }
 
