@@ -19,10 +19,12 @@ ALPACA := $(BALLAST_DATA)/alpaca/alpaca_random_9229.alpagasus.json
 LENGTHS := $(if $(wildcard $(ALPACA)),--lengths $(ALPACA))
 SAFETY := $(BALLAST_DATA)/safety-tuned-llamas/safety_pool.vinid.json
 PAIRS := $(if $(wildcard $(SAFETY)),--pool $(SAFETY))
+# CI sets CORE: then tests that are marked `release` are left out.
+LESS := $(if $(CORE), and not release)
 # pytest lists the tests that took longest.
 SLOWEST := --durations 12 --durations-min 20
 
-.PHONY: study small init test test-slow test-workflow test-faults test-slurm test-browser test-small test-study test-cut rehearsal test-vllm test-logs test-pythons lint bench bench-gpu dag clean-study clean
+.PHONY: study small init test test-slow test-workflow test-faults test-slurm test-browser test-small test-study test-cut rehearsal test-vllm test-logs test-pythons release lint bench bench-gpu dag clean-study clean
 
 study: $(TO_RUN)
 	$(ENV)/bin/snakemake
@@ -46,15 +48,15 @@ test-slow: $(READY)
 
 # The slower suites: Snakemake itself, interrupted runs, and the expected results of the whole study.
 test-workflow: $(READY)
-	$(ENV)/bin/pytest -m workflow $(SLOWEST)
+	$(ENV)/bin/pytest -m "workflow$(LESS)" tests/workflow $(SLOWEST)
 
 test-faults: $(READY)
-	$(ENV)/bin/pytest -m faults $(SLOWEST)
+	$(ENV)/bin/pytest -m "faults$(LESS)" tests/faults $(SLOWEST)
 
 # A real Slurm of one node; as root it installs missing packages with apt-get.
 test-slurm: $(READY)
 	sh tests/slurm/install.sh
-	$(ENV)/bin/pytest -m slurm tests/slurm $(SLOWEST)
+	$(ENV)/bin/pytest -m "slurm$(LESS)" tests/slurm $(SLOWEST)
 
 # A real browser, headless Chromium; as root it installs it with apt-get.
 test-browser: $(READY)
@@ -84,7 +86,7 @@ rehearsal: $(READY)
 
 # Real vLLM on CPUs, in its own environment.
 test-vllm: $(VLLM)/.ready
-	OMP_NUM_THREADS=1 $(VLLM)/bin/pytest -m vllm tests/vllm $(SLOWEST)
+	OMP_NUM_THREADS=1 $(VLLM)/bin/pytest -m "vllm$(LESS)" tests/vllm $(SLOWEST)
 
 # Logs of runs, opened by inspect_ai's own reader in its own environment.
 test-logs: $(READY) $(INSPECT)/.ready
@@ -109,6 +111,9 @@ bench-gpu: $(TO_RUN)
 	mkdir -p results/benchmarks
 	$(ENV)/bin/python benchmarks/training.py $(LENGTHS) --out results/benchmarks/gpu.json
 	$(ENV)/bin/python benchmarks/dualselect.py $(LENGTHS) $(PAIRS) --out results/benchmarks/dualselect-gpu.json
+
+# Before a release: every suite whole. Hours on two cores.
+release: test lint test-slow test-workflow test-faults test-slurm study test-study test-browser test-small rehearsal test-vllm test-logs test-pythons
 
 lint: $(READY)
 	$(ENV)/bin/ruff check scripts tests benchmarks

@@ -3,6 +3,7 @@
 python -m ballast init NAME [--base FILE|owner/name] [--pool FILE|owner/name] [--model DIR|owner/name] [--n 50,100]
                             [--cpu] [--folder config]
 python -m ballast push results/my-study/runs/... --to owner/name
+python -m ballast references results/one-task results/another-task
 """
 
 import argparse
@@ -79,6 +80,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     publish.add_argument("--dry-run", action="store_true", help="show the files; upload nothing")
     publish.add_argument("--token", action=_NoToken, help=argparse.SUPPRESS)
     publish.set_defaults(run=_push)
+    chosen = commands.add_parser("references", help="compare the references that dualselect chose for two tasks")
+    chosen.add_argument(
+        "results", nargs=2, metavar="RESULTS", help="results/NAME of a study; a base data is a task"
+    )
+    chosen.set_defaults(run=_references)
     run = None
     try:
         given = parser.parse_args(arguments)
@@ -104,6 +110,12 @@ def _push(given: argparse.Namespace) -> None:
 
     consent = parts.Consent(given.ids_only, given.licence_checked, given.texts_checked)
     command.run(given.path, given.to, consent, given.public, given.dry_run)
+
+
+def _references(given: argparse.Namespace) -> None:
+    from ballast.results import references
+
+    print(references.report(*given.results))
 
 
 def _init(given: argparse.Namespace) -> None:

@@ -7,7 +7,7 @@ import psutil
 import pytest
 from helpers.preloaded import wait_until
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.release]
 # It runs what the cluster's own would run, on this machine.
 SRUN = """#!/bin/sh
 while [ "${1#-}" != "$1" ]; do shift; done

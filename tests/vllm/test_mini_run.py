@@ -12,7 +12,7 @@ import yaml
 from ballast.files import read_json
 from ballast.study import config
 
-pytestmark = pytest.mark.vllm
+pytestmark = [pytest.mark.vllm, pytest.mark.release]
 ROOT = Path(__file__).parents[2]
 RUN = "runs/llama/safety/sss-b/n14/t0"
 JUDGED = ("beavertails-eval.harm-rm", "salad-attack.md-judge", "xstest.wildguard", "i-alpaca.helpful-rm")

@@ -178,6 +178,7 @@ def test_a_response_that_contradicts_another_stops_in_one_line(folder):
     assert "1 prompts have several different responses, such as that of row 3" in done.stderr
 
 
+@pytest.mark.release
 def test_guards_behind_a_server_judge_harm_and_refusal_and_two_of_a_plugin_stand_side_by_side(folder):
     before = folder.responses("before.jsonl", "I cannot help with that.", ANSWER)
     after = folder.responses("after.jsonl", ANSWER, "I cannot help with that.")

@@ -132,6 +132,7 @@ def test_a_backend_that_is_not_here_stops_before_the_first_job(own, model):
     assert own.run("all", "-n", models=models).returncode == 0, "a dry run needs no backend"
 
 
+@pytest.mark.release
 def test_a_path_with_marks_of_yaml_shell_and_options_is_read_by_every_job(own):
     own.rename("-base,{a-b}.json", "it's; a/$(x) [1]&`y` \"#z: \u00e9.jsonl")
     experiments = {"sampling": {"samplers": ["random"], "trials": 1}}
@@ -140,6 +141,7 @@ def test_a_path_with_marks_of_yaml_shell_and_options_is_read_by_every_job(own):
     assert own.run("results/mine/data/base.parquet").returncode == 0
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("form", ["csv", "chats"])
 def test_other_forms_give_the_same_picks(own, form):
     """The same pool as CSV under other names, and as chats: the same ids."""
@@ -199,6 +201,7 @@ def test_rows_that_are_not_to_be_learnt_are_never_exported_and_every_count_adds_
     assert [cell.strip() for cell in row.split("|")[2:-1]] == ["59", "1", str(56 - taught), "1", "1", str(taught)]
 
 
+@pytest.mark.release
 def test_labels_in_the_files_own_columns_take_the_place_of_a_judge(own):
     """The files' labels say the contrary of the rule and of the references, and the picks follow them."""
     rows = [
@@ -217,6 +220,7 @@ def test_labels_in_the_files_own_columns_take_the_place_of_a_judge(own):
     assert "columns are not read" not in done.stdout and not list(own.folder.glob("results/mine/embeddings/ref*"))
 
 
+@pytest.mark.release
 def test_categories_of_ones_own_reach_every_pick(own):
     """Three categories by name in a column, and references by name: equal shares by sss and cossim."""
     names = ["PII leak", "wrong dose", "fraud"]

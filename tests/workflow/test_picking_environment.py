@@ -8,7 +8,7 @@ import pytest
 from helpers import smaller
 from test_own_data import ROOT, Own, own  # noqa: F401  a fixture
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.release]
 SAMPLING = {"sampling": {"samplers": ["random", "sss-b", "pss-b", "cossim-b", "cossim"], "trials": 1}}
 
 

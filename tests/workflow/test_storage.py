@@ -154,6 +154,7 @@ def _apart(folder: Path) -> list[str]:
     return [*executor, *waits, *storage, "--shared-fs-usage", "none", "--job-deploy-sources"]
 
 
+@pytest.mark.release
 @pytest.mark.skipif(bool(S3), reason=S3)
 def test_jobs_that_share_no_disk_pass_their_files_through_s3(plain, checkout, bucket, tmp_path):
     folder = shutil.copytree(checkout, tmp_path / "study", symlinks=True)

@@ -12,7 +12,7 @@ from helpers.guard_server import GuardServer
 
 from ballast.world.language import harm
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.release]
 GUARDS = "tests/workflow/guards.yaml"
 
 

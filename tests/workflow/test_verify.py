@@ -30,6 +30,7 @@ def test_every_artefact_of_a_finished_study_is_what_its_row_says(finished):
     assert re.search(rf"^{len(made)} artefacts, \d+ MB: each is what its manifest row says$", done.stdout, re.MULTILINE)
 
 
+@pytest.mark.release
 def test_the_repairs_repair_to_the_same_bytes(finished, tmp_path):
     copy = Path(shutil.copytree(finished, tmp_path / "copy", symlinks=True))
     times, content = os.stat(copy / ADAPTER), bytearray((copy / ADAPTER).read_bytes())
