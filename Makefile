@@ -81,7 +81,7 @@ rehearsal: $(READY)
 	else \
 	  PYTHONPATH=scripts $(ENV)/bin/python tests/rehearsal/tiny_paper.py --data "$(BALLAST_DATA)" --out results/rehearsal-sources && \
 	  $(ENV)/bin/snakemake --configfile config/rehearsal.yaml && \
-	  $(ENV)/bin/pytest -m rehearsal -rP; \
+	  $(ENV)/bin/pytest -m rehearsal -rP tests/rehearsal; \
 	fi
 
 # Real vLLM on CPUs, in its own environment.

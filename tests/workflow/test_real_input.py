@@ -226,7 +226,7 @@ def test_a_behaviour_that_is_too_rare_stops_its_own_subset_in_one_line(sampled, 
 
 @pytest.fixture(scope="module")
 def measured(folder, raw) -> Path:
-    """The results folder of a second study, with two runs trained, answered and judged: without safety data and with."""
+    """The results of a second study: two runs trained, answered and judged, without safety data and with."""
     experiment = {"models": ["tiny"], "pools": ["safety"], "samplers": ["none", "random"], "n": [50], "trials": 1}
     path = folder / "runs.yaml"
     few = raw["base"] | {"rows": BASE_ROWS}

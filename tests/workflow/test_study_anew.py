@@ -31,10 +31,8 @@ def test_after_it_everything_of_the_study_is_pending_again(tmp_path):
     snakemake()
     before = (tmp_path / target).read_bytes()
     assert "Nothing to be done" in snakemake("--dry-run")
-    assert (
-        subprocess.run(["make", "clean-study", "YES=1"], cwd=tmp_path, env=PLAIN).returncode == 0
-        and not (tmp_path / target).exists()
-    )
+    subprocess.run(["make", "clean-study", "YES=1"], cwd=tmp_path, env=PLAIN, check=True)
+    assert not (tmp_path / target).exists()
     pending = re.findall(r"^(\w+) +\d+$", snakemake("--dry-run", "--quiet", "rules"), re.MULTILINE)
     assert "data" in pending and "world_data" not in pending, "and what it shares is not"
     snakemake()
