@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 LIBRARY = ROOT / "scripts/ballast"
-CORE = {"numpy", "pandas", "pandera", "py3langid", "pyarrow", "pydantic", "pyyaml"}
+CORE = {"numpy", "pandas", "pandera", "platformdirs", "py3langid", "pyarrow", "pydantic", "pyyaml"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 USE = """
