@@ -1,8 +1,9 @@
 """Compare the references that DualSelect chose for different tasks: do task updates expose different constraints?
 
-A task is the base data of one study; its runs' `selection.parquet` has each refresh. A run's choice is that of its last
-refresh. Two choices overlap by the share of the smaller one that both have. Runs of one task with other seeds give the
-overlap that chance alone leaves below 100 %, and choices at random would give the share that is chosen of all.
+A task is the base data of one study; its runs' `selection.parquet` has each refresh. A run's choice is the weight of
+each reference at its last refresh. Two choices overlap by the weight that both give, each choice's weights summing to
+1: of hard choices it is the share of references that both have. Runs of one task with other seeds show what chance
+alone takes away, and shuffled choices what it leaves.
 """
 
 from dataclasses import dataclass
@@ -10,20 +11,23 @@ from itertools import combinations
 from pathlib import Path
 from statistics import mean
 
+import numpy as np
+import pandas as pd
+
 from ballast.files import BallastError, read_parquet
 from ballast.markup import pipe_table
 
-COLUMNS = ("Compared", "Pairs", "Chosen by both", "Least", "Most")
+COLUMNS = ("Compared", "Pairs", "Weight in common", "Least", "Most")
+SHUFFLES = 100
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What one run chose: `run` is its path without the trial; `chosen` and `known` are ids of references."""
+    """What one run chose: `run` is its path without the trial; `weights` are by id, 0 for one not chosen."""
 
     run: str
     trial: str
-    chosen: frozenset[str]
-    known: frozenset[str]
+    weights: pd.Series
 
 
 def choices(results: str | Path) -> list[Choice]:
@@ -42,35 +46,57 @@ def _choice(path: Path, runs: Path) -> Choice | None:
     rows = table[table["kind"] == "reference"]
     rows = rows[rows["step"] == rows["step"].max()]
     place = path.parent.relative_to(runs)
-    chosen = frozenset(rows["id"][rows["kept"]])
-    return Choice(str(place.parent), place.name, chosen, frozenset(rows["id"])) if chosen else None
+    weights = pd.Series(rows["weight"].to_numpy(float), rows["id"]).sort_index()
+    return Choice(str(place.parent), place.name, weights) if weights.sum() > 0 else None
 
 
 def overlap(one: Choice, other: Choice) -> float:
-    """Return the share of the smaller choice that is in both."""
-    return len(one.chosen & other.chosen) / min(len(one.chosen), len(other.chosen))
+    """Return the weight that both choices give, from 0 to 1, among references that both runs knew."""
+    return float(np.minimum(*_shared(one, other)).sum())
+
+
+def by_chance(one: Choice, other: Choice) -> float:
+    """Return the overlap of two choices whose weights lie on references at random: the mean of `SHUFFLES`."""
+    ours, theirs = _shared(one, other)
+    draw = np.random.default_rng(0)
+    return float(np.mean([np.minimum(ours, draw.permutation(theirs)).sum() for _ in range(SHUFFLES)]))
+
+
+def _shared(one: Choice, other: Choice) -> tuple[np.ndarray, np.ndarray]:
+    known = one.weights.index.intersection(other.weights.index)
+    ours, theirs = (choice.weights[known].to_numpy() for choice in (one, other))
+    return ours / (ours.sum() or 1), theirs / (theirs.sum() or 1)
 
 
 def report(one: str | Path, other: str | Path) -> str:
     """Return a Markdown table of the overlaps: between tasks, within each task, and by chance.
 
-    Raises BallastError if the studies have no run in common, or runs of one name chose from other references.
+    A reference whose request the base data holds too is left out of that task; a line counts these. Raises BallastError
+    if the studies have no run in common, or if most references of two such runs are not the same.
     """
     first, second = choices(one), {(choice.run, choice.trial): choice for choice in choices(other)}
     paired = [(choice, second[key]) for choice in first if (key := (choice.run, choice.trial)) in second]
     if not paired:
         raise BallastError(f"{one} and {other}: no run of one name chose references in both")
-    for ours, theirs in paired:
-        if ours.known != theirs.known:
-            apart = len(ours.known ^ theirs.known)
-            where = f"{ours.run}/{ours.trial}"
-            raise BallastError(f"{where}: {apart} references are in one study alone; take the same pool for both tasks")
+    apart = max(_alone(*pair) for pair in paired)
     rows = [_row("two tasks, one seed", [overlap(*pair) for pair in paired])]
     for name, known in ((one, first), (other, second.values())):
         seeds = [overlap(*pair) for pair in combinations(known, 2) if pair[0].run == pair[1].run]
         rows += [_row(f"two seeds, one task: {Path(name).name}", seeds)] if seeds else []
-    rows.append(_row("choices at random", [len(choice.chosen) / len(choice.known) for choice, _ in paired]))
-    return pipe_table(COLUMNS, rows)
+    rows.append(_row("shuffled choices", [by_chance(*pair) for pair in paired]))
+    return f"{pipe_table(COLUMNS, rows)}\n\n{apart} references at most are in one task alone, and not compared.\n"
+
+
+def _alone(one: Choice, other: Choice) -> int:
+    """Return how many references only one of two runs knew; raise BallastError if most are such."""
+    every = one.weights.index.union(other.weights.index)
+    alone = len(one.weights.index.symmetric_difference(other.weights.index))
+    if 2 * alone > len(every):
+        where = f"{one.run}/{one.trial}"
+        raise BallastError(
+            f"{where}: {alone} of {len(every)} references are in one study alone; take one pool for both"
+        )
+    return alone
 
 
 def _row(compared: str, shares: list[float]) -> tuple[str, ...]:
