@@ -16,8 +16,8 @@ def study(folder, runs: dict[str, str], pool: str = POOL, refreshes: int = 2):
         rows = []
         for step in range(refreshes):
             kept = set(chosen) if step == refreshes - 1 else set(pool) - set(chosen)
-            rows += [{"step": step, "kind": "reference", "id": one, "weight": one in kept} for one in pool]
-            rows.append({"step": 99, "kind": "task", "id": "z", "weight": 1})
+            rows += [{"step": step, "kind": "reference", "id": one, "weight": float(one in kept)} for one in pool]
+            rows.append({"step": 99, "kind": "task", "id": "z", "weight": 1.0})
         write_parquet(folder / f"runs/{run}/selection.parquet", pd.DataFrame(rows))
     return folder
 
@@ -53,7 +53,7 @@ def test_a_reference_of_one_task_alone_is_not_compared_and_counted(tmp_path):
     one = study(tmp_path / "one", {"m/p/d/n4/t0": "abcd"})
     other = study(tmp_path / "other", {"m/p/d/n4/t0": "bcdi"}, pool=POOL[1:])
     table = references.report(one, other)
-    assert shown(table)["two tasks, one seed"][1] == "100.0 %"
+    assert shown(table)["two tasks, one seed"][1] == "75.0 %"
     assert "1 references at most are in one task alone" in table
 
 
