@@ -42,7 +42,7 @@ small: $(TO_RUN)
 init: $(TO_PICK)
 	PYTHONPATH=scripts $(ENV)/bin/python -m ballast init "$(STUDY)"
 
-# Unit tests that `make test` leaves out: the benchmarks' programs, and the encoder on two threads.
+# Unit tests that `make test` leaves out: benchmarks' programs, and what repeats kills, starts or simulations.
 test-slow: $(READY)
 	$(ENV)/bin/pytest -m slow tests/unit
 

@@ -48,6 +48,7 @@ rule scores:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trials", [10, 200])
 def test_a_job_starts_whose_options_are_longer_than_a_command_line(tmp_path, trials):
     runs = {f"llama-2-7b/safety/sss-b/n{n}/t{trial}": ["harm"] for n in range(400) for trial in range(trials)}

@@ -28,6 +28,7 @@ def cells(sd=0.2, runs=3, keys=8, prompts=40, trial=0.0, seed=0, whole=None):
     return Cells(tables, whole)
 
 
+@pytest.mark.slow
 def test_a_family_of_null_differences_is_rarely_wrong_and_power_stays():
     simulation = runpy.run_path(str(SIMULATION))
     made = simulation["normal"]
@@ -36,6 +37,7 @@ def test_a_family_of_null_differences_is_rarely_wrong_and_power_stays():
     assert 3 <= single <= 8 and 90 <= coverage <= 98 and power > 30
 
 
+@pytest.mark.slow
 def test_cells_of_one_run_and_rates_are_rarely_wrong_too():
     simulation = runpy.run_path(str(SIMULATION))
     made = simulation["rates"]

@@ -187,6 +187,7 @@ def test_the_axis_of_helpfulness_does_not_enlarge_noise(tmp_path, figure, limits
     assert high - low >= 0.5 and "Helpfulness axis: at least one SD" in small_print(drawn)
 
 
+@pytest.mark.slow
 def test_legends_have_the_drawn_colours_and_markers(paper):
     for figure in (*OVER_N, 2):
         _legend_is_true(drawn_of(figure, paper).figure)

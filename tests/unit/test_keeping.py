@@ -159,6 +159,7 @@ def test_a_model_whose_files_changed_is_loaded_anew(judging, reward_model):
     assert judging.judge("third") == 1 and "not a whole safetensors file" in judging.log("third")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("busy", [False, True])
 def test_nothing_survives_the_end_of_snakemake(tmp_path, reward_model, busy):
     with starting() as (environment, parent):

@@ -71,6 +71,7 @@ def test_packed_steps_are_the_padded_ones(name, model, rows, tmp_path):
     assert all(torch.allclose(found[0][weight], found[1][weight], atol=2e-5) for weight in found[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TRAINERS)
 @pytest.mark.parametrize(("saves", "packing"), [(1, True), (2, False)])
 def test_a_run_killed_again_and_again_ends_as_one_that_never_was(

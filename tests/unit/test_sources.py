@@ -299,6 +299,7 @@ def test_the_doctor_names_each_thing_in_the_way(doctor, source, changes, words):
     assert done.stderr.startswith("doctor: ")
 
 
+@pytest.mark.slow
 def test_processes_read_the_hub_and_its_cache_from_their_environment(hub, tmp_path):
     there = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home"), "BALLAST_PRELOAD": ""}
     others = ("HF_TOKEN", "HF_HUB_CACHE", "HF_HUB_OFFLINE")
