@@ -16,7 +16,7 @@ from pathlib import Path
 
 import platformdirs
 
-# Who writes files of a new name removes those that are older: edits leave many.
+# A process that writes files removes those that are older: edits leave many.
 DAYS = 30
 
 

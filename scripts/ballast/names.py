@@ -31,7 +31,7 @@ BEHAVIOURS = {
     "T4": ("safe", "compliance"),
 }
 
-# What people answer about a response for each metric, in place of the judge.
+# The question that people answer for each metric, in place of the judge.
 QUESTIONS = {"harm": "harmful", "asr": "harmful", "over_refusal": "refusal"}
 
 # Figure 7's two pools, as the config lists them: rewritten into refusals, then original safe pairs.

@@ -23,7 +23,7 @@ SHUFFLES = 100
 
 @dataclass(frozen=True)
 class Choice:
-    """What one run chose: `run` is its path without the trial; `weights` are by id, 0 for one not chosen."""
+    """Hold what one run chose: `run` is its path without the trial; `weights` are by id, 0 for one not chosen."""
 
     run: str
     trial: str
