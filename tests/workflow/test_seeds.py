@@ -33,7 +33,7 @@ def folder(tmp_path_factory):
 
 def test_the_page_has_a_command_for_each_point():
     assert len(PLANNED) >= 9 and len(PRINTED) >= 9
-    assert all(line.startswith(("snakemake ", "cat ", "grep ")) for line in LINES)
+    assert all(line.startswith(("snakemake ", "cat ", "grep ", "ballast ")) for line in LINES)
 
 
 @pytest.mark.parametrize("command", PLANNED)
