@@ -17,6 +17,7 @@ from ballast.study import config
 from ballast.study.runs import measured, runs, subset, trained
 
 pytestmark = pytest.mark.workflow
+RELEASE = pytest.mark.release
 ROOT = Path(__file__).parents[2]
 
 
@@ -101,7 +102,7 @@ def test_dualselect_is_shown_whole_with_its_baselines_claims_and_second_task(col
     )
 
 
-@pytest.mark.parametrize("name", ["paper", "paper-fork", "paper-fast"])
+@pytest.mark.parametrize("name", ["paper", "paper-fork", pytest.param("paper-fast", marks=RELEASE)])
 def test_the_paper_study_is_shown_whole_before_anything_is_fetched(cold, name):
     found = cold(name)
     assert found["train"] == 239 + 40 + 160 + 140 + 1 and found["generate"] == found["train"] + 2
@@ -119,8 +120,14 @@ def test_what_a_reviewer_asks_for_is_the_paper_study_and_more(cold):
     assert "checks" not in found, "another denominator is no second opinion"
 
 
-@pytest.mark.parametrize("profile", ["slurm", "profiles/local-gpu"])
-@pytest.mark.parametrize("name", ["paper", "mini"])
+@pytest.mark.parametrize(
+    ("name", "profile"),
+    [
+        ("paper", "slurm"),
+        ("mini", "profiles/local-gpu"),
+        *(pytest.param(*other, marks=RELEASE) for other in (("mini", "slurm"), ("paper", "profiles/local-gpu"))),
+    ],
+)
 def test_a_profile_shows_the_whole_paper_study_and_leaves_another_its_place(tmp_path, cold, profile, name):
     (tmp_path / "config").symlink_to(ROOT / "config")
     given = ["--configfile", ROOT / "config/mini.yaml"] if name == "mini" else []
@@ -136,7 +143,7 @@ for one in workflow.rules:
 """
 
 
-@pytest.mark.parametrize("gres", [False, True])
+@pytest.mark.parametrize("gres", [False, pytest.param(True, marks=RELEASE)])
 def test_a_study_on_several_gpus_asks_for_them_on_one_node(tmp_path, gres):
     raw = config.read(ROOT / "config/mini.yaml")
     judges = raw["judges"] | {"wildguard": raw["judges"]["wildguard"] | {"backend": "vllm", "tensor_parallel": 2}}
@@ -191,7 +198,9 @@ def test_the_doctor_is_a_target_of_its_own(tmp_path):
     assert counts(done.stdout) == {"doctor": 1, "total": 1}, "the doctor waits for nothing"
 
 
-@pytest.mark.parametrize("name", ["mini", "paper", "beyond", "checks"])
+@pytest.mark.parametrize(
+    "name", ["mini", "paper", *(pytest.param(name, marks=RELEASE) for name in ("beyond", "checks"))]
+)
 def test_the_bill_counts_the_jobs_that_would_run(tmp_path, cold, name):
     (tmp_path / "config").symlink_to(ROOT / "config")
     given, dry = ["--configfile", ROOT / f"config/{name}.yaml"], cold(name).copy()
