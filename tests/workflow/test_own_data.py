@@ -169,6 +169,7 @@ def test_other_forms_give_the_same_picks(own, form):
     assert texts[0] == texts[1] and len(texts[0]) == 14
 
 
+@pytest.mark.release
 def test_rows_that_are_not_to_be_learnt_are_never_exported_and_every_count_adds_up(own):
     """Chats of two kinds, a label on each; one cannot be read, one repeats another, one asks what a benchmark asks."""
     kinds = (("role", "content", "user", "assistant"), ("from", "value", "human", "gpt"))
