@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from helpers import edits
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.release]
 CONFIG = "tests/workflow/methods.yaml"
 RUNS = "results/methods/runs/llama/safety"
 # What shows scores, and what methods cost.

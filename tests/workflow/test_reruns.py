@@ -99,6 +99,7 @@ def subsets(folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): path.read_text() for path in found}
 
 
+@pytest.mark.release
 def test_training_reads_the_rows_that_are_picked_and_no_others_of_the_pool(copy):
     pool = pd.read_parquet(copy / "results/small/data/pools/safety.parquet").set_index("id", drop=False)
     before, own = subsets(copy), "results/small/subsets/safety/random/n14/t0.csv"

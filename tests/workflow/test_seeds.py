@@ -36,6 +36,7 @@ def test_the_page_has_a_command_for_each_point():
     assert all(line.startswith(("snakemake ", "cat ", "grep ", "ballast ")) for line in LINES)
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("command", PLANNED)
 def test_each_command_plans_jobs(folder, command):
     place = ["--snakefile", ROOT / "Snakefile", "--workflow-profile", ROOT / "profiles/default", "--directory", folder]
