@@ -81,7 +81,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     publish.add_argument("--token", action=_NoToken, help=argparse.SUPPRESS)
     publish.set_defaults(run=_push)
     chosen = commands.add_parser("references", help="compare the references that dualselect chose for two tasks")
-    chosen.add_argument("results", nargs=2, metavar="RESULTS", help="results/NAME of a study; a base data is a task")
+    chosen.add_argument(
+        "results", nargs=2, metavar="RESULTS", help="results/NAME of a study; its base data are the task"
+    )
     chosen.set_defaults(run=_references)
     run = None
     try:

@@ -6,15 +6,15 @@ costs time alone.
 
 import hashlib
 import json
-import os
 import sys
-import tempfile
 import time
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
 import platformdirs
+
+from ballast.files import BallastError, write_json
 
 # A process that writes files removes those that are older: edits leave many.
 DAYS = 30
@@ -35,13 +35,9 @@ def read(key: str) -> dict | None:
 
 def write(key: str, value: dict) -> None:
     """Keep a value, whole or not at all."""
-    with suppress(OSError):
-        folder = _folder()
-        _tidy()
-        handle, name = tempfile.mkstemp(dir=folder)
-        with os.fdopen(handle, "w") as file:
-            json.dump(value, file)
-        os.replace(name, folder / key)
+    _tidy()
+    with suppress(BallastError):
+        write_json(_folder() / key, value)
 
 
 @cache
@@ -57,9 +53,8 @@ def _folder() -> Path:
 
 @cache
 def _tidy() -> None:
-    """Once a process: make the folder, and remove old files."""
-    folder = _folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    for file in folder.iterdir():
-        if time.time() - file.stat().st_mtime > DAYS * 86400:
-            file.unlink()
+    """Once a process: remove old files."""
+    with suppress(OSError):
+        for file in _folder().iterdir():
+            if time.time() - file.stat().st_mtime > DAYS * 86400:
+                file.unlink()

@@ -31,7 +31,7 @@ def offline() -> bool:
 def elsewhere(tmp_path_factory, offline) -> Path:
     """Results of another clone in another working folder: one job at a time, other locale, time zone and hash seed.
 
-    Without a network where that can be had, and with nothing in any cache. The world's models are those of all suites.
+    Without a network where that can be had, and with nothing in any cache. It begins with the world of all suites.
     """
     home = tmp_path_factory.mktemp("elsewhere")
     clone = checkout(home / "another clone")
