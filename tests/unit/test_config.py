@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from snakemake.cli import parse_config
 
 from ballast.cli import check_name
 from ballast.files import BallastError
@@ -281,6 +282,24 @@ def test_files_of_one_command_lie_over_each_other_and_its_words_over_all(write):
     assert given == {"study": "b", "seed": 2, "targets": {"harm": 1, "asr": 3}}, "the common parent lies below both"
     with pytest.raises(BallastError, match="one.yaml extends below.yaml and three.yaml extends one.yaml: give one"):
         config.given(["one.yaml", "three.yaml"], {})
+
+
+def test_what_snakemake_reads_as_text_has_its_type_again(write):
+    write({"a.yaml": "study: a\nexperiments: {transfer: {trials: 3}}\n"})
+    said = "experiments={sampling: {n: [14, 42], trials: 3}, transfer: null, other: {of: 1_0e, b: yes, by: ''}}"
+    words = parse_config([said, "redact=false", "seed=3", f"huge=[{'9' * 5000}]"])
+    assert words["experiments"]["sampling"]["n"] == ["14", "42"], "Snakemake keeps the types of nested values now"
+    assert config.given(["a.yaml"], words) == {
+        "study": "a",
+        "experiments": {
+            "transfer": None,
+            "sampling": {"n": [14, 42], "trials": 3},
+            "other": {"of": "1_0e", "b": True, "by": ""},
+        },
+        "redact": False,
+        "seed": 3,
+        "huge": ["9" * 5000],
+    }
 
 
 def test_null_removes_what_a_config_inherits(write, mini):

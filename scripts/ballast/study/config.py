@@ -35,7 +35,7 @@ from ballast.study.sections import (
     Rewriting,
     Sampling,
 )
-from ballast.study.yaml_file import checked, parse
+from ballast.study.yaml_file import checked, parse, typed
 
 # Keys that `compat` sets if the config leaves them out.
 COMPAT = {
@@ -203,7 +203,7 @@ def given(files: list[str | Path], changes: dict) -> dict:
     merged = {}
     for file, parent in parents.values():
         merged = _parent_of(file, parent, [file])
-    for file, raw in [*raws, ("--config", checked(changes, "--config"))]:
+    for file, raw in [*raws, ("--config", typed(checked(changes, "--config")))]:
         merged = _over(merged, raw, file)
     return merged
 

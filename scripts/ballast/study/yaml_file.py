@@ -14,6 +14,8 @@ MERGE = "tag:yaml.org,2002:merge"
 DEEP = f"nested deeper than {limits.DEPTH} levels, or an anchor holds itself; write it flat"
 LONG = "a whole number of too many digits; correct it, or put quotes around it"
 DATE = "tag:yaml.org,2002:timestamp"
+NO_TEXT = {f"tag:yaml.org,2002:{kind}" for kind in ("null", "bool", "int", "float")}
+LONGEST_NUMBER = 40
 
 
 class _Loader(yaml.SafeLoader):
@@ -59,6 +61,18 @@ def parse(path: str | Path) -> dict:
         given = "nothing" if raw is None else f"{raw!r:.40}"
         raise BallastError(f"{path}: a config is a mapping of keys to values; here is {given}")
     return raw
+
+
+def typed(value):
+    """Return a value of `--config` with its numbers, null, true and false; Snakemake reads nested ones as text."""
+    if isinstance(value, dict):
+        return {key: typed(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [typed(part) for part in value]
+    if not isinstance(value, str) or not 0 < len(value) <= LONGEST_NUMBER:
+        return value
+    tag = _Loader("").resolve(yaml.ScalarNode, value, (True, False))
+    return yaml.load(value, Loader=_Loader) if tag in NO_TEXT else value
 
 
 def checked(raw, path: str | Path):
